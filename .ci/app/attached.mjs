@@ -1,0 +1,32 @@
+// A second thread attaches, on the built JavaScript.
+import { Effect } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import assert from "node:assert/strict"
+import { writeSync } from "node:fs"
+import { once } from "node:events"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import * as Fifo from "./fifo.mjs"
+
+if (isMainThread) {
+  const fifo = Fifo.open()
+  const program = Effect.gen(function* () {
+    const poller = yield* Poller.Poller
+    const worker = new Worker(new URL(import.meta.url), { workerData: { handle: poller.handle, fd: fifo.fd } })
+    const message = yield* Effect.promise(() => once(worker, "message"))
+    assert.deepEqual(message, [{ id: 1, event: "Read" }])
+    yield* Effect.promise(() => once(worker, "exit"))
+    assert.equal((yield* poller.stats).notifications, 0)
+  })
+  await Effect.runPromise(Effect.provide(program, Poller.layer))
+  fifo.close()
+  console.log("an attached thread receives its own notifications")
+} else {
+  const program = Effect.gen(function* () {
+    const poller = yield* Poller.Poller
+    yield* Registrar.register(workerData.fd, "Read")
+    writeSync(workerData.fd, "x")
+    const [{ event, id }] = yield* poller.wait("5 seconds")
+    parentPort.postMessage({ id, event })
+  })
+  await Effect.runPromise(Effect.provide(program, Poller.layerAttach(workerData.handle)))
+}

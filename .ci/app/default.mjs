@@ -1,0 +1,21 @@
+// The default layer, on the built JavaScript.
+import { Effect, Stream } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { layer } from "effect-amy/Poller"
+import assert from "node:assert/strict"
+import { writeSync } from "node:fs"
+import * as Fifo from "./fifo.mjs"
+
+const fifo = Fifo.open()
+const program = Effect.gen(function* () {
+  const poller = yield* Poller.Poller
+  const id = yield* Registrar.register(fifo.fd, "Read")
+  writeSync(fifo.fd, "x")
+  const [first] = yield* poller.notifications.pipe(Stream.take(1), Stream.runCollect)
+  assert.deepEqual([first.id, first.event], [id, "Read"])
+  yield* Registrar.deregister(fifo.fd)
+})
+await Effect.runPromise(Effect.provide(program, layer))
+fifo.close()
+await assert.rejects(import("effect-amy/internal/poller"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
+console.log("the default layer works")

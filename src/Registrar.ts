@@ -1,0 +1,190 @@
+/**
+ * Tells the kernel which descriptors a poller watches, from any thread.
+ *
+ * Each operation is one system call on the calling thread. It takes no lock, sends no message and wakes nobody: the
+ * kernel itself is the channel between a registrar and its poller, so registering works the same while the poller is
+ * blocked, and a descriptor that is ready already is reported at once.
+ *
+ * A registration is edge-triggered: it reports a change once, and nothing more until the state changes again. Read or
+ * write until the descriptor would block, or `reregister` it, which reports present readiness again.
+ *
+ * The library never closes a descriptor that it did not open, and never changes its blocking mode.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Event } from "./Event.ts"
+import type { PollerError } from "./PollerError.ts"
+
+/**
+ * Names one registration: a whole number, unique for the life of its poller over all threads, rising, never used twice.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RegistrationId = number
+
+/**
+ * A descriptor, or something that has one: a `FileHandle`, a socket.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FdLike = number | { readonly fd: number }
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface RegisterOptions {
+  /**
+   * `"edge"`, unless given: one notification for each change. `"oneshot"`: one notification, then none until the
+   * descriptor is registered again with `reregister`.
+   */
+  readonly mode?: "edge" | "oneshot"
+  /** Reports exceptional conditions too, such as out-of-band data (`EPOLLPRI`). */
+  readonly priority?: boolean
+  /**
+   * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Goes with neither
+   * `"oneshot"` nor `priority`, is silent about a half-close, and such a registration cannot be changed by `reregister`.
+   */
+  readonly exclusive?: boolean
+}
+
+/**
+ * The service that registers descriptors with its poller. Every layer of `Poller` provides it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Registrar extends Context.Service<
+  Registrar,
+  {
+    /**
+     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it.
+     *
+     * Fails with `AlreadyRegistered`, `NotPollable` (regular files and directories), `BadDescriptor`, `LimitReached`,
+     * `InvalidArgument`, `Closed` or `WorkerFailed`; then nothing has changed.
+     */
+    readonly register: (
+      fd: FdLike,
+      event: Event,
+      options?: RegisterOptions
+    ) => Effect.Effect<RegistrationId, PollerError>
+
+    /**
+     * As `register`, until the scope closes. Close the descriptor itself after that, not before: its number may be
+     * another one's by then.
+     */
+    readonly registerScoped: (
+      fd: FdLike,
+      event: Event,
+      options?: RegisterOptions
+    ) => Effect.Effect<RegistrationId, PollerError, Scope.Scope>
+
+    /**
+     * Changes what a registration watches, arms it again if it was `"oneshot"`, and reports present readiness again:
+     * epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread than before, it moves the notifications to that one.
+     *
+     * Fails with `NotRegistered` if the descriptor is not registered, or under another id, and as `register` does.
+     */
+    readonly reregister: (
+      id: RegistrationId,
+      fd: FdLike,
+      event: Event,
+      options?: RegisterOptions
+    ) => Effect.Effect<void, PollerError>
+
+    /**
+     * Stops watching a descriptor: epoll_ctl(2) with `EPOLL_CTL_DEL`. On the thread that registered it, its id is not
+     * reported any more from then on, not even by a notification that was on its way already.
+     *
+     * Fails with `NotRegistered`, `BadDescriptor`, `InvalidArgument`, `Closed` or `WorkerFailed`.
+     */
+    readonly deregister: (fd: FdLike) => Effect.Effect<void, PollerError>
+  }
+>()("effect-amy/Registrar") {}
+
+/**
+ * Watches a descriptor, and answers the id under which it will be reported.
+ *
+ * **Example** (A FIFO)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ * import { execFileSync } from "node:child_process"
+ * import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const directory = mkdtempSync(join(tmpdir(), "fifo-"))
+ * execFileSync("mkfifo", [join(directory, "fifo")])
+ *
+ * const fifo = Effect.acquireRelease(
+ *   Effect.sync(() => openSync(join(directory, "fifo"), constants.O_RDWR | constants.O_NONBLOCK)),
+ *   (fd) => Effect.sync(() => closeSync(fd))
+ * )
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const fd = yield* fifo
+ *   const id = yield* Registrar.registerScoped(fd, "Read")
+ *   writeSync(fd, "hello")
+ *   const [notification] = yield* poller.wait("1 second")
+ *   const buffer = Buffer.alloc(64)
+ *   const length = readSync(fd, buffer)
+ *   console.log(notification?.id === id, notification?.event, buffer.toString("utf8", 0, length))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layer))) // => true Read hello
+ * rmSync(directory, { recursive: true })
+ * ```
+ *
+ * @category registering
+ * @since 0.1.0
+ */
+export const register = (
+  fd: FdLike,
+  event: Event,
+  options?: RegisterOptions
+): Effect.Effect<RegistrationId, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.register(fd, event, options))
+
+/**
+ * Watches a descriptor until the scope closes.
+ *
+ * @category registering
+ * @since 0.1.0
+ */
+export const registerScoped = (
+  fd: FdLike,
+  event: Event,
+  options?: RegisterOptions
+): Effect.Effect<RegistrationId, PollerError, Registrar | Scope.Scope> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.registerScoped(fd, event, options))
+
+/**
+ * Changes what a registration watches, and reports present readiness again.
+ *
+ * @category registering
+ * @since 0.1.0
+ */
+export const reregister = (
+  id: RegistrationId,
+  fd: FdLike,
+  event: Event,
+  options?: RegisterOptions
+): Effect.Effect<void, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.reregister(id, fd, event, options))
+
+/**
+ * Stops watching a descriptor.
+ *
+ * @category registering
+ * @since 0.1.0
+ */
+export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.deregister(fd))

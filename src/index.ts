@@ -1,0 +1,10 @@
+/**
+ * Readiness of any file descriptor, for Effect programs on Node.js.
+ *
+ * @since 0.1.0
+ */
+export * as Event from "./Event.ts"
+export * as Notification from "./Notification.ts"
+export * as Poller from "./Poller.ts"
+export * as PollerError from "./PollerError.ts"
+export * as Registrar from "./Registrar.ts"

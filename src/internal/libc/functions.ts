@@ -1,0 +1,83 @@
+/**
+ * Every native function the library calls, declared once; the only file that touches koffi.
+ *
+ * koffi is loaded on first use and not on import: a program that only imports the types, or runs on a system without a
+ * binary of koffi, must not fail before it has asked for a poller.
+ */
+import type * as Koffi from "koffi"
+import { createRequire } from "node:module"
+import type { Profile } from "./profile.ts"
+import { profileOf } from "./profile.ts"
+
+/** The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`. */
+export interface Functions {
+  readonly epoll_create1: (flags: number) => number
+  readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
+  readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
+  readonly eventfd: (initval: number, flags: number) => number
+  readonly write: (fd: number, buffer: Uint8Array, count: number) => number
+  readonly close: (fd: number) => number
+  /** fcntl(2) is variadic, and some systems pass variadic arguments differently: name the argument's type. */
+  readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
+}
+
+const prototypes: { readonly [Name in keyof Functions]: string } = {
+  epoll_create1: "int epoll_create1(int flags)",
+  epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
+  epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
+  eventfd: "int eventfd(unsigned int initval, int flags)",
+  write: "intptr_t write(int fd, void *buffer, size_t count)",
+  close: "int close(int fd)",
+  fcntl: "int fcntl(int fd, int command, ...)"
+}
+
+/** A descriptor watched by this thread's event loop. */
+export interface Watch {
+  readonly close: () => void
+}
+
+export interface Libc {
+  readonly profile: Profile
+  readonly functions: Functions
+  /** `errno`, of the call just made on this thread. */
+  readonly errno: () => number
+  /**
+   * Calls back whenever the descriptor is readable (level-triggered) and keeps the event loop alive until closed.
+   * libuv aborts the process on a descriptor that cannot be polled: only ever give it one of our own.
+   */
+  readonly watchReadable: (fd: number, onReadable: () => void) => Watch
+}
+
+const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
+  const library = koffi.load(null)
+  const functions = Object.fromEntries(
+    Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])
+  ) as unknown as Functions
+  return {
+    profile,
+    functions,
+    errno: () => koffi.errno(),
+    watchReadable: (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable)
+  }
+}
+
+let bound: Libc | undefined
+
+/** The C library of this process. Throws `UnsupportedSystem` where there is no profile or no koffi for it. */
+export const libc = (): Libc => (bound ??= load(process.platform))
+
+/** Why there is no poller on this machine. */
+export class UnsupportedSystem extends Error {}
+
+/** `libc`, for a system that is named. */
+export const load = (platform: NodeJS.Platform): Libc => {
+  const profile = profileOf(platform)
+  if (profile === undefined) {
+    throw new UnsupportedSystem(`effect-amy has no poller for ${platform}: it runs on Linux`)
+  }
+  try {
+    return bind(createRequire(import.meta.url)("koffi") as typeof Koffi, profile)
+  } catch (cause) {
+    throw new UnsupportedSystem(`koffi could not be loaded on ${platform} (${process.arch})`, { cause })
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What the library has to know of an operating system that is not in a function's prototype: constants and layouts,
+ * as data. One file a system, all of this shape, chosen once by `current`.
+ */
+import { linux } from "./linux.ts"
+
+/**
+ * How `struct epoll_event` lies in memory, in 32-bit words: x86-64 packs it into three, everyone else aligns the
+ * user data to eight bytes and takes four.
+ */
+export interface EpollEventLayout {
+  /** Words from one entry to the next. */
+  readonly stride: number
+  /** Words from the start of an entry to the low half of its user data. */
+  readonly data: number
+}
+
+export interface Profile {
+  readonly platform: NodeJS.Platform
+  /** The architectures whose `epoll_event` is packed; all others have it aligned. */
+  readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
+  readonly fcntl: {
+    readonly F_DUPFD_CLOEXEC: number
+  }
+  readonly epoll: {
+    readonly CLOEXEC: number
+    readonly CTL_ADD: number
+    readonly CTL_DEL: number
+    readonly CTL_MOD: number
+    readonly IN: number
+    readonly PRI: number
+    readonly OUT: number
+    readonly ERR: number
+    readonly HUP: number
+    readonly RDHUP: number
+    readonly EXCLUSIVE: number
+    readonly ONESHOT: number
+    readonly ET: number
+  }
+  readonly eventfd: {
+    readonly CLOEXEC: number
+    readonly NONBLOCK: number
+  }
+  readonly errno: {
+    readonly EINTR: number
+    readonly EAGAIN: number
+    readonly EBADF: number
+    readonly EINVAL: number
+    readonly ENOENT: number
+  }
+}
+
+/** `epoll_event`'s layout on an architecture. */
+export const epollEventLayout = (profile: Profile, arch: NodeJS.Architecture): EpollEventLayout =>
+  profile.packedEpollEvent.includes(arch) ? { stride: 3, data: 1 } : { stride: 4, data: 2 }
+
+const profiles: ReadonlyArray<Profile> = [linux]
+
+/** The profile of a system, or `undefined` where this library does not run. */
+export const profileOf = (platform: NodeJS.Platform): Profile | undefined =>
+  profiles.find((profile) => profile.platform === platform)

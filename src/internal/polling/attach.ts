@@ -1,0 +1,97 @@
+/** Another thread polls: this one joins it with a mailbox of its own, and makes its own system calls to register. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { isMainThread } from "node:worker_threads"
+import type { PollerError } from "../../PollerError.ts"
+import { Control, State } from "../control.ts"
+import { Dispatcher } from "../dispatcher.ts"
+import { onExit } from "../exitHook.ts"
+import { closed, fromThrown, limitReached, notOpen } from "../failure.ts"
+import type { Libc } from "../libc/functions.ts"
+import * as Epoll from "../selector/epoll.ts"
+import type { Selector, SelectorHandle } from "../selector/selector.ts"
+import { currentThread, isAlive } from "../threads.ts"
+import type { Attachment } from "./attachment.ts"
+import { loadLibc, wakeOnExit } from "./attachment.ts"
+import { Inbox } from "./inbox.ts"
+import { safetyNet } from "./safetyNet.ts"
+
+export const open = Effect.fnUntraced(function* (
+  buffer: SharedArrayBuffer,
+  handle: SelectorHandle
+): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  const libc = yield* loadLibc
+  const dispatcher = yield* Dispatcher.make
+  const control = new Control(buffer)
+  const { mailbox, release, selector } = yield* Effect.acquireRelease(join(libc, control, handle), ({ release }) =>
+    Effect.sync(() => {
+      dispatcher.end()
+      release()
+    })
+  )
+  const inbox = yield* Effect.acquireRelease(
+    Effect.sync(() => new Inbox(control, selector, dispatcher, mailbox, release)),
+    (inbox) => Effect.sync(() => inbox.stop())
+  )
+  // The exit of the main thread is that of the process, and it waits for every thread.
+  if (isMainThread) yield* wakeOnExit({ control, selector })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setInterval(() => checkPollingThread(control), safetyNet)),
+    // It also keeps this thread alive for as long as it is attached, as a listening socket would.
+    (timer) => Effect.sync(() => clearInterval(timer))
+  )
+  return { control, selector, origin: handle, mailbox, dispatcher, drain: inbox.drain, sync: inbox.sync }
+})
+
+interface Joined {
+  readonly selector: Selector
+  readonly mailbox: number
+  readonly release: () => void
+}
+
+const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effect<Joined, PollerError> =>
+  Effect.suspend(() => {
+    if (control.state !== State.Open) return Effect.fail(notOpen(control))
+    let selector: Selector
+    try {
+      selector = Epoll.attach(libc, handle)
+    } catch (thrown) {
+      return Effect.fail(control.state === State.Open ? fromThrown(thrown) : closed())
+    }
+    // Had the poller closed in between, these would be duplicates of whatever has its numbers by now.
+    const mailbox = control.state === State.Open ? claim(libc, control) : 0
+    if (mailbox === 0) {
+      selector.close()
+      return Effect.fail(
+        control.state === State.Open
+          ? limitReached(
+              `all ${control.mailboxes} mailboxes of this poller are taken (build it with a larger maxThreads)`
+            )
+          : notOpen(control)
+      )
+    }
+    control.noteOpened(mailbox, selector.handle)
+    let released = false
+    const release = () => {
+      if (released) return
+      released = true
+      cancel()
+      control.release(mailbox)
+      selector.close()
+    }
+    const cancel = onExit(release)
+    return Effect.succeed({ selector, mailbox, release })
+  })
+
+const claim = (libc: Libc, control: Control): number => {
+  const thread = currentThread()
+  const mailbox = control.claim(thread)
+  if (mailbox !== 0) return mailbox
+  for (const fd of control.reap(isAlive)) libc.functions.close(fd)
+  return control.claim(thread)
+}
+
+/** A thread that was terminated could tell nobody. */
+const checkPollingThread = (control: Control): void => {
+  if (control.state === State.Open && !isAlive(control.threadId) && control.fail(0)) control.wakeAll()
+}

@@ -1,0 +1,86 @@
+/** The calling thread itself waits in the kernel, and does nothing else meanwhile. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { isMainThread } from "node:worker_threads"
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../control.ts"
+import type { NotificationQueue } from "../dispatcher.ts"
+import { invalidArgument, notOpen } from "../failure.ts"
+import { SelectorFailure } from "../selector/selector.ts"
+import { currentThread } from "../threads.ts"
+import type { Attachment } from "./attachment.ts"
+import { failWith, open as openPoller } from "./attachment.ts"
+import type { Options } from "./options.ts"
+import { Router } from "./router.ts"
+import { safetyNet } from "./safetyNet.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface BlockingOptions extends Options {
+  /** Allows the main thread to block, which keeps it from everything else it does; refused unless given. */
+  readonly allowMainThread?: boolean | undefined
+}
+
+export const open = Effect.fnUntraced(function* (
+  options: BlockingOptions | undefined
+): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  if (isMainThread && options?.allowMainThread !== true) {
+    return yield* invalidArgument(
+      "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
+    )
+  }
+  const { control, dispatcher, mailbox, selector } = yield* openPoller(options)
+  const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
+  control.threadId = currentThread()
+
+  const poll = (timeout: number): number => {
+    if (control.state !== State.Open) return 0
+    try {
+      return router.poll(timeout)
+    } catch (thrown) {
+      const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
+      failWith(control, dispatcher, errno, () => notOpen(control))
+      return 0
+    }
+  }
+  const block = (timeout: number): void => {
+    poll(Math.min(timeout, safetyNet))
+    dispatcher.flush()
+  }
+  fillOnDemand(dispatcher.queue, () => block(safetyNet))
+  const sync = Effect.suspend(() => {
+    while (poll(0) === selector.capacity);
+    dispatcher.flush()
+    return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+  })
+  return { control, selector, origin: selector.handle, mailbox, dispatcher, drain: () => block(0), sync, block }
+})
+
+/**
+ * Waits for as long as someone takes from the queue and there is nothing in it. Nobody else could fill it, and to wait
+ * while nobody takes would block the thread for no one.
+ */
+const fillOnDemand = (queue: NotificationQueue, block: () => void): void => {
+  let scheduled = false
+  const isAwaited = () => queue.state._tag !== "Done" && queue.state.takers.size > 0
+  const schedule = () => {
+    if (scheduled) return
+    scheduled = true
+    // By way of the event loop, so that the thread's other fibers, its timers and its messages have their turn.
+    setImmediate(() => {
+      scheduled = false
+      if (!isAwaited()) return
+      block()
+      if (isAwaited()) schedule()
+    })
+  }
+  class Takers<T> extends Set<T> {
+    override add(taker: T): this {
+      schedule()
+      return super.add(taker)
+    }
+  }
+  if (queue.state._tag === "Open") queue.state = { ...queue.state, takers: new Takers() }
+}

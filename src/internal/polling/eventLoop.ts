@@ -1,0 +1,51 @@
+/** No thread waits: the event loop of this one watches the selector's own descriptor. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../control.ts"
+import { fromThrown, notOpen } from "../failure.ts"
+import { SelectorFailure } from "../selector/selector.ts"
+import { currentThread } from "../threads.ts"
+import type { Attachment } from "./attachment.ts"
+import { failWith, open as openPoller } from "./attachment.ts"
+import type { Options } from "./options.ts"
+import { Router } from "./router.ts"
+
+export const open = Effect.fnUntraced(function* (
+  options: Options | undefined
+): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  const { control, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
+  const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
+  control.threadId = currentThread()
+
+  const poll = (): number => {
+    if (control.state !== State.Open) return 0
+    try {
+      return router.poll(0)
+    } catch (thrown) {
+      const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
+      failWith(control, dispatcher, errno, () => notOpen(control))
+      watch.close()
+      return 0
+    }
+  }
+  // One batch a turn of the loop: if there is more, the descriptor is still readable and the loop comes back to it after
+  // it has looked at everything else.
+  const drain = (): void => {
+    poll()
+    dispatcher.flush()
+  }
+  const watch = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => libc.watchReadable(selector.handle.fd, drain),
+      catch: fromThrown
+    }),
+    (watch) => Effect.sync(() => watch.close())
+  )
+  const sync = Effect.suspend(() => {
+    while (poll() === selector.capacity);
+    dispatcher.flush()
+    return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+  })
+  return { control, selector, origin: selector.handle, mailbox, dispatcher, drain, sync }
+})

@@ -1,0 +1,106 @@
+/**
+ * Empties this thread's mailbox into its dispatcher, and sleeps in between: woken by the thread that waits in the
+ * kernel, once for however many entries there are.
+ */
+import * as Effect from "effect/Effect"
+import type { PollerError } from "../../PollerError.ts"
+import type { Control } from "../control.ts"
+import { State } from "../control.ts"
+import type { Dispatcher } from "../dispatcher.ts"
+import { notOpen } from "../failure.ts"
+import { MailboxReader } from "../mailbox.ts"
+import type { Selector } from "../selector/selector.ts"
+
+interface SyncWaiter {
+  readonly request: number
+  readonly resume: (result: Effect.Effect<void, PollerError>) => void
+}
+
+export class Inbox {
+  readonly #control: Control
+  readonly #selector: Selector
+  readonly #dispatcher: Dispatcher
+  readonly #reader: MailboxReader
+  readonly #onEnd: () => void
+  readonly #syncing = new Set<SyncWaiter>()
+  #stopped = false
+
+  /** `onEnd` is called once, when the poller has been closed or has died, after the consumers were told. */
+  constructor(control: Control, selector: Selector, dispatcher: Dispatcher, mailbox: number, onEnd: () => void) {
+    this.#control = control
+    this.#selector = selector
+    this.#dispatcher = dispatcher
+    this.#reader = new MailboxReader(control, mailbox)
+    this.#onEnd = onEnd
+    this.#sleep()
+  }
+
+  readonly drain = (): void => {
+    // Read before the ring, so that what it answers for is among what is drained.
+    const synced = this.#reader.synced
+    if (this.#reader.drain(this.#dispatcher.accept)) this.#selector.wake()
+    this.#dispatcher.flush()
+    for (const waiter of this.#syncing) {
+      if (((synced - waiter.request) | 0) >= 0) this.#settle(waiter, Effect.void)
+    }
+  }
+
+  /** Returns when everything that is ready by now has been delivered to the dispatcher. */
+  readonly sync: Effect.Effect<void, PollerError> = Effect.callback((resume) => {
+    if (this.#control.state !== State.Open) return resume(Effect.fail(notOpen(this.#control)))
+    const waiter: SyncWaiter = { request: this.#reader.requestSync(), resume }
+    this.#syncing.add(waiter)
+    this.#selector.wake()
+    return Effect.sync(() => void this.#syncing.delete(waiter))
+  })
+
+  /** Stops listening. What has not been drained by now is not delivered. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#reader.wakeOwner()
+    for (const waiter of this.#syncing) this.#settle(waiter, Effect.fail(notOpen(this.#control)))
+  }
+
+  #settle(waiter: SyncWaiter, result: Effect.Effect<void, PollerError>): void {
+    this.#syncing.delete(waiter)
+    waiter.resume(result)
+  }
+
+  readonly #turn = (): void => {
+    if (this.#stopped) return
+    this.drain()
+    // Draining has run consumers, and they may have closed all this.
+    if (this.#stopped) return
+    const state = this.#control.state
+    if (state >= State.Closed) {
+      if (state === State.Failed) this.#dispatcher.fail(notOpen(this.#control))
+      else this.#dispatcher.end()
+      this.stop()
+      this.#onEnd()
+    } else {
+      this.#sleep()
+    }
+  }
+
+  #sleep(): void {
+    const reader = this.#reader
+    reader.fallAsleep()
+    // Whatever was written before the writer could see that is found here; whatever comes after wakes.
+    const wake =
+      reader.isEmpty && this.#control.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
+    if (wake !== undefined) {
+      void wake.then(this.#turn)
+    } else {
+      // By way of the event loop, so that a writer who is always faster does not starve it.
+      reader.stayAwake()
+      setImmediate(this.#turn)
+    }
+  }
+
+  get #hasAnswer(): boolean {
+    const synced = this.#reader.synced
+    for (const { request } of this.#syncing) if (((synced - request) | 0) >= 0) return true
+    return false
+  }
+}

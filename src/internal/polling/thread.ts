@@ -1,0 +1,34 @@
+/**
+ * The polling thread: waits in the kernel and fills mailboxes, until it is told to end. It loads neither `effect` nor
+ * anything else that it could do without, for that is most of its start.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { Control, State } from "../control.ts"
+import { libc } from "../libc/functions.ts"
+import { borrow } from "../selector/epoll.ts"
+import type { SelectorHandle } from "../selector/selector.ts"
+import { SelectorFailure } from "../selector/selector.ts"
+import { currentThread } from "../threads.ts"
+import { Router } from "./router.ts"
+import { safetyNet } from "./safetyNet.ts"
+
+/** What the thread is given. */
+export interface ThreadData {
+  readonly control: SharedArrayBuffer
+  readonly selector: SelectorHandle
+  readonly batchSize: number
+}
+
+const data = workerData as ThreadData
+const control = new Control(data.control)
+try {
+  const router = new Router(control, borrow(libc(), data.selector, data.batchSize), undefined)
+  control.threadId = currentThread()
+  parentPort!.postMessage("ready")
+  while (control.state === State.Open) router.poll(safetyNet)
+} catch (error) {
+  // Told here as well as by the thread's end, for the threads that are attached see only the shared memory.
+  control.fail(error instanceof SelectorFailure ? error.errno : 0)
+  control.wakeAll()
+  throw error
+}

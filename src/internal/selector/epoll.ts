@@ -1,0 +1,137 @@
+/** epoll(7): the selector of Linux. */
+import type { Libc } from "../libc/functions.ts"
+import type { EpollEventLayout, Profile } from "../libc/profile.ts"
+import { epollEventLayout } from "../libc/profile.ts"
+import type { Selector, SelectorHandle } from "./selector.ts"
+import { highBits, highMask, highOf, Interest, lowOf, Readiness, SelectorFailure } from "./selector.ts"
+
+const one = new Uint8Array(new BigUint64Array([1n]).buffer)
+
+/** Opens a selector of its own, and the eventfd that wakes it. */
+export const open = (libc: Libc, batchSize: number): Selector => {
+  const { functions, profile } = libc
+  const fd = functions.epoll_create1(profile.epoll.CLOEXEC)
+  if (fd === -1) throw new SelectorFailure("epoll_create1", libc.errno())
+  const wake = functions.eventfd(0, profile.eventfd.CLOEXEC | profile.eventfd.NONBLOCK)
+  if (wake === -1) {
+    const errno = libc.errno()
+    functions.close(fd)
+    throw new SelectorFailure("eventfd", errno)
+  }
+  const selector = make(libc, { fd, wake }, batchSize)
+  const errno = selector.add(wake, Interest.Read, 0, 0)
+  if (errno !== 0) {
+    selector.close()
+    throw new SelectorFailure(selector.syscalls.add, errno)
+  }
+  return selector
+}
+
+/**
+ * Opens the selector of another thread through duplicates of its descriptors: once that thread has closed its own, their
+ * numbers may be anyone's.
+ */
+export const attach = (libc: Libc, handle: SelectorHandle): Selector => {
+  const { functions, profile } = libc
+  const duplicate = (fd: number) => functions.fcntl(fd, profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
+  const fd = duplicate(handle.fd)
+  if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
+  const wake = duplicate(handle.wake)
+  if (wake === -1) {
+    const errno = libc.errno()
+    functions.close(fd)
+    throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", errno)
+  }
+  return make(libc, { fd, wake }, 0)
+}
+
+/** The selector that another thread opened, without owning its descriptors: the polling thread's view of it. */
+export const borrow = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector => make(libc, handle, batchSize)
+
+const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector => {
+  const { errno, functions, profile } = libc
+  const { epoll_ctl, epoll_wait } = functions
+  const { EINTR } = profile.errno
+  const { CTL_ADD, CTL_DEL, CTL_MOD } = profile.epoll
+  const epfd = handle.fd
+  const layout = epollEventLayout(profile, process.arch)
+  const toReadiness = decodeEvents(profile)
+  const change = new Int32Array(layout.stride)
+  const batch = new Int32Array(layout.stride * batchSize)
+
+  const control = (op: number, fd: number, interest: number, mailbox: number, id: number): number => {
+    encodeEvent(layout, change, encodeInterest(profile, interest), mailbox, id)
+    return epoll_ctl(epfd, op, fd, change) === -1 ? errno() : 0
+  }
+
+  return {
+    handle,
+    syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
+    capacity: batchSize,
+    add: (fd, interest, mailbox, id) => control(CTL_ADD, fd, interest, mailbox, id),
+    modify: (fd, interest, mailbox, id) => control(CTL_MOD, fd, interest, mailbox, id),
+    remove: (fd) => (epoll_ctl(epfd, CTL_DEL, fd, null) === -1 ? errno() : 0),
+    wait(timeout) {
+      const count = epoll_wait(epfd, batch, batchSize, timeout)
+      if (count >= 0) return count
+      const reason = errno()
+      if (reason === EINTR) return 0
+      throw new SelectorFailure("epoll_wait", reason)
+    },
+    mailbox: (index) => batch[index * layout.stride + layout.data + 1]! >>> highBits,
+    low: (index) => batch[index * layout.stride + layout.data]!,
+    high: (index) => batch[index * layout.stride + layout.data + 1]! & highMask,
+    readiness: (index) => toReadiness(batch[index * layout.stride]!),
+    // Watched edge-triggered, so the count need not be read back; at its ceiling, EAGAIN, it is a wake-up already.
+    wake: () => void functions.write(handle.wake, one, 8),
+    close() {
+      functions.close(handle.wake)
+      functions.close(epfd)
+    }
+  }
+}
+
+/** Writes one `struct epoll_event`: the flags, and the mailbox and the id as its 64 bits of user data. */
+export const encodeEvent = (
+  layout: EpollEventLayout,
+  target: Int32Array,
+  events: number,
+  mailbox: number,
+  id: number
+): void => {
+  target[0] = events
+  target[layout.data] = lowOf(id)
+  target[layout.data + 1] = highOf(id) | (mailbox << highBits)
+}
+
+/** Interest as epoll's flags. Errors and hang-ups are always reported; a half-close only to whoever reads. */
+export const encodeInterest = ({ epoll }: Profile, interest: number): number => {
+  let events = epoll.ET
+  // The kernel refuses EPOLLEXCLUSIVE beside anything but reading and writing.
+  const exclusive = (interest & Interest.Exclusive) !== 0
+  if ((interest & Interest.Read) !== 0) events |= exclusive ? epoll.IN : epoll.IN | epoll.RDHUP
+  if ((interest & Interest.Write) !== 0) events |= epoll.OUT
+  if ((interest & Interest.Priority) !== 0) events |= epoll.PRI
+  if ((interest & Interest.Oneshot) !== 0) events |= epoll.ONESHOT
+  if (exclusive) events |= epoll.EXCLUSIVE
+  return events
+}
+
+/** epoll's flags as readiness, with the closed ends as mio defines them. */
+export const decodeEvents = ({ epoll }: Profile): ((events: number) => number) => {
+  const { ERR, HUP, IN, OUT, PRI, RDHUP } = epoll
+  return (events) => {
+    if (events === IN) return Readiness.Readable
+    if (events === OUT) return Readiness.Writable
+    let readiness = 0
+    if ((events & IN) !== 0) readiness |= Readiness.Readable
+    if ((events & OUT) !== 0) readiness |= Readiness.Writable
+    if ((events & PRI) !== 0) readiness |= Readiness.Priority
+    if ((events & ERR) !== 0) readiness |= Readiness.Error
+    if ((events & HUP) !== 0 || ((events & IN) !== 0 && (events & RDHUP) !== 0)) readiness |= Readiness.ReadClosed
+    if ((events & HUP) !== 0 || ((events & OUT) !== 0 && (events & ERR) !== 0) || events === ERR) {
+      readiness |= Readiness.WriteClosed
+    }
+    return readiness
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The kernel's poller behind one small interface, so that nothing above knows which kernel facility it talks to.
+ *
+ * It is written for epoll and kqueue alike: interest and readiness are bits of our own, a wake-up is a method and not a
+ * descriptor, and a batch may hold two entries for one registration (kqueue has one filter for reading and one for
+ * writing), for what comes out is merged by id further up.
+ *
+ * Everything here is plain synchronous TypeScript: the polling thread runs it without loading `effect`.
+ */
+
+/** What is asked for. */
+export const Interest = {
+  Read: 1,
+  Write: 2,
+  Priority: 4,
+  /** Report once, then stay silent until modified. */
+  Oneshot: 8,
+  /** Of several pollers that watch one descriptor, wake only one. */
+  Exclusive: 16
+} as const
+
+/** What is reported. */
+export const Readiness = {
+  Readable: 1,
+  Writable: 2,
+  ReadClosed: 4,
+  WriteClosed: 8,
+  Error: 16,
+  Priority: 32
+} as const
+
+/**
+ * Ids are 53 bits: 32 low ones, and 21 high ones that share a word with whatever else has to travel along (the mailbox
+ * in the kernel's user data, the readiness in a mailbox).
+ */
+export const highBits = 21
+export const highMask = (1 << highBits) - 1
+
+export const joinId = (low: number, high: number): number => (high & highMask) * 0x1_0000_0000 + (low >>> 0)
+export const lowOf = (id: number): number => id | 0
+export const highOf = (id: number): number => Math.floor(id / 0x1_0000_0000)
+
+/** How many mailboxes the user data can tell apart. Number 0 is the library's own. */
+export const maxMailboxes = 0x7ff
+
+/** Structured-cloneable: with it another thread of this process opens the same selector. */
+export interface SelectorHandle {
+  readonly fd: number
+  /** The descriptor that wakes the waiter, or -1 where the kernel needs none for it. */
+  readonly wake: number
+}
+
+/** A call that failed, as the kernel told it. */
+export class SelectorFailure extends Error {
+  readonly syscall: string
+  readonly errno: number
+  constructor(syscall: string, errno: number) {
+    super(`${syscall} failed with errno ${errno}`)
+    this.syscall = syscall
+    this.errno = errno
+  }
+}
+
+export interface Selector {
+  readonly handle: SelectorHandle
+  /** What the calls of `add`, `modify` and `remove` are named in an error. */
+  readonly syscalls: { readonly add: string; readonly modify: string; readonly remove: string }
+
+  /** Watches a descriptor, reporting to a mailbox under an id. Answers 0, or the errno. */
+  readonly add: (fd: number, interest: number, mailbox: number, id: number) => number
+  /** Changes what is watched, and reports present readiness again. Answers 0, or the errno. */
+  readonly modify: (fd: number, interest: number, mailbox: number, id: number) => number
+  /** Answers 0, or the errno. */
+  readonly remove: (fd: number) => number
+
+  /**
+   * Waits in the kernel and says how many entries `mailbox`, `low`, `high` and `readiness` now answer for. A timeout in
+   * milliseconds, 0 to poll. A signal ends it early with no entries. Throws `SelectorFailure`.
+   */
+  readonly wait: (timeout: number) => number
+  /** As many entries as one `wait` can report: fewer means that nothing else was ready. */
+  readonly capacity: number
+  /** 0 is a wake-up. */
+  readonly mailbox: (index: number) => number
+  readonly low: (index: number) => number
+  readonly high: (index: number) => number
+  readonly readiness: (index: number) => number
+
+  /** Makes the `wait` of whichever thread is in it, or the next one, return. */
+  readonly wake: () => void
+  readonly close: () => void
+}

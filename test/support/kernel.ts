@@ -1,0 +1,125 @@
+/** Descriptors to poll, made by the kernel: what Node has no function for. Blocking calls fail the test, not the run. */
+import { readdirSync, readlinkSync } from "node:fs"
+import koffi from "koffi"
+
+const libc = koffi.load(null)
+const functions = {
+  eventfd: libc.func("int eventfd(unsigned int initval, int flags)") as (initval: number, flags: number) => number,
+  pipe2: libc.func("int pipe2(void *fds, int flags)") as (fds: Int32Array, flags: number) => number,
+  socketpair: libc.func("int socketpair(int domain, int type, int protocol, void *fds)") as (
+    domain: number,
+    type: number,
+    protocol: number,
+    fds: Int32Array
+  ) => number,
+  shutdown: libc.func("int shutdown(int fd, int how)") as (fd: number, how: number) => number,
+  send: libc.func("intptr_t send(int fd, void *buffer, size_t count, int flags)") as (
+    fd: number,
+    buffer: Uint8Array,
+    count: number,
+    flags: number
+  ) => number,
+  read: libc.func("intptr_t read(int fd, void *buffer, size_t count)") as (
+    fd: number,
+    buffer: Uint8Array,
+    count: number
+  ) => number,
+  write: libc.func("intptr_t write(int fd, void *buffer, size_t count)") as (
+    fd: number,
+    buffer: Uint8Array,
+    count: number
+  ) => number,
+  dup: libc.func("int dup(int fd)") as (fd: number) => number,
+  dup2: libc.func("int dup2(int from, int to)") as (from: number, to: number) => number,
+  close: libc.func("int close(int fd)") as (fd: number) => number,
+  fcntl: libc.func("int fcntl(int fd, int command, ...)") as (
+    fd: number,
+    command: number,
+    type: "int",
+    argument: number
+  ) => number
+}
+
+const NONBLOCK = 0x800
+const CLOEXEC = 0x80000
+const EAGAIN = 11
+
+const check = (name: string, result: number): number => {
+  if (result === -1) throw new Error(`${name}: errno ${koffi.errno()}`)
+  return result
+}
+
+const pair = (name: string, make: (fds: Int32Array) => number): readonly [number, number] => {
+  const fds = new Int32Array(2)
+  check(name, make(fds))
+  return [fds[0]!, fds[1]!]
+}
+
+const scratch = new Uint8Array(65_536)
+const one = new Uint8Array(new BigUint64Array([1n]).buffer)
+
+/** eventfd(2), non-blocking. */
+export const eventfd = (): number => check("eventfd", functions.eventfd(0, NONBLOCK | CLOEXEC))
+
+/** pipe2(2), non-blocking: the reading end and the writing end. */
+export const pipe = (): readonly [read: number, write: number] =>
+  pair("pipe2", (fds) => functions.pipe2(fds, NONBLOCK | CLOEXEC))
+
+/** socketpair(2) of two connected Unix stream sockets, non-blocking. */
+export const socketPair = (): readonly [number, number] =>
+  pair("socketpair", (fds) => functions.socketpair(1, 1 | NONBLOCK | CLOEXEC, 0, fds))
+
+/** Adds one to an eventfd: each time is an edge. */
+export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
+
+/** Writes so many bytes; answers how many were taken, or -1 if it would block. */
+export const write = (fd: number, count = 1): number => wouldBlock("write", functions.write(fd, scratch, count))
+
+/** Reads up to so many bytes; answers how many, 0 at the end, or -1 if it would block. */
+export const read = (fd: number, count = scratch.length): number =>
+  wouldBlock("read", functions.read(fd, scratch, count))
+
+/** Reads until it would block or is at the end. */
+export const drain = (fd: number): void => {
+  while (read(fd) > 0);
+}
+
+/** Writes until it would block; answers how many bytes were taken. */
+export const fill = (fd: number): number => {
+  let total = 0
+  for (let taken = write(fd, scratch.length); taken > 0; taken = write(fd, scratch.length)) total += taken
+  return total
+}
+
+const wouldBlock = (name: string, result: number): number =>
+  result === -1 && koffi.errno() === EAGAIN ? -1 : check(name, result)
+
+/** Sends one out-of-band byte: `EPOLLPRI` on a TCP peer. */
+export const sendOutOfBand = (fd: number): void => void check("send", functions.send(fd, one, 1, 1))
+
+export const shutdownWrite = (fd: number): void => void check("shutdown", functions.shutdown(fd, 1))
+export const dup = (fd: number): number => check("dup", functions.dup(fd))
+/** Makes a number mean what another one means. */
+export const dup2 = (from: number, to: number): void => void check("dup2", functions.dup2(from, to))
+export const close = (fd: number): void => void check("close", functions.close(fd))
+
+export const isOpen = (fd: number): boolean => functions.fcntl(fd, 1, "int", 0) !== -1
+export const isCloseOnExec = (fd: number): boolean => (check("fcntl", functions.fcntl(fd, 1, "int", 0)) & 1) !== 0
+export const isNonblocking = (fd: number): boolean =>
+  (check("fcntl", functions.fcntl(fd, 3, "int", 0)) & NONBLOCK) !== 0
+
+/** What this process has open: each number with what it names. */
+export const openDescriptors = (): ReadonlyMap<number, string> => {
+  const found = new Map<number, string>()
+  for (const name of readdirSync("/proc/self/fd")) {
+    try {
+      found.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
+    } catch {
+      // The descriptor through which the directory itself was read.
+    }
+  }
+  return found
+}
+
+/** The kernel's count of this process's threads. */
+export const threadCount = (): number => readdirSync("/proc/self/task").length

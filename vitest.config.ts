@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", "./test/support/summary.ts"],
+    // Descriptors, threads and memory are counted, so no two files share a process.
+    pool: "forks",
+    // Two at a time: most tests run several threads of their own.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000
+  },
+  // What `--conditions` is to the programs that the tests start: the sources instead of the built package.
+  ssr: { resolve: { conditions: ["effect-amy-source", "node", "import", "module", "default"] } }
+})
