@@ -10,6 +10,39 @@
  * - `layerBlocking`: on the calling thread, inside `wait`. For a thread that does nothing but poll.
  * - `layerAttach`: in another thread's poller, which this thread joins by its handle.
  *
+ * **Example** (The notifications of one descriptor)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ * import { createServer, connect } from "node:net"
+ * import { once } from "node:events"
+ *
+ * // Node's own sockets have a descriptor too, though it shows it to nobody.
+ * const descriptorOf = (socket: object) => (socket as { readonly _handle: { readonly fd: number } })._handle.fd
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const server = createServer((socket) => socket.end("welcome")).listen(0, "127.0.0.1")
+ *   yield* Effect.promise(() => once(server, "listening"))
+ *   const client = connect({ port: (server.address() as { port: number }).port, host: "127.0.0.1" })
+ *   yield* Effect.promise(() => once(client, "connect"))
+ *
+ *   const id = yield* Registrar.register(descriptorOf(client), "Read")
+ *   const first = yield* poller.notifications.pipe(
+ *     Stream.filter((notification) => notification.id === id),
+ *     Stream.runHead
+ *   )
+ *   console.log(first._tag, first._tag === "Some" && first.value.event)
+ *
+ *   yield* Registrar.deregister(descriptorOf(client))
+ *   client.destroy()
+ *   server.close()
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layerEventLoop())) // => Some Read
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
@@ -151,6 +184,21 @@ const fromAttachment = (
  *
  * Fails with `LimitReached`, `InvalidArgument`, `WorkerFailed` or `UnsupportedPlatform`.
  *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const notifications = yield* poller.wait("10 millis")
+ *   console.log(notifications.length)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layerWorker({ mailboxSize: 1024 }))) // => 0
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -171,6 +219,21 @@ export const layerWorker = (options?: Options): Layer.Layer<Poller | Registrar, 
  * layer is built it keeps the process alive.
  *
  * Fails with `LimitReached`, `InvalidArgument` or `UnsupportedPlatform`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   yield* poller.wait(0)
+ *   console.log((yield* poller.stats).registrations)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layerEventLoop())) // => 0
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -194,6 +257,21 @@ export const layerEventLoop = (options?: Options): Layer.Layer<Poller | Registra
  *
  * Threads that are attached receive only while this one waits.
  *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller } from "effect-amy"
+ *
+ * const program = Effect.flatMap(Poller.Poller, (poller) => poller.wait("10 millis"))
+ *
+ * const refused = await Effect.runPromise(Effect.flip(Effect.provide(program, Poller.layerBlocking())))
+ * console.log(refused.reason._tag) // => InvalidArgument
+ *
+ * const allowed = Poller.layerBlocking({ allowMainThread: true })
+ * console.log(await Effect.runPromise(Effect.provide(program, allowed))) // => []
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -210,6 +288,36 @@ export const layerBlocking = (options?: BlockingOptions): Layer.Layer<Poller | R
  *
  * Fails with `Closed`, with `LimitReached` if `maxThreads` are attached already, with `InvalidArgument` if it is given
  * something other than a handle.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ * import { once } from "node:events"
+ * import { isMainThread, Worker, workerData } from "node:worker_threads"
+ *
+ * const main = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const worker = new Worker(new URL(import.meta.url), { workerData: poller.handle })
+ *   yield* Effect.promise(() => once(worker, "exit"))
+ * })
+ *
+ * const attached = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   console.log(yield* poller.wait(0))
+ *   const failure = yield* Effect.flip(Registrar.deregister(0))
+ *   console.log(failure.reason._tag)
+ * })
+ *
+ * await Effect.runPromise(
+ *   isMainThread
+ *     ? Effect.provide(main, Poller.layerWorker())
+ *     : Effect.provide(attached, Poller.layerAttach(workerData))
+ * )
+ * // => []
+ * // => NotRegistered
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -72,7 +72,7 @@ const waitOnQueue = (attachment: Attachment) => {
     Effect.suspend(() => {
       const left = deadline - now(clock)
       if (left <= 0) return take
-      const arrived = left === Infinity ? Effect.asSome(arrival) : Effect.timeoutOption(arrival, Math.ceil(left))
+      const arrived = left === Infinity ? Effect.asSome(arrival) : Effect.timeoutOption(arrival, Math.min(Math.ceil(left), longestTimer))
       return Effect.flatMap(arrived, (first) =>
         Effect.flatMap(take, (taken) =>
           // A timer may fire a little early, and another consumer may have been faster.
@@ -84,12 +84,16 @@ const waitOnQueue = (attachment: Attachment) => {
     })
 
   return (timeout: number): Effect.Effect<Notifications, PollerError> => {
-    if (timeout === 0) return Effect.andThen(sync, take)
+    // Should the poller have ended, what it reported before is still to be had.
+    if (timeout === 0) return Effect.andThen(Effect.ignore(sync), take)
     drain()
     if (dispatcher.queue.messages.length > 0) return take
     return Clock.clockWith((clock) => until(clock, timeout === Infinity ? Infinity : now(clock) + timeout))
   }
 }
+
+/** What a timer of Node's takes at most; a longer wait is made of several. */
+const longestTimer = 2 ** 31 - 1
 
 const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
@@ -110,5 +114,5 @@ const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) 
     })
 
   return (timeout: number): Effect.Effect<Notifications, PollerError> =>
-    timeout === 0 ? Effect.andThen(sync, take) : Effect.suspend(() => until(performance.now() + timeout))
+    timeout === 0 ? Effect.andThen(Effect.ignore(sync), take) : Effect.suspend(() => until(performance.now() + timeout))
 }

@@ -1,0 +1,33 @@
+/** The examples of the doc comments and pages, as programs. */
+import { globSync, readFileSync } from "node:fs"
+
+export interface DocumentedExample {
+  /** Where it stands: a file and the line of its first statement. */
+  readonly source: string
+  readonly code: string
+  /** What it prints, from the comments behind its statements: `console.log(1 + 1) // => 2`. */
+  readonly prints: ReadonlyArray<string>
+}
+
+const fence = /^([ *]*)```ts\n([\s\S]*?)^[ *]*```$/gm
+const expectation = /\/\/ => (.*)$/gm
+
+/** Every `ts` block of the files that match. A block is a whole program. */
+export const documentedExamples = (pattern: string): ReadonlyArray<DocumentedExample> =>
+  globSync(pattern)
+    .toSorted()
+    .flatMap((file) => {
+      const text = readFileSync(file, "utf8")
+      return Array.from(text.matchAll(fence), (match) => {
+        const indent = match[1]!
+        const code = match[2]!
+          .split("\n")
+          .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line.slice(indent.trimEnd().length)))
+          .join("\n")
+        return {
+          source: `${file}:${text.slice(0, match.index).split("\n").length + 1}`,
+          code,
+          prints: Array.from(code.matchAll(expectation), (found) => found[1]!)
+        }
+      })
+    })
