@@ -157,14 +157,16 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
 }
 
 /**
- * The poller is closed: its layer's scope has ended.
+ * The poller is closed, or the event or channel that belongs to it: its scope has ended.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {
+export class Closed extends Schema.TaggedError<Closed>()("Closed", {
+  description: Schema.optionalKey(Schema.String)
+}) {
   override get message(): string {
-    return "the poller is closed (its layer's scope has ended)"
+    return this.description ?? "the poller is closed (its layer's scope has ended)"
   }
 }
 

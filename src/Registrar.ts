@@ -13,10 +13,12 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Event } from "./Event.ts"
 import type { PollerError } from "./PollerError.ts"
+import type { UserEvent } from "./UserEvent.ts"
 
 /**
  * Names one registration: a whole number, unique for the life of its poller over all threads, rising, never used twice.
@@ -104,6 +106,34 @@ export class Registrar extends Context.Service<
      * Fails with `NotRegistered`, `BadDescriptor`, `InvalidArgument`, `Closed` or `WorkerFailed`.
      */
     readonly deregister: (fd: FdLike) => Effect.Effect<void, PollerError>
+
+    /**
+     * Reports an id once, after a while: never early, a fraction of a millisecond late. Reported with the event
+     * `"Read"`, to the thread that sets it. All timers of a thread share one descriptor: timerfd_create(2).
+     *
+     * Fails with `InvalidArgument` if the duration is negative or not a number, with `LimitReached` if the one
+     * descriptor cannot be opened, with `Closed` or `WorkerFailed`.
+     */
+    readonly setTimeout: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
+
+    /**
+     * Reports an id again and again. The n-th time is due at the start plus n periods, however late the consumer is; one
+     * who has missed several gets one notification. A period of less than a millisecond is one millisecond.
+     *
+     * Fails as `setTimeout` does, and with `InvalidArgument` if the period is zero.
+     */
+    readonly setInterval: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
+
+    /**
+     * Ends a timer of this thread: its id is never reported afterwards, not even if it has gone off already and nobody
+     * has taken its notification yet.
+     *
+     * Fails with `NotRegistered` if there is no such timer, or if it has been reported and is finished.
+     */
+    readonly cancelTimeout: (id: RegistrationId) => Effect.Effect<void, PollerError>
+
+    /** Makes an event that is reported when a program triggers it, until the scope closes; see `UserEvent`. */
+    readonly userEvent: Effect.Effect<UserEvent, PollerError, Scope.Scope>
   }
 >()("effect-amy/Registrar") {}
 
@@ -188,3 +218,64 @@ export const reregister = (
  */
 export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registrar> =>
   Effect.flatMap(Registrar, (registrar) => registrar.deregister(fd))
+
+/**
+ * Reports an id once, after a while.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const id = yield* Registrar.setTimeout("20 millis")
+ *   const [notification] = yield* poller.wait("5 seconds")
+ *   console.log(notification?.id === id, notification?.event)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layer)) // => true Read
+ * ```
+ *
+ * @category timers
+ * @since 0.1.0
+ */
+export const setTimeout = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.setTimeout(duration))
+
+/**
+ * Reports an id again and again.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const poller = yield* Poller.Poller
+ *   const id = yield* Registrar.setInterval("5 millis")
+ *   yield* poller.notifications.pipe(Stream.take(3), Stream.runDrain)
+ *   yield* Registrar.cancelTimeout(id)
+ *   const again = yield* Effect.flip(Registrar.cancelTimeout(id))
+ *   console.log(again.reason._tag)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layer)) // => NotRegistered
+ * ```
+ *
+ * @category timers
+ * @since 0.1.0
+ */
+export const setInterval = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.setInterval(duration))
+
+/**
+ * Ends a timer of this thread.
+ *
+ * @category timers
+ * @since 0.1.0
+ */
+export const cancelTimeout = (id: RegistrationId): Effect.Effect<void, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.cancelTimeout(id))

@@ -5,6 +5,8 @@
  */
 export * as Event from "./Event.ts"
 export * as Notification from "./Notification.ts"
+export * as PollChannel from "./PollChannel.ts"
 export * as Poller from "./Poller.ts"
 export * as PollerError from "./PollerError.ts"
 export * as Registrar from "./Registrar.ts"
+export * as UserEvent from "./UserEvent.ts"

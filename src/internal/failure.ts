@@ -69,6 +69,8 @@ export const limitReached = (description: string): PollerError => fail(new Limit
 
 export const closed = (): PollerError => fail(new Closed({}))
 
+export const closedBecause = (description: string): PollerError => fail(new Closed({ description }))
+
 export const workerFailed = (description: string, cause?: unknown): PollerError =>
   fail(new WorkerFailed({ description, ...(cause === undefined ? {} : { cause }) }))
 

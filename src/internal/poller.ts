@@ -72,7 +72,10 @@ const waitOnQueue = (attachment: Attachment) => {
     Effect.suspend(() => {
       const left = deadline - now(clock)
       if (left <= 0) return take
-      const arrived = left === Infinity ? Effect.asSome(arrival) : Effect.timeoutOption(arrival, Math.min(Math.ceil(left), longestTimer))
+      const arrived =
+        left === Infinity
+          ? Effect.asSome(arrival)
+          : Effect.timeoutOption(arrival, Math.min(Math.ceil(left), longestTimer))
       return Effect.flatMap(arrived, (first) =>
         Effect.flatMap(take, (taken) =>
           // A timer may fire a little early, and another consumer may have been faster.

@@ -1,13 +1,16 @@
 /** The Registrar service: one kernel call on the calling thread for each operation. */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Event } from "../Event.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { FdLike, RegisterOptions, Registrar } from "../Registrar.ts"
 import { State } from "./control.ts"
-import { fromErrno, invalidArgument, notOpen, notRegistered } from "./failure.ts"
+import { toMillis } from "./duration.ts"
+import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "./failure.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import { Interest } from "./selector/selector.ts"
+import * as UserEvent from "./userEvent.ts"
 
 export const make = (attachment: Attachment): Registrar["Service"] => {
   const { control, dispatcher, mailbox, origin, selector } = attachment
@@ -95,6 +98,35 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     control.addRegistrations(-1)
   }
 
+  const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {
+    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    const millis = toMillis(duration)
+    if (millis === undefined || (repeat && millis === 0)) {
+      return Exit.fail(
+        invalidArgument(
+          repeat
+            ? `the period ${String(duration)} is none: give a duration above zero`
+            : `the time ${String(duration)} is no duration: give one of zero or more`
+        )
+      )
+    }
+    try {
+      const timers = dispatcher.timers(() => attachment.openAlarm())
+      const id = control.takeId()
+      dispatcher.addSource(id, undefined)
+      timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
+      return Exit.succeed(id)
+    } catch (thrown) {
+      return Exit.fail(fromThrown(thrown))
+    }
+  }
+
+  const cancelNow = (id: number): Exit.Exit<void, PollerError> => {
+    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    if (dispatcher.cancelTimer(id)) return Exit.void
+    return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it is finished`))
+  }
+
   const register: Registrar["Service"]["register"] = (fd, event, options) =>
     Effect.suspend(() => registerNow(fd, event, options))
 
@@ -103,9 +135,16 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     registerScoped: (fd, event, options) =>
       Effect.acquireRelease(register(fd, event, options), (id) => Effect.sync(() => release(id))),
     reregister: (id, fd, event, options) => Effect.suspend(() => reregisterNow(id, fd, event, options)),
-    deregister: (fd) => Effect.suspend(() => deregisterNow(fd))
+    deregister: (fd) => Effect.suspend(() => deregisterNow(fd)),
+    setTimeout: (duration) => Effect.suspend(() => startTimer(duration, false)),
+    setInterval: (duration) => Effect.suspend(() => startTimer(duration, true)),
+    cancelTimeout: (id) => Effect.suspend(() => cancelNow(id)),
+    userEvent: UserEvent.open(attachment)
   }
 }
+
+/** Milliseconds: a thread that is woken more often than this does nothing else. */
+const shortestPeriod = 1
 
 const toFd = (fd: FdLike): number => (typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN))
 

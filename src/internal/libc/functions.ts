@@ -9,12 +9,27 @@ import { createRequire } from "node:module"
 import type { Profile } from "./profile.ts"
 import { profileOf } from "./profile.ts"
 
+/** `struct timespec`, whose members are as long as the architecture's `long`. */
+export interface TimeSpec {
+  readonly tv_sec: number
+  readonly tv_nsec: number
+}
+
+/** `struct itimerspec` of timerfd_settime(2). */
+export interface ITimerSpec {
+  readonly it_interval: TimeSpec
+  readonly it_value: TimeSpec
+}
+
 /** The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`. */
 export interface Functions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
   readonly eventfd: (initval: number, flags: number) => number
+  readonly timerfd_create: (clockid: number, flags: number) => number
+  readonly timerfd_settime: (fd: number, flags: number, value: ITimerSpec, old: null) => number
+  readonly read: (fd: number, buffer: Uint8Array, count: number) => number
   readonly write: (fd: number, buffer: Uint8Array, count: number) => number
   readonly close: (fd: number) => number
   /** fcntl(2) is variadic, and some systems pass variadic arguments differently: name the argument's type. */
@@ -26,6 +41,9 @@ const prototypes: { readonly [Name in keyof Functions]: string } = {
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
   eventfd: "int eventfd(unsigned int initval, int flags)",
+  timerfd_create: "int timerfd_create(int clockid, int flags)",
+  timerfd_settime: "int timerfd_settime(int fd, int flags, _In_ itimerspec *value, void *old)",
+  read: "intptr_t read(int fd, void *buffer, size_t count)",
   write: "intptr_t write(int fd, void *buffer, size_t count)",
   close: "int close(int fd)",
   fcntl: "int fcntl(int fd, int command, ...)"
@@ -50,6 +68,8 @@ export interface Libc {
 
 const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   const library = koffi.load(null)
+  koffi.struct("timespec", { tv_sec: "long", tv_nsec: "long" })
+  koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
   const functions = Object.fromEntries(
     Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])
   ) as unknown as Functions

@@ -1,4 +1,4 @@
-/** Linux: epoll(7), eventfd(2). The values are those of the kernel's generic headers. */
+/** Linux: epoll(7), eventfd(2), timerfd_create(2). The values are those of the kernel's generic headers. */
 import type { Profile } from "./profile.ts"
 
 export const linux: Profile = {
@@ -26,6 +26,12 @@ export const linux: Profile = {
   eventfd: {
     CLOEXEC: 0x80000,
     NONBLOCK: 0x800
+  },
+  timerfd: {
+    CLOCK_MONOTONIC: 1,
+    CLOEXEC: 0x80000,
+    NONBLOCK: 0x800,
+    TIMER_ABSTIME: 1
   },
   errno: {
     EINTR: 4,

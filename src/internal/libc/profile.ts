@@ -41,6 +41,12 @@ export interface Profile {
     readonly CLOEXEC: number
     readonly NONBLOCK: number
   }
+  readonly timerfd: {
+    readonly CLOCK_MONOTONIC: number
+    readonly CLOEXEC: number
+    readonly NONBLOCK: number
+    readonly TIMER_ABSTIME: number
+  }
   readonly errno: {
     readonly EINTR: number
     readonly EAGAIN: number

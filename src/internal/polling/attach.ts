@@ -40,7 +40,16 @@ export const open = Effect.fnUntraced(function* (
     // It also keeps this thread alive for as long as it is attached, as a listening socket would.
     (timer) => Effect.sync(() => clearInterval(timer))
   )
-  return { control, selector, origin: handle, mailbox, dispatcher, drain: inbox.drain, sync: inbox.sync }
+  return {
+    control,
+    selector,
+    origin: handle,
+    mailbox,
+    dispatcher,
+    drain: inbox.drain,
+    sync: inbox.sync,
+    openAlarm: () => selector.openAlarm(mailbox)
+  }
 })
 
 interface Joined {

@@ -11,7 +11,7 @@ import { closed, fromThrown } from "../failure.ts"
 import type { Libc } from "../libc/functions.ts"
 import { libc } from "../libc/functions.ts"
 import * as Epoll from "../selector/epoll.ts"
-import type { Selector, SelectorHandle } from "../selector/selector.ts"
+import type { Alarm, Selector, SelectorHandle } from "../selector/selector.ts"
 import { currentThread, isAlive } from "../threads.ts"
 import type { PollerError } from "../../PollerError.ts"
 
@@ -27,6 +27,8 @@ export interface Attachment {
   readonly drain: () => void
   /** Returns when everything that is ready now has been delivered. */
   readonly sync: Effect.Effect<void, PollerError>
+  /** Opens the alarm for this thread's timers. Throws `SelectorFailure`. */
+  readonly openAlarm: () => Alarm
   /**
    * Set where a wait is made by the calling thread itself: waits once, for so many milliseconds at most, and delivers.
    */

@@ -55,7 +55,17 @@ export const open = Effect.fnUntraced(function* (
     dispatcher.flush()
     return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
   })
-  return { control, selector, origin: selector.handle, mailbox, dispatcher, drain: () => block(0), sync, block }
+  return {
+    control,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain: () => block(0),
+    sync,
+    openAlarm: () => selector.openAlarm(mailbox),
+    block
+  }
 })
 
 /**

@@ -47,5 +47,14 @@ export const open = Effect.fnUntraced(function* (
     dispatcher.flush()
     return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
   })
-  return { control, selector, origin: selector.handle, mailbox, dispatcher, drain, sync }
+  return {
+    control,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain,
+    sync,
+    openAlarm: () => selector.openAlarm(mailbox)
+  }
 })

@@ -40,7 +40,16 @@ export const open = Effect.fnUntraced(function* (
       failWith(control, dispatcher, 0, () => error)
     })
   )
-  return { control, selector, origin: selector.handle, mailbox, dispatcher, drain: inbox.drain, sync: inbox.sync }
+  return {
+    control,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain: inbox.drain,
+    sync: inbox.sync,
+    openAlarm: () => selector.openAlarm(mailbox)
+  }
 })
 
 interface Thread {

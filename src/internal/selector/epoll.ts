@@ -2,7 +2,7 @@
 import type { Libc } from "../libc/functions.ts"
 import type { EpollEventLayout, Profile } from "../libc/profile.ts"
 import { epollEventLayout } from "../libc/profile.ts"
-import type { Selector, SelectorHandle } from "./selector.ts"
+import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
 import { highBits, highMask, highOf, Interest, lowOf, Readiness, SelectorFailure } from "./selector.ts"
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
@@ -64,6 +64,14 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
     return epoll_ctl(epfd, op, fd, change) === -1 ? errno() : 0
   }
 
+  /** Watches a descriptor of our own, or closes it. */
+  const watch = (fd: number, mailbox: number, id: number): void => {
+    const reason = control(CTL_ADD, fd, Interest.Read, mailbox, id)
+    if (reason === 0) return
+    functions.close(fd)
+    throw new SelectorFailure("epoll_ctl(ADD)", reason)
+  }
+
   return {
     handle,
     syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
@@ -82,6 +90,22 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
     low: (index) => batch[index * layout.stride + layout.data]!,
     high: (index) => batch[index * layout.stride + layout.data + 1]! & highMask,
     readiness: (index) => toReadiness(batch[index * layout.stride]!),
+    openAlarm(mailbox) {
+      const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK } = profile.timerfd
+      const fd = functions.timerfd_create(CLOCK_MONOTONIC, CLOEXEC | NONBLOCK)
+      if (fd === -1) throw new SelectorFailure("timerfd_create", errno())
+      watch(fd, mailbox, 0)
+      return makeAlarm(libc, fd)
+    },
+    openTrigger(mailbox, id) {
+      const fd = functions.eventfd(0, profile.eventfd.CLOEXEC | profile.eventfd.NONBLOCK)
+      if (fd === -1) throw new SelectorFailure("eventfd", errno())
+      watch(fd, mailbox, id)
+      return makeTrigger(libc, fd, () => {
+        // Other threads may hold duplicates, and with them the registration would live on.
+        epoll_ctl(epfd, CTL_DEL, fd, null)
+      })
+    },
     // Watched edge-triggered, so the count need not be read back; at its ceiling, EAGAIN, it is a wake-up already.
     wake: () => void functions.write(handle.wake, one, 8),
     close() {
@@ -89,6 +113,47 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
       functions.close(epfd)
     }
   }
+}
+
+/** timerfd_create(2). Watched edge-triggered it reports each expiry, though nobody reads it. */
+const makeAlarm = ({ functions, profile }: Libc, fd: number): Alarm => ({
+  // CLOCK_MONOTONIC, as the timer's own.
+  now() {
+    const [seconds, nanos] = process.hrtime()
+    return seconds * 1000 + nanos / 1e6
+  },
+  set(deadline) {
+    let tv_sec = Math.floor(deadline / 1000)
+    let tv_nsec = Math.ceil((deadline - tv_sec * 1000) * 1e6)
+    if (tv_nsec >= 1e9) {
+      tv_sec++
+      tv_nsec = 0
+    }
+    const value = { it_interval: { tv_sec: 0, tv_nsec: 0 }, it_value: { tv_sec, tv_nsec } }
+    functions.timerfd_settime(fd, profile.timerfd.TIMER_ABSTIME, value, null)
+  },
+  close: () => void functions.close(fd)
+})
+
+/** eventfd(2). */
+const makeTrigger = ({ functions }: Libc, fd: number, unwatch: () => void): Trigger => {
+  const count = new Uint8Array(8)
+  return {
+    handle: fd,
+    trigger: () => void functions.write(fd, one, 8),
+    reset: () => functions.read(fd, count, 8) === 8,
+    close() {
+      unwatch()
+      functions.close(fd)
+    }
+  }
+}
+
+/** Opens a trigger of another thread through a duplicate of its descriptor. */
+export const attachTrigger = (libc: Libc, handle: number): Trigger => {
+  const fd = libc.functions.fcntl(handle, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
+  if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
+  return makeTrigger(libc, fd, () => {})
 }
 
 /** Writes one `struct epoll_event`: the flags, and the mailbox and the id as its 64 bits of user data. */

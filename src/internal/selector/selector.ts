@@ -61,6 +61,25 @@ export class SelectorFailure extends Error {
   }
 }
 
+/** One timer of the kernel's, for all the timers of one thread: its expiry is reported to its mailbox as id 0. */
+export interface Alarm {
+  /** Milliseconds on the clock that never goes back, with a fraction. */
+  readonly now: () => number
+  /** Goes off once, at that time or as soon afterwards as can be; in place of what was set before. */
+  readonly set: (deadline: number) => void
+  readonly close: () => void
+}
+
+/** What is reported because a program says so. Usable from every thread. */
+export interface Trigger {
+  /** What another thread needs in order to open it. */
+  readonly handle: number
+  readonly trigger: () => void
+  /** Answers whether it was triggered since the last time, and forgets it. */
+  readonly reset: () => boolean
+  readonly close: () => void
+}
+
 export interface Selector {
   readonly handle: SelectorHandle
   /** What the calls of `add`, `modify` and `remove` are named in an error. */
@@ -85,6 +104,11 @@ export interface Selector {
   readonly low: (index: number) => number
   readonly high: (index: number) => number
   readonly readiness: (index: number) => number
+
+  /** Opens the alarm of a mailbox. Throws `SelectorFailure`. */
+  readonly openAlarm: (mailbox: number) => Alarm
+  /** Opens something to trigger, reported to a mailbox under an id. Throws `SelectorFailure`. */
+  readonly openTrigger: (mailbox: number, id: number) => Trigger
 
   /** Makes the `wait` of whichever thread is in it, or the next one, return. */
   readonly wake: () => void

@@ -1,0 +1,325 @@
+/**
+ * The two ends of a channel between threads. Values travel by `MessagePort`, one for each sender; a few words of shared
+ * memory count them; a user event tells the receiver's poller of the first one only.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads"
+import { isPollerError, type PollerError } from "../PollerError.ts"
+import type { Source } from "./dispatcher.ts"
+import { closedBecause, invalidArgument } from "./failure.ts"
+
+/** Words of the memory that all ends share. */
+const Word = {
+  /** 1 once the receiver is gone. */
+  ReceiverGone: 0,
+  /** Messages that were sent and not received. */
+  Pending: 1,
+  /** 1 from the trigger that tells the receiver until the receiver has found the channel empty. */
+  Told: 2,
+  /** How many messages it may hold; 0 for any number. */
+  Capacity: 3,
+  /** Messages that hold a place of a bounded channel. */
+  Used: 4,
+  /** How many senders wait for a place. */
+  Waiting: 5,
+  /** Changes whenever a place becomes free, and the address at which senders wait. */
+  Freed: 6,
+  Sent: 7,
+  Triggers: 8
+} as const
+
+const receiverGone = () => closedBecause("the channel's receiver is gone")
+const sendersGone = () => closedBecause("all senders of the channel are gone")
+const senderClosed = () => closedBecause("this sender is closed")
+
+/** Under this name a sender hands a further sender's port to the receiver, in the order of its own messages. */
+const portKey = "~effect-amy/PollChannel/port"
+
+export class Shared {
+  readonly buffer: SharedArrayBuffer
+  readonly words: Int32Array
+  readonly capacity: number
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer
+    this.words = new Int32Array(buffer)
+    this.capacity = this.words[Word.Capacity]!
+  }
+
+  /** A capacity of 0 is none. */
+  static make(capacity: number): Shared {
+    const buffer = new SharedArrayBuffer(64)
+    new Int32Array(buffer)[Word.Capacity] = capacity
+    return new Shared(buffer)
+  }
+
+  get isReceiverGone(): boolean {
+    return Atomics.load(this.words, Word.ReceiverGone) !== 0
+  }
+  get pending(): number {
+    return Atomics.load(this.words, Word.Pending)
+  }
+  get sent(): number {
+    return Atomics.load(this.words, Word.Sent) >>> 0
+  }
+  get triggers(): number {
+    return Atomics.load(this.words, Word.Triggers) >>> 0
+  }
+
+  /** Takes a place for one message. Answers whether there was one. */
+  reserve(): boolean {
+    if (this.capacity === 0) return true
+    for (;;) {
+      const used = Atomics.load(this.words, Word.Used)
+      if (used >= this.capacity) return false
+      if (Atomics.compareExchange(this.words, Word.Used, used, used + 1) === used) return true
+    }
+  }
+
+  /** Gives a place back. */
+  free(): void {
+    if (this.capacity === 0) return
+    Atomics.sub(this.words, Word.Used, 1)
+    if (Atomics.load(this.words, Word.Waiting) > 0) this.wakeSender(1)
+  }
+
+  wakeSender(count: number): void {
+    Atomics.add(this.words, Word.Freed, 1)
+    Atomics.notify(this.words, Word.Freed, count)
+  }
+
+  /** Waits until a place may have become free. */
+  readonly awaitFree: Effect.Effect<void> = Effect.callback((resume) => {
+    Atomics.add(this.words, Word.Waiting, 1)
+    const freed = Atomics.load(this.words, Word.Freed)
+    const isHopeless = () => Atomics.load(this.words, Word.Used) >= this.capacity && !this.isReceiverGone
+    const result = isHopeless() ? Atomics.waitAsync(this.words, Word.Freed, freed) : undefined
+    if (result === undefined || !result.async) {
+      Atomics.sub(this.words, Word.Waiting, 1)
+      return resume(Effect.void)
+    }
+    let interrupted = false
+    void result.value.then(() => {
+      Atomics.sub(this.words, Word.Waiting, 1)
+      // The wake-up was for someone who does not wait any more: it is the next one's.
+      if (interrupted) this.wakeSender(1)
+      else resume(Effect.void)
+    })
+    return Effect.sync(() => {
+      interrupted = true
+    })
+  })
+
+  /** Counts what is in its port by now. Answers whether the receiver has to be told. */
+  countPosted(): boolean {
+    Atomics.add(this.words, Word.Pending, 1)
+    if (Atomics.load(this.words, Word.Told) !== 0) return false
+    if (Atomics.compareExchange(this.words, Word.Told, 0, 1) !== 0) return false
+    Atomics.add(this.words, Word.Triggers, 1)
+    return true
+  }
+
+  countSent(): void {
+    Atomics.add(this.words, Word.Sent, 1)
+  }
+
+  countReceived(): void {
+    Atomics.sub(this.words, Word.Pending, 1)
+  }
+
+  /** The receiver has found nothing: from now on it has to be told. Answers whether there is something after all. */
+  foundEmpty(): boolean {
+    Atomics.store(this.words, Word.Told, 0)
+    return this.pending > 0
+  }
+
+  closeReceiver(): void {
+    Atomics.store(this.words, Word.ReceiverGone, 1)
+    this.wakeSender(Infinity)
+  }
+}
+
+/** The sending end, on whichever thread. */
+export class SendingEnd<in A> {
+  readonly #shared: Shared
+  readonly #port: MessagePort
+  readonly #trigger: () => void
+  #closed = false
+
+  constructor(shared: Shared, port: MessagePort, trigger: () => void) {
+    this.#shared = shared
+    this.#port = port
+    this.#trigger = trigger
+    port.unref()
+  }
+
+  /** Why nothing can be sent, if so. */
+  get refusal(): PollerError | undefined {
+    return this.#closed ? senderClosed() : this.#shared.isReceiverGone ? receiverGone() : undefined
+  }
+
+  /** Sends if there is a place; answers whether there was, or why nothing can be sent. */
+  offer(value: A): boolean | PollerError {
+    const { refusal } = this
+    if (refusal !== undefined) return refusal
+    if (!this.#shared.reserve()) return false
+    try {
+      this.#port.postMessage(value)
+    } catch (cause) {
+      this.#shared.free()
+      return invalidArgument(`this value cannot be sent to another thread (${String(cause)}): send plain data`)
+    }
+    this.#shared.countSent()
+    if (this.#shared.countPosted()) this.#trigger()
+    return true
+  }
+
+  readonly trySend = (value: A): Effect.Effect<boolean, PollerError> =>
+    Effect.suspend(() => {
+      const result = this.offer(value)
+      return typeof result === "boolean" ? Effect.succeed(result) : Effect.fail(result)
+    })
+
+  readonly send = (value: A): Effect.Effect<void, PollerError> =>
+    Effect.suspend(() => {
+      const result = this.offer(value)
+      if (result === true) return Effect.void
+      return result === false ? Effect.andThen(this.#shared.awaitFree, this.send(value)) : Effect.fail(result)
+    })
+
+  /** Makes the port of a further sender known to the receiver, and answers the other side of it. */
+  fork(): MessagePort | PollerError {
+    const { refusal } = this
+    if (refusal !== undefined) return refusal
+    const { port1, port2 } = new MessageChannel()
+    this.#port.postMessage({ [portKey]: port1 }, [port1])
+    if (this.#shared.countPosted()) this.#trigger()
+    return port2
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#port.close()
+  }
+}
+
+const portOf = (message: unknown): MessagePort | undefined =>
+  typeof message === "object" && message !== null && portKey in message ? (message[portKey] as MessagePort) : undefined
+
+/** The receiving end, on the thread whose poller it is registered with. */
+export class ReceivingEnd<out A> {
+  readonly #shared: Shared
+  readonly #ports: Array<MessagePort> = []
+  readonly #waiters = new Set<() => void>()
+  #next = 0
+  #ended: PollerError | undefined
+
+  /** Takes over the reports of the event by which senders tell this end. */
+  constructor(shared: Shared, source: Source, port: MessagePort) {
+    this.#shared = shared
+    this.#add(port)
+    source.consume = () => {
+      if (this.#waiters.size === 0) return false
+      this.#wakeAll()
+      return true
+    }
+    source.end = (error) => this.#end(error)
+  }
+
+  #add(port: MessagePort): void {
+    this.#ports.push(port)
+    // Comes when the sender has closed its side or its thread has ended, and everything from it was received.
+    port.once("close", () => {
+      this.#ports.splice(this.#ports.indexOf(port), 1)
+      if (this.#ports.length === 0) this.#wakeAll()
+    })
+    port.unref()
+  }
+
+  /** The next message in a holder, `undefined` if there is none now, or why there will be none. */
+  take(): { readonly value: A } | PollerError | undefined {
+    do {
+      while (this.#shared.pending > 0) {
+        const message = this.#receive()
+        if (message === undefined) break
+        this.#shared.countReceived()
+        const port = portOf(message.message)
+        if (port !== undefined) {
+          this.#add(port)
+          continue
+        }
+        this.#shared.free()
+        return { value: message.message as A }
+      }
+    } while (this.#shared.foundEmpty())
+    return this.#ended ?? (this.#ports.length === 0 ? sendersGone() : undefined)
+  }
+
+  /** Looks at one port after the other, and stays with one that has something. */
+  #receive(): { readonly message: unknown } | undefined {
+    for (let looked = 0; looked < this.#ports.length; looked++) {
+      if (this.#next >= this.#ports.length) this.#next = 0
+      const message = receiveMessageOnPort(this.#ports[this.#next]!) as { readonly message: unknown } | undefined
+      if (message !== undefined) return message
+      this.#next++
+    }
+    return undefined
+  }
+
+  readonly tryReceive: Effect.Effect<Option.Option<A>, PollerError> = Effect.suspend(() => {
+    const taken = this.take()
+    if (taken === undefined) return Effect.succeedNone
+    return isPollerError(taken) ? Effect.fail(taken) : Effect.succeed(Option.some(taken.value))
+  })
+
+  readonly receive: Effect.Effect<A, PollerError> = Effect.suspend(() => {
+    const taken = this.take()
+    if (taken === undefined) return Effect.andThen(this.#arrival, this.receive)
+    return isPollerError(taken) ? Effect.fail(taken) : Effect.succeed(taken.value)
+  })
+
+  /** Everything that is there, once there is something. */
+  readonly receiveAll: Effect.Effect<readonly [A, ...Array<A>], PollerError> = Effect.suspend(() => {
+    const first = this.take()
+    if (first === undefined) return Effect.andThen(this.#arrival, this.receiveAll)
+    if (isPollerError(first)) return Effect.fail(first)
+    const all: [A, ...Array<A>] = [first.value]
+    while (all.length < largestChunk) {
+      const taken = this.take()
+      if (taken === undefined || isPollerError(taken)) break
+      all.push(taken.value)
+    }
+    return Effect.succeed(all)
+  })
+
+  readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
+    const wake = () => resume(Effect.void)
+    this.#waiters.add(wake)
+    return Effect.sync(() => void this.#waiters.delete(wake))
+  })
+
+  #wakeAll(): void {
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const wake of waiters) wake()
+  }
+
+  #end(error: PollerError): void {
+    this.#ended ??= error
+    this.#wakeAll()
+  }
+
+  close(): void {
+    this.#shared.closeReceiver()
+    this.#end(closedBecause("the channel is closed (its scope has ended)"))
+    for (const port of this.#ports.splice(0)) {
+      port.removeAllListeners("close")
+      port.close()
+    }
+  }
+}
+
+/** A chunk of a stream holds no more, so that a fast sender does not keep the consumer from its work. */
+const largestChunk = 1024
