@@ -326,9 +326,11 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
   fromAttachment(
     "attached",
     Effect.suspend(() =>
-      Schema.is(PollerHandle)(handle)
-        ? Attach.open(handle.control, handle.selector)
-        : Effect.fail(invalidArgument("this is no handle of a poller: give what Poller.handle is in the other thread"))
+      !Schema.is(PollerHandle)(handle)
+        ? Effect.fail(invalidArgument("this is no handle of a poller: give what Poller.handle is in the other thread"))
+        : handle.selector.fd === -1
+          ? Effect.fail(invalidArgument("nobody can attach to a TestPoller: there is no kernel behind it"))
+          : Attach.open(handle.control, handle.selector)
     )
   )
 

@@ -1,4 +1,5 @@
 /** From what happened to the `PollerError` that says so. */
+import { constants } from "node:os"
 import { getSystemErrorMap } from "node:util"
 import {
   AlreadyRegistered,
@@ -61,6 +62,8 @@ export const fromErrno = (syscall: string, errno: number, fd?: number): PollerEr
 
 export const invalidArgument = (description: string, fd?: number): PollerError =>
   fail(new InvalidArgument({ description, ...(fd === undefined ? {} : { fd }) }))
+
+export const badDescriptor = (syscall: string, fd: number): PollerError => fromErrno(syscall, constants.errno.EBADF, fd)
 
 export const notRegistered = (description: string, fd?: number): PollerError =>
   fail(new NotRegistered({ description, ...(fd === undefined ? {} : { fd }) }))

@@ -1,0 +1,202 @@
+/**
+ * A kernel in memory: descriptors whose readiness is declared, and a selector over them that behaves as epoll's does,
+ * entry by entry. Nothing in it waits, and nothing in it is a thread's or the system's.
+ */
+import { constants } from "node:os"
+import type { Alarm, Selector, Trigger } from "../selector/selector.ts"
+import { highOf, Interest, lowOf, Readiness } from "../selector/selector.ts"
+import { localTrigger } from "../userEvent.ts"
+
+const { EBADF, EEXIST, ENOENT, EPERM } = constants.errno
+
+/** What is reported whatever was asked for, once both ends are gone. */
+const hangUp = Readiness.ReadClosed | Readiness.WriteClosed
+
+interface Watch {
+  readonly id: number
+  mailbox: number
+  interest: number
+  /** A oneshot registration that has been reported is silent until it is modified. */
+  armed: boolean
+}
+
+interface Descriptor {
+  readonly pollable: boolean
+  /** What it is ready for now, in `Readiness` bits. */
+  state: number
+  watch: Watch | undefined
+}
+
+interface Entry {
+  readonly mailbox: number
+  readonly id: number
+  readonly readiness: number
+}
+
+export interface Registered {
+  readonly fd: number
+  readonly id: number
+  readonly interest: number
+}
+
+export class MemoryKernel {
+  readonly #descriptors = new Map<number, Descriptor>()
+  /** What has had an edge since it was last reported; in the order of the edges, each once. */
+  readonly #ready = new Set<Descriptor>()
+  readonly #sent: Array<Entry> = []
+  /** Called after each edge. */
+  onEdge: () => void = () => {}
+
+  /** Opens a descriptor: the lowest free number from 3 on, as a process has it. */
+  open(pollable: boolean, state: number): number {
+    let fd = 3
+    while (this.#descriptors.has(fd)) fd++
+    this.#descriptors.set(fd, { pollable, state, watch: undefined })
+    return fd
+  }
+
+  /** Closes a descriptor, and with it its registration. Answers whether it was open. */
+  close(fd: number): boolean {
+    const descriptor = this.#descriptors.get(fd)
+    if (descriptor === undefined) return false
+    this.#ready.delete(descriptor)
+    return this.#descriptors.delete(fd)
+  }
+
+  /** Something has happened: an edge, even if the state was the same before. Answers whether the descriptor is open. */
+  raise(fd: number, bits: number): boolean {
+    const descriptor = this.#descriptors.get(fd)
+    if (descriptor === undefined) return false
+    descriptor.state |= bits
+    this.#edge(descriptor, bits)
+    return true
+  }
+
+  /** It is over: no edge. Answers whether the descriptor is open. */
+  lower(fd: number, bits: number): boolean {
+    const descriptor = this.#descriptors.get(fd)
+    if (descriptor === undefined) return false
+    descriptor.state &= ~bits
+    return true
+  }
+
+  get registered(): ReadonlyArray<Registered> {
+    return Array.from(this.#descriptors, ([fd, { watch }]) => ({ fd, watch })).flatMap(({ fd, watch }) =>
+      watch === undefined ? [] : [{ fd, id: watch.id, interest: watch.interest }]
+    )
+  }
+
+  /** Reports something that has no descriptor. */
+  send(mailbox: number, id: number): void {
+    if (!this.#sent.some((entry) => entry.mailbox === mailbox && entry.id === id)) {
+      this.#sent.push({ mailbox, id, readiness: Readiness.Readable })
+    }
+    this.onEdge()
+  }
+
+  #edge(descriptor: Descriptor, bits: number): void {
+    if (descriptor.watch === undefined || !descriptor.watch.armed) return
+    if ((visible(descriptor.watch.interest, descriptor.state) & bits) === 0) return
+    this.#ready.add(descriptor)
+    this.onEdge()
+  }
+
+  /** Takes what is ready, up to so many entries. */
+  #collect(capacity: number): Array<Entry> {
+    const entries = this.#sent.splice(0, capacity)
+    for (const descriptor of this.#ready) {
+      if (entries.length === capacity) break
+      this.#ready.delete(descriptor)
+      const { state, watch } = descriptor
+      if (watch === undefined) continue
+      // What has passed meanwhile is not reported.
+      const readiness = visible(watch.interest, state)
+      if (readiness === 0) continue
+      if ((watch.interest & Interest.Oneshot) !== 0) watch.armed = false
+      entries.push({ mailbox: watch.mailbox, id: watch.id, readiness })
+    }
+    return entries
+  }
+
+  /** The selector over this kernel, function by function as epoll.ts has it. */
+  selector(capacity: number, openAlarm: (mailbox: number) => Alarm): Selector {
+    let batch: Array<Entry> = []
+    const watch = (descriptor: Descriptor, interest: number, mailbox: number, id: number): number => {
+      descriptor.watch = { id, mailbox, interest, armed: true }
+      // A registration reports what is ready already.
+      this.#edge(descriptor, ~0)
+      return 0
+    }
+    return {
+      handle: { fd: -1, wake: -1 },
+      syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
+      capacity,
+      add: (fd, interest, mailbox, id) => {
+        const descriptor = this.#descriptors.get(fd)
+        if (descriptor === undefined) return EBADF
+        if (!descriptor.pollable) return EPERM
+        return descriptor.watch === undefined ? watch(descriptor, interest, mailbox, id) : EEXIST
+      },
+      modify: (fd, interest, mailbox, id) => {
+        const descriptor = this.#descriptors.get(fd)
+        if (descriptor === undefined) return EBADF
+        if (!descriptor.pollable) return EPERM
+        return descriptor.watch === undefined ? ENOENT : watch(descriptor, interest, mailbox, id)
+      },
+      remove: (fd) => {
+        const descriptor = this.#descriptors.get(fd)
+        if (descriptor === undefined) return EBADF
+        if (!descriptor.pollable) return EPERM
+        if (descriptor.watch === undefined) return ENOENT
+        descriptor.watch = undefined
+        this.#ready.delete(descriptor)
+        return 0
+      },
+      wait: () => {
+        batch = this.#collect(capacity)
+        return batch.length
+      },
+      mailbox: (index) => batch[index]!.mailbox,
+      low: (index) => lowOf(batch[index]!.id),
+      high: (index) => highOf(batch[index]!.id),
+      readiness: (index) => batch[index]!.readiness,
+      openAlarm,
+      openTrigger: (mailbox, id) => this.#openTrigger(mailbox, id),
+      wake: () => this.onEdge(),
+      close: () => {
+        for (const descriptor of this.#descriptors.values()) descriptor.watch = undefined
+        this.#ready.clear()
+        this.#sent.length = 0
+      }
+    }
+  }
+
+  #openTrigger(mailbox: number, id: number): Trigger {
+    let triggered = false
+    return {
+      handle: localTrigger,
+      trigger: () => {
+        triggered = true
+        this.send(mailbox, id)
+      },
+      reset: () => {
+        const was = triggered
+        triggered = false
+        return was
+      },
+      close: () => {}
+    }
+  }
+}
+
+/** What of a state is reported to an interest. */
+const visible = (interest: number, state: number): number => {
+  let mask: number = Readiness.Error
+  if ((interest & Interest.Read) !== 0) mask |= Readiness.Readable | Readiness.ReadClosed
+  if ((interest & Interest.Write) !== 0) mask |= Readiness.Writable
+  if ((interest & Interest.Priority) !== 0) mask |= Readiness.Priority
+  if ((state & hangUp) === hangUp) mask |= hangUp
+  // An error alone closes the writing side; so does one beside an interest in writing.
+  if ((state & Readiness.Error) !== 0) mask |= Readiness.WriteClosed
+  return state & mask
+}
