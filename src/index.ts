@@ -3,7 +3,11 @@
  *
  * @since 0.1.0
  */
+export * as CodecError from "./CodecError.ts"
 export * as Event from "./Event.ts"
+export * as FrameReader from "./FrameReader.ts"
+export * as FrameWriter from "./FrameWriter.ts"
+export * as LineReader from "./LineReader.ts"
 export * as Notification from "./Notification.ts"
 export * as PollChannel from "./PollChannel.ts"
 export * as Poller from "./Poller.ts"

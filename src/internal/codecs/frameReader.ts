@@ -1,0 +1,90 @@
+/** Cuts bytes into frames. A frame that lies within one chunk is copied once, any other about twice. */
+import { FrameTooLong, IncompleteFrame } from "../../CodecError.ts"
+import { prefixLength } from "./frame.ts"
+import { GrowingBuffer } from "./growingBuffer.ts"
+import { Incremental } from "./incremental.ts"
+
+export const TypeId = "~effect-amy/FrameReader"
+
+export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly maxLength: number
+  /** How many bytes of the length have arrived, and what they say so far. */
+  #prefix = 0
+  #length = 0
+  readonly #begun = new GrowingBuffer()
+  /** Bytes left of a frame that was too long. */
+  #skip = 0
+
+  constructor(maxLength: number) {
+    super()
+    this.maxLength = maxLength
+  }
+
+  get pendingBytes(): number {
+    return this.#prefix + this.#begun.length
+  }
+
+  feed(chunk: Uint8Array): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#skip > 0) {
+        const skipped = Math.min(this.#skip, chunk.length - at)
+        this.#skip -= skipped
+        at += skipped
+      } else if (this.#prefix < prefixLength) {
+        // Not by shifting, whose results are signed.
+        this.#length = this.#length * 256 + chunk[at++]!
+        if (++this.#prefix === prefixLength) this.#start()
+      } else {
+        const part = chunk.subarray(at, at + this.#length - this.#begun.length)
+        this.#body(part)
+        at += part.length
+      }
+    }
+  }
+
+  end(): void {
+    if (this.#prefix > 0) {
+      this.emitError(
+        new IncompleteFrame({
+          expected: this.#prefix < prefixLength ? prefixLength : prefixLength + this.#length,
+          received: this.pendingBytes
+        })
+      )
+    }
+    this.#begun.clear()
+    this.#skip = 0
+    this.#reset()
+  }
+
+  /** The length is known. */
+  #start(): void {
+    if (this.#length > this.maxLength) {
+      this.emitError(new FrameTooLong({ length: this.#length, limit: this.maxLength }))
+      this.#skip = this.#length
+      this.#reset()
+    } else if (this.#length === 0) {
+      this.#finish(new Uint8Array(0))
+    }
+  }
+
+  #body(part: Uint8Array): void {
+    if (part.length === this.#length) {
+      this.#finish(new Uint8Array(part))
+    } else {
+      this.#begun.append(part, this.#length)
+      if (this.#begun.length === this.#length) this.#finish(this.#begun.take())
+    }
+  }
+
+  #finish(frame: Uint8Array<ArrayBuffer>): void {
+    this.emit(frame)
+    this.#reset()
+  }
+
+  #reset(): void {
+    this.#prefix = 0
+    this.#length = 0
+  }
+}

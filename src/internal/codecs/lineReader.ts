@@ -1,0 +1,106 @@
+/** Cuts bytes into lines. Each byte is looked at once; what is kept is never more than the limit and one byte. */
+import { InvalidUtf8, LineTooLong } from "../../CodecError.ts"
+import { GrowingBuffer } from "./growingBuffer.ts"
+import { Incremental } from "./incremental.ts"
+import { validUpTo } from "./utf8.ts"
+
+const LF = 0x0a
+const CR = 0x0d
+
+// A byte order mark is a character like any other: what was sent is what arrives.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+export const TypeId = "~effect-amy/LineReader"
+
+export class LineReaderImpl extends Incremental<string> {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly maxLength: number
+  /** The beginning of a line whose end has not arrived. */
+  readonly #begun = new GrowingBuffer()
+  /** The present line was too long, and its rest is passed over. */
+  #skipping = false
+  /** Where in the input the present line starts, and where the next chunk will. */
+  #lineStart = 0
+  #fed = 0
+
+  constructor(maxLength: number) {
+    super()
+    this.maxLength = maxLength
+  }
+
+  get pendingBytes(): number {
+    return this.#begun.length
+  }
+
+  feed(chunk: Uint8Array): void {
+    let from = 0
+    for (let to = chunk.indexOf(LF); to !== -1; to = chunk.indexOf(LF, from)) {
+      this.#finish(chunk.subarray(from, to))
+      from = to + 1
+      this.#lineStart = this.#fed + from
+    }
+    if (from < chunk.length) this.#begin(chunk.subarray(from))
+    this.#fed += chunk.length
+  }
+
+  end(): void {
+    // Without a line feed, a carriage return at the end belongs to the line.
+    if (!this.#skipping && this.#begun.length > 0) this.#line(this.#begun.view(this.#begun.length))
+    this.#begun.clear()
+    this.#skipping = false
+    this.#lineStart = 0
+    this.#fed = 0
+  }
+
+  /** The part of a line that stands before its line feed. */
+  #finish(part: Uint8Array): void {
+    if (this.#skipping) {
+      this.#skipping = false
+      return
+    }
+    const length = this.#begun.length + part.length
+    const last = part.length > 0 ? part[part.length - 1] : this.#begun.last
+    const content = last === CR ? length - 1 : length
+    if (content > this.maxLength) {
+      this.#tooLong()
+    } else if (this.#begun.length === 0) {
+      this.#line(part.subarray(0, content))
+    } else {
+      this.#begun.append(part, this.maxLength + 1)
+      this.#line(this.#begun.view(content))
+    }
+    this.#begun.clear()
+  }
+
+  /** A part of a line, or all of it, with nothing behind it yet. */
+  #begin(part: Uint8Array): void {
+    if (this.#skipping) return
+    const length = this.#begun.length + part.length
+    // A carriage return may turn out to be half of a line end.
+    const content = part[part.length - 1] === CR ? length - 1 : length
+    if (content > this.maxLength) {
+      this.#tooLong()
+      this.#begun.clear()
+      this.#skipping = true
+    } else {
+      this.#begun.append(part, this.maxLength + 1)
+    }
+  }
+
+  #line(bytes: Uint8Array): void {
+    if (bytes.length > this.maxLength) return this.#tooLong()
+    let line: string
+    try {
+      line = utf8.decode(bytes)
+    } catch {
+      const offsetInLine = validUpTo(bytes)
+      this.emitError(new InvalidUtf8({ offset: this.#lineStart + offsetInLine, offsetInLine }))
+      return
+    }
+    this.emit(line)
+  }
+
+  #tooLong(): void {
+    this.emitError(new LineTooLong({ length: this.maxLength + 1, limit: this.maxLength }))
+  }
+}
