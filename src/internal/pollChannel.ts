@@ -58,7 +58,8 @@ export class Shared {
     return Atomics.load(this.words, Word.ReceiverGone) !== 0
   }
   get pending(): number {
-    return Atomics.load(this.words, Word.Pending)
+    // The receiver may be faster than a sender that has posted a message and not counted it yet.
+    return Math.max(0, Atomics.load(this.words, Word.Pending))
   }
   get sent(): number {
     return Atomics.load(this.words, Word.Sent) >>> 0
@@ -128,10 +129,13 @@ export class Shared {
     Atomics.sub(this.words, Word.Pending, 1)
   }
 
-  /** The receiver has found nothing: from now on it has to be told. Answers whether there is something after all. */
+  /**
+   * The receiver has found nothing: from now on it has to be told. Answers whether there is something after all of which
+   * it is not told; whoever tells it at this very moment does so for the next batch, and not once more for this one.
+   */
   foundEmpty(): boolean {
     Atomics.store(this.words, Word.Told, 0)
-    return this.pending > 0
+    return this.pending > 0 && Atomics.compareExchange(this.words, Word.Told, 0, 1) === 0
   }
 
   closeReceiver(): void {
@@ -146,17 +150,25 @@ export class SendingEnd<in A> {
   readonly #port: MessagePort
   readonly #trigger: () => void
   #closed = false
+  #receiverGone = false
+  #suspended = 0
 
   constructor(shared: Shared, port: MessagePort, trigger: () => void) {
     this.#shared = shared
     this.#port = port
     this.#trigger = trigger
+    // Comes by itself if the receiver's thread was terminated, for then nobody could say so in the shared memory.
+    port.once("close", () => {
+      this.#receiverGone = true
+      shared.wakeSender(Infinity)
+    })
     port.unref()
   }
 
   /** Why nothing can be sent, if so. */
   get refusal(): PollerError | undefined {
-    return this.#closed ? senderClosed() : this.#shared.isReceiverGone ? receiverGone() : undefined
+    if (this.#closed) return senderClosed()
+    return this.#receiverGone || this.#shared.isReceiverGone ? receiverGone() : undefined
   }
 
   /** Sends if there is a place; answers whether there was, or why nothing can be sent. */
@@ -185,8 +197,18 @@ export class SendingEnd<in A> {
     Effect.suspend(() => {
       const result = this.offer(value)
       if (result === true) return Effect.void
-      return result === false ? Effect.andThen(this.#shared.awaitFree, this.send(value)) : Effect.fail(result)
+      return result === false ? Effect.andThen(this.#room, this.send(value)) : Effect.fail(result)
     })
+
+  /** Waits until there may be a place. What waits in shared memory does not keep a thread alive, so the port does. */
+  readonly #room: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.#suspended++ === 0) this.#port.ref()
+    return Effect.onExit(this.#shared.awaitFree, () =>
+      Effect.sync(() => {
+        if (--this.#suspended === 0) this.#port.unref()
+      })
+    )
+  })
 
   /** Makes the port of a further sender known to the receiver, and answers the other side of it. */
   fork(): MessagePort | PollerError {
@@ -225,7 +247,11 @@ export class ReceivingEnd<out A> {
       this.#wakeAll()
       return true
     }
-    source.end = (error) => this.#end(error)
+    const { end } = source
+    source.end = (error) => {
+      end?.(error)
+      this.#end(error)
+    }
   }
 
   #add(port: MessagePort): void {
@@ -233,7 +259,9 @@ export class ReceivingEnd<out A> {
     // Comes when the sender has closed its side or its thread has ended, and everything from it was received.
     port.once("close", () => {
       this.#ports.splice(this.#ports.indexOf(port), 1)
-      if (this.#ports.length === 0) this.#wakeAll()
+      // A thread that was terminated may have been about to take a free place, or to tell this end of a message.
+      this.#shared.wakeSender(Infinity)
+      this.#wakeAll()
     })
     port.unref()
   }
@@ -241,9 +269,8 @@ export class ReceivingEnd<out A> {
   /** The next message in a holder, `undefined` if there is none now, or why there will be none. */
   take(): { readonly value: A } | PollerError | undefined {
     do {
-      while (this.#shared.pending > 0) {
-        const message = this.#receive()
-        if (message === undefined) break
+      // Also when nothing is pending: the end of a sender lies behind its last message, and is seen by looking for more.
+      for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
         this.#shared.countReceived()
         const port = portOf(message.message)
         if (port !== undefined) {
@@ -253,7 +280,7 @@ export class ReceivingEnd<out A> {
         this.#shared.free()
         return { value: message.message as A }
       }
-    } while (this.#shared.foundEmpty())
+    } while (this.#ports.length > 0 && this.#shared.foundEmpty())
     return this.#ended ?? (this.#ports.length === 0 ? sendersGone() : undefined)
   }
 
@@ -307,12 +334,12 @@ export class ReceivingEnd<out A> {
   }
 
   #end(error: PollerError): void {
+    this.#shared.closeReceiver()
     this.#ended ??= error
     this.#wakeAll()
   }
 
   close(): void {
-    this.#shared.closeReceiver()
     this.#end(closedBecause("the channel is closed (its scope has ended)"))
     for (const port of this.#ports.splice(0)) {
       port.removeAllListeners("close")

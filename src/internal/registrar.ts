@@ -22,7 +22,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (!Number.isInteger(fd) || fd !== (fd | 0)) {
       return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
     }
-    if (own.has(fd)) {
+    if (fd >= 0 && own.has(fd)) {
       return invalidArgument("this descriptor belongs to the poller itself: give one of your own", fd)
     }
     return interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined

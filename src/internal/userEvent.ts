@@ -39,12 +39,13 @@ export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, Polle
       return Effect.fail(fromThrown(thrown))
     }
     // The report of a trigger that was cleared meanwhile is none.
-    const source: Source = { admit: trigger.reset }
-    const registration = dispatcher.addSource(id, source)
     const shared = new SharedArrayBuffer(4)
+    const endForAll = () => void Atomics.store(new Int32Array(shared), 0, 1)
+    const source: Source = { admit: trigger.reset, end: endForAll }
+    const registration = dispatcher.addSource(id, source)
     const handle: UserEventHandle = { _tag: "effect-amy/UserEventHandle", id, trigger: trigger.handle, shared }
     const release = Effect.sync(() => {
-      Atomics.store(new Int32Array(shared), 0, 1)
+      endForAll()
       dispatcher.remove(registration)
       trigger.close()
     })
@@ -68,7 +69,7 @@ const make = (
   const flag = new Int32Array(handle.shared)
   const whileOpen = (action: () => void): Effect.Effect<void, PollerError> =>
     Effect.suspend(() => {
-      const refusal = Atomics.load(flag, 0) === 0 ? unavailable() : ended()
+      const refusal = unavailable() ?? (Atomics.load(flag, 0) === 0 ? undefined : ended())
       if (refusal !== undefined) return Effect.fail(refusal)
       action()
       return Effect.void

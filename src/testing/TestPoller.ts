@@ -178,6 +178,8 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
     yield* internalMetrics.register("test", () => internal.statsOf(attachment))
 
     const registrar = internalRegistrar.make(attachment)
+    /** Reports what is ready already, once the registration is known. */
+    const reporting = Effect.tap(Effect.sync(drain))
     let nextFailure: PollerErrorReason | undefined
     const unlessRefused = <A, R>(registration: Effect.Effect<A, PollerError, R>): Effect.Effect<A, PollerError, R> =>
       Effect.suspend(() => {
@@ -194,8 +196,9 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
     return Context.make(Poller, internal.make(attachment, handle)).pipe(
       Context.add(Registrar, {
         ...registrar,
-        register: (fd, event, options) => unlessRefused(registrar.register(fd, event, options)),
-        registerScoped: (fd, event, options) => unlessRefused(registrar.registerScoped(fd, event, options))
+        register: (fd, event, options) => unlessRefused(reporting(registrar.register(fd, event, options))),
+        registerScoped: (fd, event, options) => unlessRefused(reporting(registrar.registerScoped(fd, event, options))),
+        reregister: (id, fd, event, options) => reporting(registrar.reregister(id, fd, event, options))
       }),
       Context.add(TestPoller, {
         open: Effect.sync(() => fakeDescriptor(kernel, kernel.open(true, 0))),

@@ -76,7 +76,9 @@ export class MemoryKernel {
   lower(fd: number, bits: number): boolean {
     const descriptor = this.#descriptors.get(fd)
     if (descriptor === undefined) return false
-    descriptor.state &= ~bits
+    // After the last byte comes the end, and that is something to read as well.
+    const kept = (descriptor.state & Readiness.ReadClosed) === 0 ? 0 : Readiness.Readable
+    descriptor.state &= ~bits | kept
     return true
   }
 
@@ -96,7 +98,9 @@ export class MemoryKernel {
 
   #edge(descriptor: Descriptor, bits: number): void {
     if (descriptor.watch === undefined || !descriptor.watch.armed) return
-    if ((visible(descriptor.watch.interest, descriptor.state) & bits) === 0) return
+    // An end that closes wakes whoever watches, whatever for; anything else those who watch for it.
+    const cause = (bits & (hangUp | Readiness.Error)) === 0 ? bits : ~0
+    if ((visible(descriptor.watch.interest, descriptor.state) & cause) === 0) return
     this.#ready.add(descriptor)
     this.onEdge()
   }
@@ -123,8 +127,8 @@ export class MemoryKernel {
     let batch: Array<Entry> = []
     const watch = (descriptor: Descriptor, interest: number, mailbox: number, id: number): number => {
       descriptor.watch = { id, mailbox, interest, armed: true }
-      // A registration reports what is ready already.
-      this.#edge(descriptor, ~0)
+      // A registration reports what is ready already; but nobody is told before whoever registers has noted its id.
+      this.#ready.add(descriptor)
       return 0
     }
     return {

@@ -1,0 +1,386 @@
+/** How registrations and their readiness behave, whatever the world: each is a test to be run in all of them. */
+import { expect } from "@effect/vitest"
+import { Effect, Queue } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { idsReadyNow, readyNow } from "./layers.ts"
+import { outcome } from "./opened.ts"
+import { type Behaviour, said } from "./worlds.ts"
+
+const saidNow = Effect.map(readyNow, (all) => all.map(said))
+
+/** Returns when something has been delivered, and leaves it there. */
+const delivered = Effect.flatMap(Poller.Poller, ({ queue }) => Effect.orDie(Queue.peek(queue)))
+
+const registrations = Effect.flatMap(Poller.Poller, ({ stats }) => Effect.map(stats, (all) => all.registrations))
+
+type Behaviours = { readonly [about: string]: { readonly [name: string]: Behaviour } }
+
+export const readinessBehaviours: Behaviours = {
+  "promise 3: edge-triggered by default": {
+    "one notification for each change, and nothing in between": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        expect(yield* saidNow).toEqual([])
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+        expect(yield* saidNow).toEqual([])
+        // More arrives: a change, though the first byte was not read.
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+        yield* socket.drain
+        expect(yield* saidNow).toEqual([])
+      }),
+    "what is ready already is reported when it is registered": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.receive
+        const id = yield* Registrar.register(socket, "Read")
+        expect(yield* idsReadyNow).toEqual([id])
+        expect(yield* idsReadyNow).toEqual([])
+      }),
+    "and it reaches a queue that nobody asks the poller to fill": (world) =>
+      Effect.gen(function* () {
+        const { queue } = yield* Poller.Poller
+        const socket = yield* world.socket
+        yield* socket.receive
+        const id = yield* Effect.scoped(
+          Effect.tap(Registrar.registerScoped(socket, "Read"), (id) =>
+            Effect.map(Effect.orDie(Queue.take(queue)), (notification) => expect(notification.id).toBe(id))
+          )
+        )
+        const next = yield* Registrar.register(socket, "Read")
+        expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(next)
+        yield* Registrar.reregister(next, socket, "Read")
+        expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(next)
+        expect(next).toBe(id + 1)
+      }),
+    "room to write is reported once, and again after there was none": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Write")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+        expect(yield* saidNow).toEqual([])
+        yield* socket.fill
+        expect(yield* saidNow).toEqual([])
+        yield* socket.makeRoom
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+      }),
+    "a change is reported with all that is the case and was asked for": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Both")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Both", flags: [] }])
+        yield* socket.fill
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+      }),
+    "a oneshot registration is silent after one notification, until it is registered again": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read", { mode: "oneshot" })
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([])
+        yield* Registrar.reregister(id, socket, "Read", { mode: "oneshot" })
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([])
+        // From here on it is an ordinary one.
+        yield* Registrar.reregister(id, socket, "Read")
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([id])
+      }),
+    "a oneshot registration for both has one notification for both": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.fill
+        const id = yield* Registrar.register(socket, "Both", { mode: "oneshot" })
+        expect(yield* saidNow).toEqual([])
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+        yield* socket.makeRoom
+        expect(yield* saidNow).toEqual([])
+      })
+  },
+  "promise 3: reregister": {
+    "reports present readiness again": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* Registrar.reregister(id, socket, "Read")
+        expect(yield* idsReadyNow).toEqual([])
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* Registrar.reregister(id, socket, "Read")
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* socket.drain
+        yield* Registrar.reregister(id, socket, "Read")
+        expect(yield* idsReadyNow).toEqual([])
+      }),
+    "widens what is watched": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        expect(yield* saidNow).toEqual([])
+        yield* Registrar.reregister(id, socket, "Both")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+      }),
+    "narrows what is watched, to reading": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Both")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+        yield* Registrar.reregister(id, socket, "Read")
+        expect(yield* saidNow).toEqual([])
+        yield* socket.fill
+        yield* socket.makeRoom
+        expect(yield* saidNow).toEqual([])
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+      }),
+    "narrows what is watched, to writing": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.fill
+        const id = yield* Registrar.register(socket, "Both")
+        yield* Registrar.reregister(id, socket, "Write")
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([])
+        yield* socket.makeRoom
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+      })
+  },
+  "promise 4: nothing is lost, memory is bounded": {
+    "what waits of one registration is one notification, with all that was reported": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.fill
+        const id = yield* Registrar.register(socket, "Both")
+        yield* socket.receive
+        yield* delivered
+        yield* socket.drain
+        yield* socket.makeRoom
+        expect(yield* saidNow).toEqual([{ id, event: "Both", flags: [] }])
+        expect(yield* saidNow).toEqual([])
+      }),
+    "however often they change, what waits is as many as there are registrations": (world) =>
+      Effect.gen(function* () {
+        const { stats } = yield* Poller.Poller
+        const sockets = yield* Effect.all([world.socket, world.socket, world.socket])
+        const ids = yield* Effect.forEach(sockets, (socket) => Registrar.register(socket, "Read"))
+        for (let round = 0; round < 50; round++) {
+          for (const socket of sockets) yield* socket.receive
+          yield* delivered
+        }
+        expect(yield* idsReadyNow).toEqual(ids)
+        expect((yield* stats).notifications).toBe(3)
+      }),
+    "an edge that came while nobody took is still there for the next": (world) =>
+      Effect.gen(function* () {
+        const { queue, wait } = yield* Poller.Poller
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* socket.receive
+        yield* delivered
+        expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(id)
+        yield* socket.receive
+        expect((yield* wait("1 hour")).map(said)).toEqual([{ id, event: "Read", flags: [] }])
+      })
+  },
+  "promise 5: no ghost": {
+    "a notification that waits is gone once its descriptor is deregistered": (world) =>
+      Effect.gen(function* () {
+        const [kept, socket] = yield* Effect.all([world.socket, world.socket])
+        const keptId = yield* Registrar.register(kept, "Read")
+        yield* Registrar.register(socket, "Read")
+        yield* socket.receive
+        yield* delivered
+        yield* kept.receive
+        yield* Registrar.deregister(socket)
+        expect(yield* idsReadyNow).toEqual([keptId])
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([])
+      }),
+    "also when its number is used again at once": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* socket.receive
+        yield* delivered
+        yield* Registrar.deregister(socket)
+        yield* socket.close
+        const next = yield* world.socketAt(socket.fd)
+        const nextId = yield* Registrar.register(next, "Read")
+        expect(nextId).toBeGreaterThan(id)
+        expect(yield* idsReadyNow).toEqual([])
+        yield* next.receive
+        expect(yield* idsReadyNow).toEqual([nextId])
+      }),
+    "also when it was closed without being deregistered": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* Registrar.register(socket, "Read")
+        yield* socket.receive
+        yield* delivered
+        yield* socket.close
+        const next = yield* world.socketAt(socket.fd)
+        const nextId = yield* Registrar.register(next, "Read")
+        expect(yield* idsReadyNow).toEqual([])
+        yield* next.receive
+        expect(yield* idsReadyNow).toEqual([nextId])
+        expect(yield* registrations).toBe(1)
+      }),
+    "a scope that closes is as good as deregister": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* Registrar.registerScoped(socket, "Read")
+            yield* socket.receive
+            yield* delivered
+          })
+        )
+        expect(yield* idsReadyNow).toEqual([])
+        expect(yield* outcome(Registrar.deregister(socket))).toBe("NotRegistered")
+      })
+  },
+  "promise 6: closed and failed ends are seen": {
+    "the peer sends nothing more": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* socket.endInput
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: ["readClosed"] }])
+      }),
+    "a half-close wakes those who write, too, while there is room": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Write")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+        yield* socket.endInput
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+      }),
+    "the peer is gone, for one who reads": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* socket.hangUp
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: ["readClosed", "writeClosed"] }])
+      }),
+    "the peer is gone, for one who writes": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.fill
+        const id = yield* Registrar.register(socket, "Write")
+        expect(yield* saidNow).toEqual([])
+        yield* socket.hangUp
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: ["readClosed", "writeClosed"] }])
+      }),
+    "the peer was gone before it was registered": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        yield* socket.hangUp
+        const id = yield* Registrar.register(socket, "Both")
+        expect(yield* saidNow).toEqual([{ id, event: "Both", flags: ["readClosed", "writeClosed"] }])
+      }),
+    "the peer is gone with what was sent to it": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read")
+        yield* socket.reset
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: ["readClosed", "writeClosed", "error"] }])
+      }),
+    "a pipe that nobody reads": (world) =>
+      Effect.gen(function* () {
+        const writer = yield* world.pipeWriter
+        const id = yield* Registrar.register(writer, "Write")
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
+        yield* writer.breakPipe
+        expect(yield* saidNow).toEqual([{ id, event: "Write", flags: ["writeClosed", "error"] }])
+      }),
+    'with neither readable nor writable, it is "Both"': (world) =>
+      Effect.gen(function* () {
+        const writer = yield* world.pipeWriter
+        yield* writer.fill
+        const id = yield* Registrar.register(writer, "Write")
+        yield* writer.breakPipe
+        expect(yield* saidNow).toEqual([{ id, event: "Both", flags: ["writeClosed", "error"] }])
+      }),
+    "an error is reported whatever was asked for": (world) =>
+      Effect.gen(function* () {
+        const writer = yield* world.pipeWriter
+        const id = yield* Registrar.register(writer, "Read")
+        expect(yield* saidNow).toEqual([])
+        yield* writer.breakPipe
+        expect(yield* saidNow).toEqual([{ id, event: "Both", flags: ["writeClosed", "error"] }])
+      }),
+    "out-of-band data, to those who ask for it": (world) =>
+      Effect.gen(function* () {
+        const { wait } = yield* Poller.Poller
+        const socket = yield* world.urgentSocket
+        const id = yield* Registrar.register(socket, "Read", { priority: true })
+        yield* socket.urge
+        const [notification] = yield* wait("10 seconds")
+        expect(said(notification!)).toMatchObject({ id, flags: ["priority"] })
+        yield* Registrar.reregister(id, socket, "Read")
+        expect((yield* readyNow).filter(({ priority }) => priority)).toEqual([])
+      })
+  },
+  "promise 12: registering what cannot be registered": {
+    "fails with its reason and changes nothing": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const other = yield* world.socket
+        const unpollable = yield* world.unpollable
+        const closedNumber = yield* world.closedNumber
+        const id = yield* Registrar.register(socket, "Read")
+        expect(yield* outcome(Registrar.register(closedNumber, "Read"))).toBe("BadDescriptor")
+        expect(yield* outcome(Registrar.register(-1, "Read"))).toBe("BadDescriptor")
+        expect(yield* outcome(Registrar.register(0.5, "Read"))).toBe("InvalidArgument")
+        expect(yield* outcome(Registrar.register(NaN, "Read"))).toBe("InvalidArgument")
+        expect(yield* outcome(Registrar.register(unpollable, "Read"))).toBe("NotPollable")
+        expect(yield* outcome(Registrar.register(socket, "Write"))).toBe("AlreadyRegistered")
+        expect(yield* outcome(Registrar.reregister(id, other, "Read"))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.reregister(id + 1, socket, "Read"))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.deregister(other))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.deregister(closedNumber))).toBe("BadDescriptor")
+        expect(yield* outcome(Registrar.register(other, "Read", { exclusive: true, mode: "oneshot" }))).toBe(
+          "InvalidArgument"
+        )
+        expect(yield* registrations).toBe(1)
+        yield* socket.receive
+        expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
+        expect(yield* Registrar.register(other, "Read")).toBe(id + 1)
+      }),
+    "an exclusive registration cannot be changed": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const id = yield* Registrar.register(socket, "Read", { exclusive: true })
+        expect(yield* outcome(Registrar.reregister(id, socket, "Write"))).toBe("InvalidArgument")
+        yield* socket.receive
+        expect(yield* idsReadyNow).toEqual([id])
+        yield* Registrar.deregister(socket)
+      })
+  },
+  "promise 2: ids": {
+    "begin with 1, rise, and are shared by all that is reported": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const event = Effect.map(
+          Effect.flatMap(Registrar.Registrar, (registrar) => registrar.userEvent),
+          ({ id }) => id
+        )
+        expect(yield* Registrar.register(socket, "Read")).toBe(1)
+        expect(yield* Registrar.setTimeout("1 hour")).toBe(2)
+        expect(yield* event).toBe(3)
+        expect(yield* Registrar.setInterval("1 hour")).toBe(4)
+        yield* Registrar.deregister(socket)
+        expect(yield* Registrar.register(socket, "Read")).toBe(5)
+      })
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The worlds in which a behaviour must hold: the real kernel behind each way of polling, and the kernel in memory of
+ * `TestPoller`. A world says what a test can do to descriptors and to time, so that one test runs in all of them.
+ */
+import { describe, it } from "@effect/vitest"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { type Notification, Poller, type PollerError, type Registrar } from "effect-amy"
+import { TestPoller } from "effect-amy/testing"
+import { closeSync, openSync } from "node:fs"
+import { breakSelector } from "./fault.ts"
+import * as Kernel from "./kernel.ts"
+import { layers, type PollerLayer } from "./layers.ts"
+
+/** One end of a connection; the other one is the world's. */
+export interface Socket {
+  readonly fd: number
+  /** A byte arrives. */
+  readonly receive: Effect.Effect<void>
+  /** Reads everything that has arrived. */
+  readonly drain: Effect.Effect<void>
+  /** Writes until there is no more room. */
+  readonly fill: Effect.Effect<void>
+  /** The peer reads all that was written, so there is room again. */
+  readonly makeRoom: Effect.Effect<void>
+  /** The peer says that it will send nothing more. */
+  readonly endInput: Effect.Effect<void>
+  /** The peer closes. */
+  readonly hangUp: Effect.Effect<void>
+  /** The peer closes, and what was sent to it is lost. */
+  readonly reset: Effect.Effect<void>
+  readonly close: Effect.Effect<void>
+}
+
+/** The writing end of a pipe. */
+export interface PipeWriter {
+  readonly fd: number
+  readonly fill: Effect.Effect<void>
+  /** Closes the reading end. */
+  readonly breakPipe: Effect.Effect<void>
+}
+
+export interface World {
+  /** Connected: there is room to write, and nothing to read. */
+  readonly socket: Effect.Effect<Socket, never, Scope.Scope>
+  /** The same under a number of the test's choice, which must be free and be the last one that was closed. */
+  readonly socketAt: (fd: number) => Effect.Effect<Socket, never, Scope.Scope>
+  readonly pipeWriter: Effect.Effect<PipeWriter, never, Scope.Scope>
+  /** A connection over which out-of-band data arrives when asked to. */
+  readonly urgentSocket: Effect.Effect<{ readonly fd: number; readonly urge: Effect.Effect<void> }, never, Scope.Scope>
+  /** Something that is open and cannot be polled. */
+  readonly unpollable: Effect.Effect<number, never, Scope.Scope>
+  /** A number that is not open. */
+  readonly closedNumber: Effect.Effect<number>
+  /** Whoever waits in the kernel dies. */
+  readonly kill: Effect.Effect<void, never, Scope.Scope>
+  /** Closes the layer. */
+  readonly close: Effect.Effect<void>
+  /** Runs an effect that waits until so many milliseconds have passed. */
+  readonly passing: (millis: number) => <A, E, R>(waiting: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Milliseconds. */
+  readonly now: Effect.Effect<number>
+}
+
+/** A test, or a part of one, that says what it needs of the world. */
+export type Test<A> = (
+  world: World
+) => Effect.Effect<A, PollerError.PollerError, Poller.Poller | Registrar.Registrar | Scope.Scope>
+
+export type Behaviour = Test<unknown>
+
+const scopedDescriptors = <A extends ReadonlyArray<number>>(make: () => A) =>
+  Effect.acquireRelease(Effect.sync(make), (fds) =>
+    Effect.sync(() => {
+      for (const fd of fds) if (Kernel.isOpen(fd)) Kernel.close(fd)
+    })
+  )
+
+const realSocket = (fd: number, peer: number): Socket => ({
+  fd,
+  receive: Effect.sync(() => void Kernel.write(peer)),
+  drain: Effect.sync(() => Kernel.drain(fd)),
+  fill: Effect.sync(() => void Kernel.fill(fd)),
+  makeRoom: Effect.sync(() => Kernel.drain(peer)),
+  endInput: Effect.sync(() => Kernel.shutdownWrite(peer)),
+  hangUp: Effect.sync(() => {
+    // A Unix socket that is closed with something unread tells its peer of an error.
+    Kernel.drain(peer)
+    Kernel.close(peer)
+  }),
+  reset: Effect.sync(() => {
+    Kernel.write(fd)
+    Kernel.close(peer)
+  }),
+  close: Effect.sync(() => Kernel.close(fd))
+})
+
+type RealWorld = Omit<World, "close" | "kill">
+
+const realWorld: RealWorld = {
+  socket: Effect.map(scopedDescriptors(Kernel.socketPair), ([fd, peer]) => realSocket(fd, peer)),
+  socketAt: (fd) =>
+    Effect.map(
+      scopedDescriptors(() => {
+        const [any, peer] = Kernel.socketPair()
+        if (any === fd) return [fd, peer] as const
+        const kept = peer === fd ? Kernel.dup(peer) : peer
+        Kernel.dup2(any, fd)
+        Kernel.close(any)
+        return [fd, kept] as const
+      }),
+      ([fd, peer]) => realSocket(fd, peer)
+    ),
+  pipeWriter: Effect.map(scopedDescriptors(Kernel.pipe), ([reader, fd]) => ({
+    fd,
+    fill: Effect.sync(() => void Kernel.fill(fd)),
+    breakPipe: Effect.sync(() => Kernel.close(reader))
+  })),
+  urgentSocket: Effect.map(scopedDescriptors(Kernel.tcpPair), ([fd, peer]) => ({
+    fd,
+    urge: Effect.sync(() => Kernel.sendOutOfBand(peer))
+  })),
+  unpollable: Effect.acquireRelease(
+    Effect.sync(() => openSync(import.meta.filename, "r")),
+    (fd) => Effect.sync(() => closeSync(fd))
+  ),
+  closedNumber: Effect.sync(() => {
+    const fd = Kernel.eventfd()
+    Kernel.close(fd)
+    return fd
+  }),
+  passing: () => (waiting) => waiting,
+  now: Effect.sync(() => performance.now())
+}
+
+const fakeSocket = (descriptor: TestPoller.FakeDescriptor): Socket => ({
+  fd: descriptor.fd,
+  receive: Effect.orDie(descriptor.readable),
+  drain: Effect.orDie(descriptor.drained),
+  fill: Effect.orDie(descriptor.full),
+  makeRoom: Effect.orDie(descriptor.writable),
+  endInput: Effect.orDie(descriptor.readClosed),
+  hangUp: Effect.orDie(descriptor.hungUp),
+  reset: Effect.orDie(Effect.andThen(descriptor.hungUp, descriptor.failed)),
+  close: Effect.orDie(descriptor.close)
+})
+
+const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close"> => {
+  const writable = Effect.tap(kernel.open, (descriptor) => Effect.orDie(descriptor.writable))
+  return {
+    socket: Effect.map(writable, fakeSocket),
+    socketAt: (fd) =>
+      Effect.map(writable, (descriptor) => {
+        if (descriptor.fd !== fd) throw new Error(`the number is ${descriptor.fd}, and not ${fd}`)
+        return fakeSocket(descriptor)
+      }),
+    pipeWriter: Effect.map(writable, ({ failed, fd, full }) => ({
+      fd,
+      fill: Effect.orDie(full),
+      breakPipe: Effect.orDie(failed)
+    })),
+    urgentSocket: Effect.map(kernel.open, ({ fd, priority }) => ({ fd, urge: Effect.orDie(priority) })),
+    unpollable: Effect.map(kernel.openUnpollable, ({ fd }) => fd),
+    closedNumber: Effect.orDie(Effect.flatMap(kernel.open, ({ close, fd }) => Effect.as(close, fd))),
+    kill: kernel.kill,
+    passing: (millis) => (waiting) =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(waiting, { startImmediately: true })
+        yield* TestClock.adjust(millis)
+        return yield* Fiber.join(fiber)
+      }),
+    now: Clock.currentTimeMillis
+  }
+}
+
+/** Builds a layer in a scope that a test can close, and runs the test with it. */
+const run = <Services, A>(
+  layer: Layer.Layer<Services, PollerError.PollerError>,
+  worldOf: (services: Context.Context<Services>) => Omit<World, "close">,
+  test: (world: World) => Effect.Effect<A, PollerError.PollerError, NoInfer<Services> | Scope.Scope>
+): Effect.Effect<A, PollerError.PollerError> =>
+  Effect.acquireUseRelease(
+    Scope.make(),
+    (scope) =>
+      Effect.flatMap(Layer.buildWithScope(layer, scope), (services) =>
+        test({ ...worldOf(services), close: Scope.close(scope, Exit.void) }).pipe(
+          Effect.scoped,
+          Effect.provide(services)
+        )
+      ),
+    (scope) => Scope.close(scope, Exit.void)
+  )
+
+/** Runs a test with real descriptors. */
+export const onKernel = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
+  run(layer, (services) => ({ ...realWorld, kill: breakSelector(Context.get(services, Poller.Poller).handle) }), test)
+
+/** Runs a test with declared descriptors. */
+export const onTestPoller = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
+  run(TestPoller.layer, (services) => testWorld(Context.get(services, TestPoller.TestPoller)), test)
+
+/** Runs the behaviours in every world, under the name of what they are about. */
+export const describeBehaviours = (behaviours: {
+  readonly [about: string]: { readonly [name: string]: Behaviour }
+}): void => {
+  for (const [about, group] of Object.entries(behaviours)) {
+    for (const [layerName, layer] of Object.entries<() => PollerLayer>(layers)) {
+      describe(`${about} (${layerName})`, () => {
+        for (const [name, behaviour] of Object.entries(group)) it.live(name, () => onKernel(layer(), behaviour))
+      })
+    }
+    describe(`${about} (TestPoller.layer)`, () => {
+      for (const [name, behaviour] of Object.entries(group)) it.effect(name, () => onTestPoller(behaviour))
+    })
+  }
+}
+
+/** All that a notification says, in a form to compare: flags that are not set are left out. */
+export const said = (notification: Notification.Notification) => ({
+  id: notification.id,
+  event: notification.event,
+  flags: (["readClosed", "writeClosed", "error", "priority"] as const).filter((flag) => notification[flag])
+})
