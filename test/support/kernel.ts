@@ -123,3 +123,78 @@ export const openDescriptors = (): ReadonlyMap<number, string> => {
 
 /** The kernel's count of this process's threads. */
 export const threadCount = (): number => readdirSync("/proc/self/task").length
+
+const net = {
+  socket: libc.func("int socket(int domain, int type, int protocol)") as (
+    domain: number,
+    type: number,
+    protocol: number
+  ) => number,
+  bind: libc.func("int bind(int fd, void *address, unsigned int length)") as AddressCall,
+  connect: libc.func("int connect(int fd, void *address, unsigned int length)") as AddressCall,
+  listen: libc.func("int listen(int fd, int backlog)") as (fd: number, backlog: number) => number,
+  accept4: libc.func("int accept4(int fd, void *address, void *length, int flags)") as (
+    fd: number,
+    address: null,
+    length: null,
+    flags: number
+  ) => number,
+  getsockname: libc.func("int getsockname(int fd, void *address, void *length)") as (
+    fd: number,
+    address: Uint8Array,
+    length: Uint32Array
+  ) => number,
+  setsockopt: libc.func("int setsockopt(int fd, int level, int name, void *value, unsigned int length)") as (
+    fd: number,
+    level: number,
+    name: number,
+    value: Int32Array,
+    length: number
+  ) => number
+}
+
+type AddressCall = (fd: number, address: Uint8Array, length: number) => number
+
+/** A listening TCP socket on a free port of 127.0.0.1, and its address. */
+const listenTcp = (): readonly [fd: number, address: Uint8Array] => {
+  const fd = check("socket", net.socket(2, 1 | CLOEXEC, 0))
+  const address = new Uint8Array(16)
+  address[0] = 2
+  address.set([127, 0, 0, 1], 4)
+  check("bind", net.bind(fd, address, 16))
+  check("listen", net.listen(fd, 1))
+  check("getsockname", net.getsockname(fd, address, new Uint32Array([16])))
+  return [fd, address]
+}
+
+/** Two connected TCP sockets, non-blocking. */
+export const tcpPair = (): readonly [number, number] => {
+  const [listener, address] = listenTcp()
+  const client = check("socket", net.socket(2, 1 | CLOEXEC, 0))
+  check("connect", net.connect(client, address, 16))
+  const server = check("accept4", net.accept4(listener, null, null, NONBLOCK | CLOEXEC))
+  close(listener)
+  const flags = check("fcntl", functions.fcntl(client, 3, "int", 0))
+  check("fcntl", functions.fcntl(client, 4, "int", flags | NONBLOCK))
+  return [client, server]
+}
+
+/** A non-blocking TCP socket that is being connected to a port at which nobody listens. */
+export const connectInVain = (): number => {
+  const [listener, address] = listenTcp()
+  close(listener)
+  const fd = check("socket", net.socket(2, 1 | NONBLOCK | CLOEXEC, 0))
+  net.connect(fd, address, 16)
+  return fd
+}
+
+/** Closes a TCP socket so that its peer sees a reset instead of an orderly end. */
+export const closeWithReset = (fd: number): void => {
+  // SO_LINGER of zero seconds.
+  check("setsockopt", net.setsockopt(fd, 1, 13, new Int32Array([1, 0]), 8))
+  close(fd)
+}
+
+/** pipe2(2), blocking: the reading end and the writing end. */
+export const blockingPipe = (): readonly [read: number, write: number] =>
+  pair("pipe2", (fds) => functions.pipe2(fds, CLOEXEC))
