@@ -112,8 +112,7 @@ export interface AttachedThreadData {
 
 /** What the thread is told: a command under the number that its answer shall have, or to end. */
 export type Message =
-  | { readonly call: number; readonly name: keyof Commands; readonly args: ReadonlyArray<never> }
-  | "close"
+  { readonly call: number; readonly name: keyof Commands; readonly args: ReadonlyArray<never> } | "close"
 
 /** What it answers: `"ready"` once it is attached, and to each command its result or the tag of its failure. */
 export type Answer =
