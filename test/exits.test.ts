@@ -66,6 +66,23 @@ describe("promise 9: the process can always exit (with threads)", () => {
   for (const expected of threads) ends(expected)
 })
 
+describe("promise 9: a thread may be ended while it is busy", () => {
+  for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking"]) {
+    it.live(`by process.exit (${layer})`, () =>
+      Effect.gen(function* () {
+        expect(yield* runProgram("busy", [layer, "process.exit"])).toMatchObject({ code: 7, signal: null, errors: "" })
+      })
+    )
+
+    it.live(`by worker.terminate (${layer})`, () =>
+      Effect.gen(function* () {
+        const ended = yield* runProgram("busy", [layer, "worker.terminate"])
+        expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready", "terminated"] })
+      })
+    )
+  }
+})
+
 describe("promise 9: worker.terminate() of an attached thread", () => {
   it.live("leaves the poller working for the others, and its place and descriptors are taken back when needed", () =>
     Effect.gen(function* () {

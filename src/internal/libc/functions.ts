@@ -1,5 +1,5 @@
 /**
- * Every native function the library calls, declared once; the only file that touches koffi.
+ * Every function of the C library that is called, declared once. Beside `watch.ts` the only file that touches koffi.
  *
  * koffi is loaded on first use and not on import: a program that only imports the types, or runs on a system without a
  * binary of koffi, must not fail before it has asked for a poller.
@@ -8,6 +8,8 @@ import type * as Koffi from "koffi"
 import { createRequire } from "node:module"
 import type { Profile } from "./profile.ts"
 import { profileOf } from "./profile.ts"
+import type { WatchReadable } from "./watch.ts"
+import { bindWatch } from "./watch.ts"
 
 /** The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`. */
 export interface Functions {
@@ -31,30 +33,13 @@ const prototypes: { readonly [Name in keyof Functions]: string } = {
   fcntl: "int fcntl(int fd, int command, ...)"
 }
 
-/** A descriptor watched by this thread's event loop. */
-export interface Watch {
-  readonly close: () => void
-}
-
 export interface Libc {
   readonly profile: Profile
   readonly functions: Functions
   /** `errno`, of the call just made on this thread. */
   readonly errno: () => number
-  /**
-   * Calls back whenever the descriptor is readable (level-triggered) and keeps the event loop alive until closed.
-   * libuv aborts the process on a descriptor that cannot be polled: only ever give it one of our own.
-   */
-  readonly watchReadable: (fd: number, onReadable: () => void) => Watch
+  readonly watchReadable: WatchReadable
 }
-
-/**
- * Runs what was put off (promises, ticks) as Node does after each of its own callbacks. koffi calls back without Node's
- * knowledge, and it would wait until something else wakes the event loop. Should Node no longer offer this one day, an
- * immediate does the same at the price of some microseconds.
- */
-const runPutOff: () => void =
-  (process as { readonly _tickCallback?: () => void })._tickCallback ?? (() => void setImmediate(() => {}))
 
 const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   const library = koffi.load(null)
@@ -65,11 +50,7 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
     profile,
     functions,
     errno: () => koffi.errno(),
-    watchReadable: (fd, onReadable) =>
-      koffi.node.poll(fd, { readable: true }, () => {
-        onReadable()
-        runPutOff()
-      })
+    watchReadable: bindWatch(koffi, library)
   }
 }
 
