@@ -116,7 +116,10 @@ export interface PollerStats {
   readonly wakeups: number
   /** Reports that the polling thread kept back because a thread's mailbox was full. Nothing of it is lost. */
   readonly overflows: number
-  /** Registrations made by all threads and not ended by `deregister`. */
+  /**
+   * Registrations of all threads. A descriptor that is closed, or taken over or deregistered by another thread, still
+   * counts for the one that registered it until that one registers the same number again.
+   */
   readonly registrations: number
 }
 

@@ -21,7 +21,6 @@ const Word = {
   State: 0,
   Mailboxes: 1,
   RingSize: 2,
-  Registrations: 3,
   /** 64 bits, for which an even word is needed. */
   NextId: 4,
   /** The errno that the waiter died of, or 0. */
@@ -48,6 +47,8 @@ export const Box = {
   /** The descriptors that its owner opened in order to attach, plus one; 0 for none. */
   SelectorFd: 4,
   WakeFd: 5,
+  /** How many descriptors its owner has registered. */
+  Registrations: 6,
   /** How many entries were put in, modulo 2^32. */
   Tail: 32,
   /** 1 while the waiting thread holds back what did not fit. */
@@ -66,6 +67,7 @@ export class Control {
   readonly ringSize: number
   readonly #nextId: BigInt64Array
   readonly #counters: Float64Array
+  #left = false
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
@@ -88,7 +90,13 @@ export class Control {
   }
 
   get state(): number {
-    return Atomics.load(this.words, Word.State)
+    const state = Atomics.load(this.words, Word.State)
+    return this.#left && state < State.Closed ? State.Closed : state
+  }
+
+  /** From here on the poller is closed for whoever holds this object, and goes on for everyone else. */
+  leave(): void {
+    this.#left = true
   }
 
   /** Moves on to a later state; a poller never comes back from one. */
@@ -130,12 +138,17 @@ export class Control {
     return Number.isSafeInteger(id) && id > 0 && id < Number(Atomics.load(this.#nextId, 0))
   }
 
+  /** Over all threads. */
   get registrations(): number {
-    return Atomics.load(this.words, Word.Registrations)
+    let sum = 0
+    for (let mailbox = 1; mailbox <= this.mailboxes; mailbox++) {
+      sum += Atomics.load(this.words, this.base(mailbox) + Box.Registrations)
+    }
+    return sum
   }
 
-  addRegistrations(count: number): void {
-    Atomics.add(this.words, Word.Registrations, count)
+  noteRegistrations(mailbox: number, count: number): void {
+    this.words[this.base(mailbox) + Box.Registrations] = count
   }
 
   get waits(): number {
@@ -176,6 +189,7 @@ export class Control {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = 0
     this.words[base + Box.WakeFd] = 0
+    this.words[base + Box.Registrations] = 0
     Atomics.store(this.words, base + Box.Owner, 0)
   }
 

@@ -4,15 +4,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as MutableList from "effect/MutableList"
 import * as Queue from "effect/Queue"
 import type { Notification } from "../Notification.ts"
 import type { PollerError } from "../PollerError.ts"
-import { NotificationImpl } from "./notification.ts"
 import { closed } from "./failure.ts"
 import type { Alarm } from "./selector/selector.ts"
 import { highBits, joinId, Readiness } from "./selector/selector.ts"
 import { Timers } from "./timers.ts"
+import type { Reported } from "./waiting.ts"
+import { Waiting } from "./waiting.ts"
 
 /** What stands behind a registration where that is more than a descriptor. */
 export interface Source {
@@ -25,15 +25,11 @@ export interface Source {
 }
 
 /** One thing that this thread has registered. */
-export interface Registration {
-  readonly id: number
+export interface Registration extends Reported {
   /** Its descriptor, or -1 if it has none of the user's. */
   readonly fd: number
   readonly exclusive: boolean
   readonly source: Source | undefined
-  /** The notification made last for it, and its place among all that were ever queued. */
-  last: NotificationImpl | undefined
-  place: number
 }
 
 export type NotificationQueue = Queue.Queue<Notification, PollerError | Cause.Done>
@@ -42,16 +38,13 @@ export class Dispatcher {
   readonly queue: NotificationQueue
   readonly #byId = new Map<number, Registration>()
   readonly #byFd = new Map<number, Registration>()
+  readonly #waiting = new Waiting((id) => this.#byId.get(id))
   /** Reported to sources that may take them; each is asked once the batch is complete. */
   #consumable: Array<{ readonly registration: Registration; readonly bits: number }> = []
   #timers: Timers | undefined
   #expired = false
-  /** The timers that went off once, in the order of their notifications. */
-  #fired: Array<Registration> = []
-  /** Accepted, and not yet in the queue. */
-  #batch: Array<NotificationImpl> = []
-  /** How many notifications the queue was ever given, so that a place below `#queued - queue.messages.length` is taken. */
-  #queued = 0
+  /** The timers that went off once and may not have been reported to anybody yet. */
+  readonly #fired = new Set<Registration>()
   notifications = 0
   merged = 0
   batches = 0
@@ -75,38 +68,28 @@ export class Dispatcher {
 
   /**
    * Notes a registration that the kernel has accepted. Whatever was known of the same number before is gone: its
-   * descriptor must have been closed. Answers whether there was such a thing.
+   * descriptor was closed, or another thread has deregistered it.
    */
-  add(id: number, fd: number, exclusive: boolean): boolean {
+  add(id: number, fd: number, exclusive: boolean): void {
     const previous = this.#byFd.get(fd)
     if (previous !== undefined) this.remove(previous)
-    this.#byFd.set(fd, this.#note({ id, fd, exclusive, source: undefined, last: undefined, place: -1 }))
-    return previous !== undefined
+    this.#byFd.set(fd, this.#note(id, fd, exclusive, undefined))
   }
 
   /** Notes something that has an id and no descriptor of the user's. */
   addSource(id: number, source: Source | undefined): Registration {
-    return this.#note({ id, fd: -1, exclusive: false, source, last: undefined, place: -1 })
+    return this.#note(id, -1, false, source)
   }
 
-  #note(registration: Registration): Registration {
-    this.#byId.set(registration.id, registration)
+  #note(id: number, fd: number, exclusive: boolean, source: Source | undefined): Registration {
+    const registration = { id, fd, exclusive, source, last: undefined, place: -1, batch: undefined }
+    this.#byId.set(id, registration)
     return registration
   }
 
-  /** The timers of this thread, on an alarm that is opened for the first. */
-  timers(open: () => Alarm): Timers {
-    return (this.#timers ??= new Timers(open()))
-  }
-
-  /** Ends a timer. Answers whether it was one that has not been reported to anybody yet. */
-  cancelTimer(id: number): boolean {
-    const registration = this.#byId.get(id)
-    if (registration === undefined || this.#timers === undefined) return false
-    // One that has gone off still counts while nobody has seen it.
-    if (!this.#timers.cancel(id) && !(this.#fired.includes(registration) && this.#isWaiting(registration))) return false
-    this.remove(registration)
-    return true
+  /** How many descriptors this thread has registered. */
+  get registrations(): number {
+    return this.#byFd.size
   }
 
   /** Forgets a registration, and takes back what is on its way to a consumer. */
@@ -118,34 +101,25 @@ export class Dispatcher {
 
   /** Takes back a notification that nobody has taken yet. */
   withdraw(registration: Registration): void {
-    const last = registration.last
-    if (last === undefined || !this.#isWaiting(registration)) return
-    registration.last = undefined
-    if (registration.place >= this.#queued) {
-      this.#batch = this.#batch.filter((each) => each !== last)
-      this.#renumber(this.#batch, this.#queued)
-      return
+    this.#waiting.withdraw(registration, this.queue.messages)
+  }
+
+  /** The timers of this thread, on an alarm that is opened for the first. */
+  timers(open: () => Alarm): Timers {
+    return (this.#timers ??= new Timers(open()))
+  }
+
+  /** Ends a timer. Answers whether it was one that has not been reported to anybody yet. */
+  cancelTimer(id: number): boolean {
+    const registration = this.#byId.get(id)
+    if (registration === undefined || this.#timers === undefined) return false
+    if (!this.#timers.cancel(id)) {
+      // One that has gone off still counts while nobody has seen it.
+      if (!this.#fired.has(registration) || !this.#waiting.has(registration, this.queue.messages)) return false
+      this.#fired.delete(registration)
     }
-    const messages = this.queue.messages
-    MutableList.remove(messages, last)
-    this.#renumber(MutableList.toArray(messages), this.#front)
-  }
-
-  /** The place of the first notification that is still in the queue. */
-  get #front(): number {
-    return this.#queued - this.queue.messages.length
-  }
-
-  /** Whether its last notification has not been taken yet. */
-  #isWaiting(registration: Registration): boolean {
-    return registration.last !== undefined && registration.place >= this.#front
-  }
-
-  #renumber(notifications: ReadonlyArray<NotificationImpl>, first: number): void {
-    for (let i = 0; i < notifications.length; i++) {
-      const registration = this.#byId.get(notifications[i]!.id)
-      if (registration !== undefined) registration.place = first + i
-    }
+    this.remove(registration)
+    return true
   }
 
   /** Takes one entry of a batch. */
@@ -170,42 +144,36 @@ export class Dispatcher {
   }
 
   #report(registration: Registration, bits: number): void {
-    if (this.#isWaiting(registration)) {
-      registration.last!.bits |= bits
-      this.merged++
-      return
-    }
-    registration.place = this.#queued + this.#batch.length
-    registration.last = new NotificationImpl(registration.id, bits)
-    this.#batch.push(registration.last)
+    if (this.#waiting.report(registration, bits, this.queue.messages)) this.merged++
   }
 
   /** Hands the batch to the queue and runs whoever waits for it, in this very turn of the event loop. */
   flush(): void {
     if (this.#expired) this.#expireTimers()
     if (this.#consumable.length > 0) this.#offerToSources()
-    const batch = this.#batch
-    if (batch.length === 0) return
-    this.#batch = []
-    this.notifications += batch.length
-    this.batches++
-    if (this.queue.state._tag !== "Open") return
+    if (this.queue.state._tag !== "Open") return this.#waiting.clear()
     // As Queue.offerAllUnsafe does, less the task it would schedule to release the takers: that costs a turn of the loop.
-    this.#queued += MutableList.appendAllUnsafe(this.queue.messages, batch, true)
+    const count = this.#waiting.flush(this.queue.messages)
+    if (count === 0) return
+    this.notifications += count
+    this.batches++
     Queue.flushUnsafe(this.queue)
   }
 
   #expireTimers(): void {
     this.#expired = false
+    // Those that were taken meanwhile are finished.
+    for (const registration of this.#fired) {
+      if (this.#waiting.has(registration, this.queue.messages)) continue
+      this.#fired.delete(registration)
+      this.#byId.delete(registration.id)
+    }
     this.#timers?.expire((id) => {
       const registration = this.#byId.get(id)
       if (registration === undefined) return
       this.#report(registration, Readiness.Readable)
-      if (!this.#timers!.has(id)) this.#fired.push(registration)
+      if (!this.#timers!.has(id)) this.#fired.add(registration)
     })
-    // Those that were taken are finished.
-    const waiting = this.#fired.findIndex((registration) => this.#isWaiting(registration))
-    for (const { id } of this.#fired.splice(0, waiting === -1 ? this.#fired.length : waiting)) this.#byId.delete(id)
   }
 
   #offerToSources(): void {

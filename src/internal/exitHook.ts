@@ -5,12 +5,14 @@
 const actions = new Set<() => void>()
 
 const run = () => {
-  for (const action of actions) action()
+  // The latest first, as finalizers run: what wakes a poller uses descriptors that an earlier action closes.
+  for (const action of [...actions].toReversed()) action()
 }
 
 /** Runs an action when this thread exits; answers how to take that back. */
 export const onExit = (action: () => void): (() => void) => {
-  if (actions.size === 0) process.on("exit", run)
+  // Before the listeners that are there already, for one of them may call process.exit itself and so be the last.
+  if (actions.size === 0) process.prependListener("exit", run)
   actions.add(action)
   return () => {
     actions.delete(action)

@@ -52,7 +52,7 @@ export const fromErrno = (syscall: string, errno: number, fd?: number): PollerEr
         new InvalidArgument({
           ...where,
           description:
-            "the kernel does not watch this descriptor in this way (a poller cannot watch itself, nor can an exclusive registration be changed)"
+            "the kernel does not watch this descriptor in this way (a poller cannot watch itself, an exclusive registration cannot be changed, and layerEventLoop cannot watch one open file under more than about 500 numbers)"
         })
       )
     default:
@@ -93,7 +93,11 @@ export const fromThrown = (thrown: unknown): PollerError => {
   if (thrown instanceof SelectorFailure) return fromErrno(thrown.syscall, thrown.errno)
   if (thrown instanceof UnsupportedSystem) {
     return fail(
-      new UnsupportedPlatform({ platform: process.platform, description: thrown.message, cause: thrown.cause })
+      new UnsupportedPlatform({
+        platform: process.platform,
+        description: thrown.message,
+        ...(thrown.cause === undefined ? {} : { cause: thrown.cause })
+      })
     )
   }
   throw thrown

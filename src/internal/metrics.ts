@@ -12,7 +12,7 @@ const descriptions: { readonly [Name in keyof PollerStats]: string } = {
   waits: "Waits in the kernel, by whichever thread polls",
   wakeups: "Wake-ups sent to threads that slept",
   overflows: "Reports kept back because a mailbox was full",
-  registrations: "Registrations made and not yet ended"
+  registrations: "Registrations of all threads"
 }
 
 let pollers = 0

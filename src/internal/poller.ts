@@ -1,7 +1,6 @@
 /** The Poller service over one thread's attachment. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
@@ -107,11 +106,11 @@ const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) 
 
   const until = (deadline: number): Effect.Effect<Notifications, PollerError> =>
     Effect.suspend(() => {
-      if (control.state !== State.Open) return Exit.fail(notOpen(control))
-      const left = deadline - performance.now()
-      if (dispatcher.queue.messages.length > 0 || left <= 0) return take
-      block(Math.ceil(left))
-      if (dispatcher.queue.messages.length > 0) return take
+      // Should the poller have ended, what it reported before is still to be had.
+      if (control.state !== State.Open || dispatcher.queue.messages.length > 0) return take
+      // However short the timeout, it has a look at the kernel.
+      block(Math.max(0, Math.ceil(deadline - performance.now())))
+      if (dispatcher.queue.messages.length > 0 || performance.now() >= deadline) return take
       // The thread's other fibers, its timers and its messages have their turn at least this often.
       return Effect.andThen(Effect.yieldNow, until(deadline))
     })

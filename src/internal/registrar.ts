@@ -16,6 +16,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   const { control, dispatcher, mailbox, origin, selector } = attachment
   const own = new Set([selector.handle.fd, selector.handle.wake, origin.fd, origin.wake])
 
+  const count = () => control.noteRegistrations(mailbox, dispatcher.registrations)
+
   /** Why the arguments cannot be used, or the poller cannot be. */
   const check = (fd: number, interest: number): PollerError | undefined => {
     if (control.state !== State.Open) return notOpen(control)
@@ -39,7 +41,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
       control.returnId(id)
       return Exit.fail(fromErrno(selector.syscalls.add, errno, fd))
     }
-    if (!dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0)) control.addRegistrations(1)
+    dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0)
+    count()
     return Exit.succeed(id)
   }
 
@@ -58,8 +61,9 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     }
     const known = dispatcher.byFd(fd)
     const elsewhere = dispatcher.byId(id)
-    // A number that this thread knows under an older id may have been closed and registered anew by another thread.
-    if ((elsewhere !== undefined && elsewhere !== known) || (known !== undefined && known.id > id)) {
+    // A number that this thread knows under another id may have been closed, and registered anew by another thread.
+    const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
+    if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
       return Exit.fail(notRegistered(`this descriptor is not registered as ${id}: give the id that it has`, fd))
     }
     const exclusive = (interest & Interest.Exclusive) !== 0
@@ -73,7 +77,10 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     }
     const errno = selector.modify(fd, interest, mailbox, id)
     if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, fd))
-    if (known?.id !== id && dispatcher.add(id, fd, false)) control.addRegistrations(-1)
+    if (known?.id !== id) {
+      dispatcher.add(id, fd, false)
+      count()
+    }
     return Exit.void
   }
 
@@ -85,7 +92,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, fd))
     const known = dispatcher.byFd(fd)
     if (known !== undefined) dispatcher.remove(known)
-    control.addRegistrations(-1)
+    count()
     return Exit.void
   }
 
@@ -95,7 +102,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (known === undefined || control.state !== State.Open) return
     selector.remove(known.fd)
     dispatcher.remove(known)
-    control.addRegistrations(-1)
+    count()
   }
 
   const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {

@@ -1,5 +1,5 @@
 /**
- * Every native function the library calls, declared once; the only file that touches koffi.
+ * Every function of the C library that is called, declared once. Beside `watch.ts` the only file that touches koffi.
  *
  * koffi is loaded on first use and not on import: a program that only imports the types, or runs on a system without a
  * binary of koffi, must not fail before it has asked for a poller.
@@ -8,6 +8,8 @@ import type * as Koffi from "koffi"
 import { createRequire } from "node:module"
 import type { Profile } from "./profile.ts"
 import { profileOf } from "./profile.ts"
+import type { WatchReadable } from "./watch.ts"
+import { bindWatch } from "./watch.ts"
 
 /** `struct timespec`, whose members are as long as the architecture's `long`. */
 export interface TimeSpec {
@@ -49,21 +51,12 @@ const prototypes: { readonly [Name in keyof Functions]: string } = {
   fcntl: "int fcntl(int fd, int command, ...)"
 }
 
-/** A descriptor watched by this thread's event loop. */
-export interface Watch {
-  readonly close: () => void
-}
-
 export interface Libc {
   readonly profile: Profile
   readonly functions: Functions
   /** `errno`, of the call just made on this thread. */
   readonly errno: () => number
-  /**
-   * Calls back whenever the descriptor is readable (level-triggered) and keeps the event loop alive until closed.
-   * libuv aborts the process on a descriptor that cannot be polled: only ever give it one of our own.
-   */
-  readonly watchReadable: (fd: number, onReadable: () => void) => Watch
+  readonly watchReadable: WatchReadable
 }
 
 const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
@@ -77,7 +70,7 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
     profile,
     functions,
     errno: () => koffi.errno(),
-    watchReadable: (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable)
+    watchReadable: bindWatch(koffi, library)
   }
 }
 

@@ -85,6 +85,8 @@ const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effe
       if (released) return
       released = true
       cancel()
+      // The mailbox and the descriptors' numbers may be another's from now on.
+      control.leave()
       control.release(mailbox)
       selector.close()
     }

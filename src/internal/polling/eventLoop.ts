@@ -42,6 +42,9 @@ export const open = Effect.fnUntraced(function* (
     }),
     (watch) => Effect.sync(() => watch.close())
   )
+  // The loop begins to watch with its next turn, and aborts the process should the kernel refuse: which it would if by
+  // then one open file were registered under some five hundred numbers.
+  yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
   const sync = Effect.suspend(() => {
     while (poll() === selector.capacity);
     dispatcher.flush()

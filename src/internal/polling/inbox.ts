@@ -36,6 +36,7 @@ export class Inbox {
   }
 
   readonly drain = (): void => {
+    if (this.#stopped) return
     // Read before the ring, so that what it answers for is among what is drained.
     const synced = this.#reader.synced
     if (this.#reader.drain(this.#dispatcher.accept)) this.#selector.wake()

@@ -29,7 +29,7 @@ export class Router {
   /** Waits once, for up to `timeout` milliseconds, and delivers. Answers how many entries the kernel reported. */
   poll(timeout: number): number {
     const count = this.#wait(timeout)
-    if (this.#deliver(count)) this.#answerRequests()
+    if (this.#deliver(count)) while (this.#answerRequests());
     return count
   }
 
@@ -71,8 +71,12 @@ export class Router {
     return (this.#writers[mailbox] ??= new MailboxWriter(this.#control, mailbox))
   }
 
-  /** A thread has woken this one: because it has room again, or because it asks to be told of all that is ready. */
-  #answerRequests(): void {
+  /**
+   * A thread has woken this one: because it has room again, or because it asks to be told of all that is ready. Answers
+   * whether one did so again meanwhile: whoever it is, it may have asked too late for this time.
+   */
+  #answerRequests(): boolean {
+    let woken = false
     const asked: Array<readonly [MailboxWriter, number]> = []
     for (let mailbox = 1; mailbox <= this.#control.mailboxes; mailbox++) {
       const request = this.#control.syncRequest(mailbox)
@@ -84,10 +88,11 @@ export class Router {
       let count
       do {
         count = this.#wait(0)
-        this.#deliver(count)
+        if (this.#deliver(count)) woken = true
       } while (count === capacity)
       for (const [writer, request] of asked) writer.answer(request)
     }
     for (const writer of this.#writers) writer?.publish()
+    return woken
   }
 }

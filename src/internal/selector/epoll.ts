@@ -1,9 +1,10 @@
 /** epoll(7): the selector of Linux. */
+import { readFileSync } from "node:fs"
 import type { Libc } from "../libc/functions.ts"
 import type { EpollEventLayout, Profile } from "../libc/profile.ts"
 import { epollEventLayout } from "../libc/profile.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
-import { highBits, highMask, highOf, Interest, lowOf, Readiness, SelectorFailure } from "./selector.ts"
+import { highBits, highMask, highOf, Interest, joinId, lowOf, Readiness, SelectorFailure } from "./selector.ts"
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 
@@ -79,6 +80,7 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
     add: (fd, interest, mailbox, id) => control(CTL_ADD, fd, interest, mailbox, id),
     modify: (fd, interest, mailbox, id) => control(CTL_MOD, fd, interest, mailbox, id),
     remove: (fd) => (epoll_ctl(epfd, CTL_DEL, fd, null) === -1 ? errno() : 0),
+    isRegisteredAs: (fd, id) => isListed(epfd, fd, id),
     wait(timeout) {
       const count = epoll_wait(epfd, batch, batchSize, timeout)
       if (count >= 0) return count
@@ -154,6 +156,22 @@ export const attachTrigger = (libc: Libc, handle: number): Trigger => {
   const fd = libc.functions.fcntl(handle, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
   if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
   return makeTrigger(libc, fd, () => {})
+}
+
+/** Looks a registration up in proc_pid_fdinfo(5), which shows the user data of each. */
+const isListed = (epfd: number, fd: number, id: number): boolean | undefined => {
+  let lines: ReadonlyArray<string>
+  try {
+    lines = readFileSync(`/proc/self/fdinfo/${epfd}`, "utf8").split("\n")
+  } catch {
+    return undefined
+  }
+  return lines.some((line) => {
+    const entry = /^tfd: *(\d+) events: *[0-9a-f]+ data: *([0-9a-f]+)/.exec(line)
+    if (entry === null || Number(entry[1]) !== fd) return false
+    const data = BigInt(`0x${entry[2]}`)
+    return joinId(Number(data & 0xffff_ffffn), Number(data >> 32n)) === id
+  })
 }
 
 /** Writes one `struct epoll_event`: the flags, and the mailbox and the id as its 64 bits of user data. */

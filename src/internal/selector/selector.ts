@@ -92,6 +92,9 @@ export interface Selector {
   /** Answers 0, or the errno. */
   readonly remove: (fd: number) => number
 
+  /** Whether the kernel has a descriptor under an id, or `undefined` if it does not tell. Slow, for cases of doubt. */
+  readonly isRegisteredAs: (fd: number, id: number) => boolean | undefined
+
   /**
    * Waits in the kernel and says how many entries `mailbox`, `low`, `high` and `readiness` now answer for. A timeout in
    * milliseconds, 0 to poll. A signal ends it early with no entries. Throws `SelectorFailure`.

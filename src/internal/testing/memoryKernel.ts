@@ -156,6 +156,7 @@ export class MemoryKernel {
         this.#ready.delete(descriptor)
         return 0
       },
+      isRegisteredAs: (fd, id) => this.#descriptors.get(fd)?.watch?.id === id,
       wait: () => {
         batch = this.#collect(capacity)
         return batch.length

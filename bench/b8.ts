@@ -1,0 +1,28 @@
+/**
+ * B8: how long `layerWorker` takes to start and to close, in a process that has done both before. What a user has
+ * installed is JavaScript, so it is compiled first. The rows without a target are the sources as they are: there the
+ * polling thread has to strip the types of each of its files.
+ */
+import type { Question, Row } from "./support/question.ts"
+
+const row = (what: string, label: string, figure: string, below?: number): Row => ({
+  label: `${label}, layerWorker, ${what}`,
+  ours: { side: what, name: figure },
+  unit: "millis",
+  ...(below === undefined ? {} : { target: { below } })
+})
+
+export const b8: Question = {
+  name: "b8",
+  title: "start and close of layerWorker",
+  sides: ({ compiled, side }) => ({
+    compiled: side("b8.ts", compiled()),
+    sources: side("b8.ts", "effect-amy")
+  }),
+  rows: [
+    row("compiled", "start", "startMillis", 50),
+    row("compiled", "close", "closeMillis", 20),
+    row("sources", "start", "startMillis"),
+    row("sources", "close", "closeMillis")
+  ]
+}

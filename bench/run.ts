@@ -1,0 +1,83 @@
+/**
+ * How fast this library is, always as a ratio against something that runs beside it: `npm run bench`.
+ *
+ * Each question is a file of its own, which says what is measured and against what; the programs it measures are in
+ * sides/ (ours) and baseline/ (C). In each run the sides of a question take turns, each in a fresh process, and what is
+ * printed is the median over the runs. A figure alone depends on the machine and on whatever else it does; a ratio much
+ * less so.
+ */
+import { writeFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import { b1 } from "./b1.ts"
+import { b2 } from "./b2.ts"
+import { b3 } from "./b3.ts"
+import { b4 } from "./b4.ts"
+import { b7 } from "./b7.ts"
+import { b8 } from "./b8.ts"
+import type { Question, Toolbox } from "./support/question.ts"
+import type { Figures } from "./support/side.ts"
+import { measure } from "./support/side.ts"
+import type { Result, Run } from "./support/table.ts"
+import { print, sumUp } from "./support/table.ts"
+import { prepare } from "./support/toolbox.ts"
+
+const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b7, b8]
+
+const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--json FILE]
+
+  name     the questions to answer, all unless given: ${questions.map(({ name }) => name).join(" ")}
+  --runs   how many runs to take the median of, 5 unless given
+  --quick  one run
+  --json   writes the figures of every run to a file as well`
+
+const ask = async (question: Question, toolbox: Toolbox, runs: number): Promise<ReadonlyArray<Run>> => {
+  const sides = Object.entries(question.sides(toolbox))
+  const done: Array<Run> = []
+  for (let run = 1; run <= runs; run++) {
+    const figures: Record<string, Figures> = {}
+    for (const [side, command] of sides) {
+      if (command === undefined) continue
+      process.stderr.write(`${question.name}, run ${run} of ${runs}: ${side}`)
+      figures[side] = await measure(command)
+      const values = Object.entries(figures[side]).map(([name, value]) => `${name} ${value.toPrecision(4)}`)
+      process.stderr.write(`: ${values.join(", ")}\n`)
+    }
+    done.push(figures)
+  }
+  return done
+}
+
+const main = async (): Promise<void> => {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      runs: { type: "string", default: "5" },
+      quick: { type: "boolean", default: false },
+      json: { type: "string" },
+      help: { type: "boolean", short: "h", default: false }
+    }
+  })
+  if (values.help) return console.log(usage)
+  const runs = values.quick ? 1 : Number(values.runs)
+  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs is ${values.runs}: give a whole number of 1 or more`)
+  const unknown = positionals.filter((name) => !questions.some((question) => question.name === name))
+  if (unknown.length > 0) throw new Error(`there is no question ${unknown.join(", ")}\n\n${usage}`)
+  const asked = positionals.length === 0 ? questions : questions.filter(({ name }) => positionals.includes(name))
+
+  const { lacking, toolbox } = prepare()
+  const results: Array<Result> = []
+  const details: Record<string, ReadonlyArray<Run>> = {}
+  for (const question of asked) {
+    process.stderr.write(`\n${question.name}: ${question.title}\n`)
+    details[question.name] = await ask(question, toolbox, runs)
+    results.push(...sumUp(question, details[question.name]!))
+  }
+  console.log(`\n${print(results)}`)
+  for (const line of lacking) console.log(line)
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ results, runs: details }, null, 2)}\n`)
+}
+
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+})

@@ -1,0 +1,55 @@
+/**
+ * B7, measured: `b7.ts worker|event-loop`, with Node's `--expose-gc`. Registers as many descriptors as this process may
+ * have, each an eventfd, and then does nothing.
+ */
+import { Effect } from "effect"
+import { Registrar } from "effect-amy"
+import { readFileSync } from "node:fs"
+import * as Kernel from "../../test/support/kernel.ts"
+import { layerOf } from "../support/layers.ts"
+import * as Meter from "../support/meter.ts"
+
+const wanted = 100_000
+/** For Node, for the poller, and for what the shell has left open. */
+const spare = 200
+const idleMillis = 3000
+
+const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024)
+const count = Math.min(wanted, limit - spare)
+
+const collect = (): number => {
+  if (globalThis.gc === undefined) throw new Error("start this with --expose-gc")
+  for (let i = 0; i < 3; i++) globalThis.gc()
+  return process.memoryUsage().heapUsed
+}
+
+const program = Effect.gen(function* () {
+  const registrar = yield* Registrar.Registrar
+  const source = Kernel.eventfd()
+  const descriptors = Int32Array.from({ length: count }, Kernel.eventfd)
+  // What is compiled and cached at the first use belongs to no registration.
+  for (let i = 0; i < 1000; i++) {
+    yield* registrar.register(source, "Read")
+    yield* registrar.deregister(source)
+  }
+  const before = collect()
+  for (const fd of descriptors) yield* registrar.register(fd, "Read")
+  const bytes = (collect() - before) / count
+
+  // The compiler's and the collector's threads have something to finish.
+  yield* Effect.sleep(500)
+  const started = performance.now()
+  const cpu = process.cpuUsage()
+  yield* Effect.sleep(idleMillis)
+  const { system, user } = process.cpuUsage(cpu)
+  const cpuPercent = ((user + system) / 1e3 / (performance.now() - started)) * 100
+
+  for (const fd of descriptors) {
+    yield* registrar.deregister(fd)
+    Kernel.close(fd)
+  }
+  Kernel.close(source)
+  Meter.report({ count, bytes, cpuPercent })
+})
+
+await Effect.runPromise(Effect.provide(program, layerOf(process.argv[2])))

@@ -1,0 +1,76 @@
+/** Sums up the runs of a question as the rows of the table. */
+import type { Question, Row, Target } from "./question.ts"
+import { units } from "./question.ts"
+import type { Figures } from "./side.ts"
+import { median } from "./statistics.ts"
+
+/** The figures of each side in one run; a side that there is not on this machine is missing. */
+export type Run = Readonly<Record<string, Figures>>
+
+export interface Result {
+  readonly question: string
+  readonly label: string
+  readonly unit: Row["unit"]
+  readonly ours: number | undefined
+  readonly peer: number | undefined
+  /** The median of the ratios of the runs, for what disturbs one run disturbs both sides of it. */
+  readonly ratio: number | undefined
+  readonly target: Target | undefined
+  readonly met: boolean | undefined
+}
+
+export const sumUp = (question: Question, runs: ReadonlyArray<Run>): ReadonlyArray<Result> =>
+  question.rows.map((row) => {
+    const { label, ours, peer, target, unit } = row
+    const pairs = runs.map((run) => ({
+      ours: run[ours.side]?.[ours.name],
+      peer: peer === undefined ? undefined : run[peer.side]?.[peer.name]
+    }))
+    const sums = {
+      ours: medianOf(pairs.map((pair) => pair.ours)),
+      peer: medianOf(pairs.map((pair) => pair.peer)),
+      ratio: medianOf(
+        pairs.map((pair) => (pair.ours === undefined || pair.peer === undefined ? undefined : pair.ours / pair.peer))
+      )
+    }
+    return { question: question.name, label, unit, ...sums, target, met: isMet(target, sums.ours, sums.ratio) }
+  })
+
+const medianOf = (values: ReadonlyArray<number | undefined>): number | undefined => {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? undefined : median(known)
+}
+
+const isMet = (target: Target | undefined, ours: number | undefined, ratio: number | undefined) => {
+  if (target === undefined || ours === undefined) return undefined
+  if ("below" in target) return ours < target.below
+  if (ratio === undefined) return undefined
+  return "ratioAtLeast" in target ? ratio >= target.ratioAtLeast : ratio <= target.ratioAtMost
+}
+
+const isText = (column: number): boolean => column < 2 || column === 6
+
+export const print = (results: ReadonlyArray<Result>): string => {
+  const header = ["", "question", "ours", "peer", "ratio", "target", "met"]
+  const lines = results.map(({ label, met, ours, peer, question, ratio, target, unit }) => [
+    question,
+    label,
+    ours === undefined ? "-" : units[unit](ours),
+    peer === undefined ? "-" : units[unit](peer),
+    ratio === undefined ? "-" : ratio.toFixed(2),
+    target === undefined ? "" : describeTarget(target, unit),
+    target === undefined ? "" : met === undefined ? "-" : met ? "yes" : "NO"
+  ])
+  const widths = header.map((_, column) => Math.max(...[header, ...lines].map((line) => line[column]!.length)))
+  const format = (line: ReadonlyArray<string>) =>
+    line
+      .map((cell, column) => (isText(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join("  ")
+      .trimEnd()
+  return [format(header), widths.map((width) => "-".repeat(width)).join("  "), ...lines.map(format)].join("\n")
+}
+
+const describeTarget = (target: Target, unit: Row["unit"]): string => {
+  if ("below" in target) return `< ${units[unit](target.below)}`
+  return "ratioAtLeast" in target ? `>= ${target.ratioAtLeast}` : `<= ${target.ratioAtMost}`
+}

@@ -1,0 +1,67 @@
+/** Builds the baselines, and puts commands together. */
+import { spawnSync } from "node:child_process"
+import { mkdirSync, readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import type { Command, Toolbox } from "./question.ts"
+
+const path = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url))
+const has = (program: string): boolean => spawnSync(program, ["--version"]).status === 0
+
+/** How many descriptors there are to be made ready in B1. */
+export const descriptors = 1000
+
+export interface Machine {
+  readonly toolbox: Toolbox
+  /** What there is no peer for, and why. */
+  readonly lacking: ReadonlyArray<string>
+}
+
+export const prepare = (): Machine => {
+  const hasCompiler = has("cc")
+  const hasTaskset = has("taskset")
+  if (hasCompiler) build()
+  const baseline = (name: string): Command | undefined => (hasCompiler ? [path(`.build/${name}`)] : undefined)
+  return {
+    toolbox: {
+      side: (file, argument, nodeOption) => [
+        process.execPath,
+        "--conditions=effect-amy-source",
+        ...(nodeOption === undefined ? [] : [nodeOption]),
+        path(`sides/${file}`),
+        ...(argument === undefined ? [] : [argument])
+      ],
+      baseline,
+      written(mode, command) {
+        const writer = baseline("writer")
+        if (command === undefined || writer === undefined) return mode === "each" ? command : undefined
+        return [...writer, mode, String(descriptors), ...command]
+      },
+      compiled: compile,
+      pinned: (command) => (hasTaskset && command !== undefined ? ["taskset", "-c", "0", ...command] : undefined)
+    },
+    lacking: [
+      ...(hasCompiler ? [] : ["no C compiler (cc): no baseline"]),
+      ...(hasTaskset ? [] : ["no taskset: nothing is pinned to one CPU"])
+    ]
+  }
+}
+
+/** Answers where the library is once it is compiled. */
+const compile = (): string => {
+  const target = path(".build/dist")
+  const compiler = path("../node_modules/typescript/bin/tsc")
+  const options = ["--project", path("../tsconfig.build.json"), "--outDir", target]
+  const { status, stdout } = spawnSync(process.execPath, [compiler, ...options])
+  if (status !== 0) throw new Error(`the library does not compile:\n${String(stdout)}`)
+  return `${target}/index.js`
+}
+
+const build = (): void => {
+  mkdirSync(path(".build"), { recursive: true })
+  for (const source of readdirSync(path("baseline"))) {
+    if (!source.endsWith(".c")) continue
+    const program = path(`.build/${source.slice(0, -2)}`)
+    const { status, stderr } = spawnSync("cc", ["-O2", "-pthread", "-o", program, path(`baseline/${source}`)])
+    if (status !== 0) throw new Error(`${source} does not compile:\n${String(stderr)}`)
+  }
+}

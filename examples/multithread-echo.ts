@@ -1,0 +1,79 @@
+/**
+ * An echo server on several threads: the example that amy has, run for real.
+ *
+ * - One thread waits in the kernel, for all connections of all threads: `Poller.layerWorker`.
+ * - The main thread has registered a listening socket. It accepts, and deals the new descriptors out, in turns.
+ * - Worker threads have joined the poller: `Poller.layerAttach`. Each registers the descriptors it was dealt, by itself,
+ *   and is told of them directly: neither the polling thread nor the main thread handles a byte.
+ *
+ * Start with this file, then `support/server.ts` (accepting), `support/workers.ts` and `support/workerThread.ts` (the
+ * two ends of a worker), `support/connections.ts` (registering) and `support/echoConnection.ts` (reading and writing).
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Data, Effect, Layer } from "effect"
+import { Poller } from "effect-amy"
+import { openDescriptors } from "./support/descriptors.ts"
+import { measure } from "./support/measure.ts"
+import type { ClientOptions, ServerOptions } from "./support/options.ts"
+import { help, parse } from "./support/options.ts"
+import { losses, table } from "./support/report.ts"
+import * as Server from "./support/server.ts"
+import * as Workers from "./support/workers.ts"
+
+/** The whole server, from the top: the socket, the workers, the poller. It is closed in that order. */
+const layer = ({ port, workers }: ServerOptions) =>
+  Server.layer(port).pipe(
+    Layer.provideMerge(Workers.layer(workers)),
+    // One mailbox for each worker, and one for this thread.
+    Layer.provideMerge(Poller.layerWorker({ maxThreads: workers + 1 }))
+  )
+
+/** Serves whoever comes, until interrupted. */
+const serve = (options: ServerOptions) =>
+  Effect.gen(function* () {
+    const server = yield* Server.EchoServer
+    yield* Console.log(`listening on 127.0.0.1:${server.port}, ${options.workers} worker threads; Ctrl-C ends it`)
+    yield* server.run
+  }).pipe(
+    Effect.provide(layer(options)),
+    Effect.onInterrupt(() => Console.log("everything is closed"))
+  )
+
+/** Something was lost. */
+class Lost extends Data.TaggedError("Lost")<{ readonly losses: ReadonlyArray<string> }> {
+  override get message(): string {
+    return this.losses.map((loss) => `lost: ${loss}`).join("\n")
+  }
+}
+
+/** Runs clients against the server, and looks at what is left when it is closed. */
+const check = (options: ServerOptions & ClientOptions) =>
+  Effect.gen(function* () {
+    const before = yield* openDescriptors
+    const measurement = yield* Effect.provide(measure(options), layer(options))
+    const after = yield* openDescriptors
+    const outcome = { options, measurement, before, after }
+    yield* Console.log(table(outcome))
+    const lost = losses(outcome)
+    if (lost.length > 0) return yield* new Lost({ losses: lost })
+    yield* Console.log("\nnothing was lost, and every descriptor was closed")
+  })
+
+const program = Effect.gen(function* () {
+  const command = yield* parse(process.argv.slice(2))
+  switch (command._tag) {
+    case "Help":
+      return yield* Console.log(help)
+    case "Serve":
+      return yield* serve(command)
+    case "Measure":
+      return yield* check(command)
+  }
+})
+
+// An error that was to be reckoned with is told in its own words. Only a defect is logged with all there is.
+program.pipe(
+  Effect.tapError((error) => Console.error(error.message)),
+  Effect.tapDefect((defect) => Effect.logError(defect)),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

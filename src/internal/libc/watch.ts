@@ -1,0 +1,86 @@
+/**
+ * Has this thread's event loop watch a descriptor: what `koffi.node.poll` does, without its callback.
+ *
+ * That callback aborts the process if its thread is being terminated, as all worker threads are when the main thread
+ * calls `process.exit()`: it insists on throwing where nothing can be thrown any more. A callback that koffi registers
+ * does not. So koffi makes the handle, and closes it with its thread; libuv, whose functions Node exports, is told to
+ * call back elsewhere.
+ */
+import type * as Koffi from "koffi"
+
+/** A descriptor watched by this thread's event loop. */
+export interface Watch {
+  readonly close: () => void
+}
+
+/**
+ * Calls back whenever the descriptor is readable (level-triggered) and keeps the event loop alive until closed. libuv
+ * aborts the process on a descriptor that cannot be polled: only ever give it one of our own.
+ */
+export type WatchReadable = (fd: number, onReadable: () => void) => Watch
+
+const UV_POLL = 8
+const UV_READABLE = 1
+
+export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
+  const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
+  const onPoll = koffi.pointer(koffi.proto("void", ["intptr_t", "int", "int"]))
+  const word = koffi.out(koffi.pointer("intptr_t"))
+  const napi_get_uv_event_loop = library.func("napi_get_uv_event_loop", "int", ["void *", word])
+  const uv_walk = library.func("uv_walk", "void", ["intptr_t", onHandle, "intptr_t"])
+  const uv_handle_get_type = library.func("uv_handle_get_type", "int", ["intptr_t"])
+  const uv_fileno = library.func("uv_fileno", "int", ["intptr_t", koffi.out(koffi.pointer("int"))])
+  const uv_poll_start = library.func("uv_poll_start", "int", ["intptr_t", "int", onPoll])
+
+  /** The libuv handle by which this thread's loop polls a descriptor. */
+  const handleOf = (fd: number): number => {
+    const loop: [number] = [0]
+    napi_get_uv_event_loop(koffi.node.env, loop)
+    let found = 0
+    uv_walk(
+      loop[0],
+      (handle: number) => {
+        const polled: [number] = [-1]
+        if (uv_handle_get_type(handle) !== UV_POLL || uv_fileno(handle, polled) !== 0) return
+        if (polled[0] === fd) found = handle
+      },
+      0
+    )
+    return found
+  }
+
+  return (fd, onReadable) => {
+    const owner = koffi.node.poll(fd, { readable: true }, onReadable)
+    const callback = koffi.register(() => likeNode(onReadable), onPoll)
+    uv_poll_start(handleOf(fd), UV_READABLE, callback)
+    let open = true
+    return {
+      close() {
+        if (!open) return
+        open = false
+        owner.close()
+        koffi.unregister(callback)
+      }
+    }
+  }
+}
+
+/** Calls as Node calls back: what is put off meanwhile runs afterwards, and what is thrown is an uncaught exception. */
+const likeNode = (call: () => void): void => {
+  try {
+    call()
+    runPutOff()
+  } catch (thrown) {
+    setImmediate(() => {
+      throw thrown
+    })
+  }
+}
+
+/**
+ * Runs promises and ticks that were put off. Node does after each of its own callbacks, but does not know of this one, and
+ * they would wait until something else wakes the event loop. Should Node no longer offer this one day, an immediate does
+ * the same at the price of some microseconds.
+ */
+const runPutOff: () => void =
+  (process as { readonly _tickCallback?: () => void })._tickCallback ?? (() => void setImmediate(() => {}))

@@ -1,0 +1,133 @@
+/** The main example does what it says: run as a user runs it, in a process of its own. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import { connect } from "node:net"
+import { fileURLToPath } from "node:url"
+
+const example = fileURLToPath(new URL("../../examples/multithread-echo.ts", import.meta.url))
+
+interface Run {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly output: { stdout: string; stderr: string }
+  /** The exit code and the signal, once all output is here. */
+  readonly exit: Effect.Effect<ReadonlyArray<unknown>>
+}
+
+/** Starts the example; what still runs when the test is over is killed. */
+const start = (...args: ReadonlyArray<string>): Effect.Effect<Run, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync((): Run => {
+      const child = spawn(process.execPath, ["--conditions=effect-amy-source", example, ...args])
+      const output = { stdout: "", stderr: "" }
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))
+      child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text))
+      const closed = once(child, "close")
+      return { child, output, exit: Effect.promise(() => closed) }
+    }),
+    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+/** Runs it to its end. */
+const run = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { exit, output } = yield* start(...args)
+    const [code] = yield* exit
+    return { code, ...output }
+  }).pipe(Effect.scoped)
+
+/** The port it listens on, as soon as it says so. */
+const portOf = ({ child, output }: Run) =>
+  Effect.promise(async () => {
+    for (;;) {
+      const port = /^listening on 127\.0\.0\.1:(\d+)/.exec(output.stdout)?.[1]
+      if (port !== undefined) return Number(port)
+      await once(child.stdout, "data")
+    }
+  })
+
+/** Sends the bytes, and answers what comes back, once that is as many. */
+const echo = (socket: ReturnType<typeof connect>, bytes: Buffer): Effect.Effect<Buffer> =>
+  Effect.callback((resume) => {
+    const chunks: Array<Buffer> = []
+    let length = 0
+    socket.on("data", (chunk: Buffer) => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length >= bytes.length) resume(Effect.succeed(Buffer.concat(chunks)))
+    })
+    socket.write(bytes)
+  })
+
+describe("examples/multithread-echo.ts", () => {
+  it.live(
+    "loses nothing and leaves no descriptor open, and prints the table",
+    () =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* run("--seconds", "1", "--clients", "50", "--workers", "3")
+        expect(stderr).toBe("")
+        expect(stdout).toMatch(/^50 clients for 1 s, 3 worker threads, one polling thread$/m)
+        expect(stdout).toMatch(/^connections +50$/m)
+        expect(stdout).toMatch(/^echoes +[1-9][\d,]*$/m)
+        expect(stdout).toMatch(/^bytes echoed +[1-9][\d.]* MiB$/m)
+        expect(stdout).toMatch(/^notifications +[1-9][\d,]*$/m)
+        expect(stdout).toMatch(/^descriptors before +\d+\ndescriptors after +\d+$/m)
+        // Dealt out in turns.
+        expect(stdout).toMatch(/^worker 1 +17 .*\nworker 2 +17 .*\nworker 3 +16 /m)
+        for (const kind of ["small", "large", "slow"]) {
+          expect(stdout).toMatch(new RegExp(`^${kind} +\\d+ +[1-9][\\d,]* +[\\d.]+ ms +[\\d.]+ ms$`, "m"))
+        }
+        expect(stdout).toMatch(/^nothing was lost, and every descriptor was closed$/m)
+        expect(code).toBe(0)
+      }),
+    60_000
+  )
+
+  it.live(
+    "--serve serves until SIGINT, then closes everything and exits",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* start("--serve", "--workers", "2")
+        const port = yield* portOf(running)
+        const sockets = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")]
+        for (const socket of sockets) {
+          const bytes = randomBytes(1024 * 1024)
+          expect((yield* echo(socket, bytes)).equals(bytes)).toBe(true)
+        }
+        // Both are still connected: the server closes them.
+        const ended = sockets.map((socket) => once(socket, "close"))
+        running.child.kill("SIGINT")
+        expect(yield* Effect.promise(() => Promise.all(ended))).toEqual([[false], [false]])
+        expect(yield* running.exit).toEqual([130, null])
+        expect(running.output.stdout).toMatch(/\neverything is closed\n$/)
+        expect(running.output.stderr).toBe("")
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
+  it.live("--help explains every option", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* run("--help")
+      for (const option of ["--workers", "--port", "--clients", "--seconds", "--serve", "--help"]) {
+        expect(stdout).toMatch(new RegExp(`^  ${option} `, "m"))
+      }
+      expect(stderr).toBe("")
+      expect(code).toBe(0)
+    })
+  )
+
+  for (const [args, sentence] of [
+    [["--colour"], "Unknown option '--colour' (see --help)"],
+    [["--clients", "many"], '--clients is "many": give a whole number from 1 to 5000'],
+    [["--workers", "0"], '--workers is "0": give a whole number from 1 to 64'],
+    [["--serve", "--seconds", "1"], "--serve runs no clients: leave out --clients and --seconds"]
+  ] as const) {
+    it.live(`refuses ${args.join(" ")} in one sentence`, () =>
+      Effect.gen(function* () {
+        expect(yield* run(...args)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` })
+      })
+    )
+  }
+})

@@ -1,0 +1,166 @@
+/** What is known of the system as data: layouts, flags and functions. Layouts of machines other than this one, too. */
+import { describe, expect, it } from "@effect/vitest"
+import koffi from "koffi"
+import { libc, load, UnsupportedSystem } from "../src/internal/libc/functions.ts"
+import { linux } from "../src/internal/libc/linux.ts"
+import { epollEventLayout, profileOf } from "../src/internal/libc/profile.ts"
+import { decodeEvents, encodeEvent, encodeInterest, open } from "../src/internal/selector/epoll.ts"
+import { highOf, Interest, joinId, lowOf, maxMailboxes, Readiness } from "../src/internal/selector/selector.ts"
+import * as Kernel from "./support/kernel.ts"
+
+const ids = [
+  1,
+  0x7fff_ffff,
+  0x8000_0000,
+  0xffff_ffff,
+  0x1_0000_0000,
+  0x1_0000_0001,
+  2 ** 52 + 3,
+  Number.MAX_SAFE_INTEGER
+]
+const mailboxes = [0, 1, 2, 1023, 1024, maxMailboxes]
+
+describe("struct epoll_event", () => {
+  const layouts = [
+    ["x64", 12, 4],
+    ["ia32", 12, 4],
+    ["arm64", 16, 8],
+    ["riscv64", 16, 8]
+  ] as const
+
+  it.each(layouts)("on %s takes %i bytes, with the user data at %i", (arch, size, offset) => {
+    const layout = epollEventLayout(linux, arch)
+    for (const id of ids) {
+      for (const mailbox of mailboxes) {
+        const target = new Int32Array(layout.stride)
+        encodeEvent(layout, target, 0x8000_2001 | 0, mailbox, id)
+        // Every machine that Node runs on has the low byte first.
+        const expected = new DataView(new ArrayBuffer(size))
+        expected.setUint32(0, 0x8000_2001, true)
+        expected.setBigUint64(offset, BigInt(id) | (BigInt(mailbox) << 53n), true)
+        expect(new Uint8Array(target.buffer)).toEqual(new Uint8Array(expected.buffer))
+      }
+    }
+  })
+
+  it("leaves nothing of what the same memory held before", () => {
+    const layout = epollEventLayout(linux, "arm64")
+    const target = new Int32Array(layout.stride)
+    encodeEvent(layout, target, -1, maxMailboxes, Number.MAX_SAFE_INTEGER)
+    encodeEvent(layout, target, 1, 0, 0)
+    expect([...target]).toEqual([1, 0, 0, 0])
+  })
+
+  it("carries every mailbox and id through this machine's kernel and back", () => {
+    const selector = open(libc(), 4)
+    const fd = Kernel.eventfd()
+    Kernel.signal(fd)
+    for (const id of ids) {
+      for (const mailbox of mailboxes.slice(1)) {
+        expect(selector.add(fd, Interest.Read, mailbox, id)).toBe(0)
+        expect(selector.wait(0)).toBe(1)
+        expect(selector.mailbox(0)).toBe(mailbox)
+        expect(joinId(selector.low(0), selector.high(0))).toBe(id)
+        expect(selector.readiness(0)).toBe(Readiness.Readable)
+        expect(selector.remove(fd)).toBe(0)
+      }
+    }
+    Kernel.close(fd)
+    selector.close()
+  })
+
+  it("splits and joins ids of up to 53 bits", () => {
+    for (const id of ids) {
+      expect(joinId(lowOf(id), highOf(id))).toBe(id)
+      // The bits above are somebody else's.
+      expect(joinId(lowOf(id), highOf(id) | (maxMailboxes << 21))).toBe(id)
+    }
+  })
+})
+
+describe("epoll's flags", () => {
+  // As the kernel's headers have them.
+  const IN = 0x1
+  const PRI = 0x2
+  const OUT = 0x4
+  const ERR = 0x8
+  const HUP = 0x10
+  const RDHUP = 0x2000
+  const ET = 0x8000_0000 | 0
+  const ONESHOT = 0x4000_0000
+  const EXCLUSIVE = 0x1000_0000
+
+  it.each([
+    ["Read", Interest.Read, IN | RDHUP | ET],
+    ["Write", Interest.Write, OUT | ET],
+    ["Both", Interest.Read | Interest.Write, IN | RDHUP | OUT | ET],
+    ["Read with priority", Interest.Read | Interest.Priority, IN | RDHUP | PRI | ET],
+    ["Write as oneshot", Interest.Write | Interest.Oneshot, OUT | ET | ONESHOT],
+    ["Read exclusively", Interest.Read | Interest.Exclusive, IN | ET | EXCLUSIVE],
+    ["Both exclusively", Interest.Read | Interest.Write | Interest.Exclusive, IN | OUT | ET | EXCLUSIVE]
+  ])("ask for %s", (_, interest, events) => {
+    expect(encodeInterest(linux, interest)).toBe(events)
+  })
+
+  it("mean, all combinations of them, what they mean to mio", () => {
+    const decode = decodeEvents(linux)
+    const flags = [IN, PRI, OUT, ERR, HUP, RDHUP]
+    for (let combination = 0; combination < 1 << flags.length; combination++) {
+      const events = flags.reduce((sum, flag, index) => sum | ((combination >> index) & 1 ? flag : 0), 0)
+      const has = (flag: number) => (events & flag) !== 0
+      const readClosed = has(HUP) || (has(IN) && has(RDHUP))
+      const writeClosed = has(HUP) || (has(OUT) && has(ERR)) || events === ERR
+      const readiness = decode(events)
+      const actual = Object.fromEntries(Object.entries(Readiness).map(([name, bit]) => [name, (readiness & bit) !== 0]))
+      expect(actual, `events ${events.toString(16)}`).toEqual({
+        Readable: has(IN),
+        Writable: has(OUT),
+        ReadClosed: readClosed,
+        WriteClosed: writeClosed,
+        Error: has(ERR),
+        Priority: has(PRI)
+      })
+      // Bits that nobody asked for, now or in a later kernel, change nothing but the test for "nothing else".
+      expect(decode(events | 0x40) & (Readiness.Readable | Readiness.Writable | Readiness.ReadClosed)).toBe(
+        readiness & (Readiness.Readable | Readiness.Writable | Readiness.ReadClosed)
+      )
+    }
+  })
+})
+
+describe("systems without a poller", () => {
+  it.each(["win32", "darwin", "aix", "sunos"] as const)("%s has no profile and says so when asked", (platform) => {
+    expect(profileOf(platform)).toBeUndefined()
+    expect(() => load(platform)).toThrow(UnsupportedSystem)
+    expect(() => load(platform)).toThrow(`effect-amy has no poller for ${platform}: it runs on Linux`)
+  })
+
+  it("linux has one", () => {
+    expect(profileOf("linux")).toBe(linux)
+    expect(load("linux").profile).toBe(linux)
+    expect(libc()).toBe(libc())
+  })
+})
+
+describe("koffi", () => {
+  it("has node.poll, which its guide does not mention and layerEventLoop cannot do without", async () => {
+    expect(koffi.node?.poll, "koffi.node.poll is gone: keep koffi at the version that had it").toBeTypeOf("function")
+    const fd = Kernel.eventfd()
+    Kernel.signal(fd)
+    const called = Promise.withResolvers<void>()
+    const watch = libc().watchReadable(fd, () => {
+      watch.close()
+      called.resolve()
+    })
+    await called.promise
+    Kernel.close(fd)
+  })
+
+  it("tells the errno of the call just made", () => {
+    const { errno, functions } = libc()
+    expect(functions.close(-1)).toBe(-1)
+    expect(errno()).toBe(linux.errno.EBADF)
+    expect(functions.epoll_create1(1)).toBe(-1)
+    expect(errno()).toBe(linux.errno.EINVAL)
+  })
+})

@@ -1,0 +1,129 @@
+/** One way for a process to end, named by the first argument. It prints "ready" and then ends, or is sent a signal. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Duration, Effect, type Layer, Runtime } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { once } from "node:events"
+import { Worker } from "node:worker_threads"
+import * as Kernel from "../support/kernel.ts"
+import type { PollerLayer } from "../support/layers.ts"
+import type { ConsumerData, ConsumerMessage } from "../support/programs.ts"
+
+const layers: { readonly [name: string]: PollerLayer } = {
+  layerWorker: Poller.layerWorker(),
+  layerEventLoop: Poller.layerEventLoop(),
+  layerBlocking: Poller.layerBlocking({ allowMainThread: true })
+}
+
+const ready = Effect.sync(() => console.log("ready"))
+
+/** Open, registered, and then waiting for something that never happens, beside whatever `meanwhile` does. */
+const waiting = (layer: PollerLayer, meanwhile: Effect.Effect<void> = Effect.void) =>
+  Effect.gen(function* () {
+    yield* Effect.addFinalizer(() => Effect.sync(() => console.log("finalized")))
+    const poller = yield* Poller.Poller
+    yield* Registrar.registerScoped(Kernel.eventfd(), "Read")
+    yield* Effect.forkScoped(Effect.andThen(ready, meanwhile))
+    yield* poller.wait(Duration.infinity)
+  }).pipe(Effect.scoped, Effect.provide(layer), Effect.ensuring(Effect.sync(() => console.log("closed"))))
+
+/** Lets the fiber that waits begin to do so. */
+const later = (action: () => void) => Effect.sync(() => void setImmediate(action))
+
+/** A thread of this process, once it polls or sleeps. */
+const startThread = async (data: ConsumerData): Promise<Extract<ConsumerMessage, { _tag: "ready" }>> => {
+  const worker = new Worker(new URL("consumer.ts", import.meta.url), { workerData: data })
+  const [message] = (await once(worker, "message")) as [ConsumerMessage]
+  if (message._tag !== "ready") throw new Error(`not ready but ${message._tag}`)
+  return message
+}
+
+/** Ends the process while another thread owns a poller, and this one is attached to it or not. */
+const exitBeside = async (layer: "worker" | "eventLoop" | "blocking", attached: boolean) => {
+  const { handle } = await startThread({ layer })
+  const end = later(() => process.exit(7))
+  await (attached
+    ? Effect.runPromise(waiting(Poller.layerAttach(handle), end))
+    : Effect.runPromise(Effect.andThen(ready, end)))
+}
+
+const end = (layer: Layer.Layer<Poller.Poller | Registrar.Registrar, unknown>) =>
+  Effect.gen(function* () {
+    const poller = yield* Poller.Poller
+    const fd = Kernel.eventfd()
+    yield* Registrar.registerScoped(fd, "Read")
+    Kernel.signal(fd)
+    yield* poller.wait(Duration.infinity)
+    yield* ready
+  }).pipe(Effect.scoped, Effect.provide(layer))
+
+const scenarios: { readonly [name: string]: (layer: PollerLayer) => unknown } = {
+  "process.exit from outside": (layer) =>
+    Effect.runPromise(
+      waiting(
+        layer,
+        later(() => process.exit(7))
+      )
+    ),
+  "process.exit in a fiber": (layer) =>
+    Effect.runPromise(
+      waiting(
+        layer,
+        Effect.sync(() => process.exit(7))
+      )
+    ),
+  "process.exit in an exit listener": (layer) => {
+    process.on("exit", () => process.exit(8))
+    return Effect.runPromise(
+      waiting(
+        layer,
+        later(() => process.exit(7))
+      )
+    )
+  },
+  "an uncaught exception": (layer) =>
+    Effect.runPromise(
+      waiting(
+        layer,
+        later(() => {
+          throw new Error("uncaught on purpose")
+        })
+      )
+    ),
+  "an unhandled rejection": (layer) =>
+    Effect.runPromise(
+      waiting(
+        layer,
+        later(() => void Promise.reject(new Error("unhandled on purpose")))
+      )
+    ),
+  runMain: (layer) => NodeRuntime.runMain(waiting(layer)),
+  "the natural end": (layer) => Effect.runPromise(end(layer)),
+  "the natural end under runMain": (layer) => NodeRuntime.runMain(end(layer)),
+  "a failure under runMain": (layer) =>
+    NodeRuntime.runMain(Effect.andThen(end(layer), Effect.fail({ [Runtime.errorExitCode]: 3 })), {
+      disableErrorReporting: true
+    }),
+  "process.exit while a thread is attached": async () => {
+    const handle = Promise.withResolvers<Poller.PollerHandle>()
+    void Effect.runPromise(
+      Effect.gen(function* () {
+        handle.resolve((yield* Poller.Poller).handle)
+        yield* Effect.never
+      }).pipe(Effect.provide(Poller.layerWorker()))
+    )
+    await startThread({ layer: "attached", handle: await handle.promise })
+    await Effect.runPromise(
+      Effect.andThen(
+        ready,
+        later(() => process.exit(7))
+      )
+    )
+  },
+  "process.exit beside a thread with layerWorker": () => exitBeside("worker", false),
+  "process.exit beside a thread with layerEventLoop": () => exitBeside("eventLoop", false),
+  "process.exit beside a thread in layerBlocking": () => exitBeside("blocking", false),
+  "process.exit attached to a thread with layerWorker": () => exitBeside("worker", true),
+  "process.exit attached to a thread in layerBlocking": () => exitBeside("blocking", true)
+}
+
+await scenarios[process.argv[2]!]!(layers[process.argv[3] ?? "layerWorker"]!)

@@ -1,0 +1,22 @@
+/** A thread that sends a signal to every other thread of this process, over and over, until it is terminated. */
+import koffi from "koffi"
+import { readdirSync, readlinkSync } from "node:fs"
+import { parentPort, workerData } from "node:worker_threads"
+
+const tgkill = koffi.load(null).func("int tgkill(int process, int thread, int signal)") as (
+  process: number,
+  thread: number,
+  signal: number
+) => number
+
+const { everyMillis, signal } = workerData as { readonly everyMillis: number; readonly signal: number }
+const self = Number(readlinkSync("/proc/thread-self").split("/").at(-1))
+
+const sendToAll = () => {
+  for (const name of readdirSync("/proc/self/task")) {
+    if (Number(name) !== self) tgkill(process.pid, Number(name), signal)
+  }
+}
+sendToAll()
+setInterval(sendToAll, everyMillis)
+parentPort!.postMessage("signalling")

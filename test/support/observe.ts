@@ -1,0 +1,34 @@
+/** What can be seen of a poller from outside. */
+import { describe } from "@effect/vitest"
+import { Effect } from "effect"
+import { Poller } from "effect-amy"
+import { readFileSync } from "node:fs"
+import { layers, type PollerLayer } from "./layers.ts"
+
+/** How often anyone has woken the thread that waits: the count of the poller's eventfd, which is never read back. */
+export const wakesOf = (handle: Poller.PollerHandle): number => {
+  const info = readFileSync(`/proc/self/fdinfo/${handle.selector.wake}`, "utf8")
+  const count = /eventfd-count:\s*([0-9a-f]+)/.exec(info)?.[1]
+  if (count === undefined) throw new Error(`the poller's wake-up descriptor is no eventfd any more:\n${info}`)
+  return Number.parseInt(count, 16)
+}
+
+/** Looks again and again, each time in a new turn of the event loop, until it is so. */
+export const until = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    while (!condition()) await new Promise(setImmediate)
+  })
+
+const layerBlocking = (options?: Poller.Options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+
+/** As `describeLayers`, with `layerBlocking` too: for tests that only ever receive by `wait`. */
+export const describeEveryLayer = (
+  name: string,
+  body: (layer: (options?: Poller.Options) => PollerLayer) => void
+): void => {
+  for (const [layerName, layer] of Object.entries({ ...layers, layerBlocking })) {
+    describe(`${name} (${layerName})`, () => {
+      body(layer)
+    })
+  }
+}
