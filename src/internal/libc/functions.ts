@@ -59,10 +59,19 @@ export interface Libc {
   readonly watchReadable: WatchReadable
 }
 
-const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
-  const library = koffi.load(null)
+let declared = false
+
+/** Names are for the whole thread, and cannot be given twice. */
+const declareTypes = (koffi: typeof Koffi): void => {
+  if (declared) return
+  declared = true
   koffi.struct("timespec", { tv_sec: "long", tv_nsec: "long" })
   koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
+}
+
+const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
+  const library = koffi.load(null)
+  declareTypes(koffi)
   const functions = Object.fromEntries(
     Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])
   ) as unknown as Functions
