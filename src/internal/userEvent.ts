@@ -38,9 +38,9 @@ export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, Polle
       control.returnId(id)
       return Effect.fail(fromThrown(thrown))
     }
-    // The report of a trigger that was cleared meanwhile is none.
     const shared = new SharedArrayBuffer(4)
     const endForAll = () => void Atomics.store(new Int32Array(shared), 0, 1)
+    // The report of a trigger that was cleared meanwhile is none.
     const source: Source = { admit: trigger.reset, end: endForAll }
     const registration = dispatcher.addSource(id, source)
     const handle: UserEventHandle = { _tag: "effect-amy/UserEventHandle", id, trigger: trigger.handle, shared }
