@@ -237,10 +237,8 @@ const open = Effect.fnUntraced(function* <A>(
   const { receiver, sender } = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const { port1, port2 } = new MessageChannel()
-      return {
-        receiver: new internal.ReceivingEnd<A>(shared, event.source, port1),
-        sender: new internal.SendingEnd<A>(shared, port2, event.triggerUnsafe)
-      }
+      const receiver = new internal.ReceivingEnd<A>(shared, event.source, port1)
+      return { receiver, sender: new internal.SendingEnd<A>(shared, port2, event.triggerUnsafe, receiver.adopt) }
     }),
     ({ receiver, sender }) =>
       Effect.sync(() => {

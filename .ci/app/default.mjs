@@ -2,6 +2,7 @@
 import { Effect, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { layer } from "effect-amy/Poller"
+import { TestPoller } from "effect-amy/testing"
 import assert from "node:assert/strict"
 import { writeSync } from "node:fs"
 import * as Fifo from "./fifo.mjs"
@@ -17,5 +18,19 @@ const program = Effect.gen(function* () {
 })
 await Effect.runPromise(Effect.provide(program, layer))
 fifo.close()
+
+const tested = Effect.gen(function* () {
+  const kernel = yield* TestPoller.TestPoller
+  const poller = yield* Poller.Poller
+  const descriptor = yield* kernel.open
+  const id = yield* Registrar.register(descriptor, "Read")
+  yield* descriptor.readable
+  assert.deepEqual(
+    (yield* poller.wait(0)).map((notification) => notification.id),
+    [id]
+  )
+})
+await Effect.runPromise(Effect.provide(tested, TestPoller.layer))
+
 await assert.rejects(import("effect-amy/internal/poller"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
 console.log("the default layer works")

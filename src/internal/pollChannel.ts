@@ -153,8 +153,12 @@ export class SendingEnd<in A> {
   #receiverGone = false
   #suspended = 0
 
-  constructor(shared: Shared, port: MessagePort, trigger: () => void) {
+  readonly #adopt: ((port: MessagePort) => void) | undefined
+
+  /** With `adopt` where the receiver is on this thread, and can be given a port without a message. */
+  constructor(shared: Shared, port: MessagePort, trigger: () => void, adopt?: (port: MessagePort) => void) {
     this.#shared = shared
+    this.#adopt = adopt
     this.#port = port
     this.#trigger = trigger
     // Comes by itself if the receiver's thread was terminated, for then nobody could say so in the shared memory.
@@ -215,8 +219,12 @@ export class SendingEnd<in A> {
     const { refusal } = this
     if (refusal !== undefined) return refusal
     const { port1, port2 } = new MessageChannel()
-    this.#port.postMessage({ [portKey]: port1 }, [port1])
-    if (this.#shared.countPosted()) this.#trigger()
+    if (this.#adopt !== undefined) {
+      this.#adopt(port1)
+    } else {
+      this.#port.postMessage({ [portKey]: port1 }, [port1])
+      if (this.#shared.countPosted()) this.#trigger()
+    }
     return port2
   }
 
@@ -241,7 +249,7 @@ export class ReceivingEnd<out A> {
   /** Takes over the reports of the event by which senders tell this end. */
   constructor(shared: Shared, source: Source, port: MessagePort) {
     this.#shared = shared
-    this.#add(port)
+    this.adopt(port)
     source.consume = () => {
       if (this.#waiters.size === 0) return false
       this.#wakeAll()
@@ -254,7 +262,8 @@ export class ReceivingEnd<out A> {
     }
   }
 
-  #add(port: MessagePort): void {
+  /** Receives from a further sender. */
+  readonly adopt = (port: MessagePort): void => {
     this.#ports.push(port)
     // Comes when the sender has closed its side or its thread has ended, and everything from it was received.
     port.once("close", () => {
@@ -274,7 +283,7 @@ export class ReceivingEnd<out A> {
         this.#shared.countReceived()
         const port = portOf(message.message)
         if (port !== undefined) {
-          this.#add(port)
+          this.adopt(port)
           continue
         }
         this.#shared.free()
