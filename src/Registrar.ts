@@ -65,7 +65,8 @@ export class Registrar extends Context.Service<
   Registrar,
   {
     /**
-     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it.
+     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it,
+     * and the first of them may be taken by another fiber before the one that registers goes on.
      *
      * Fails with `AlreadyRegistered`, `NotPollable` (regular files and directories), `BadDescriptor`, `LimitReached`,
      * `InvalidArgument`, `Closed` or `WorkerFailed`; then nothing has changed.
@@ -186,6 +187,29 @@ export const register = (
 /**
  * Watches a descriptor until the scope closes.
  *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Registrar } from "effect-amy"
+ * import { TestPoller } from "effect-amy/testing"
+ *
+ * const program = Effect.gen(function* () {
+ *   const kernel = yield* TestPoller.TestPoller
+ *   const descriptor = yield* kernel.open
+ *   const scoped = Effect.gen(function* () {
+ *     yield* Registrar.registerScoped(descriptor, "Read")
+ *     console.log((yield* kernel.registered).length)
+ *   })
+ *   yield* Effect.scoped(scoped)
+ *   console.log((yield* kernel.registered).length)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, TestPoller.layer))
+ * // => 1
+ * // => 0
+ * ```
+ *
  * @category registering
  * @since 0.1.0
  */
@@ -198,6 +222,30 @@ export const registerScoped = (
 
 /**
  * Changes what a registration watches, and reports present readiness again.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ * import { TestPoller } from "effect-amy/testing"
+ *
+ * const program = Effect.gen(function* () {
+ *   const kernel = yield* TestPoller.TestPoller
+ *   const poller = yield* Poller.Poller
+ *   const descriptor = yield* kernel.open
+ *   const id = yield* Registrar.register(descriptor, "Read", { mode: "oneshot" })
+ *   yield* descriptor.readable
+ *   console.log((yield* poller.wait(0)).length)
+ *   // Nobody has read it, and it is reported again only because it is registered again.
+ *   yield* Registrar.reregister(id, descriptor, "Read", { mode: "oneshot" })
+ *   console.log((yield* poller.wait(0)).length)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, TestPoller.layer))
+ * // => 1
+ * // => 1
+ * ```
  *
  * @category registering
  * @since 0.1.0
@@ -212,6 +260,27 @@ export const reregister = (
 
 /**
  * Stops watching a descriptor.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ * import { TestPoller } from "effect-amy/testing"
+ *
+ * const program = Effect.gen(function* () {
+ *   const kernel = yield* TestPoller.TestPoller
+ *   const poller = yield* Poller.Poller
+ *   const descriptor = yield* kernel.open
+ *   yield* Registrar.register(descriptor, "Read")
+ *   yield* descriptor.readable
+ *   yield* Registrar.deregister(descriptor)
+ *   // It was on its way, and is not reported any more.
+ *   console.log(yield* poller.wait(0))
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, TestPoller.layer)) // => []
+ * ```
  *
  * @category registering
  * @since 0.1.0
@@ -273,6 +342,22 @@ export const setInterval = (duration: Duration.Input): Effect.Effect<Registratio
 
 /**
  * Ends a timer of this thread.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Registrar } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const id = yield* Registrar.setTimeout("1 hour")
+ *   yield* Registrar.cancelTimeout(id)
+ *   const again = yield* Effect.flip(Registrar.cancelTimeout(id))
+ *   console.log(again.reason._tag)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Poller.layer)) // => NotRegistered
+ * ```
  *
  * @category timers
  * @since 0.1.0

@@ -1,0 +1,89 @@
+/**
+ * A channel between threads, received where descriptors are: a worker thread computes and sends, the main thread waits
+ * for results and for a FIFO in one and the same stream.
+ *
+ * - The sender crosses to the worker thread as a handle. The receiver has an id, as a descriptor has that is registered.
+ * - The channel is bounded. This thread takes nothing out of it until the worker says, through the FIFO, that it is full:
+ *   then the worker is waiting in `send`, and goes on as soon as there is room.
+ *
+ * The worker is `support/primesThread.ts`.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Data, Effect, Option, Stream } from "effect"
+import { PollChannel, Poller, Registrar } from "effect-amy"
+import { Worker } from "node:worker_threads"
+import * as Fifo from "./support/fifo.ts"
+import type { Primes, PrimesInput } from "./support/primes.ts"
+
+const capacity = 3
+const limits = [10, 100, 1000, 10_000, 100_000, 200_000, 500_000, 1_000_000]
+
+/** The worker thread has died. */
+class ThreadError extends Data.TaggedError("ThreadError")<{ readonly cause: unknown }> {
+  override get message(): string {
+    return `the worker thread has failed: ${String(this.cause)}`
+  }
+}
+
+/** Runs the thread to its end. */
+const computing = (input: PrimesInput): Effect.Effect<void, ThreadError> =>
+  Effect.callback((resume) => {
+    const worker = new Worker(new URL("./support/primesThread.ts", import.meta.url), {
+      workerData: input,
+      transferList: [input.sender.port],
+      name: "primes"
+    })
+    worker.on("error", (cause) => resume(Effect.fail(new ThreadError({ cause }))))
+    worker.on("exit", (code) =>
+      resume(code === 0 ? Effect.void : Effect.fail(new ThreadError({ cause: `exit code ${code}` })))
+    )
+    return Effect.promise(() => worker.terminate())
+  })
+
+const program = Effect.gen(function* () {
+  const poller = yield* Poller.Poller
+  const { receiver, sender, stats } = yield* PollChannel.makeBounded<Primes>(capacity)
+  const fifo = yield* Fifo.make
+  const said = yield* Registrar.registerScoped(fifo.fd, "Read")
+  yield* Console.log(`${receiver.id}: a channel for ${capacity} results; ${said}: a FIFO; one stream for both`)
+
+  let isReceiving = false
+  let received = 0
+
+  // A notification stands for any number of results, and there is no second one until the channel was found empty.
+  const receiveAll = Effect.gen(function* () {
+    for (;;) {
+      const next = yield* receiver.tryReceive
+      if (Option.isNone(next)) return
+      received++
+      yield* Console.log(`${receiver.id}: ${next.value.count} primes below ${next.value.limit}`)
+    }
+  })
+
+  const hear = Effect.gen(function* () {
+    yield* Console.log(`${said}: "${yield* fifo.read}"`)
+    const { sent } = yield* stats
+    yield* Console.log(`${sent} of ${limits.length} results are sent, none is received: now they are`)
+    isReceiving = true
+    yield* receiveAll
+  })
+
+  const receiving = Stream.runForEachWhile(poller.notifications, ({ id }) =>
+    Effect.map(
+      id === said
+        ? hear
+        : Effect.when(
+            receiveAll,
+            Effect.sync(() => isReceiving)
+          ),
+      () => received < limits.length
+    )
+  )
+
+  const handle = yield* sender.handle
+  yield* Effect.all([receiving, computing({ sender: handle, log: fifo.fd, limits })], { concurrency: 2 })
+  yield* Console.log("all results are here, and the thread has ended")
+})
+
+// A scope of its own for what it opens, inside the poller's: all of it is closed before the poller is.
+program.pipe(Effect.scoped, Effect.provide(Poller.layer), NodeRuntime.runMain)

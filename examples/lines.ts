@@ -1,0 +1,53 @@
+/**
+ * A chat server over lines of text: a listening socket, any number of connections, one thread.
+ *
+ * By default it runs itself against three scripted clients, and prints the conversation as each of them saw it. With
+ * `--serve` it waits for people with `nc` or `telnet`; `--help` says the rest.
+ *
+ * Start with this file, then `support/chatServer.ts` (notifications), `support/chatConnection.ts` (bytes and lines) and
+ * `support/chatRoom.ts` (who sees what).
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Layer } from "effect"
+import { Poller } from "effect-amy"
+import { help, parse } from "./support/chatOptions.ts"
+import { converse } from "./support/chatScript.ts"
+import { ChatServer, layer as chatServer } from "./support/chatServer.ts"
+
+/** One thread does it all, so its event loop is the one that waits. */
+const layer = (port: number) => chatServer(port).pipe(Layer.provide(Poller.layerEventLoop()))
+
+/** Serves whoever comes, until interrupted. */
+const serve = Effect.gen(function* () {
+  const { port, run } = yield* ChatServer
+  yield* Console.log(`listening on 127.0.0.1:${port}; join with "nc 127.0.0.1 ${port}"; Ctrl-C ends it`)
+  return yield* run
+}).pipe(Effect.onInterrupt(() => Console.log("everything is closed")))
+
+/** Has the three talk while the server runs. */
+const script = Effect.gen(function* () {
+  const { port, run } = yield* ChatServer
+  const people = yield* Effect.raceFirst(run, converse(port))
+  for (const { name, transcript } of people) {
+    yield* Console.log([`what ${name} said and saw`, ...transcript.map((line) => `  ${line}`), ""].join("\n"))
+  }
+})
+
+const program = Effect.gen(function* () {
+  const { mode, port } = yield* parse(process.argv.slice(2))
+  switch (mode) {
+    case "Help":
+      return yield* Console.log(help)
+    case "Serve":
+      return yield* serve.pipe(Effect.provide(layer(port)))
+    case "Script":
+      return yield* script.pipe(Effect.provide(layer(port)))
+  }
+})
+
+// An error that was to be reckoned with is told in its own words. Only a defect is logged with all there is.
+program.pipe(
+  Effect.tapError((error) => Console.error(error.message)),
+  Effect.tapDefect((defect) => Effect.logError(defect)),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

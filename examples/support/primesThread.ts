@@ -1,0 +1,39 @@
+/** A thread that computes, and sends each result through a channel. It needs no poller of its own. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect } from "effect"
+import { PollChannel } from "effect-amy"
+import { writeSync } from "node:fs"
+import { workerData } from "node:worker_threads"
+import type { Primes, PrimesInput } from "./primes.ts"
+
+const { limits, log, sender: handle } = workerData as PrimesInput
+
+/** The sieve of Eratosthenes. */
+const countPrimes = (limit: number): number => {
+  const composite = new Uint8Array(limit)
+  let count = 0
+  for (let n = 2; n < limit; n++) {
+    if (composite[n] === 1) continue
+    count++
+    for (let multiple = n * n; multiple < limit; multiple += n) composite[multiple] = 1
+  }
+  return count
+}
+
+const program = Effect.gen(function* () {
+  const sender = yield* PollChannel.fromHandle<Primes>(handle)
+  let sent = 0
+  let hasWaited = false
+  for (const limit of limits) {
+    const result = { limit, count: countPrimes(limit) }
+    // `send` alone would do. This only finds out whether it is going to wait, in order to say so once.
+    if (!(yield* sender.trySend(result))) {
+      if (!hasWaited) writeSync(log, `the channel is full after ${sent} results, I wait`)
+      hasWaited = true
+      yield* sender.send(result)
+    }
+    sent++
+  }
+})
+
+program.pipe(Effect.scoped, NodeRuntime.runMain)
