@@ -73,7 +73,8 @@ export interface Sender<in A> {
  * **Details**
  *
  * While nobody waits in `receive` or `stream`, a message that comes to the empty channel is reported as a notification
- * with the receiver's `id`: then take with `tryReceive` until there is none. It is reported once, not for every message.
+ * with the receiver's `id`: then take with `tryReceive` until there is none. It is reported once, not for every message,
+ * and once more when the last sender is gone.
  *
  * @category models
  * @since 0.1.0
@@ -215,7 +216,7 @@ export const makeBounded = <A>(capacity: number): Effect.Effect<PollChannel<A>, 
 export const fromHandle = Effect.fnUntraced(function* <A>(
   handle: SenderHandle
 ): Effect.fn.Return<Sender<A>, PollerError, Scope.Scope> {
-  if (!Schema.is(SenderHandle)(handle)) {
+  if (!Schema.is(SenderHandle)(handle) || handle.shared.byteLength !== internal.sharedBytes) {
     return yield* invalidArgument("this is no handle of a sender: give what Sender.handle is in another thread")
   }
   const shared = new internal.Shared(handle.shared)
@@ -237,7 +238,7 @@ const open = Effect.fnUntraced(function* <A>(
   const { receiver, sender } = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const { port1, port2 } = new MessageChannel()
-      const receiver = new internal.ReceivingEnd<A>(shared, event.source, port1)
+      const receiver = new internal.ReceivingEnd<A>(shared, event, port1)
       return { receiver, sender: new internal.SendingEnd<A>(shared, port2, event.triggerUnsafe, receiver.adopt) }
     }),
     ({ receiver, sender }) =>

@@ -54,6 +54,7 @@ import type * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { Control } from "./internal/control.ts"
 import { invalidArgument } from "./internal/failure.ts"
 import * as internalMetrics from "./internal/metrics.ts"
 import * as internal from "./internal/poller.ts"
@@ -329,7 +330,7 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
   fromAttachment(
     "attached",
     Effect.suspend(() =>
-      !Schema.is(PollerHandle)(handle)
+      !Schema.is(PollerHandle)(handle) || !Control.isOne(handle.control)
         ? Effect.fail(invalidArgument("this is no handle of a poller: give what Poller.handle is in the other thread"))
         : handle.selector.fd === -1
           ? Effect.fail(invalidArgument("nobody can attach to a TestPoller: there is no kernel behind it"))

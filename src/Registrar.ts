@@ -91,7 +91,8 @@ export class Registrar extends Context.Service<
      * Changes what a registration watches, arms it again if it was `"oneshot"`, and reports present readiness again:
      * epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread than before, it moves the notifications to that one.
      *
-     * Fails with `NotRegistered` if the descriptor is not registered, or under another id, and as `register` does.
+     * Fails with `NotRegistered` if the descriptor is not registered, or, as far as this thread knows, under another id,
+     * and as `register` does. A thread that takes over a descriptor of another one is believed.
      */
     readonly reregister: (
       id: RegistrationId,

@@ -123,4 +123,6 @@ export const make: Effect.Effect<UserEvent, PollerError, Registrar | Scope.Scope
  * @since 0.1.0
  */
 export const fromHandle = (handle: UserEventHandle): Effect.Effect<UserEvent, PollerError, Scope.Scope> =>
-  Effect.suspend(() => internal.fromHandle(Schema.is(UserEventHandle)(handle) ? handle : undefined))
+  Effect.suspend(() =>
+    internal.fromHandle(Schema.is(UserEventHandle)(handle) && handle.shared.byteLength === 4 ? handle : undefined)
+  )

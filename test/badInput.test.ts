@@ -339,6 +339,9 @@ describe("promise 12: building what cannot be built", () => {
         {},
         { ...handle, _tag: "other" },
         { ...handle, control: new ArrayBuffer(8) },
+        { ...handle, control: new SharedArrayBuffer(0) },
+        { ...handle, control: new SharedArrayBuffer(4) },
+        { ...handle, control: new SharedArrayBuffer(handle.control.byteLength) },
         { ...handle, selector: { fd: "3", wake: 4 } },
         { ...handle, selector: undefined }
       ]) {

@@ -129,6 +129,23 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
       expect(Kernel.openDescriptors()).toEqual(before)
     })
   )
+
+  it.live("and so they are from one that has not ended yet when the poller closes", () =>
+    Effect.gen(function* () {
+      const before = Kernel.openDescriptors()
+      const main = yield* open(Poller.layerEventLoop())
+      const thread = yield* startConsumer({ layer: "attached", handle: main.poller.handle })
+      // So that it cannot let go of them by itself when it hears of the end.
+      thread.worker.postMessage("block")
+      expect(yield* thread.next).toEqual({ _tag: "blocked" })
+      yield* main.close
+      const terminated = thread.worker.terminate()
+      yield* Effect.promise(() => terminated)
+      Kernel.close(thread.fd)
+      yield* Effect.repeat(Effect.sleep(50), { until: () => Kernel.openDescriptors().size <= before.size })
+      expect(Kernel.openDescriptors()).toEqual(before)
+    })
+  )
 })
 
 describe("promise 9: worker.terminate() of the thread that owns the poller", () => {
@@ -154,4 +171,33 @@ describe("promise 9: worker.terminate() of the thread that owns the poller", () 
       })
     )
   }
+})
+
+describe("promise 8: a thread that exits with its poller open ends it for those who are attached", () => {
+  for (const layer of ["worker", "eventLoop", "blocking"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
+    it.live(`by process.exit in that thread (${layer})`, () =>
+      Effect.gen(function* () {
+        const owner = yield* startConsumer({ layer })
+        const attached = yield* open(Poller.layerAttach(owner.handle))
+        const consumers = yield* startConsumers(attached)
+        owner.worker.postMessage("exit")
+        expect(yield* consumers).toEqual({
+          waitForEver: "Closed",
+          waitAnHour: "Closed",
+          take: "Done",
+          stream: "success"
+        })
+        yield* attached.close
+      })
+    )
+  }
+})
+
+describe("promise 11: the exit of the process touches no descriptor that took the number of one of the library's", () => {
+  it.live("after the poller that the main thread is attached to was closed by its owner", () =>
+    Effect.gen(function* () {
+      const ended = yield* runProgram("lateExit", [])
+      expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready", "untouched"] })
+    })
+  )
 })

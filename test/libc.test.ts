@@ -143,6 +143,16 @@ describe("systems without a poller", () => {
 })
 
 describe("koffi", () => {
+  it("names no types, so that a program may give them the same names for its own use", () => {
+    koffi.struct("timespec", { tv_sec: "long", tv_nsec: "long" })
+    koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
+    const { functions } = load("linux")
+    const fd = functions.timerfd_create(linux.timerfd.CLOCK_MONOTONIC, linux.timerfd.CLOEXEC)
+    const time = { tv_sec: 3600, tv_nsec: 0 }
+    expect(functions.timerfd_settime(fd, 0, { it_interval: time, it_value: time }, null)).toBe(0)
+    expect(functions.close(fd)).toBe(0)
+  })
+
   it("has node.poll, which its guide does not mention and layerEventLoop cannot do without", async () => {
     expect(koffi.node?.poll, "koffi.node.poll is gone: keep koffi at the version that had it").toBeTypeOf("function")
     const fd = Kernel.eventfd()

@@ -1,6 +1,6 @@
 /** What a registration, a poller and a program can choose: modes, sizes, threads; and the figures that tell of it. */
 import { NodeWorker } from "@effect/platform-node"
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Queue, Scope } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import * as EffectWorker from "effect/workers/Worker"
@@ -337,5 +337,33 @@ describe("several threads", () => {
       Effect.provide(NodeWorker.layer(() => startWorker("./nodeWorker.ts"))),
       Effect.provide(Poller.layerWorker())
     )
+  )
+})
+
+describe("mailboxes for which there is no memory", () => {
+  it.live("are LimitReached, and nothing stays open", () =>
+    Effect.gen(function* () {
+      const before = Kernel.openDescriptors()
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          vi.stubGlobal(
+            "SharedArrayBuffer",
+            // A function, for it is called with `new`.
+            vi.fn(function () {
+              throw new RangeError("Array buffer allocation failed")
+            })
+          )
+        ),
+        () => Effect.sync(() => vi.unstubAllGlobals())
+      )
+      for (const layer of [Poller.layerWorker, Poller.layerEventLoop]) {
+        const error = yield* Effect.flip(
+          Effect.provide(Poller.Poller, layer({ maxThreads: 2000, mailboxSize: 1 << 20 }))
+        )
+        expect(error.reason._tag).toBe("LimitReached")
+        expect(error.message).toContain("2000 mailboxes of 1048576 entries")
+      }
+      expect(Kernel.openDescriptors()).toEqual(before)
+    }).pipe(Effect.scoped)
   )
 })

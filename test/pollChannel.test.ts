@@ -2,6 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
+import { Shared } from "../src/internal/pollChannel.ts"
 import type { ChannelCommand, ChannelThreadData, Message } from "./support/channelThread.ts"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers, idsReadyNow, readyNow } from "./support/layers.ts"
@@ -166,6 +167,17 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
       expect(yield* reasonOf(receiver.receive)).toBe("Closed")
       expect(yield* reasonOf(receiver.tryReceive)).toBe("Closed")
       expect(yield* rest(receiver)).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("whoever waits for notifications is told of the last sender's end", () =>
+    Effect.gen(function* () {
+      const { receiver, sender } = yield* PollChannel.make<number>()
+      yield* sender.close
+      const notifications = yield* wait
+      expect(notifications.map(({ id }) => id)).toEqual([receiver.id])
+      expect(yield* reasonOf(receiver.tryReceive)).toBe("Closed")
+      expect(yield* readyNow).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
@@ -608,5 +620,26 @@ describe("a channel and its registrar", () => {
       const { receiver } = yield* Effect.provide(PollChannel.make<number>(), context)
       expect(receiver.id).toBe(id + 1)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("promise 13: interruption of a suspended sender leaves nothing behind", () => {
+  it.live("however many there were, one wait in shared memory at most is left", () =>
+    Effect.gen(function* () {
+      const shared = Shared.make(1)
+      expect(shared.reserve()).toBe(true)
+      for (let i = 0; i < 100; i++) {
+        const waiting = yield* Effect.forkChild(shared.awaitFree, { startImmediately: true })
+        yield* Fiber.interrupt(waiting)
+      }
+      const waits: Array<number> = []
+      for (let word = 0; word < shared.words.length; word++) waits.push(Atomics.notify(shared.words, word))
+      expect(Math.max(...waits)).toBeLessThanOrEqual(1)
+
+      // Whoever waits afterwards is woken all the same.
+      const waiting = yield* Effect.forkChild(shared.awaitFree, { startImmediately: true })
+      shared.free()
+      yield* Fiber.join(waiting)
+    })
   )
 })

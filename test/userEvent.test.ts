@@ -1,7 +1,8 @@
 /** Events that a program triggers itself, from this thread and from others. */
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Layer, Queue, Scope } from "effect"
-import { Poller, Registrar, UserEvent } from "effect-amy"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
+import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
+import { TestPoller } from "effect-amy/testing"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers, idsReadyNow, readyNow } from "./support/layers.ts"
 import { outcomeOf, reasonOf } from "./support/outcome.ts"
@@ -358,5 +359,56 @@ describe("a user event of layerBlocking", () => {
       yield* event.clear
       expect(yield* readyNow).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(Poller.layerBlocking({ allowMainThread: true })))
+  )
+})
+
+describe("promise 8: consumers never hang, though the last notification was taken back after the end", () => {
+  it.live("a user event's, when the poller has died and then the event's scope closes", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const poller = yield* Poller.Poller
+      const scope = yield* Scope.make()
+      const event = yield* Scope.provide(UserEvent.make, scope)
+      yield* event.trigger
+      yield* kernel.kill
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* reasonOf(poller.wait(Duration.infinity))).toBe("WorkerFailed")
+      expect(yield* Effect.flip(Queue.take(poller.queue))).toMatchObject({ reason: { _tag: "WorkerFailed" } })
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("promise 8: what the library opens is closed", () => {
+  it.live("an event that is opened in a scope that has closed already", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const scope = yield* Scope.make()
+      yield* Scope.close(scope, Exit.void)
+      const before = Kernel.openDescriptors()
+      const opened = yield* Scope.provide(UserEvent.fromHandle(event.handle), scope)
+      expect(Kernel.openDescriptors()).toEqual(before)
+      expect(yield* reasonOf(opened.trigger)).toBe("Closed")
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+  )
+
+  it.live("what a consumer opens while an attached layer closes is refused", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const before = Kernel.openDescriptors()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Poller.layerAttach(poller.handle), scope)
+      const channelScope = yield* Scope.make()
+      const { receiver } = yield* PollChannel.make<number>().pipe(Effect.provide(context), Scope.provide(channelScope))
+      const consumer = yield* Effect.forkChild(
+        Effect.flatMap(reasonOf(receiver.receive), (reason) =>
+          Effect.map(reasonOf(Context.get(context, Registrar.Registrar).setTimeout("1 hour")), (then) => [reason, then])
+        ),
+        { startImmediately: true }
+      )
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* Fiber.join(consumer)).toEqual(["Closed", "Closed"])
+      yield* Scope.close(channelScope, Exit.void)
+      expect(Kernel.openDescriptors()).toEqual(before)
+    }).pipe(Effect.provide(Poller.layerWorker()))
   )
 })

@@ -26,11 +26,18 @@ const Word = {
   /** The errno that the waiter died of, or 0. */
   Errno: 6,
   /** What the kernel calls the thread that waits, or 0. */
-  ThreadId: 7
+  ThreadId: 7,
+  /** By which a block is known for one. */
+  Magic: 8
 } as const
+
+const magic = 0x616d79
 
 /** 64-bit counters of the header, each written by the waiting thread alone; in units of eight bytes. */
 const Counter = { Waits: 8, Wakeups: 9, Overflows: 10 } as const
+
+const bytesFor = (mailboxes: number, ringSize: number): number =>
+  (headerWords + (mailboxes + 1) * (boxHeaderWords + ringSize * 2)) * 4
 
 const headerWords = 64
 
@@ -80,13 +87,22 @@ export class Control {
 
   static make(mailboxes: number, ringSize: number): Control {
     const size = 2 ** Math.ceil(Math.log2(ringSize))
-    const words = headerWords + (mailboxes + 1) * (boxHeaderWords + size * 2)
-    const buffer = new SharedArrayBuffer(words * 4)
+    const buffer = new SharedArrayBuffer(bytesFor(mailboxes, size))
     const header = new Int32Array(buffer)
+    header[Word.Magic] = magic
     header[Word.Mailboxes] = Math.min(mailboxes, maxMailboxes)
     header[Word.RingSize] = size
     new BigInt64Array(buffer, Word.NextId * 4, 1)[0] = 1n
     return new Control(buffer)
+  }
+
+  /** Whether a buffer is what `make` made. */
+  static isOne(buffer: SharedArrayBuffer): boolean {
+    if (buffer.byteLength < headerWords * 4 || buffer.byteLength % 4 !== 0) return false
+    const header = new Int32Array(buffer)
+    return (
+      header[Word.Magic] === magic && buffer.byteLength === bytesFor(header[Word.Mailboxes]!, header[Word.RingSize]!)
+    )
   }
 
   get state(): number {
@@ -198,6 +214,15 @@ export class Control {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = handle.fd + 1
     this.words[base + Box.WakeFd] = handle.wake + 1
+  }
+
+  /** Whether a thread that has attached has not let go of what it opened. */
+  get isHeld(): boolean {
+    for (let mailbox = 1; mailbox <= this.mailboxes; mailbox++) {
+      const base = this.base(mailbox)
+      if (Atomics.load(this.words, base + Box.Owner) > 0 && this.words[base + Box.SelectorFd] !== 0) return true
+    }
+    return false
   }
 
   /** Gives back the mailboxes of threads that were terminated, and answers the descriptors they left open. */

@@ -102,6 +102,9 @@ export class Dispatcher {
   /** Takes back a notification that nobody has taken yet. */
   withdraw(registration: Registration): void {
     this.#waiting.withdraw(registration, this.queue.messages)
+    // A queue that is closing is done with its last notification; taking that out here must not leave it waiting for one.
+    const { messages, state } = this.queue
+    if (state._tag === "Closing" && messages.length === 0) Effect.runSyncExit(Queue.clear(this.queue))
   }
 
   /** The timers of this thread, on an alarm that is opened for the first. */

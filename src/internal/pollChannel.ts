@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads"
 import { isPollerError, type PollerError } from "../PollerError.ts"
-import type { Source } from "./dispatcher.ts"
 import { closedBecause, invalidArgument } from "./failure.ts"
+import type { UserEventImpl } from "./userEvent.ts"
 
 /** Words of the memory that all ends share. */
 const Word = {
@@ -29,6 +29,8 @@ const Word = {
   Triggers: 8
 } as const
 
+export const sharedBytes = 64
+
 const receiverGone = () => closedBecause("the channel's receiver is gone")
 const sendersGone = () => closedBecause("all senders of the channel are gone")
 const senderClosed = () => closedBecause("this sender is closed")
@@ -40,6 +42,8 @@ export class Shared {
   readonly buffer: SharedArrayBuffer
   readonly words: Int32Array
   readonly capacity: number
+  readonly #waiters = new Set<() => void>()
+  #watching = false
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
@@ -49,7 +53,7 @@ export class Shared {
 
   /** A capacity of 0 is none. */
   static make(capacity: number): Shared {
-    const buffer = new SharedArrayBuffer(64)
+    const buffer = new SharedArrayBuffer(sharedBytes)
     new Int32Array(buffer)[Word.Capacity] = capacity
     return new Shared(buffer)
   }
@@ -92,25 +96,50 @@ export class Shared {
 
   /** Waits until a place may have become free. */
   readonly awaitFree: Effect.Effect<void> = Effect.callback((resume) => {
+    const wake = () => resume(Effect.void)
+    this.#waiters.add(wake)
+    this.#watch()
+    return Effect.sync(() => void this.#waiters.delete(wake))
+  })
+
+  /** Lets all of this end go on that wait for a place. */
+  wakeWaiters(): void {
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const wake of waiters) wake()
+  }
+
+  get #isHopeless(): boolean {
+    return Atomics.load(this.words, Word.Used) >= this.capacity && !this.isReceiverGone
+  }
+
+  /** Waits in shared memory once for all of this end, for such a wait cannot be taken back when one is interrupted. */
+  #watch(): void {
+    if (this.#watching) return
+    this.#watching = true
     Atomics.add(this.words, Word.Waiting, 1)
     const freed = Atomics.load(this.words, Word.Freed)
-    const isHopeless = () => Atomics.load(this.words, Word.Used) >= this.capacity && !this.isReceiverGone
-    const result = isHopeless() ? Atomics.waitAsync(this.words, Word.Freed, freed) : undefined
-    if (result === undefined || !result.async) {
+    const result = this.#isHopeless ? Atomics.waitAsync(this.words, Word.Freed, freed) : undefined
+    const woken = () => {
+      this.#watching = false
       Atomics.sub(this.words, Word.Waiting, 1)
-      return resume(Effect.void)
+      this.#admitWaiters()
     }
-    let interrupted = false
-    void result.value.then(() => {
-      Atomics.sub(this.words, Word.Waiting, 1)
-      // The wake-up was for someone who does not wait any more: it is the next one's.
-      if (interrupted) this.wakeSender(1)
-      else resume(Effect.void)
-    })
-    return Effect.sync(() => {
-      interrupted = true
-    })
-  })
+    if (result?.async === true) void result.value.then(woken)
+    else woken()
+  }
+
+  /** Lets one after the other go on while there are places, which they take at once. */
+  #admitWaiters(): void {
+    for (const wake of this.#waiters) {
+      if (this.#isHopeless) break
+      this.#waiters.delete(wake)
+      wake()
+    }
+    if (this.#waiters.size > 0) this.#watch()
+    // The wake-up is another end's: those who waited here do not any more.
+    else if (!this.#isHopeless) this.wakeSender(1)
+  }
 
   /** Counts what is in its port by now. Answers whether the receiver has to be told. */
   countPosted(): boolean {
@@ -164,7 +193,7 @@ export class SendingEnd<in A> {
     // Comes by itself if the receiver's thread was terminated, for then nobody could say so in the shared memory.
     port.once("close", () => {
       this.#receiverGone = true
-      shared.wakeSender(Infinity)
+      shared.wakeWaiters()
     })
     port.unref()
   }
@@ -243,12 +272,18 @@ export class ReceivingEnd<out A> {
   readonly #shared: Shared
   readonly #ports: Array<MessagePort> = []
   readonly #waiters = new Set<() => void>()
+  readonly #trigger: () => void
   #next = 0
   #ended: PollerError | undefined
 
   /** Takes over the reports of the event by which senders tell this end. */
-  constructor(shared: Shared, source: Source, port: MessagePort) {
+  constructor(
+    shared: Shared,
+    { source, triggerUnsafe }: Pick<UserEventImpl, "source" | "triggerUnsafe">,
+    port: MessagePort
+  ) {
     this.#shared = shared
+    this.#trigger = triggerUnsafe
     this.adopt(port)
     source.consume = () => {
       if (this.#waiters.size === 0) return false
@@ -271,6 +306,8 @@ export class ReceivingEnd<out A> {
       // A thread that was terminated may have been about to take a free place, or to tell this end of a message.
       this.#shared.wakeSender(Infinity)
       this.#wakeAll()
+      // For whoever waits for notifications: that there will be no more is worth one, too.
+      if (this.#ports.length === 0 && this.#ended === undefined) this.#trigger()
     })
     port.unref()
   }

@@ -170,7 +170,8 @@ const toInterest = (event: Event, options: RegisterOptions | undefined): number 
   else if (event === "Write") interest = Interest.Write
   else if (event === "Both") interest = Interest.Read | Interest.Write
   else return -1
-  if (options === undefined) return interest
+  // Null comes from programs that are not type-checked.
+  if (options === undefined || options === null) return interest
   if (options.mode === "oneshot") interest |= Interest.Oneshot
   else if (options.mode !== undefined && options.mode !== "edge") return -2
   if (options.priority === true) interest |= Interest.Priority

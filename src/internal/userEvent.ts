@@ -97,6 +97,7 @@ export const fromHandle = Effect.fnUntraced(function* (
   const libc = yield* loadLibc
   const flag = new Int32Array(handle.shared)
   const isEnded = () => Atomics.load(flag, 0) !== 0
+  let open = true
   const trigger = yield* Effect.acquireRelease(
     Effect.suspend(() => {
       if (isEnded()) return Effect.fail(ended())
@@ -117,7 +118,6 @@ export const fromHandle = Effect.fnUntraced(function* (
         trigger.close()
       })
   )
-  let open = true
   const unavailable = () => (open ? undefined : ended())
   return make(handle, trigger, unavailable, () => void trigger.reset())
 })

@@ -1,45 +1,16 @@
 /** The main example does what it says: run as a user runs it, in a process of its own. */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { connect } from "node:net"
-import { fileURLToPath } from "node:url"
+import { type Example, runExample, startExample } from "../support/example.ts"
 
-const example = fileURLToPath(new URL("../../examples/multithread-echo.ts", import.meta.url))
-
-interface Run {
-  readonly child: ChildProcessWithoutNullStreams
-  readonly output: { stdout: string; stderr: string }
-  /** The exit code and the signal, once all output is here. */
-  readonly exit: Effect.Effect<ReadonlyArray<unknown>>
-}
-
-/** Starts the example; what still runs when the test is over is killed. */
-const start = (...args: ReadonlyArray<string>): Effect.Effect<Run, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync((): Run => {
-      const child = spawn(process.execPath, ["--conditions=effect-amy-source", example, ...args])
-      const output = { stdout: "", stderr: "" }
-      child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text))
-      child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text))
-      const closed = once(child, "close")
-      return { child, output, exit: Effect.promise(() => closed) }
-    }),
-    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-
-/** Runs it to its end. */
-const run = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const { exit, output } = yield* start(...args)
-    const [code] = yield* exit
-    return { code, ...output }
-  }).pipe(Effect.scoped)
+const start = (...args: ReadonlyArray<string>) => startExample("multithread-echo", ...args)
+const run = (...args: ReadonlyArray<string>) => runExample("multithread-echo", ...args)
 
 /** The port it listens on, as soon as it says so. */
-const portOf = ({ child, output }: Run) =>
+const portOf = ({ child, output }: Example) =>
   Effect.promise(async () => {
     for (;;) {
       const port = /^listening on 127\.0\.0\.1:(\d+)/.exec(output.stdout)?.[1]
@@ -126,7 +97,7 @@ describe("examples/multithread-echo.ts", () => {
   ] as const) {
     it.live(`refuses ${args.join(" ")} in one sentence`, () =>
       Effect.gen(function* () {
-        expect(yield* run(...args)).toEqual({ code: 2, stdout: "", stderr: `${sentence}\n` })
+        expect(yield* run(...args)).toMatchObject({ code: 2, stdout: "", stderr: `${sentence}\n` })
       })
     )
   }

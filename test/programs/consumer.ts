@@ -1,6 +1,7 @@
 /**
  * A thread that builds a layer, registers an eventfd of its own, tells of each notification, and how its consumer ended.
- * Any message makes it close its layer and end.
+ * Any message makes it close its layer and end; "exit" makes it end at once and leave everything as it is, and
+ * "block" makes it do nothing more, whatever it is woken for.
  */
 import { Duration, Effect, Layer, Queue, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -21,7 +22,12 @@ const layers = {
 }
 
 const told = Effect.callback<void>((resume) => {
-  port.once("message", () => resume(Effect.void))
+  port.once("message", (message) => {
+    if (message === "exit") process.exit()
+    if (message !== "block") return resume(Effect.void)
+    port.postMessage({ _tag: "blocked" } satisfies ConsumerMessage)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })
 })
 
 const notified = (ids: ReadonlyArray<number>) => tell({ _tag: "notified", ids })

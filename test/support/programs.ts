@@ -108,6 +108,8 @@ export type ConsumerMessage =
   | { readonly _tag: "notified"; readonly ids: ReadonlyArray<number> }
   /** Its consumer ended by itself, and this is what the operations answer then. */
   | { readonly _tag: "ended"; readonly outcome: string; readonly operations: Record<string, string> }
+  /** It was told to block, and does nothing more. */
+  | { readonly _tag: "blocked" }
   /** It was told to close its layer, and has. */
   | { readonly _tag: "closed" }
 

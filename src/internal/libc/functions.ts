@@ -38,13 +38,12 @@ export interface Functions {
   readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
 }
 
-const prototypes: { readonly [Name in keyof Functions]: string } = {
+const prototypes: { readonly [Name in Exclude<keyof Functions, "timerfd_settime">]: string } = {
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
   eventfd: "int eventfd(unsigned int initval, int flags)",
   timerfd_create: "int timerfd_create(int clockid, int flags)",
-  timerfd_settime: "int timerfd_settime(int fd, int flags, _In_ itimerspec *value, void *old)",
   read: "intptr_t read(int fd, void *buffer, size_t count)",
   write: "intptr_t write(int fd, void *buffer, size_t count)",
   close: "int close(int fd)",
@@ -59,22 +58,18 @@ export interface Libc {
   readonly watchReadable: WatchReadable
 }
 
-let declared = false
-
-/** Names are for the whole thread, and cannot be given twice. */
-const declareTypes = (koffi: typeof Koffi): void => {
-  if (declared) return
-  declared = true
-  koffi.struct("timespec", { tv_sec: "long", tv_nsec: "long" })
-  koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
+/** `struct itimerspec`. Without a name, for those are the whole thread's, and the program may use them for its own. */
+const itimerspec = (koffi: typeof Koffi): Koffi.TypeObject => {
+  const timespec = koffi.struct({ tv_sec: "long", tv_nsec: "long" })
+  return koffi.struct({ it_interval: timespec, it_value: timespec })
 }
 
 const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   const library = koffi.load(null)
-  declareTypes(koffi)
-  const functions = Object.fromEntries(
-    Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])
-  ) as unknown as Functions
+  const functions = {
+    ...Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])),
+    timerfd_settime: library.func("timerfd_settime", "int", ["int", "int", koffi.pointer(itimerspec(koffi)), "void *"])
+  } as unknown as Functions
   return {
     profile,
     functions,

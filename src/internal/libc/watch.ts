@@ -50,8 +50,8 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
   }
 
   return (fd, onReadable) => {
-    const owner = koffi.node.poll(fd, { readable: true }, onReadable)
     const callback = koffi.register(() => likeNode(onReadable), onPoll)
+    const owner = koffi.node.poll(fd, { readable: true }, onReadable)
     uv_poll_start(handleOf(fd), UV_READABLE, callback)
     let open = true
     return {

@@ -25,6 +25,8 @@ export const open = Effect.fnUntraced(function* (
   const control = new Control(buffer)
   const { mailbox, release, selector } = yield* Effect.acquireRelease(join(libc, control, handle), ({ release }) =>
     Effect.sync(() => {
+      // First, for ending runs consumers, and what they open now nobody would close.
+      control.leave()
       dispatcher.end()
       release()
     })
@@ -102,7 +104,9 @@ const claim = (libc: Libc, control: Control): number => {
   return control.claim(thread)
 }
 
-/** A thread that was terminated could tell nobody. */
+/** A thread that was terminated could tell nobody, whether it was polling or closing its poller. */
 const checkPollingThread = (control: Control): void => {
-  if (control.state === State.Open && !isAlive(control.threadId) && control.fail(0)) control.wakeAll()
+  if (control.state >= State.Closed || isAlive(control.threadId)) return
+  if (!control.fail(0)) control.advance(State.Closed)
+  control.wakeAll()
 }

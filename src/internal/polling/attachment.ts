@@ -7,12 +7,13 @@ import { type Options, optionsOrFail } from "./options.ts"
 import { Control, State } from "../control.ts"
 import { Dispatcher } from "../dispatcher.ts"
 import { onExit } from "../exitHook.ts"
-import { closed, fromThrown } from "../failure.ts"
+import { closed, fromThrown, limitReached } from "../failure.ts"
 import type { Libc } from "../libc/functions.ts"
 import { libc } from "../libc/functions.ts"
 import * as Epoll from "../selector/epoll.ts"
 import type { Alarm, Selector, SelectorHandle } from "../selector/selector.ts"
 import { currentThread, isAlive } from "../threads.ts"
+import { safetyNet } from "./safetyNet.ts"
 import type { PollerError } from "../../PollerError.ts"
 
 export interface Attachment {
@@ -56,18 +57,22 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
     const opened = yield* Effect.acquireRelease(
       Effect.try({
         try: (): Opened => {
-          const selector = Epoll.open(libc, batchSize)
+          // First, for if there is no memory for it nothing has been opened yet.
           const control = Control.make(maxThreads, mailboxSize)
+          const selector = Epoll.open(libc, batchSize)
           return { libc, control, selector, dispatcher, mailbox: control.claim(currentThread()) }
         },
-        catch: fromThrown
+        catch: (thrown) =>
+          thrown instanceof RangeError
+            ? limitReached(`there is no memory for ${maxThreads} mailboxes of ${mailboxSize} entries each`)
+            : fromThrown(thrown)
       }),
       ({ control, selector }) =>
         Effect.sync(() => {
           control.advance(State.Closed)
           control.wakeAll()
           dispatcher.end()
-          for (const fd of control.reap(isAlive)) libc.functions.close(fd)
+          closeLeft(libc, control, 10)
           selector.close()
         })
     )
@@ -75,7 +80,13 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
     return opened
   })
 
-/** Lets a thread that is blocked in this poller go when the calling thread exits. */
+/** Closes what terminated threads have left open, and once more a second later if one of them may still be ending. */
+const closeLeft = (libc: Libc, control: Control, times: number): void => {
+  for (const fd of control.reap(isAlive)) libc.functions.close(fd)
+  if (times > 0 && control.isHeld) setTimeout(closeLeft, safetyNet, libc, control, times - 1).unref()
+}
+
+/** Ends this poller when the calling thread exits, for whoever is blocked in it or attached to it. */
 export const wakeOnExit = ({
   control,
   selector
@@ -83,7 +94,10 @@ export const wakeOnExit = ({
   Effect.acquireRelease(
     Effect.sync(() =>
       onExit(() => {
-        control.advance(State.Closing)
+        // Once it has ended, the descriptor that wakes it may have been closed, and its number be another one's.
+        if (control.state >= State.Closed) return
+        control.advance(State.Closed)
+        control.wakeAll()
         selector.wake()
       })
     ),

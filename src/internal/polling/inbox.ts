@@ -70,10 +70,11 @@ export class Inbox {
 
   readonly #turn = (): void => {
     if (this.#stopped) return
+    // Read before the ring, so that what was reported before the end is among what is drained.
+    const state = this.#control.state
     this.drain()
     // Draining has run consumers, and they may have closed all this.
     if (this.#stopped) return
-    const state = this.#control.state
     if (state >= State.Closed) {
       if (state === State.Failed) this.#dispatcher.fail(notOpen(this.#control))
       else this.#dispatcher.end()
