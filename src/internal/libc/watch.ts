@@ -24,7 +24,8 @@ const UV_READABLE = 1
 
 export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
   const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
-  const onPoll = koffi.pointer(koffi.proto("void", ["intptr_t", "int", "int"]))
+  // It is given the handle, a status and the events. The selector tells more, so none of it is converted.
+  const onPoll = koffi.pointer(koffi.proto("void", []))
   const word = koffi.out(koffi.pointer("intptr_t"))
   const napi_get_uv_event_loop = library.func("napi_get_uv_event_loop", "int", ["void *", word])
   const uv_walk = library.func("uv_walk", "void", ["intptr_t", onHandle, "intptr_t"])
