@@ -28,7 +28,7 @@ describe("the documentation", () => {
   })
 
   it("compiles", () => {
-    const result = spawnSync("tsc", ["--project", directory], { encoding: "utf8" })
+    const result = spawnSync(join("node_modules", ".bin", "tsc"), ["--project", directory], { encoding: "utf8" })
     expect(result.stdout.replaceAll(/example(\d+)\.ts/g, (_, index) => examples[Number(index)]!.source)).toBe("")
   })
 
