@@ -1,13 +1,18 @@
 /**
- * Every function of the C library that is called, declared once. Beside `watch.ts` the only file that touches koffi.
+ * Every function of the C library that is called, declared once, here and in the two files beside this for descriptors and
+ * for sockets. Beside `watch.ts` the only file that touches koffi.
  *
  * koffi is loaded on first use and not on import: a program that only imports the types, or runs on a system without a
  * binary of koffi, must not fail before it has asked for a poller.
  */
 import type * as Koffi from "koffi"
 import { createRequire } from "node:module"
+import type { FileFunctions } from "./fileFunctions.ts"
+import { filePrototypes } from "./fileFunctions.ts"
 import type { Profile } from "./profile.ts"
 import { profileOf } from "./profile.ts"
+import type { SocketFunctions } from "./socketFunctions.ts"
+import { socketPrototypes } from "./socketFunctions.ts"
 import type { WatchReadable } from "./watch.ts"
 import { bindWatch } from "./watch.ts"
 
@@ -24,30 +29,21 @@ export interface ITimerSpec {
 }
 
 /** The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`. */
-export interface Functions {
+export interface Functions extends FileFunctions, SocketFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
-  readonly eventfd: (initval: number, flags: number) => number
   readonly timerfd_create: (clockid: number, flags: number) => number
   readonly timerfd_settime: (fd: number, flags: number, value: ITimerSpec, old: null) => number
-  readonly read: (fd: number, buffer: Uint8Array, count: number) => number
-  readonly write: (fd: number, buffer: Uint8Array, count: number) => number
-  readonly close: (fd: number) => number
-  /** fcntl(2) is variadic, and some systems pass variadic arguments differently: name the argument's type. */
-  readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
 }
 
 const prototypes: { readonly [Name in Exclude<keyof Functions, "timerfd_settime">]: string } = {
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
-  eventfd: "int eventfd(unsigned int initval, int flags)",
   timerfd_create: "int timerfd_create(int clockid, int flags)",
-  read: "intptr_t read(int fd, void *buffer, size_t count)",
-  write: "intptr_t write(int fd, void *buffer, size_t count)",
-  close: "int close(int fd)",
-  fcntl: "int fcntl(int fd, int command, ...)"
+  ...filePrototypes,
+  ...socketPrototypes
 }
 
 export interface Libc {
@@ -55,6 +51,8 @@ export interface Libc {
   readonly functions: Functions
   /** `errno`, of the call just made on this thread. */
   readonly errno: () => number
+  /** Where the bytes of a view lie. They stay there for as long as something refers to the view. */
+  readonly addressOf: (bytes: Uint8Array) => bigint
   readonly watchReadable: WatchReadable
 }
 
@@ -64,16 +62,35 @@ const itimerspec = (koffi: typeof Koffi): Koffi.TypeObject => {
   return koffi.struct({ it_interval: timespec, it_value: timespec })
 }
 
+/**
+ * Each function is looked up when it is first asked for: not every system has all of them, and no program needs all.
+ */
+const bindFunctions = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Functions => {
+  const functions = {}
+  const declare = (name: string, bind: () => unknown) =>
+    Object.defineProperty(functions, name, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = bind()
+        Object.defineProperty(functions, name, { configurable: true, enumerable: true, value })
+        return value
+      }
+    })
+  for (const [name, prototype] of Object.entries(prototypes)) declare(name, () => library.func(prototype))
+  declare("timerfd_settime", () =>
+    library.func("timerfd_settime", "int", ["int", "int", koffi.pointer(itimerspec(koffi)), "void *"])
+  )
+  return functions as Functions
+}
+
 const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   const library = koffi.load(null)
-  const functions = {
-    ...Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])),
-    timerfd_settime: library.func("timerfd_settime", "int", ["int", "int", koffi.pointer(itimerspec(koffi)), "void *"])
-  } as unknown as Functions
   return {
     profile,
-    functions,
+    functions: bindFunctions(koffi, library),
     errno: () => koffi.errno(),
+    addressOf: (bytes) => koffi.address(bytes),
     watchReadable: bindWatch(koffi, library)
   }
 }

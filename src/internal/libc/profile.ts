@@ -3,6 +3,7 @@
  * as data. One file a system, all of this shape, chosen once by `current`.
  */
 import { linux } from "./linux.ts"
+import type { SocketProfile } from "./socketProfile.ts"
 
 /**
  * How `struct epoll_event` lies in memory, in 32-bit words: x86-64 packs it into three, everyone else aligns the
@@ -21,7 +22,16 @@ export interface Profile {
   readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
   readonly fcntl: {
     readonly F_DUPFD_CLOEXEC: number
+    readonly F_GETFL: number
+    readonly F_SETFL: number
+    readonly F_SETFD: number
+    readonly FD_CLOEXEC: number
+    readonly O_NONBLOCK: number
+    readonly O_CLOEXEC: number
   }
+  /** Whether pipe2(2) makes a pipe with those flags at once. */
+  readonly hasPipe2: boolean
+  readonly socket: SocketProfile
   readonly epoll: {
     readonly CLOEXEC: number
     readonly CTL_ADD: number
