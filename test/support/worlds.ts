@@ -1,6 +1,6 @@
 /**
- * The worlds in which a behaviour must hold: the real kernel behind each way of polling, and the kernel in memory of
- * `TestPoller`. A world says what a test can do to descriptors and to time, so that one test runs in all of them.
+ * The worlds in which a behaviour must hold: the real kernel behind each way of polling, the kernel in memory of
+ * `TestPoller`, and a simulated kernel with kqueue(2) under everything else that is real. A world says what a test can do to descriptors and to time, so that one test runs in all of them.
  */
 import { describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
@@ -8,9 +8,15 @@ import { TestClock } from "effect/testing"
 import { type Notification, Poller, type PollerError, type Registrar } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { closeSync, openSync } from "node:fs"
+import { darwin } from "../../src/internal/libc/darwin.ts"
+import { freebsd } from "../../src/internal/libc/freebsd.ts"
+import { provideLibc } from "../../src/internal/libc/functions.ts"
+import type { KqueueProfile } from "../../src/internal/libc/kqueueProfile.ts"
+import { openbsd } from "../../src/internal/libc/openbsd.ts"
 import { breakSelector } from "./fault.ts"
 import * as Kernel from "./kernel.ts"
 import { layers, type PollerLayer } from "./layers.ts"
+import { SimulatedKqueue } from "./simulatedKqueue.ts"
 
 /** One end of a connection; the other one is the world's. */
 export interface Socket {
@@ -41,6 +47,8 @@ export interface PipeWriter {
 }
 
 export interface World {
+  /** What kernels of different kinds cannot report alike. */
+  readonly kernel: "epoll" | "kqueue"
   /** Connected: there is room to write, and nothing to read. */
   readonly socket: Effect.Effect<Socket, never, Scope.Scope>
   /** The same under a number of the test's choice, which must be free and be the last one that was closed. */
@@ -98,6 +106,7 @@ const realSocket = (fd: number, peer: number): Socket => ({
 type RealWorld = Omit<World, "close" | "kill">
 
 const realWorld: RealWorld = {
+  kernel: "epoll",
   socket: Effect.map(scopedDescriptors(Kernel.socketPair), ([fd, peer]) => realSocket(fd, peer)),
   socketAt: (fd) =>
     Effect.map(
@@ -148,6 +157,7 @@ const fakeSocket = (descriptor: TestPoller.FakeDescriptor): Socket => ({
 const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close"> => {
   const writable = Effect.tap(kernel.open, (descriptor) => Effect.orDie(descriptor.writable))
   return {
+    kernel: "epoll",
     socket: Effect.map(writable, fakeSocket),
     socketAt: (fd) =>
       Effect.map(writable, (descriptor) => {
@@ -170,6 +180,48 @@ const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close
         return yield* Fiber.join(fiber)
       }),
     now: Clock.currentTimeMillis
+  }
+}
+
+/** Descriptors of a simulated system, which are told what happens to them. */
+const simulatedWorld = (system: SimulatedKqueue): Omit<World, "close"> => {
+  const socketOf = (fd: number): Socket => ({
+    fd,
+    receive: Effect.sync(() => system.change(fd, (file) => file.pending++, "READ")),
+    drain: Effect.sync(() => system.change(fd, (file) => (file.pending = 0))),
+    fill: Effect.sync(() => system.change(fd, (file) => (file.isWritable = false))),
+    makeRoom: Effect.sync(() => system.change(fd, (file) => (file.isWritable = true), "WRITE")),
+    endInput: Effect.sync(() => system.change(fd, (file) => (file.readEnd = true), "READ")),
+    hangUp: Effect.sync(() => system.hangUp(fd)),
+    reset: Effect.sync(() => system.hangUp(fd, true)),
+    close: Effect.sync(() => void system.close(fd))
+  })
+  const opened = Effect.acquireRelease(
+    Effect.sync(() => system.socket()),
+    (fd) => Effect.sync(() => void system.close(fd))
+  )
+  return {
+    kernel: "kqueue",
+    socket: Effect.map(opened, socketOf),
+    socketAt: (wanted) =>
+      Effect.map(opened, (fd) => {
+        if (fd !== wanted) throw new Error(`the number is ${fd}, and not ${wanted}`)
+        return socketOf(fd)
+      }),
+    pipeWriter: Effect.map(opened, (fd) => ({ fd, fill: socketOf(fd).fill, breakPipe: socketOf(fd).hangUp })),
+    urgentSocket: Effect.map(opened, (fd) => ({
+      fd,
+      urge: Effect.sync(() => system.change(fd, (file) => file.urgent++, "EXCEPT"))
+    })),
+    unpollable: Effect.sync(() => system.file()),
+    closedNumber: Effect.sync(() => {
+      const fd = system.socket()
+      system.close(fd)
+      return fd
+    }),
+    kill: Effect.sync(() => system.break()),
+    passing: () => (waiting) => waiting,
+    now: Effect.sync(() => performance.now())
   }
 }
 
@@ -199,6 +251,34 @@ export const onKernel = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A,
 export const onTestPoller = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(TestPoller.layer, (services) => testWorld(Context.get(services, TestPoller.TestPoller)), test)
 
+/** The systems that are simulated: both layouts of `struct kevent`, and one on which a wake-up takes a pipe. */
+const systems: { readonly [name: string]: KqueueProfile } = {
+  "kqueue, simulated, 32-byte": darwin,
+  "kqueue, simulated, 32-byte, without EVFILT_USER": {
+    ...openbsd,
+    kqueue: { ...openbsd.kqueue, EVFILT_USER: undefined }
+  },
+  // Which has no filter for out-of-band data; the others are to be tried in this layout, too.
+  "kqueue, simulated, 64-byte": {
+    ...freebsd,
+    kqueue: { ...freebsd.kqueue, layout: { stride: 16 }, EVFILT_EXCEPT: darwin.kqueue.EVFILT_EXCEPT }
+  }
+}
+
+/** Runs a test with the descriptors of a simulated system. */
+export const onSimulatedKqueue = <A>(
+  profile: KqueueProfile,
+  test: Test<A>
+): Effect.Effect<A, PollerError.PollerError> =>
+  Effect.suspend(() => {
+    const system = new SimulatedKqueue(profile)
+    return Effect.acquireUseRelease(
+      Effect.sync(() => provideLibc(system.libc)),
+      () => run(Poller.layerEventLoop(), () => simulatedWorld(system), test),
+      (before) => Effect.sync(() => void provideLibc(before))
+    )
+  })
+
 /** Runs the behaviours in every world, under the name of what they are about. */
 export const describeBehaviours = (behaviours: {
   readonly [about: string]: { readonly [name: string]: Behaviour }
@@ -207,6 +287,13 @@ export const describeBehaviours = (behaviours: {
     for (const [layerName, layer] of Object.entries<() => PollerLayer>(layers)) {
       describe(`${about} (${layerName})`, () => {
         for (const [name, behaviour] of Object.entries(group)) it.live(name, () => onKernel(layer(), behaviour))
+      })
+    }
+    for (const [name, profile] of Object.entries(systems)) {
+      describe(`${about} (${name})`, () => {
+        for (const [behaviourName, behaviour] of Object.entries(group)) {
+          it.live(behaviourName, () => onSimulatedKqueue(profile, behaviour))
+        }
       })
     }
     describe(`${about} (TestPoller.layer)`, () => {
