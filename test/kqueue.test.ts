@@ -227,6 +227,17 @@ describe.each([
     expect(filtersOf(fd)).toEqual([])
   })
 
+  it("delivers nothing of a filter that is not asked for any more, though the kernel reported it before", () => {
+    const { fd, receive, selector, system } = start()
+    expect(selector.add(fd, Both, 1, 1)).toBe(0)
+    expect(reported(selector)).toHaveLength(1)
+    receive()
+    // What another thread does between the kernel's report and a look at it.
+    system.afterNextWait = () => expect(selector.modify(fd, Interest.Write, 1, 1)).toBe(0)
+    expect(reported(selector)).toEqual([])
+    expect(reported(selector)).toEqual([[1, 1, Readiness.Writable]])
+  })
+
   it("tells a timer from a descriptor of the same number", async () => {
     const { fd, receive, selector } = start()
     expect(selector.add(fd, Interest.Read, 1, 5)).toBe(0)

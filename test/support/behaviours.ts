@@ -363,7 +363,6 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* outcome(Registrar.reregister(id, other, "Read"))).toBe("NotRegistered")
         expect(yield* outcome(Registrar.reregister(id + 1, socket, "Read"))).toBe("NotRegistered")
         expect(yield* outcome(Registrar.deregister(other))).toBe("NotRegistered")
-        expect(yield* outcome(Registrar.deregister(closedNumber))).toBe("BadDescriptor")
         expect(yield* outcome(Registrar.register(other, "Read", { exclusive: true, mode: "oneshot" }))).toBe(
           "InvalidArgument"
         )
@@ -371,6 +370,15 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.receive
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
         expect(yield* Registrar.register(other, "Read")).toBe(id + 1)
+      }),
+    "a number that is not open is told from one that is not registered": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const closedNumber = yield* world.closedNumber
+        expect(yield* outcome(Registrar.deregister(closedNumber))).toBe("BadDescriptor")
+        yield* Registrar.register(socket, "Read")
+        yield* Registrar.deregister(socket)
+        expect(yield* outcome(Registrar.deregister(socket))).toBe("NotRegistered")
       }),
     "an exclusive registration cannot be changed": (world) =>
       Effect.gen(function* () {

@@ -83,6 +83,8 @@ export class SimulatedKqueue {
   waitsWithChanges = 0
   /** What a new knote of a filter is refused with. */
   readonly refusals = new Map<number, number>()
+  /** What happens on another thread when the next wait has returned and nobody has looked at what it reports. */
+  afterNextWait: () => void = () => {}
   /** What the next wait fails with. */
   failNextWait = 0
 
@@ -306,7 +308,11 @@ export class SimulatedKqueue {
       this.failNextWait = 0
       return this.#fail(reason)
     }
-    return this.#collect(kq, events!, nevents)
+    count = this.#collect(kq, events!, nevents)
+    const happens = this.afterNextWait
+    this.afterNextWait = () => {}
+    happens()
+    return count
   }
 
   #collect(kq: File, events: Int32Array, nevents: number): number {

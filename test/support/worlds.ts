@@ -247,6 +247,14 @@ const run = <Services, A>(
 export const onKernel = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(layer, (services) => ({ ...realWorld, kill: breakSelector(Context.get(services, Poller.Poller).handle) }), test)
 
+/** Runs a test with real descriptors where the C library's kqueue is the poller's. */
+export const onRealKqueue = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
+  run(
+    layer,
+    () => ({ ...realWorld, kernel: "kqueue", kill: Effect.die("nothing makes a kqueue refuse whoever waits") }),
+    test
+  )
+
 /** Runs a test with declared descriptors. */
 export const onTestPoller = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(TestPoller.layer, (services) => testWorld(Context.get(services, TestPoller.TestPoller)), test)

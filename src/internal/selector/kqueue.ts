@@ -130,14 +130,27 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
     return kevent(kq, changes, 1, null, 0, null) !== -1
   }
 
+  /** The interest that a filter is for. */
+  const bitOf = (filter: number): number =>
+    filter === EVFILT_READ
+      ? Interest.Read
+      : filter === EVFILT_WRITE
+        ? Interest.Write
+        : filter === EVFILT_EXCEPT
+          ? Interest.Priority
+          : 0
+
   /** Takes out of a batch what is not to be delivered: it becomes a wake-up, which does no harm. */
   const settle = (count: number): void => {
     const reportedNow: Array<number> = []
     for (let at = 0; at < count * stride; at += stride) {
       const filter = (batch[at + 2]! << 16) >> 16
-      if (filter !== EVFILT_READ && filter !== EVFILT_WRITE && filter !== EVFILT_EXCEPT) continue
+      const bit = bitOf(filter)
+      if (bit === 0) continue
       if (batch[at + 6] === 0 && batch[at + 7] === 0) drainPipe(libc, batch[at]!)
-      else if (!watched.admits(batch[at]!, batch[at + 6]!, batch[at + 7]!, reportedNow)) batch.fill(0, at + 6, at + 8)
+      else if (!watched.admits(batch[at]!, bit, batch[at + 6]!, batch[at + 7]!, reportedNow)) {
+        batch.fill(0, at + 6, at + 8)
+      }
     }
   }
 
@@ -159,11 +172,16 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
     modify(fd, interest, mailbox, id) {
       if (fd < 0) return EBADF
       if ((interest & lacks) !== 0) return EINVAL
-      // Deleted first, for a knote that is added anew reports what is ready, and one that is changed need not.
-      const reason = unwatch(fd, noted(fd))
-      if (reason !== 0) return isFile(fd) ? EPERM : reason
-      if (!watched.reach(fd)) return EMFILE
+      if (!watched.reach(fd)) return EBADF
+      // Noted first, so that what a filter still has to say is dropped if it is not asked for any more. Then deleted and
+      // added, for a knote that is added anew reports what is ready, and one that is changed need not.
+      const before = noted(fd)
       watched.note(fd, mailbox, id, interest)
+      const reason = unwatch(fd, before)
+      if (reason !== 0) {
+        watched.forget(fd)
+        return isFile(fd) ? EPERM : reason
+      }
       return watch(fd, interest, mailbox, id)
     },
     remove(fd) {

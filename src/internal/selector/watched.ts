@@ -75,14 +75,15 @@ export class Watched {
   claim(fd: number, known: bigint, mailbox: number, id: number, interest: number): boolean {
     const wanted = BigInt.asIntN(64, userDataOf(mailbox, id))
     if (Atomics.compareExchange(this.#userData, fd * 2, known, wanted) !== known) return false
+    // Nothing is reported before the kernel is told, and that comes afterwards.
     Atomics.store(this.#words, fd * words + 2, interest)
     return true
   }
 
   /** Notes what a registration has become. From here on it can be reported again. */
   note(fd: number, mailbox: number, id: number, interest: number): void {
-    Atomics.store(this.#userData, fd * 2, BigInt.asIntN(64, userDataOf(mailbox, id)))
     Atomics.store(this.#words, fd * words + 2, interest)
+    Atomics.store(this.#userData, fd * 2, BigInt.asIntN(64, userDataOf(mailbox, id)))
   }
 
   forget(fd: number): void {
@@ -92,14 +93,17 @@ export class Watched {
   }
 
   /**
-   * Whether a report is to be delivered. A oneshot registration has one notification, whatever its other filter has to
-   * say later; what both say in one batch is one notification.
+   * Whether the report of a filter is to be delivered: not if it is not asked for any more, and of a oneshot registration
+   * only one notification, whatever its other filter has to say later. What both say in one batch is one.
    */
-  admits(fd: number, low: number, high: number, reportedNow: Array<number>): boolean {
+  admits(fd: number, bit: number, low: number, high: number, reportedNow: Array<number>): boolean {
     if (!this.#has(fd)) return true
     const at = fd * words
-    const isOneshot = (Atomics.load(this.#words, at + 2) & Interest.Oneshot) !== 0
-    if (!isOneshot || this.#words[at] !== low || this.#words[at + 1] !== high) return true
+    // Triggers are not noted; what is of another registration is for others to judge.
+    if (this.#words[at] !== low || this.#words[at + 1] !== high) return true
+    const interest = Atomics.load(this.#words, at + 2)
+    if ((interest & bit) === 0) return false
+    if ((interest & Interest.Oneshot) === 0) return true
     if ((Atomics.or(this.#words, at + 2, Reported) & Reported) !== 0) return reportedNow.includes(fd)
     reportedNow.push(fd)
     return true

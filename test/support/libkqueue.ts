@@ -1,0 +1,31 @@
+/**
+ * kqueue in user space, for this thread: if `KQUEUE_LIBRARY` names a built libkqueue, the library polls with it from the
+ * import of this file on. With `--import` in `NODE_OPTIONS` the polling thread does, too.
+ */
+import koffi from "koffi"
+import { load, provideLibc } from "../../src/internal/libc/functions.ts"
+import type { KqueueProfile } from "../../src/internal/libc/kqueueProfile.ts"
+import { kqueueCommon } from "../../src/internal/libc/kqueueProfile.ts"
+import { linux } from "../../src/internal/libc/linux.ts"
+
+/** Linux in everything but this. */
+const profile: KqueueProfile = {
+  ...linux,
+  selector: "kqueue",
+  kqueue: { ...kqueueCommon, layout: { stride: 8 }, EVFILT_USER: -11, EVFILT_EXCEPT: undefined, NOTE_OOB: 0 }
+}
+
+export const libraryPath = process.env["KQUEUE_LIBRARY"]
+
+if (libraryPath !== undefined) {
+  const library = koffi.load(libraryPath)
+  const linuxLibc = load("linux")
+  // The other functions are still looked up when they are first asked for.
+  const functions = Object.create(linuxLibc.functions, {
+    kqueue: { value: library.func("int kqueue(void)") },
+    kevent: {
+      value: library.func("int kevent(int kq, void *changes, int nchanges, void *events, int nevents, void *timeout)")
+    }
+  })
+  provideLibc({ ...linuxLibc, profile, functions })
+}
