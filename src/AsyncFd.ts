@@ -128,7 +128,7 @@ export interface AsyncFd {
  * **Example** (A call of one's own)
  *
  * ```ts
- * import { Effect, Option } from "effect"
+ * import { Effect, Fiber, Option } from "effect"
  * import { AsyncFd, Fd, Poller } from "effect-amy"
  *
  * // The attempt is one call that does not block: none is what would block.
@@ -145,7 +145,7 @@ export interface AsyncFd {
  *   const ready = yield* AsyncFd.make(counter, { event: "Read" })
  *   const waiting = yield* Effect.forkChild(ready.readWhenReady(take(counter)))
  *   yield* counter.write(new Uint8Array(new BigUint64Array([7n]).buffer))
- *   console.log(yield* Effect.fromFiber(waiting))
+ *   console.log(yield* Fiber.join(waiting))
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => 7n

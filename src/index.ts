@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+export * as AsyncFd from "./AsyncFd.ts"
 export * as CodecError from "./CodecError.ts"
 export * as Event from "./Event.ts"
+export * as Fd from "./Fd.ts"
 export * as FrameReader from "./FrameReader.ts"
 export * as FrameWriter from "./FrameWriter.ts"
 export * as LineReader from "./LineReader.ts"
@@ -13,4 +15,5 @@ export * as PollChannel from "./PollChannel.ts"
 export * as Poller from "./Poller.ts"
 export * as PollerError from "./PollerError.ts"
 export * as Registrar from "./Registrar.ts"
+export * as Tcp from "./Tcp.ts"
 export * as UserEvent from "./UserEvent.ts"
