@@ -14,6 +14,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { RpcSerialization } from "effect/rpc"
 import { SocketServer } from "effect/socket"
+import { Poller } from "effect-amy"
 import { type Answer, Counter } from "./cluster/counter.ts"
 import { layerClient, layerRunner } from "./cluster/member.ts"
 import * as Registry from "./cluster/registry.ts"
@@ -75,5 +76,6 @@ const [mode, port] = process.argv.slice(2)
 
 Effect.suspend(() => (mode === "--runner" ? run(Number(port)) : lead)).pipe(
   Effect.provide(RpcSerialization.layerSchemaBinary()),
+  Effect.provide(Poller.layerEventLoop()),
   NodeRuntime.runMain
 )

@@ -7,17 +7,18 @@
  *
  * Server and client are one program here. Nothing but the address would change if they were two.
  */
-import { NodeRuntime, NodeSocket, NodeSocketServer } from "@effect/platform-node"
+import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Latch, Layer, Schema, Stream } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
+import { Poller, PollerSocket, PollerSocketServer } from "effect-amy"
 
 const host = "127.0.0.1"
 
 /** The transport. Whatever is a `SocketServer` and a `Socket` would do. */
-const serverSocket = NodeSocketServer.layer({ host, port: 0 })
-const clientSocket = (port: number) => NodeSocket.layerNet({ host, port })
+const serverSocket = PollerSocketServer.layer({ host, port: 0 })
+const clientSocket = (port: number) => PollerSocket.layer({ host, port })
 
 class NoFactors extends Schema.TaggedError<NoFactors>()("NoFactors", { n: Schema.Int, why: Schema.String }) {}
 
@@ -78,6 +79,6 @@ const program = Effect.gen(function* () {
   yield* Console.log(`the server listens on ${NetAddress.formatInet(address)}`)
   const protocol = RpcClient.layerProtocolSocket().pipe(Layer.provide(clientSocket(address.port)))
   yield* client.pipe(Effect.scoped, Effect.provide(protocol))
-}).pipe(Effect.provide(server), Effect.provide(RpcSerialization.layerNdjson))
+}).pipe(Effect.provide(server), Effect.provide(RpcSerialization.layerNdjson), Effect.provide(Poller.layerEventLoop()))
 
 program.pipe(Effect.andThen(Console.log("both are closed")), NodeRuntime.runMain)

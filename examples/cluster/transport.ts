@@ -2,21 +2,21 @@
  * What every connection of the cluster goes through: runner to runner, client to runner, and all of them to the
  * registry. Whatever is a `SocketServer` and a `Socket` would do.
  */
-import { NodeSocket, NodeSocketServer } from "@effect/platform-node"
 import { Effect, Layer, References } from "effect"
 import { RunnerAddress, Runners } from "effect/cluster"
 import { NetAddress } from "effect/net"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { Socket, type SocketServer } from "effect/socket"
+import { PollerSocket, PollerSocketServer, Registrar } from "effect-amy"
 
 export const host = "127.0.0.1"
 
 /** Listens on a port that the kernel chooses. That a connection is reset is no news where processes are killed. */
-export const layerServer = NodeSocketServer.layer({ host, port: 0 }).pipe(
+export const layerServer = PollerSocketServer.layer({ host, port: 0 }).pipe(
   Layer.merge(Layer.succeed(References.UnhandledLogLevel, "Debug"))
 )
 
-const connect = (address: RunnerAddress.RunnerAddress) => NodeSocket.makeNet({ ...address, openTimeout: 5000 })
+const connect = (address: RunnerAddress.RunnerAddress) => PollerSocket.make({ ...address, openTimeout: 5000 })
 
 /** Where a server of ours listens. */
 export const addressOf = ({ address }: SocketServer.SocketServer["Service"]) =>
@@ -35,10 +35,14 @@ export const layerClientProtocol = Layer.effect(
   Runners.RpcClientProtocol,
   Effect.gen(function* () {
     const serialization = yield* RpcSerialization.RpcSerialization
+    const registrar = yield* Registrar.Registrar
     return {
       codecFor: serialization.codecFor,
       make: (address) =>
-        makeProtocol(address).pipe(Effect.provideService(RpcSerialization.RpcSerialization, serialization))
+        makeProtocol(address).pipe(
+          Effect.provideService(RpcSerialization.RpcSerialization, serialization),
+          Effect.provideService(Registrar.Registrar, registrar)
+        )
     }
   })
 )

@@ -102,6 +102,11 @@ export class ByteChannel {
     }
   }
 
+  /** Reads what is there, once, for nobody. */
+  discard(): void {
+    if (this.io.reading.mayTry) this.#read(scratch, chunkSize)
+  }
+
   write(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
       const invalid = rangeError(buffer, offset, length, 0)

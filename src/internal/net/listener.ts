@@ -1,5 +1,6 @@
 /** A listening stream socket, TCP or Unix. */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
@@ -159,7 +160,7 @@ export class Listener<Connection extends { readonly owned: Owned }> {
   run<E, R>(
     handler: (connection: Connection) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>> {
-    const serve = (connection: Connection) =>
+    return this.serve((connection) =>
       Effect.suspend(() => handler(connection)).pipe(
         Effect.scoped,
         Effect.catchCause((cause) =>
@@ -169,17 +170,27 @@ export class Listener<Connection extends { readonly owned: Owned }> {
         ),
         Effect.ensuring(Effect.sync(() => void connection.owned.closeUnsafe()))
       )
-    return Effect.scoped(
-      Effect.gen({ self: this }, function* () {
-        const scope = yield* Effect.scope
-        const fork = Effect.runForkWith(yield* Effect.context<Exclude<R, Scope.Scope>>())
-        return yield* Effect.forever(
-          this.#acceptSome((accepted) => {
-            for (const connection of accepted) Fiber.runIn(fork(serve(connection)), scope)
-          }),
-          { disableYield: true }
-        )
-      })
+    )
+  }
+
+  /** A fiber for each connection, which that has to close. Interrupted, it interrupts all of them. */
+  serve<R>(
+    handler: (connection: Connection) => Effect.Effect<unknown, never, R>
+  ): Effect.Effect<never, PollerError, R> {
+    return Effect.contextWith((context: Context.Context<R>) =>
+      Effect.scoped(
+        Effect.gen({ self: this }, function* () {
+          const scope = yield* Effect.scope
+          // A scope of the handler's own would otherwise be this one.
+          const fork = Effect.runForkWith(context)
+          return yield* Effect.forever(
+            this.#acceptSome((accepted) => {
+              for (const connection of accepted) Fiber.runIn(fork(handler(connection)), scope)
+            }),
+            { disableYield: true }
+          )
+        })
+      )
     )
   }
 }

@@ -227,13 +227,16 @@ export const connect = (
         return new TcpStreamImpl(net, fd)
       })
     )
-    const timeout = options.timeout
-    return yield* connected(net, open, bytes).pipe((connecting) =>
-      timeout === undefined
-        ? connecting
-        : Effect.timeoutOrElse(connecting, { duration: timeout, orElse: () => Effect.fail(timedOut("connect")) })
-    )
+    return yield* within(connected(net, open, bytes), options.timeout)
   })
+
+export const within = <A, R>(
+  connecting: Effect.Effect<A, PollerError, R>,
+  timeout: Duration.Input | undefined
+): Effect.Effect<A, PollerError, R> =>
+  timeout === undefined
+    ? connecting
+    : Effect.timeoutOrElse(connecting, { duration: timeout, orElse: () => Effect.fail(timedOut("connect")) })
 
 /** Connects what `open` opens. It is closed with the scope, or at once if it cannot be connected. */
 export const connected = <A, S extends StreamSocket<A>>(

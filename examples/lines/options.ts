@@ -1,7 +1,6 @@
 /** The command line of the chat server. */
-import { Effect } from "effect"
+import { Data, Effect, Runtime } from "effect"
 import { parseArgs } from "node:util"
-import { UsageError } from "./options.ts"
 
 export const help = `A chat server over lines of text.
 
@@ -17,6 +16,11 @@ saw is printed.`
 export interface Options {
   readonly mode: "Help" | "Serve" | "Script"
   readonly port: number
+}
+
+/** The command line cannot be understood. */
+export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {
+  override readonly [Runtime.errorExitCode] = 2
 }
 
 export const parse = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageError> =>

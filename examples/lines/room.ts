@@ -1,7 +1,9 @@
 /** What people in the chat see of each other. It knows nothing of sockets. */
 import { Result } from "effect"
 import type { CodecError } from "effect-amy"
-import type { Line } from "./chatConnection.ts"
+
+/** A line that was sent, or what was wrong with it. */
+export type Line = Result.Result<string, CodecError.CodecError>
 
 /** Someone to say something to. */
 export interface Listener {

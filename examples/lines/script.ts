@@ -1,6 +1,6 @@
 /** A conversation of three, each step of which waits until the one before was seen: so it always goes the same way. */
 import { Effect, type Scope } from "effect"
-import { type ChatClient, type ClientError, connect } from "./chatClient.ts"
+import { type ChatClient, type ClientError, connect } from "./client.ts"
 
 const allSee = (line: string, ...people: ReadonlyArray<ChatClient>) =>
   Effect.forEach(people, (person) => person.sees(line), { discard: true })

@@ -6,7 +6,6 @@ import * as Clients from "./clients.ts"
 import { total, type WorkerReport } from "./messages.ts"
 import type { ClientOptions } from "./options.ts"
 import { EchoServer } from "./server.ts"
-import type { SocketError } from "./sockets.ts"
 import { type EchoWorkerError, EchoWorkers } from "./workers.ts"
 
 export interface Measurement {
@@ -22,7 +21,7 @@ export const measure = ({
   seconds
 }: ClientOptions): Effect.Effect<
   Measurement,
-  ClientsError | PollerError.PollerError | SocketError | EchoWorkerError,
+  ClientsError | PollerError.PollerError | EchoWorkerError,
   EchoServer | EchoWorkers | Poller.Poller
 > =>
   Effect.gen(function* () {

@@ -13,7 +13,7 @@ export interface WorkerReport {
   readonly lastFailure: string
   readonly received: number
   readonly sent: number
-  /** How often a send buffer was full, and its connection stopped reading until there was room again. */
+  /** How often a send buffer had no room for all of it, and its connection stopped reading until there was. */
   readonly fullBuffers: number
   /** What the poller has reported to this thread. */
   readonly notifications: number

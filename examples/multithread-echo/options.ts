@@ -7,7 +7,7 @@ export const help = `An echo server on several threads, after the example of amy
 
 One thread waits in the kernel for all connections (Poller.layerWorker). The main
 thread accepts them and deals them out to worker threads, which have joined the
-poller (Poller.layerAttach) and read and write what is reported to them.
+poller (Poller.layerAttach) and read and write them, with one fiber a connection.
 
 Usage: node --conditions=effect-amy-source examples/multithread-echo.ts [options]
 
