@@ -76,7 +76,9 @@ export class Direction {
   bits = 0
   /** How often readiness was reported. */
   reports = 0
-  readonly #waiters: Array<Waiter<never>> = []
+  /** Most of the time there is one at most. */
+  #first: Waiter<never> | undefined
+  #others: Array<Waiter<never>> = []
 
   constructor(interest: number) {
     this.interest = interest
@@ -84,7 +86,7 @@ export class Direction {
 
   /** Whether nobody is to be served before. */
   get isFree(): boolean {
-    return this.#waiters.length === 0
+    return this.#first === undefined
   }
 
   report(bits: number): void {
@@ -109,26 +111,30 @@ export class Direction {
   }
 
   wait<A>(waiter: Waiter<A>): void {
-    this.#waiters.push(waiter as unknown as Waiter<never>)
+    const each = waiter as unknown as Waiter<never>
+    if (this.#first === undefined) this.#first = each
+    else this.#others.push(each)
   }
 
   /** Answers whether it was still waiting. */
   leave<A>(waiter: Waiter<A>): boolean {
-    const index = this.#waiters.indexOf(waiter as unknown as Waiter<never>)
-    if (index !== -1) this.#waiters.splice(index, 1)
+    const each = waiter as unknown as Waiter<never>
+    if (this.#first === each) {
+      this.#first = this.#others.length === 0 ? undefined : this.#others.shift()
+      return true
+    }
+    const index = this.#others.length === 0 ? -1 : this.#others.indexOf(each)
+    if (index !== -1) this.#others.splice(index, 1)
     return index !== -1
   }
 
   /** Serves those who wait, for as long as it is ready. */
   run(): void {
-    while (this.isReady && this.#waiters.length > 0) {
-      const waiter = this.#waiters[0]!
-      if (!waiter.wake()) return
-    }
+    while (this.isReady && this.#first !== undefined) if (!this.#first.wake()) return
   }
 
   fail(error: PollerError): void {
-    while (this.#waiters.length > 0) this.#waiters[0]!.fail(error)
+    while (this.#first !== undefined) this.#first.fail(error)
   }
 }
 
@@ -183,6 +189,11 @@ export class Io implements Source {
 
   consume(bits: number): boolean {
     const { priority, reading, writing } = this
+    if (bits === Readiness.Readable) {
+      reading.report(bits)
+      reading.run()
+      return true
+    }
     if ((bits & readBits) !== 0) reading.report(bits & readBits)
     if ((bits & writeBits) !== 0) writing.report(bits & writeBits)
     if ((bits & Readiness.Priority) !== 0) this.hadPriority = true

@@ -177,7 +177,7 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
   }
 }
 
-const finish = (exit: Exit.Exit<number, unknown>, done: (error?: SocketError) => void): void =>
+const finish = (exit: Exit.Exit<unknown, unknown>, done: (error?: SocketError) => void): void =>
   Exit.isSuccess(exit) ? done() : done(writeError(Cause.squash(exit.cause)))
 
 const reasonOf = (error: unknown): PollerError["reason"] | undefined =>

@@ -66,7 +66,7 @@ const isSame = (bytes: Uint8Array, length: number): boolean => {
 }
 
 /** What a call says of a socket that is not connected, on one system or the other. */
-const notConnected: ReadonlyArray<number> = [-constants.errno.EDESTADDRREQ, -constants.errno.ENOTCONN]
+const notConnected: ReadonlySet<number> = new Set([constants.errno.EDESTADDRREQ, constants.errno.ENOTCONN])
 
 export class DatagramChannel {
   readonly io: Io
@@ -149,7 +149,7 @@ export class DatagramChannel {
           ? send(fd, payload, payload.length, flags)
           : sendto(fd, payload, payload.length, flags, to, to.length)
       )
-      if (to === undefined && notConnected.includes(result)) {
+      if (to === undefined && notConnected.has(-result)) {
         return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
       }
       return outcome(libc, to === undefined ? "send" : "sendto", fd, result)

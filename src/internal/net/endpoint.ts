@@ -1,7 +1,7 @@
 /** Where a `DatagramSocket` is bound and sends to: names looked up once, when it is opened. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import { lookup } from "node:dns"
 import { isIP } from "node:net"
 import { networkInterfaces } from "node:os"

@@ -1,7 +1,7 @@
 /** UDP over the sockets of the C library. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
@@ -116,7 +116,7 @@ export class UdpSocketImpl implements UdpSocket {
       Effect.gen({ self: this }, function* () {
         const result = call(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
         // Some systems do what they are asked to, and complain nevertheless.
-        if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.includes(-result))) {
+        if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
           return yield* Effect.fail(fromErrno("connect", -result, fd))
         }
         // A port that was not asked for by its number is gone with the connection.
@@ -164,7 +164,7 @@ const noAddress = (libc: Libc): Uint8Array => {
   return bytes
 }
 
-const complaints: ReadonlyArray<number> = [constants.errno.EAFNOSUPPORT, constants.errno.EINVAL]
+const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
   const bytes = encodeInet(libc.profile.socket, address)
