@@ -4,7 +4,8 @@ import koffi from "koffi"
 import { libc, load, UnsupportedSystem } from "../src/internal/libc/functions.ts"
 import { linux } from "../src/internal/libc/linux.ts"
 import { epollEventLayout, profileOf } from "../src/internal/libc/profile.ts"
-import { decodeEvents, encodeEvent, encodeInterest, open } from "../src/internal/selector/epoll.ts"
+import { decodeEvents, encodeEvent, encodeInterest } from "../src/internal/selector/epoll.ts"
+import { open } from "../src/internal/selector/open.ts"
 import { highOf, Interest, joinId, lowOf, maxMailboxes, Readiness } from "../src/internal/selector/selector.ts"
 import * as Kernel from "./support/kernel.ts"
 
@@ -129,10 +130,12 @@ describe("epoll's flags", () => {
 })
 
 describe("systems without a poller", () => {
-  it.each(["win32", "darwin", "aix", "sunos"] as const)("%s has no profile and says so when asked", (platform) => {
+  it.each(["win32", "netbsd", "aix", "sunos"] as const)("%s has no profile and says so when asked", (platform) => {
     expect(profileOf(platform)).toBeUndefined()
     expect(() => load(platform)).toThrow(UnsupportedSystem)
-    expect(() => load(platform)).toThrow(`effect-amy has no poller for ${platform}: it runs on Linux`)
+    expect(() => load(platform)).toThrow(
+      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
+    )
   })
 
   it("linux has one", () => {

@@ -8,7 +8,7 @@ import type { Libc } from "../src/internal/libc/functions.ts"
 import { libc } from "../src/internal/libc/functions.ts"
 import { MailboxReader, MailboxWriter } from "../src/internal/mailbox.ts"
 import { Router } from "../src/internal/polling/router.ts"
-import { attach, borrow, open } from "../src/internal/selector/epoll.ts"
+import { attach, borrow, open } from "../src/internal/selector/open.ts"
 import type { Selector } from "../src/internal/selector/selector.ts"
 import {
   highBits,

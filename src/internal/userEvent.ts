@@ -8,7 +8,7 @@ import type { Source } from "./dispatcher.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "./failure.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import { loadLibc } from "./polling/attachment.ts"
-import { attachTrigger } from "./selector/epoll.ts"
+import { attachTrigger } from "./selector/open.ts"
 import type { Trigger } from "./selector/selector.ts"
 
 /** A trigger that exists on one thread only, as in the poller for tests. */

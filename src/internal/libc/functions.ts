@@ -6,6 +6,7 @@
  * binary of koffi, must not fail before it has asked for a poller.
  */
 import type * as Koffi from "koffi"
+import { fstatSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { FileFunctions } from "./fileFunctions.ts"
 import { filePrototypes } from "./fileFunctions.ts"
@@ -33,6 +34,16 @@ export interface Functions extends FileFunctions, SocketFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
+  readonly kqueue: () => number
+  /** Changes and events are of `struct kevent`, the timeout is a `struct timespec` of two 64-bit numbers. */
+  readonly kevent: (
+    kq: number,
+    changes: Int32Array | null,
+    nchanges: number,
+    events: Int32Array | null,
+    nevents: number,
+    timeout: Int32Array | null
+  ) => number
   readonly timerfd_create: (clockid: number, flags: number) => number
   readonly timerfd_settime: (fd: number, flags: number, value: ITimerSpec, old: null) => number
 }
@@ -41,25 +52,40 @@ const prototypes: { readonly [Name in Exclude<keyof Functions, "timerfd_settime"
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
+  kqueue: "int kqueue(void)",
+  kevent: "int kevent(int kq, void *changes, int nchanges, void *events, int nevents, void *timeout)",
   timerfd_create: "int timerfd_create(int clockid, int flags)",
   ...filePrototypes,
   ...socketPrototypes
 }
 
-export interface Libc {
-  readonly profile: Profile
+export interface Libc<P extends Profile = Profile> {
+  readonly profile: P
   readonly functions: Functions
   /** `errno`, of the call just made on this thread. */
   readonly errno: () => number
   /** Where the bytes of a view lie. They stay there for as long as something refers to the view. */
   readonly addressOf: (bytes: Uint8Array) => bigint
   readonly watchReadable: WatchReadable
+  /** Whether an open descriptor is of a file or a directory, of which no kernel tells anything but that it is ready. */
+  readonly isFile: (fd: number) => boolean
 }
 
 /** `struct itimerspec`. Without a name, for those are the whole thread's, and the program may use them for its own. */
 const itimerspec = (koffi: typeof Koffi): Koffi.TypeObject => {
   const timespec = koffi.struct({ tv_sec: "long", tv_nsec: "long" })
   return koffi.struct({ it_interval: timespec, it_value: timespec })
+}
+
+/** A function, or one that says why there is none as soon as it is called. */
+const orAbsent = (bind: () => unknown): unknown => {
+  try {
+    return bind()
+  } catch (cause) {
+    return () => {
+      throw cause
+    }
+  }
 }
 
 /**
@@ -72,7 +98,7 @@ const bindFunctions = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Funct
       configurable: true,
       enumerable: true,
       get() {
-        const value = bind()
+        const value = orAbsent(bind)
         Object.defineProperty(functions, name, { configurable: true, enumerable: true, value })
         return value
       }
@@ -91,7 +117,18 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
     functions: bindFunctions(koffi, library),
     errno: () => koffi.errno(),
     addressOf: (bytes) => koffi.address(bytes),
-    watchReadable: bindWatch(koffi, library)
+    watchReadable: bindWatch(koffi, library),
+    isFile
+  }
+}
+
+/** By fstat(2), whose structure Node reads for us. */
+const isFile = (fd: number): boolean => {
+  try {
+    const stats = fstatSync(fd)
+    return stats.isFile() || stats.isDirectory() || stats.isBlockDevice()
+  } catch {
+    return false
   }
 }
 
@@ -100,6 +137,16 @@ let bound: Libc | undefined
 /** The C library of this process. Throws `UnsupportedSystem` where there is no profile or no koffi for it. */
 export const libc = (): Libc => (bound ??= load(process.platform))
 
+/**
+ * Has another C library used on this thread from now on, or again its own: for tests of a system on another one. Answers
+ * the one that was used before.
+ */
+export const provideLibc = (other: Libc | undefined): Libc | undefined => {
+  const before = bound
+  bound = other
+  return before
+}
+
 /** Why there is no poller on this machine. */
 export class UnsupportedSystem extends Error {}
 
@@ -107,7 +154,9 @@ export class UnsupportedSystem extends Error {}
 export const load = (platform: NodeJS.Platform): Libc => {
   const profile = profileOf(platform)
   if (profile === undefined) {
-    throw new UnsupportedSystem(`effect-amy has no poller for ${platform}: it runs on Linux`)
+    throw new UnsupportedSystem(
+      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
+    )
   }
   try {
     return bind(createRequire(import.meta.url)("koffi") as typeof Koffi, profile)

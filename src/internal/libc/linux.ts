@@ -1,8 +1,9 @@
 /** Linux: epoll(7), eventfd(2), timerfd_create(2). The values are those of the kernel's generic headers. */
-import type { Profile } from "./profile.ts"
+import type { EpollProfile } from "./profile.ts"
 
-export const linux: Profile = {
+export const linux: EpollProfile = {
   platform: "linux",
+  selector: "epoll",
   // On 32-bit x86 nothing is packed, but a 64-bit integer is aligned to four bytes: the same three words.
   packedEpollEvent: ["x64", "ia32"],
   fcntl: {
@@ -112,6 +113,9 @@ export const linux: Profile = {
     EAGAIN: 11,
     EBADF: 9,
     EINVAL: 22,
-    ENOENT: 2
+    ENOENT: 2,
+    EEXIST: 17,
+    EPERM: 1,
+    EMFILE: 24
   }
 }

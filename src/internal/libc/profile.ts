@@ -1,8 +1,12 @@
 /**
  * What the library has to know of an operating system that is not in a function's prototype: constants and layouts,
- * as data. One file a system, all of this shape, chosen once by `current`.
+ * as data. One file a system, all of this shape, chosen once by `profileOf`.
  */
+import { darwin } from "./darwin.ts"
+import { freebsd } from "./freebsd.ts"
+import type { KqueueProfile } from "./kqueueProfile.ts"
 import { linux } from "./linux.ts"
+import { openbsd } from "./openbsd.ts"
 import type { SocketProfile } from "./socketProfile.ts"
 
 /**
@@ -16,10 +20,9 @@ export interface EpollEventLayout {
   readonly data: number
 }
 
-export interface Profile {
+/** What every system has. */
+export interface CommonProfile {
   readonly platform: NodeJS.Platform
-  /** The architectures whose `epoll_event` is packed; all others have it aligned. */
-  readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
   readonly fcntl: {
     readonly F_DUPFD_CLOEXEC: number
     readonly F_GETFL: number
@@ -32,6 +35,23 @@ export interface Profile {
   /** Whether pipe2(2) makes a pipe with those flags at once. */
   readonly hasPipe2: boolean
   readonly socket: SocketProfile
+  readonly errno: {
+    readonly EINTR: number
+    readonly EAGAIN: number
+    readonly EBADF: number
+    readonly EINVAL: number
+    readonly ENOENT: number
+    readonly EEXIST: number
+    readonly EPERM: number
+    readonly EMFILE: number
+  }
+}
+
+/** A system that polls with epoll(7), and has timers and events that are descriptors. */
+export interface EpollProfile extends CommonProfile {
+  readonly selector: "epoll"
+  /** The architectures whose `epoll_event` is packed; all others have it aligned. */
+  readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
   readonly epoll: {
     readonly CLOEXEC: number
     readonly CTL_ADD: number
@@ -57,20 +77,15 @@ export interface Profile {
     readonly NONBLOCK: number
     readonly TIMER_ABSTIME: number
   }
-  readonly errno: {
-    readonly EINTR: number
-    readonly EAGAIN: number
-    readonly EBADF: number
-    readonly EINVAL: number
-    readonly ENOENT: number
-  }
 }
 
+export type Profile = EpollProfile | KqueueProfile
+
 /** `epoll_event`'s layout on an architecture. */
-export const epollEventLayout = (profile: Profile, arch: NodeJS.Architecture): EpollEventLayout =>
+export const epollEventLayout = (profile: EpollProfile, arch: NodeJS.Architecture): EpollEventLayout =>
   profile.packedEpollEvent.includes(arch) ? { stride: 3, data: 1 } : { stride: 4, data: 2 }
 
-const profiles: ReadonlyArray<Profile> = [linux]
+const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
 
 /** The profile of a system, or `undefined` where this library does not run. */
 export const profileOf = (platform: NodeJS.Platform): Profile | undefined =>

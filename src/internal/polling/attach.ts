@@ -8,7 +8,7 @@ import { Dispatcher } from "../dispatcher.ts"
 import { onExit } from "../exitHook.ts"
 import { closed, fromThrown, limitReached, notOpen } from "../failure.ts"
 import type { Libc } from "../libc/functions.ts"
-import * as Epoll from "../selector/epoll.ts"
+import * as Selectors from "../selector/open.ts"
 import type { Selector, SelectorHandle } from "../selector/selector.ts"
 import { currentThread, isAlive } from "../threads.ts"
 import type { Attachment } from "./attachment.ts"
@@ -66,7 +66,7 @@ const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effe
     if (control.state !== State.Open) return Effect.fail(notOpen(control))
     let selector: Selector
     try {
-      selector = Epoll.attach(libc, handle)
+      selector = Selectors.attach(libc, handle)
     } catch (thrown) {
       return Effect.fail(control.state === State.Open ? fromThrown(thrown) : closed())
     }

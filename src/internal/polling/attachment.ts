@@ -10,7 +10,7 @@ import { onExit } from "../exitHook.ts"
 import { closed, fromThrown, limitReached } from "../failure.ts"
 import type { Libc } from "../libc/functions.ts"
 import { libc } from "../libc/functions.ts"
-import * as Epoll from "../selector/epoll.ts"
+import * as Selectors from "../selector/open.ts"
 import type { Alarm, Selector, SelectorHandle } from "../selector/selector.ts"
 import { currentThread, isAlive } from "../threads.ts"
 import { safetyNet } from "./safetyNet.ts"
@@ -64,7 +64,7 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
         try: (): Opened => {
           // First, for if there is no memory for it nothing has been opened yet.
           const control = Control.make(maxThreads, mailboxSize)
-          const selector = Epoll.open(libc, batchSize)
+          const selector = Selectors.open(libc, batchSize)
           return { libc, control, selector, dispatcher, mailbox: control.claim(currentThread()) }
         },
         catch: (thrown) =>

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { Control, State } from "../control.ts"
 import { libc } from "../libc/functions.ts"
-import { borrow } from "../selector/epoll.ts"
+import { borrow } from "../selector/open.ts"
 import type { SelectorHandle } from "../selector/selector.ts"
 import { SelectorFailure } from "../selector/selector.ts"
 import { currentThread } from "../threads.ts"

@@ -1,7 +1,7 @@
 /** epoll(7): the selector of Linux. */
 import { readFileSync } from "node:fs"
 import type { Libc } from "../libc/functions.ts"
-import type { EpollEventLayout, Profile } from "../libc/profile.ts"
+import type { EpollEventLayout, EpollProfile } from "../libc/profile.ts"
 import { epollEventLayout } from "../libc/profile.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
 import { highBits, highMask, highOf, Interest, joinId, lowOf, Readiness, SelectorFailure } from "./selector.ts"
@@ -9,7 +9,7 @@ import { highBits, highMask, highOf, Interest, joinId, lowOf, Readiness, Selecto
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 
 /** Opens a selector of its own, and the eventfd that wakes it. */
-export const open = (libc: Libc, batchSize: number): Selector => {
+export const open = (libc: Libc<EpollProfile>, batchSize: number): Selector => {
   const { functions, profile } = libc
   const fd = functions.epoll_create1(profile.epoll.CLOEXEC)
   if (fd === -1) throw new SelectorFailure("epoll_create1", libc.errno())
@@ -32,7 +32,7 @@ export const open = (libc: Libc, batchSize: number): Selector => {
  * Opens the selector of another thread through duplicates of its descriptors: once that thread has closed its own, their
  * numbers may be anyone's.
  */
-export const attach = (libc: Libc, handle: SelectorHandle): Selector => {
+export const attach = (libc: Libc<EpollProfile>, handle: SelectorHandle): Selector => {
   const { functions, profile } = libc
   const duplicate = (fd: number) => functions.fcntl(fd, profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
   const fd = duplicate(handle.fd)
@@ -47,9 +47,10 @@ export const attach = (libc: Libc, handle: SelectorHandle): Selector => {
 }
 
 /** The selector that another thread opened, without owning its descriptors: the polling thread's view of it. */
-export const borrow = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector => make(libc, handle, batchSize)
+export const borrow = (libc: Libc<EpollProfile>, handle: SelectorHandle, batchSize: number): Selector =>
+  make(libc, handle, batchSize)
 
-const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector => {
+const make = (libc: Libc<EpollProfile>, handle: SelectorHandle, batchSize: number): Selector => {
   const { errno, functions, profile } = libc
   const { epoll_ctl, epoll_wait } = functions
   const { EINTR } = profile.errno
@@ -76,6 +77,7 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
   return {
     handle,
     syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
+    lacks: 0,
     capacity: batchSize,
     add: (fd, interest, mailbox, id) => control(CTL_ADD, fd, interest, mailbox, id),
     modify: (fd, interest, mailbox, id) => control(CTL_MOD, fd, interest, mailbox, id),
@@ -118,7 +120,7 @@ const make = (libc: Libc, handle: SelectorHandle, batchSize: number): Selector =
 }
 
 /** timerfd_create(2). Watched edge-triggered it reports each expiry, though nobody reads it. */
-const makeAlarm = ({ functions, profile }: Libc, fd: number): Alarm => ({
+const makeAlarm = ({ functions, profile }: Libc<EpollProfile>, fd: number): Alarm => ({
   // CLOCK_MONOTONIC, as the timer's own.
   now() {
     const [seconds, nanos] = process.hrtime()
@@ -138,7 +140,7 @@ const makeAlarm = ({ functions, profile }: Libc, fd: number): Alarm => ({
 })
 
 /** eventfd(2). */
-const makeTrigger = ({ functions }: Libc, fd: number, unwatch: () => void): Trigger => {
+const makeTrigger = ({ functions }: Libc<EpollProfile>, fd: number, unwatch: () => void): Trigger => {
   const count = new Uint8Array(8)
   return {
     handle: fd,
@@ -152,7 +154,7 @@ const makeTrigger = ({ functions }: Libc, fd: number, unwatch: () => void): Trig
 }
 
 /** Opens a trigger of another thread through a duplicate of its descriptor. */
-export const attachTrigger = (libc: Libc, handle: number): Trigger => {
+export const attachTrigger = (libc: Libc<EpollProfile>, handle: number): Trigger => {
   const fd = libc.functions.fcntl(handle, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
   if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
   return makeTrigger(libc, fd, () => {})
@@ -188,7 +190,7 @@ export const encodeEvent = (
 }
 
 /** Interest as epoll's flags. Errors and hang-ups are always reported; a half-close only to whoever reads. */
-export const encodeInterest = ({ epoll }: Profile, interest: number): number => {
+export const encodeInterest = ({ epoll }: EpollProfile, interest: number): number => {
   let events = epoll.ET
   // The kernel refuses EPOLLEXCLUSIVE beside anything but reading and writing.
   const exclusive = (interest & Interest.Exclusive) !== 0
@@ -201,7 +203,7 @@ export const encodeInterest = ({ epoll }: Profile, interest: number): number => 
 }
 
 /** epoll's flags as readiness, with the closed ends as mio defines them. */
-export const decodeEvents = ({ epoll }: Profile): ((events: number) => number) => {
+export const decodeEvents = ({ epoll }: EpollProfile): ((events: number) => number) => {
   const { ERR, HUP, IN, OUT, PRI, RDHUP } = epoll
   return (events) => {
     if (events === IN) return Readiness.Readable

@@ -48,6 +48,8 @@ export interface SelectorHandle {
   readonly fd: number
   /** The descriptor that wakes the waiter, or -1 where the kernel needs none for it. */
   readonly wake: number
+  /** What threads tell each other of registrations, where the kernel does not. */
+  readonly watched?: SharedArrayBuffer
 }
 
 /** A call that failed, as the kernel told it. */
@@ -84,6 +86,8 @@ export interface Selector {
   readonly handle: SelectorHandle
   /** What the calls of `add`, `modify` and `remove` are named in an error. */
   readonly syscalls: { readonly add: string; readonly modify: string; readonly remove: string }
+  /** The bits of interest that this kernel has nothing for. `add` and `modify` answer EINVAL to them. */
+  readonly lacks: number
 
   /** Watches a descriptor, reporting to a mailbox under an id. Answers 0, or the errno. */
   readonly add: (fd: number, interest: number, mailbox: number, id: number) => number

@@ -134,6 +134,7 @@ export class MemoryKernel {
     return {
       handle: { fd: -1, wake: -1 },
       syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
+      lacks: 0,
       capacity,
       add: (fd, interest, mailbox, id) => {
         const descriptor = this.#descriptors.get(fd)
