@@ -169,7 +169,8 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
 export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, PollerError, Scope.Scope> = internal.pipe
 
 /**
- * Makes a counter of the kernel's that is readable while it is not zero: eventfd(2). Linux and FreeBSD have it.
+ * Makes a counter of the kernel's that is readable while it is not zero: eventfd(2). Elsewhere than
+ * on Linux it fails with `UnsupportedPlatform`.
  *
  * **Details**
  *

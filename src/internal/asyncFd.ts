@@ -27,7 +27,7 @@ export const make = (
     if (typeof interest !== "number") return yield* Effect.fail(interest)
     const io = yield* Effect.acquireRelease(
       Effect.suspend(() => {
-        const refused = Registering.refusal(attachment, fd)
+        const refused = Registering.refusal(attachment, fd, interest)
         if (refused !== undefined) return Effect.fail(refused)
         const io = new Io(attachment, fd)
         // At once, so that a descriptor that cannot be watched is refused here and not later.

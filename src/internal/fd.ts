@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import { constants, openSync } from "node:fs"
 import type { Fd } from "../Fd.ts"
 import type { PollerError } from "../PollerError.ts"
-import { fromErrno, invalidArgument } from "./failure.ts"
+import { fromErrno, invalidArgument, unsupported } from "./failure.ts"
 import type { Libc } from "./libc/functions.ts"
 import { setFlags } from "./net/socket.ts"
 import { Owned, scoped } from "./owned.ts"
@@ -201,7 +201,11 @@ export const eventfd = (initial: number): Effect.Effect<Fd, PollerError, Scope.S
       if (!Number.isInteger(initial) || initial < 0 || initial > 0xffff_ffff) {
         return Effect.fail(invalidArgument(`the count ${String(initial)} is not a whole number from 0 to 2^32 - 1`))
       }
-      const { CLOEXEC, NONBLOCK } = libc.profile.eventfd
+      const { profile } = libc
+      if (profile.selector !== "epoll") {
+        return Effect.fail(unsupported("this system has no eventfd (Linux has): make a pipe, or a UserEvent"))
+      }
+      const { CLOEXEC, NONBLOCK } = profile.eventfd
       return Effect.map(
         attempt(libc, "eventfd", undefined, () => libc.functions.eventfd(initial, CLOEXEC | NONBLOCK)),
         (fd) => new FdImpl(libc, fd)

@@ -168,7 +168,7 @@ export class Io implements Source {
     const { attachment } = this
     const { control, mailbox, selector } = attachment
     if (this.#registration === undefined) {
-      const refused = Registering.refusal(attachment, this.fd)
+      const refused = Registering.refusal(attachment, this.fd, wanted)
       if (refused !== undefined) return refused
       this.#interest = wanted
       const registered = Registering.add(attachment, this.fd, wanted, this)

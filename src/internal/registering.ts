@@ -2,12 +2,16 @@
 import type { PollerError } from "../PollerError.ts"
 import { State } from "./control.ts"
 import type { Registration, Source } from "./dispatcher.ts"
-import { fromErrno, invalidArgument, notOpen } from "./failure.ts"
+import { fromErrno, invalidArgument, notOpen, unsupported } from "./failure.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import { Interest } from "./selector/selector.ts"
 
 /** Why a descriptor cannot be registered, or the poller cannot be used. */
-export const refusal = ({ control, origin, selector }: Attachment, fd: number): PollerError | undefined => {
+export const refusal = (
+  { control, origin, selector }: Attachment,
+  fd: number,
+  interest: number
+): PollerError | undefined => {
   if (control.state !== State.Open) return notOpen(control)
   if (!Number.isInteger(fd) || fd !== (fd | 0)) {
     return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
@@ -16,8 +20,15 @@ export const refusal = ({ control, origin, selector }: Attachment, fd: number): 
   if (fd >= 0 && (fd === handle.fd || fd === handle.wake || fd === origin.fd || fd === origin.wake)) {
     return invalidArgument("this descriptor belongs to the poller itself: give one of your own", fd)
   }
-  return undefined
+  return interest > 0 && (interest & selector.lacks) !== 0 ? lacking(interest & selector.lacks) : undefined
 }
+
+const lacking = (lacks: number): PollerError =>
+  unsupported(
+    (lacks & Interest.Exclusive) !== 0
+      ? "this system has no exclusive registrations (Linux has): register without that"
+      : "this system does not report exceptional conditions: register without priority"
+  )
 
 /** Tells how many descriptors this thread has registered. */
 export const count = ({ control, dispatcher, mailbox }: Attachment): void =>

@@ -18,7 +18,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
 
   /** Why the arguments cannot be used, or the poller cannot be. */
   const check = (fd: number, interest: number): PollerError | undefined =>
-    refusal(attachment, fd) ?? (interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined)
+    refusal(attachment, fd, interest) ??
+    (interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined)
 
   const registerNow = (fdLike: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<number, PollerError> => {
     const fd = toFd(fdLike)
