@@ -22,6 +22,13 @@ export interface ByteCalls {
   readonly isStream: boolean
 }
 
+interface LastRead {
+  readonly buffer: Uint8Array
+  readonly offset: number
+  readonly length: number
+  readonly effect: Effect.Effect<number, PollerError>
+}
+
 /** Bytes that one read may bring where the caller gave no buffer. */
 const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
@@ -51,6 +58,7 @@ export class ByteChannel {
   readonly #calls: ByteCalls
   readonly #EAGAIN: number
   readonly #EINTR: number
+  #lastRead: LastRead | undefined
 
   constructor(io: Io, libc: Libc, calls: ByteCalls) {
     this.io = io
@@ -61,16 +69,22 @@ export class ByteChannel {
   }
 
   read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<number, PollerError> {
-    return Effect.suspend(() => {
-      // Nothing to read into would look like the end.
-      const invalid = rangeError(buffer, offset, length, 1)
-      if (invalid !== undefined) return Effect.fail(invalid)
-      const view = offset === 0 ? buffer : buffer.subarray(offset)
-      return this.io.attempt(this.io.reading, () => {
-        const count = this.#read(view, length)
-        return typeof count === "number" ? Effect.succeed(count) : count
-      })
-    })
+    // Most programs read into the same place again and again.
+    const last = this.#lastRead
+    if (last !== undefined && last.buffer === buffer && last.offset === offset && last.length === length) {
+      return last.effect
+    }
+    // Nothing to read into would look like the end.
+    const invalid = rangeError(buffer, offset, length, 1)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    const view = offset === 0 ? buffer : buffer.subarray(offset)
+    const attempt = () => {
+      const count = this.#read(view, length)
+      return typeof count === "number" ? Effect.succeed(count) : count
+    }
+    const effect = Effect.suspend(() => this.io.attempt(this.io.reading, attempt))
+    this.#lastRead = { buffer, offset, length, effect }
+    return effect
   }
 
   /** What there is, as a chunk of its own; `undefined` at the end. */
@@ -126,7 +140,7 @@ export class ByteChannel {
       if (invalid !== undefined) return Effect.fail(invalid)
       let rest = offset === 0 ? buffer : buffer.subarray(offset)
       let left = length
-      return this.io.attempt(this.io.writing, () => {
+      return this.io.attemptInOnePiece(this.io.writing, () => {
         while (left > 0) {
           const count = this.#write(rest, left)
           if (typeof count !== "number") return count

@@ -141,7 +141,7 @@ export class Direction {
 export class Io implements Source {
   readonly fd: number
   readonly attachment: Attachment
-  readonly reading = new Direction(Interest.Read)
+  readonly reading: Direction
   readonly writing = new Direction(Interest.Write)
   readonly priority = new Direction(Interest.Priority)
   /** Set once urgent data was reported: a read may stop short of it. */
@@ -152,9 +152,10 @@ export class Io implements Source {
   #interest = 0
 
   /** Asks for nothing yet: the kernel is told when somebody has to wait for the first time. */
-  constructor(attachment: Attachment, fd: number) {
+  constructor(attachment: Attachment, fd: number, readInterest: number = Interest.Read) {
     this.attachment = attachment
     this.fd = fd
+    this.reading = new Direction(readInterest)
   }
 
   get id(): number | undefined {
@@ -218,6 +219,21 @@ export class Io implements Source {
     return Effect.callback((resume) => this.#wait(direction, new Waiter(this, direction, attempt, resume)))
   }
 
+  /**
+   * As `attempt`, for one that may do a part before it would block: from its first part on it has its turn, so that nobody
+   * comes in between, whenever the fiber is made to yield.
+   */
+  attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
+    return Effect.callback((resume) => {
+      if (this.ended === undefined && direction.mayTry && direction.isFree) {
+        const result = attempt()
+        if (result !== undefined) return resume(result)
+        direction.forget()
+      }
+      return this.#wait(direction, new Waiter(this, direction, attempt, resume))
+    })
+  }
+
   /** Returns once readiness is known; also at once, if it was reported before and no attempt has shown that it is over. */
   whenReady(direction: Direction): Effect.Effect<void, PollerError> {
     if (this.ended !== undefined) return Effect.fail(this.ended)
@@ -231,11 +247,13 @@ export class Io implements Source {
     const { dispatcher } = this.attachment
     direction.wait(waiter)
     dispatcher.waiters++
-    const refused = this.ask(direction.interest)
+    const refused = this.ended ?? this.ask(direction.interest)
     if (refused !== undefined) {
       waiter.fail(refused)
       return undefined
     }
+    // The fiber may have been made to yield before it came here, and that was reported meanwhile.
+    direction.run()
     dispatcher.onWait?.()
     return Effect.sync(() => waiter.leave())
   }

@@ -94,12 +94,19 @@ class State {
     })
 
   get shutdown(): Effect.Effect<void> {
-    return this.#session === undefined ? Effect.void : Effect.ignore(this.#session.connection.shutdown("write"))
+    return this.#session === undefined ? Effect.void : this.#session.shutdown
   }
 }
 
 const encoder = new TextEncoder()
 const encode = (chunk: Uint8Array | string): Uint8Array => (typeof chunk === "string" ? encoder.encode(chunk) : chunk)
+
+/** Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it. */
+const goingOn = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const fiber = Effect.runFork(effect)
+    return fiber.pollUnsafe() ?? Effect.callback((resume) => void fiber.addObserver(resume))
+  })
 
 /** One connection, from when it is open until its reader's scope closes. */
 class Session {
@@ -128,7 +135,16 @@ class Session {
   }
 
   write(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
-    return Effect.mapError(this.connection.writeAll(bytes), writeError)
+    return Effect.mapError(goingOn(this.connection.writeAll(bytes)), writeError)
+  }
+
+  /** Nothing more is written after what is being written by now. */
+  get shutdown(): Effect.Effect<void> {
+    const { io } = this.connection
+    const shutdown = this.connection.shutdown("write")
+    return Effect.ignore(
+      io.writing.isFree ? shutdown : Effect.sync(() => void Effect.runFork(io.attempt(io.writing, () => shutdown)))
+    )
   }
 
   /** The program closes the connection by a `CloseEvent`. */

@@ -8,6 +8,7 @@ import { invalidArgument } from "../failure.ts"
 import { Io } from "../io.ts"
 import type { Libc } from "../libc/functions.ts"
 import { Owned } from "../owned.ts"
+import { Interest } from "../selector/selector.ts"
 import type { Attachment } from "../polling/attachment.ts"
 import { attempt } from "../syscall.ts"
 import * as Socket from "./socket.ts"
@@ -53,9 +54,11 @@ export class StreamSocket<Address> {
   constructor(attachment: Attachment, libc: Libc, fd: number, family: Family<Address>) {
     this.libc = libc
     this.#family = family
-    this.io = new Io(attachment, fd)
+    // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
+    const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
+    this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
     this.owned = new Owned(libc, fd, "the connection", (error) => this.io.close(error))
-    this.channel = new ByteChannel(this.io, libc, callsOf(libc, family.isStream))
+    this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent))
   }
 
   get fd(): number {
