@@ -80,9 +80,11 @@ export const plan = (options: Options): Effect.Effect<Plan, unknown> =>
     }
   })
 
-/** The addresses of IPv6 may name the interface that they belong to. */
+const namedZone = /%.*\D/
+
+/** An address of IPv6 may name the interface that it belongs to, in place of its number. */
 const scopeIds = (host: string): ReadonlyMap<string, number> | undefined =>
-  host.includes("%") ? NetAddress.scopeIdsFromInterfaces(Object.entries(networkInterfaces())) : undefined
+  namedZone.test(host) ? NetAddress.scopeIdsFromInterfaces(Object.entries(networkInterfaces())) : undefined
 
 /** Fails with what is wrong with it. */
 export const toInet = (host: string, port: number): Result.Result<NetAddress.InetAddress, unknown> =>
