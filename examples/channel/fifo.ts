@@ -29,7 +29,7 @@ export const make: Effect.Effect<Fd.Fd, FifoError | PollerError.PollerError, Sco
 /** The text that is there now: until it would block, for of what is left there is no second notification. */
 export const read = Effect.fnUntraced(function* (fifo: Fd.Fd): Effect.fn.Return<string, PollerError.PollerError> {
   const buffer = Buffer.alloc(4096)
-  for (let text = ""; ; ) {
+  for (let text = ""; ;) {
     const length = yield* fifo.read(buffer)
     if (Option.isNone(length)) return text
     text += buffer.toString("utf8", 0, length.value)

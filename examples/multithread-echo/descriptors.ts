@@ -5,7 +5,11 @@ import { readdirSync, readlinkSync } from "node:fs"
 /** Each descriptor, with what it is: "socket:[12345]", "anon_inode:[eventpoll]", a path. */
 export type Descriptors = ReadonlyMap<number, string>
 
+/** Node opens these when they are first asked for, and libuv a spare descriptor with the first of them: that is no leak. */
+const openStreams = () => [process.stdout, process.stderr]
+
 export const openDescriptors: Effect.Effect<Descriptors> = Effect.sync(() => {
+  openStreams()
   const found = new Map<number, string>()
   for (const name of readdirSync("/proc/self/fd")) {
     try {

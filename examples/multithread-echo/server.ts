@@ -35,10 +35,7 @@ export const layer = (
       return {
         port: listener.address.port,
         accepted: Effect.sync(() => accepted),
-        run: Effect.raceFirst(
-          Effect.andThen(Stream.runForEach(listener.incoming, deal), Effect.never),
-          workers.failure
-        )
+        run: Effect.raceFirst(Effect.andThen(Stream.runForEach(listener.incoming, deal), Effect.never), workers.failure)
       }
     })
   )
