@@ -12,8 +12,11 @@ import { b1 } from "./b1.ts"
 import { b2 } from "./b2.ts"
 import { b3 } from "./b3.ts"
 import { b4 } from "./b4.ts"
+import { b5 } from "./b5.ts"
+import { b6 } from "./b6.ts"
 import { b7 } from "./b7.ts"
 import { b8 } from "./b8.ts"
+import { b9 } from "./b9.ts"
 import type { Question, Toolbox } from "./support/question.ts"
 import type { Figures } from "./support/side.ts"
 import { measure } from "./support/side.ts"
@@ -21,7 +24,7 @@ import type { Result, Run } from "./support/table.ts"
 import { print, sumUp } from "./support/table.ts"
 import { prepare } from "./support/toolbox.ts"
 
-const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b7, b8]
+const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9]
 
 const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--json FILE]
 

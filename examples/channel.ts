@@ -6,14 +6,14 @@
  * - The channel is bounded. This thread takes nothing out of it until the worker says, through the FIFO, that it is full:
  *   then the worker is waiting in `send`, and goes on as soon as there is room.
  *
- * The worker is `support/primesThread.ts`.
+ * The worker is `channel/primesThread.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Data, Effect, Option, Stream } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
 import { Worker } from "node:worker_threads"
-import * as Fifo from "./support/fifo.ts"
-import type { Primes, PrimesInput } from "./support/primes.ts"
+import * as Fifo from "./channel/fifo.ts"
+import type { Primes, PrimesInput } from "./channel/primes.ts"
 
 const capacity = 3
 const limits = [10, 100, 1000, 10_000, 100_000, 200_000, 500_000, 1_000_000]
@@ -28,7 +28,7 @@ class ThreadError extends Data.TaggedError("ThreadError")<{ readonly cause: unkn
 /** Runs the thread to its end. */
 const computing = (input: PrimesInput): Effect.Effect<void, ThreadError> =>
   Effect.callback((resume) => {
-    const worker = new Worker(new URL("./support/primesThread.ts", import.meta.url), {
+    const worker = new Worker(new URL("./channel/primesThread.ts", import.meta.url), {
       workerData: input,
       transferList: [input.sender.port],
       name: "primes"
@@ -44,7 +44,7 @@ const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
   const { receiver, sender, stats } = yield* PollChannel.makeBounded<Primes>(capacity)
   const fifo = yield* Fifo.make
-  const said = yield* Registrar.registerScoped(fifo.fd, "Read")
+  const said = yield* Registrar.registerScoped(fifo, "Read")
   yield* Console.log(`${receiver.id}: a channel for ${capacity} results; ${said}: a FIFO; one stream for both`)
 
   let isReceiving = false
@@ -61,7 +61,7 @@ const program = Effect.gen(function* () {
   })
 
   const hear = Effect.gen(function* () {
-    yield* Console.log(`${said}: "${yield* fifo.read}"`)
+    yield* Console.log(`${said}: "${yield* Fifo.read(fifo)}"`)
     const { sent } = yield* stats
     yield* Console.log(`${sent} of ${limits.length} results are sent, none is received: now they are`)
     isReceiving = true

@@ -1,18 +1,18 @@
 /**
- * A chat server over lines of text: a listening socket, any number of connections, one thread.
+ * A chat server over lines of text: a listener, any number of connections, one thread.
  *
  * By default it runs itself against three scripted clients, and prints the conversation as each of them saw it. With
  * `--serve` it waits for people with `nc` or `telnet`; `--help` says the rest.
  *
- * Start with this file, then `support/chatServer.ts` (notifications), `support/chatConnection.ts` (bytes and lines) and
- * `support/chatRoom.ts` (who sees what).
+ * Start with this file, then, in `lines/`, `server.ts` (fibers), `person.ts` (bytes and lines) and `room.ts` (who sees
+ * what).
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { Poller } from "effect-amy"
-import { help, parse } from "./support/chatOptions.ts"
-import { converse } from "./support/chatScript.ts"
-import { ChatServer, layer as chatServer } from "./support/chatServer.ts"
+import { help, parse } from "./lines/options.ts"
+import { converse } from "./lines/script.ts"
+import { ChatServer, layer as chatServer } from "./lines/server.ts"
 
 /** One thread does it all, so its event loop is the one that waits. */
 const layer = (port: number) => chatServer(port).pipe(Layer.provide(Poller.layerEventLoop()))

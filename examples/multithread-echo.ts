@@ -2,23 +2,24 @@
  * An echo server on several threads: the example that amy has, run for real.
  *
  * - One thread waits in the kernel, for all connections of all threads: `Poller.layerWorker`.
- * - The main thread has registered a listening socket. It accepts, and deals the new descriptors out, in turns.
- * - Worker threads have joined the poller: `Poller.layerAttach`. Each registers the descriptors it was dealt, by itself,
- *   and is told of them directly: neither the polling thread nor the main thread handles a byte.
+ * - The main thread has a listener, `Tcp.listen`. It accepts, and deals the new descriptors out, in turns.
+ * - Worker threads have joined the poller: `Poller.layerAttach`. Each makes connections of the descriptors it was dealt,
+ *   `Tcp.fromFd`, with a fiber for each. It registers them by itself, and is told of them directly: neither the polling
+ *   thread nor the main thread handles a byte.
  *
- * Start with this file, then `support/server.ts` (accepting), `support/workers.ts` and `support/workerThread.ts` (the
- * two ends of a worker), `support/connections.ts` (registering) and `support/echoConnection.ts` (reading and writing).
+ * Start with this file, then, in `multithread-echo/`, `server.ts` (accepting), `workers.ts` and `workerThread.ts` (the two
+ * ends of a worker) and `echo.ts` (reading and writing). The other files there are the clients and what is measured.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Data, Effect, Layer } from "effect"
 import { Poller } from "effect-amy"
-import { openDescriptors } from "./support/descriptors.ts"
-import { measure } from "./support/measure.ts"
-import type { ClientOptions, ServerOptions } from "./support/options.ts"
-import { help, parse } from "./support/options.ts"
-import { losses, table } from "./support/report.ts"
-import * as Server from "./support/server.ts"
-import * as Workers from "./support/workers.ts"
+import { openDescriptors } from "./multithread-echo/descriptors.ts"
+import { measure } from "./multithread-echo/measure.ts"
+import type { ClientOptions, ServerOptions } from "./multithread-echo/options.ts"
+import { help, parse } from "./multithread-echo/options.ts"
+import { losses, table } from "./multithread-echo/report.ts"
+import * as Server from "./multithread-echo/server.ts"
+import * as Workers from "./multithread-echo/workers.ts"
 
 /** The whole server, from the top: the socket, the workers, the poller. It is closed in that order. */
 const layer = ({ port, workers }: ServerOptions) =>

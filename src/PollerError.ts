@@ -157,7 +157,103 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
 }
 
 /**
- * The poller is closed, or the event or channel that belongs to it: its scope has ended.
+ * Someone else has bound this address.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AddressInUse extends Schema.TaggedError<AddressInUse>()("AddressInUse", kernelFields) {
+  override get message(): string {
+    return sentence(
+      this,
+      "this address is in use (choose another port or path, 0 for any free port; or end whoever has it)"
+    )
+  }
+}
+
+/**
+ * This machine does not have the address, or nobody has made the Unix path.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AddressNotAvailable extends Schema.TaggedError<AddressNotAvailable>()(
+  "AddressNotAvailable",
+  kernelFields
+) {
+  override get message(): string {
+    return sentence(
+      this,
+      "there is no such address here (bind to one that this machine has; a path exists only once somebody listens at it)"
+    )
+  }
+}
+
+/**
+ * Nobody listens at that address.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("ConnectionRefused", kernelFields) {
+  override get message(): string {
+    return sentence(this, "nobody listens there (start the server first, or try again later)")
+  }
+}
+
+/**
+ * The peer has broken the connection off.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", kernelFields) {
+  override get message(): string {
+    return sentence(this, "the peer has broken the connection off (connect again)")
+  }
+}
+
+/**
+ * The other end reads no more, or this end has been shut down for writing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", kernelFields) {
+  override get message(): string {
+    return sentence(
+      this,
+      "there is nobody to read what is written (the other end has closed, or this end was shut down)"
+    )
+  }
+}
+
+/**
+ * The peer did not answer in time.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", eitherFields) {
+  override get message(): string {
+    return sentence(this, "the peer did not answer in time (is it there, and does a firewall let this through?)")
+  }
+}
+
+/**
+ * There is no way to that address.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", kernelFields) {
+  override get message(): string {
+    return sentence(this, "there is no way to that address (is the network up?)")
+  }
+}
+
+/**
+ * The poller is closed, or the descriptor, event or channel: its scope has ended.
  *
  * @category errors
  * @since 0.1.0
@@ -227,6 +323,13 @@ export const PollerErrorReason = Schema.Union([
   LimitReached,
   InvalidArgument,
   PermissionDenied,
+  AddressInUse,
+  AddressNotAvailable,
+  ConnectionRefused,
+  ConnectionReset,
+  BrokenPipe,
+  TimedOut,
+  Unreachable,
   Closed,
   WorkerFailed,
   UnsupportedPlatform,

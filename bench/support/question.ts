@@ -13,6 +13,8 @@ export interface Toolbox {
   readonly baseline: (name: string) => Command | undefined
   /** The same command with descriptors that the writer makes ready; the command as it is where there is no writer. */
   readonly written: (mode: "each" | "burst", command: Command | undefined) => Command | undefined
+  /** An echo server, under the load of so many connections. */
+  readonly loaded: (connections: number, server: Command | undefined) => Command | undefined
   /** The same command on one CPU. */
   readonly pinned: (command: Command | undefined) => Command | undefined
 }
@@ -49,6 +51,7 @@ export interface Question {
 /** How a figure is printed. */
 export const units = {
   perSecond: (value: number) => `${(value / 1e6).toFixed(2)} M/s`,
+  thousandsPerSecond: (value: number) => `${(value / 1e3).toFixed(1)} k/s`,
   micros: (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} µs`,
   millis: (value: number) => `${value.toFixed(1)} ms`,
   bytes: (value: number) => `${value.toFixed(0)} B`,

@@ -10,6 +10,9 @@ const has = (program: string): boolean => spawnSync(program, ["--version"]).stat
 /** How many descriptors there are to be made ready in B1. */
 export const descriptors = 1000
 
+/** How long a request is in B5 and B6. */
+const requestBytes = 64
+
 export interface Machine {
   readonly toolbox: Toolbox
   /** What there is no peer for, and why. */
@@ -35,6 +38,11 @@ export const prepare = (): Machine => {
         const writer = baseline("writer")
         if (command === undefined || writer === undefined) return mode === "each" ? command : undefined
         return [...writer, mode, String(descriptors), ...command]
+      },
+      loaded(connections, server) {
+        const load = baseline("load")
+        if (server === undefined || load === undefined) return undefined
+        return [...load, String(connections), String(requestBytes), "--", ...server]
       },
       compiled: compile,
       pinned: (command) => (hasTaskset && command !== undefined ? ["taskset", "-c", "0", ...command] : undefined)

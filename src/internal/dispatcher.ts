@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Notification } from "../Notification.ts"
 import type { PollerError } from "../PollerError.ts"
-import { closed } from "./failure.ts"
+import { closed, notRegistered } from "./failure.ts"
 import type { Alarm } from "./selector/selector.ts"
 import { highBits, joinId, Readiness } from "./selector/selector.ts"
 import { Timers } from "./timers.ts"
@@ -19,7 +19,7 @@ export interface Source {
   /** Asked once for each report, as it arrives: whether it still holds. Runs no consumer. */
   readonly admit?: () => boolean
   /** Takes a report in place of the queue, if someone waits for just this one; answers whether it did. */
-  consume?: (() => boolean) | undefined
+  consume?: ((bits: number) => boolean) | undefined
   /** Told that nothing more will be reported, and why. */
   end?: ((error: PollerError) => void) | undefined
 }
@@ -45,6 +45,9 @@ export class Dispatcher {
   #expired = false
   /** The timers that went off once and may not have been reported to anybody yet. */
   readonly #fired = new Set<Registration>()
+  /** How many wait for one descriptor; and whom to tell of another one, where nobody polls unasked. */
+  waiters = 0
+  onWait: (() => void) | undefined
   notifications = 0
   merged = 0
   batches = 0
@@ -70,10 +73,17 @@ export class Dispatcher {
    * Notes a registration that the kernel has accepted. Whatever was known of the same number before is gone: its
    * descriptor was closed, or another thread has deregistered it.
    */
-  add(id: number, fd: number, exclusive: boolean): void {
+  add(id: number, fd: number, exclusive: boolean, source?: Source): Registration {
     const previous = this.#byFd.get(fd)
-    if (previous !== undefined) this.remove(previous)
-    this.#byFd.set(fd, this.#note(id, fd, exclusive, undefined))
+    if (previous !== undefined) {
+      this.remove(previous)
+      previous.source?.end?.(
+        notRegistered("this descriptor was closed or deregistered elsewhere, and its number is used anew", fd)
+      )
+    }
+    const registration = this.#note(id, fd, exclusive, source)
+    this.#byFd.set(fd, registration)
+    return registration
   }
 
   /** Notes something that has an id and no descriptor of the user's. */
@@ -185,7 +195,7 @@ export class Dispatcher {
     for (const { bits, registration } of consumable) {
       // One consumer may have ended another's registration.
       if (this.#byId.get(registration.id) !== registration) continue
-      if (registration.source?.consume?.() === true) this.notifications++
+      if (registration.source?.consume?.(bits) === true) this.notifications++
       else this.#report(registration, bits)
     }
   }

@@ -3,47 +3,31 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Event } from "../Event.ts"
-import type { PollerError } from "../PollerError.ts"
+import { isPollerError, type PollerError } from "../PollerError.ts"
 import type { FdLike, RegisterOptions, Registrar } from "../Registrar.ts"
 import { State } from "./control.ts"
 import { toMillis } from "./duration.ts"
 import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "./failure.ts"
+import { add, count, refusal, release } from "./registering.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import { Interest } from "./selector/selector.ts"
 import * as UserEvent from "./userEvent.ts"
 
 export const make = (attachment: Attachment): Registrar["Service"] => {
-  const { control, dispatcher, mailbox, origin, selector } = attachment
-  const own = new Set([selector.handle.fd, selector.handle.wake, origin.fd, origin.wake])
-
-  const count = () => control.noteRegistrations(mailbox, dispatcher.registrations)
+  const { control, dispatcher, mailbox, selector } = attachment
 
   /** Why the arguments cannot be used, or the poller cannot be. */
-  const check = (fd: number, interest: number): PollerError | undefined => {
-    if (control.state !== State.Open) return notOpen(control)
-    if (!Number.isInteger(fd) || fd !== (fd | 0)) {
-      return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
-    }
-    if (fd >= 0 && own.has(fd)) {
-      return invalidArgument("this descriptor belongs to the poller itself: give one of your own", fd)
-    }
-    return interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined
-  }
+  const check = (fd: number, interest: number): PollerError | undefined =>
+    refusal(attachment, fd, interest) ??
+    (interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined)
 
   const registerNow = (fdLike: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<number, PollerError> => {
     const fd = toFd(fdLike)
     const interest = toInterest(event, options)
-    const refusal = check(fd, interest)
-    if (refusal !== undefined) return Exit.fail(refusal)
-    const id = control.takeId()
-    const errno = selector.add(fd, interest, mailbox, id)
-    if (errno !== 0) {
-      control.returnId(id)
-      return Exit.fail(fromErrno(selector.syscalls.add, errno, fd))
-    }
-    dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0)
-    count()
-    return Exit.succeed(id)
+    const refused = check(fd, interest)
+    if (refused !== undefined) return Exit.fail(refused)
+    const registered = add(attachment, fd, interest)
+    return isPollerError(registered) ? Exit.fail(registered) : Exit.succeed(registered.id)
   }
 
   const reregisterNow = (
@@ -54,8 +38,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   ): Exit.Exit<void, PollerError> => {
     const fd = toFd(fdLike)
     const interest = toInterest(event, options)
-    const refusal = check(fd, interest)
-    if (refusal !== undefined) return Exit.fail(refusal)
+    const refused = check(fd, interest)
+    if (refused !== undefined) return Exit.fail(refused)
     if (!control.wasIssued(id)) {
       return Exit.fail(notRegistered(`${String(id)} was never a registration: give the id that register answered`, fd))
     }
@@ -79,30 +63,25 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, fd))
     if (known?.id !== id) {
       dispatcher.add(id, fd, false)
-      count()
+      count(attachment)
     }
+    attachment.afterRegistering?.()
     return Exit.void
   }
 
   const deregisterNow = (fdLike: FdLike): Exit.Exit<void, PollerError> => {
     const fd = toFd(fdLike)
-    const refusal = check(fd, 0)
-    if (refusal !== undefined) return Exit.fail(refusal)
+    const refused = check(fd, 0)
+    if (refused !== undefined) return Exit.fail(refused)
     const errno = selector.remove(fd)
     if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, fd))
     const known = dispatcher.byFd(fd)
-    if (known !== undefined) dispatcher.remove(known)
-    count()
+    if (known !== undefined) {
+      dispatcher.remove(known)
+      known.source?.end?.(notRegistered("this descriptor was deregistered while it was waited for", fd))
+    }
+    count(attachment)
     return Exit.void
-  }
-
-  /** Ends a registration if it is still there; its descriptor may be closed by now, or be another one's. */
-  const release = (id: number): void => {
-    const known = dispatcher.byId(id)
-    if (known === undefined || control.state !== State.Open) return
-    selector.remove(known.fd)
-    dispatcher.remove(known)
-    count()
   }
 
   const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {
@@ -137,10 +116,15 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   const register: Registrar["Service"]["register"] = (fd, event, options) =>
     Effect.suspend(() => registerNow(fd, event, options))
 
-  return {
+  const service: Registrar["Service"] = {
     register,
     registerScoped: (fd, event, options) =>
-      Effect.acquireRelease(register(fd, event, options), (id) => Effect.sync(() => release(id))),
+      Effect.acquireRelease(register(fd, event, options), (id) =>
+        Effect.sync(() => {
+          const known = dispatcher.byId(id)
+          if (known !== undefined) release(attachment, known)
+        })
+      ),
     reregister: (id, fd, event, options) => Effect.suspend(() => reregisterNow(id, fd, event, options)),
     deregister: (fd) => Effect.suspend(() => deregisterNow(fd)),
     setTimeout: (duration) => Effect.suspend(() => startTimer(duration, false)),
@@ -148,12 +132,27 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     cancelTimeout: (id) => Effect.suspend(() => cancelNow(id)),
     userEvent: UserEvent.open(attachment)
   }
+  attachments.set(service, attachment)
+  return service
+}
+
+/** What stands behind each service. */
+const attachments = new WeakMap<Registrar["Service"], Attachment>()
+
+/** For what is more than the service offers, such as waits for one descriptor. */
+export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attachment, PollerError> => {
+  const attachment = attachments.get(service)
+  return attachment === undefined
+    ? Effect.fail(invalidArgument("this Registrar is none of this library's: provide a layer of Poller"))
+    : Effect.succeed(attachment)
 }
 
 /** Milliseconds: a thread that is woken more often than this does nothing else. */
 const shortestPeriod = 1
 
-const toFd = (fd: FdLike): number => (typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN))
+/** The number that is meant; not a number if there is none. */
+export const toFd = (fd: FdLike): number =>
+  typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN)
 
 type InterestError = keyof typeof interestErrors
 

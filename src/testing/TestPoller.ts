@@ -162,6 +162,7 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
       dispatcher.flush()
     }
     kernel.onEdge = drain
+    let nextFailure: PollerErrorReason | undefined
     const attachment: Attachment = {
       control,
       selector,
@@ -173,33 +174,26 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
         drain()
         return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
       }),
-      openAlarm: () => selector.openAlarm(mailbox)
+      openAlarm: () => selector.openAlarm(mailbox),
+      libc: undefined,
+      beforeRegistering: () => {
+        if (nextFailure === undefined) return undefined
+        const error = new PollerError({ reason: nextFailure })
+        nextFailure = undefined
+        return error
+      },
+      // Reports what is ready already, now that the registration is known.
+      afterRegistering: drain
     }
     yield* internalMetrics.register("test", () => internal.statsOf(attachment))
 
-    const registrar = internalRegistrar.make(attachment)
-    /** Reports what is ready already, once the registration is known. */
-    const reporting = Effect.tap(Effect.sync(drain))
-    let nextFailure: PollerErrorReason | undefined
-    const unlessRefused = <A, R>(registration: Effect.Effect<A, PollerError, R>): Effect.Effect<A, PollerError, R> =>
-      Effect.suspend(() => {
-        if (nextFailure === undefined) return registration
-        const reason = nextFailure
-        nextFailure = undefined
-        return Effect.fail(new PollerError({ reason }))
-      })
     const handle: PollerHandle = {
       _tag: "effect-amy/PollerHandle",
       control: control.buffer,
       selector: selector.handle
     }
     return Context.make(Poller, internal.make(attachment, handle)).pipe(
-      Context.add(Registrar, {
-        ...registrar,
-        register: (fd, event, options) => unlessRefused(reporting(registrar.register(fd, event, options))),
-        registerScoped: (fd, event, options) => unlessRefused(reporting(registrar.registerScoped(fd, event, options))),
-        reregister: (id, fd, event, options) => reporting(registrar.reregister(id, fd, event, options))
-      }),
+      Context.add(Registrar, internalRegistrar.make(attachment)),
       Context.add(TestPoller, {
         open: Effect.sync(() => fakeDescriptor(kernel, kernel.open(true, 0))),
         openUnpollable: Effect.sync(() => fakeDescriptor(kernel, kernel.open(false, 0))),

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
 import { connect as connectTo } from "node:net"
-import { type ChatClient, connect } from "../../examples/support/chatClient.ts"
+import { type ChatClient, connect } from "../../examples/lines/client.ts"
 import { type Example, runExample, startExample } from "../support/example.ts"
 
 const conversation = `what ann said and saw

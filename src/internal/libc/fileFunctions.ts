@@ -4,8 +4,6 @@ export interface FileFunctions {
   readonly eventfd: (initval: number, flags: number) => number
   /** fcntl(2) is variadic, and some systems pass variadic arguments differently: name the argument's type. */
   readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
-  /** open(2) is variadic too: the mode is looked at only where a file is created. */
-  readonly open: (path: string, flags: number, type: "int", mode: number) => number
   readonly pipe: (fds: Int32Array) => number
   readonly pipe2: (fds: Int32Array, flags: number) => number
   readonly read: (fd: number, buffer: Uint8Array, count: number) => number
@@ -19,7 +17,6 @@ export const filePrototypes: { readonly [Name in keyof FileFunctions]: string } 
   close: "int close(int fd)",
   eventfd: "int eventfd(unsigned int initval, int flags)",
   fcntl: "int fcntl(int fd, int command, ...)",
-  open: "int open(const char *path, int flags, ...)",
   pipe: "int pipe(void *fds)",
   pipe2: "int pipe2(void *fds, int flags)",
   read: "intptr_t read(int fd, void *buffer, size_t count)",

@@ -43,6 +43,7 @@ export const open = Effect.fnUntraced(function* (
     (timer) => Effect.sync(() => clearInterval(timer))
   )
   return {
+    libc,
     control,
     selector,
     origin: handle,

@@ -34,6 +34,11 @@ export interface Attachment {
    * Set where a wait is made by the calling thread itself: waits once, for so many milliseconds at most, and delivers.
    */
   readonly block?: (timeout: number) => void
+  /** The calls that move data; there are none where there is no kernel. */
+  readonly libc: Libc | undefined
+  /** Set by the poller for tests: what is to go wrong with a registration, and what happens once it is noted. */
+  readonly beforeRegistering?: () => PollerError | undefined
+  readonly afterRegistering?: () => void
 }
 
 /** What the owner of a poller has opened. */

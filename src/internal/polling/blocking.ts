@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../control.ts"
-import type { NotificationQueue } from "../dispatcher.ts"
+import type { Dispatcher } from "../dispatcher.ts"
 import { invalidArgument, notOpen } from "../failure.ts"
 import { SelectorFailure } from "../selector/selector.ts"
 import { currentThread } from "../threads.ts"
@@ -31,7 +31,7 @@ export const open = Effect.fnUntraced(function* (
       "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
     )
   }
-  const { control, dispatcher, mailbox, selector } = yield* openPoller(options)
+  const { control, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
   const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
   control.threadId = currentThread()
 
@@ -49,13 +49,14 @@ export const open = Effect.fnUntraced(function* (
     poll(Math.min(timeout, safetyNet))
     dispatcher.flush()
   }
-  fillOnDemand(dispatcher.queue, () => block(safetyNet))
+  fillOnDemand(dispatcher, () => block(safetyNet))
   const sync = Effect.suspend(() => {
     while (poll(0) === selector.capacity);
     dispatcher.flush()
     return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
   })
   return {
+    libc,
     control,
     selector,
     origin: selector.handle,
@@ -69,12 +70,15 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /**
- * Waits for as long as someone takes from the queue and there is nothing in it. Nobody else could fill it, and to wait
- * while nobody takes would block the thread for no one.
+ * Waits for as long as someone takes from the queue and there is nothing in it, or waits for one descriptor. Nobody else
+ * could tell them, and to wait while nobody does would block the thread for no one.
  */
-const fillOnDemand = (queue: NotificationQueue, block: () => void): void => {
+const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
+  const { queue } = dispatcher
   let scheduled = false
-  const isAwaited = () => queue.state._tag !== "Done" && queue.state.takers.size > 0
+  const isAwaited = () =>
+    queue.state._tag !== "Done" &&
+    (queue.state.takers.size > 0 || (dispatcher.waiters > 0 && queue.state._tag === "Open"))
   const schedule = () => {
     if (scheduled) return
     scheduled = true
@@ -86,6 +90,7 @@ const fillOnDemand = (queue: NotificationQueue, block: () => void): void => {
       if (isAwaited()) schedule()
     })
   }
+  dispatcher.onWait = schedule
   class Takers<T> extends Set<T> {
     override add(taker: T): this {
       schedule()

@@ -51,6 +51,7 @@ export const open = Effect.fnUntraced(function* (
     return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
   })
   return {
+    libc,
     control,
     selector,
     origin: selector.handle,

@@ -18,7 +18,7 @@ export const open = Effect.fnUntraced(function* (
   options: Options | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const poller = yield* openPoller(options)
-  const { control, dispatcher, mailbox, selector } = poller
+  const { control, dispatcher, libc, mailbox, selector } = poller
   const inbox = yield* Effect.acquireRelease(
     Effect.sync(() => new Inbox(control, selector, dispatcher, mailbox, () => {})),
     (inbox) =>
@@ -41,6 +41,7 @@ export const open = Effect.fnUntraced(function* (
     })
   )
   return {
+    libc,
     control,
     selector,
     origin: selector.handle,

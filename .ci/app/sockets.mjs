@@ -1,0 +1,32 @@
+// Sockets on the default layer, and as Effect's own services, on the built JavaScript.
+import { Effect, Stream } from "effect"
+import { Poller, PollerSocket, PollerSocketServer, Tcp } from "effect-amy"
+import assert from "node:assert/strict"
+
+const program = Effect.gen(function* () {
+  const listener = yield* Tcp.listen("127.0.0.1:0")
+  yield* Effect.forkScoped(listener.run((connection) => Stream.run(connection.stream, connection.sink)))
+  const client = yield* Tcp.connect(listener.address)
+  yield* client.writeAll(new TextEncoder().encode("hello"))
+  yield* client.shutdown("write")
+  assert.equal(yield* Stream.mkString(Stream.decodeText(client.stream)), "hello")
+
+  const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
+  const echo = (socket) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { pull } = yield* socket.reader
+        const { writeAll } = yield* socket.writer
+        return yield* Effect.forever(Effect.flatMap(pull, writeAll))
+      })
+    ).pipe(Effect.ignore)
+  yield* Effect.forkScoped(server.run(echo))
+  const socket = yield* PollerSocket.make({ address: server.address })
+  const { pull } = yield* socket.reader
+  const { write } = yield* socket.writer
+  yield* write("hello")
+  assert.equal(Buffer.from((yield* pull)[0]).toString(), "hello")
+})
+
+await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layer)))
+console.log("sockets work")

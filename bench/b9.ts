@@ -1,0 +1,47 @@
+/**
+ * B9: threads that share one poller and have something to compute for each notification, against one such thread.
+ *
+ * The poller is a `layerWorker`, and each thread has joined it by `layerAttach` and has registered some eventfds. A
+ * handler computes for about 50 µs, the same number of blocks of a hash in every run, and makes its descriptor ready
+ * again, so each thread always has something to do. With as many threads as there are cores, the polling thread has to
+ * share a core with one of them: what it takes for itself is what is missing from the full ratio.
+ *
+ * The rows "without a poller" are threads that do nothing but compute: what the machine itself gives.
+ */
+import { availableParallelism } from "node:os"
+import { blocksFor } from "./support/burn.ts"
+import type { Question, Row } from "./support/question.ts"
+
+const handlerMicros = 50
+
+const cores = availableParallelism()
+const several = [2, cores].filter((threads, index) => index === 0 || threads > 2)
+
+const side = (how: string, threads: number): string => `${how}, ${threads} ${threads === 1 ? "thread" : "threads"}`
+
+const row = (how: string, threads: number, ratioAtLeast?: number): Row => ({
+  label: `notifications handled, ${threads} threads against one, ${how}`,
+  ours: { side: side(how, threads), name: "perSecond" },
+  peer: { side: side(how, 1), name: "perSecond" },
+  unit: "thousandsPerSecond",
+  ...(ratioAtLeast === undefined ? {} : { target: { ratioAtLeast } })
+})
+
+export const b9: Question = {
+  name: "b9",
+  title: "threads that share a poller, and compute",
+  sides(toolbox) {
+    const blocks = String(blocksFor(handlerMicros))
+    return Object.fromEntries(
+      [1, ...several].flatMap((threads) => [
+        [side("layerAttach", threads), [...toolbox.side("b9.ts", "attached"), String(threads), blocks]],
+        [side("without a poller", threads), [...toolbox.side("b9.ts", "alone"), String(threads), blocks]]
+      ])
+    )
+  },
+  rows: several.flatMap((threads) => [
+    // One core has nothing to scale with.
+    row("layerAttach", threads, cores === 1 ? undefined : 0.8 * Math.min(threads, cores)),
+    row("without a poller", threads)
+  ])
+}

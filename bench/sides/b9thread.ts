@@ -1,0 +1,51 @@
+/**
+ * One of B9's threads. With a handle it joins that poller, and handles what it is notified of: computes, and makes the
+ * same descriptor ready again. Without one it computes the same, over and over.
+ */
+import { Effect, Queue } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { workerData } from "node:worker_threads"
+import * as Kernel from "../../test/support/kernel.ts"
+import { burn } from "../support/burn.ts"
+import { Tally } from "../support/tally.ts"
+
+/** What the thread is given. */
+export interface ThreadData {
+  readonly index: number
+  readonly blocks: number
+  readonly handle: Poller.PollerHandle | undefined
+  readonly shared: SharedArrayBuffer
+}
+
+const descriptors = 16
+
+const { handle, index, blocks, shared } = workerData as ThreadData
+const tally = new Tally(shared)
+
+const eventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+
+const attached = Effect.gen(function* () {
+  const { queue } = yield* Poller.Poller
+  const byId = new Map<Registrar.RegistrationId, number>()
+  for (let i = 0; i < descriptors; i++) {
+    const fd = yield* eventfd
+    byId.set(yield* Registrar.registerScoped(fd, "Read"), fd)
+    Kernel.signal(fd)
+  }
+  while (!tally.isOver) {
+    for (const { id } of yield* Queue.takeAll(queue)) {
+      burn(blocks)
+      tally.add(index)
+      Kernel.signal(byId.get(id)!)
+    }
+  }
+}).pipe(Effect.scoped)
+
+const alone = Effect.sync(() => {
+  while (!tally.isOver) {
+    burn(blocks)
+    tally.add(index)
+  }
+})
+
+await Effect.runPromise(handle === undefined ? alone : Effect.provide(attached, Poller.layerAttach(handle)))

@@ -1,0 +1,63 @@
+/** What people in the chat see of each other. It knows nothing of sockets. */
+import { Result } from "effect"
+import type { CodecError } from "effect-amy"
+
+/** A line that was sent, or what was wrong with it. */
+export type Line = Result.Result<string, CodecError.CodecError>
+
+/** Someone to say something to. */
+export interface Listener {
+  readonly say: (line: string) => void
+}
+
+export class ChatRoom {
+  readonly #names = new Map<Listener, string>()
+
+  greet(person: Listener): void {
+    person.say("* what is your name?")
+  }
+
+  /** The first line is a name, every other one is for the others. */
+  hear(person: Listener, line: Line): void {
+    if (Result.isFailure(line)) {
+      // One bad line is no reason to send anybody away: the lines after it are read as if it had not been.
+      return person.say(`! ${refusal(line.failure)}; nobody has seen it`)
+    }
+    // A control character could move the cursor in somebody's terminal.
+    const text = line.success.replace(/\p{Cc}/gu, "\u{FFFD}").trim()
+    const name = this.#names.get(person)
+    if (name === undefined) this.#join(person, text)
+    else if (text !== "") this.#tellOthers(person, `${name}: ${text}`)
+  }
+
+  leave(person: Listener): void {
+    const name = this.#names.get(person)
+    if (name === undefined) return
+    this.#names.delete(person)
+    this.#tellOthers(person, `* ${name} has left`)
+  }
+
+  #join(person: Listener, name: string): void {
+    const others = [...this.#names.values()]
+    if (!/^\p{L}{1,20}$/u.test(name)) return person.say("! a name is 1 to 20 letters: try again")
+    if (others.includes(name)) return person.say(`! somebody is called ${name} already: try again`)
+    this.#names.set(person, name)
+    person.say(`* welcome, ${name}; here ${others.length === 0 ? "is nobody else" : `you find ${others.join(", ")}`}`)
+    this.#tellOthers(person, `* ${name} has joined`)
+  }
+
+  #tellOthers(person: Listener, line: string): void {
+    for (const other of this.#names.keys()) if (other !== person) other.say(line)
+  }
+}
+
+const refusal = ({ message, reason }: CodecError.CodecError): string => {
+  switch (reason._tag) {
+    case "LineTooLong":
+      return `that line is longer than ${reason.limit} bytes`
+    case "InvalidUtf8":
+      return `that line is not UTF-8 from its byte ${reason.offsetInLine + 1} on`
+    default:
+      return message
+  }
+}

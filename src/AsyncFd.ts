@@ -1,0 +1,183 @@
+/**
+ * One descriptor's readiness as effects: wait until it is readable or writable, or retry a call until it does not block.
+ *
+ * Reach for it where a descriptor comes from elsewhere, such as a C library called through koffi, an inotify or a pidfd
+ * descriptor, a serial line; `Tcp`, `Udp` and `Unix` are made of the same.
+ *
+ * ## What it remembers
+ *
+ * The kernel reports a change once, so readiness that was reported is remembered, for reading and for writing each, until
+ * an attempt shows that it is over: `readWhenReady` and `writeWhenReady` forget it when their attempt answers
+ * `Option.none`, `read` and `write` when their call would block, and `Ready.clear` when you say so. Nothing else does;
+ * in particular `readable` returns at once for as long as nobody has read everything. What is reported during an attempt
+ * is not forgotten by it.
+ *
+ * A report may be out of date by the time it arrives: that something is readable means that it is worth a try.
+ *
+ * Any number of fibers may wait. Reading and writing do not affect each other. Fibers that read are served in turn. One
+ * that is interrupted leaves nothing behind, and has read nothing.
+ *
+ * The descriptor stays its owner's: it is neither closed nor made non-blocking. Close it after the scope of the `AsyncFd`,
+ * not before.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
+import type * as Stream from "effect/Stream"
+import type { Event } from "./Event.ts"
+import * as internal from "./internal/asyncFd.ts"
+import type { PollerError } from "./PollerError.ts"
+import type { FdLike, Registrar } from "./Registrar.ts"
+
+/**
+ * What was reported of one direction.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ready {
+  /** The peer writes nothing more; there may still be something to read. */
+  readonly readClosed: boolean
+  /** The peer reads nothing more. */
+  readonly writeClosed: boolean
+  /** An error waits at the descriptor. */
+  readonly error: boolean
+  /** Forgets this readiness, unless more was reported meanwhile: for a call that was made elsewhere and would have blocked. */
+  readonly clear: Effect.Effect<void>
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface AsyncFdOptions {
+  /** What to watch for from the start, `"Both"` unless given. Waiting for something else has it watched too. */
+  readonly event?: Event
+  /** Watches for exceptional conditions from the start. */
+  readonly priority?: boolean
+}
+
+/**
+ * A descriptor that is waited for.
+ *
+ * **Details**
+ *
+ * Everything fails with `Closed` once the scope or the poller is closed, also for whoever waits by then; and with
+ * `WorkerFailed` if the polling thread has died.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AsyncFd {
+  readonly fd: number
+  /** Returns once there is something to read, an end or an error. */
+  readonly readable: Effect.Effect<Ready, PollerError>
+  /** Returns once there is room to write, an end or an error. */
+  readonly writable: Effect.Effect<Ready, PollerError>
+  /** Returns once there is an exceptional condition, such as urgent data. */
+  readonly priority: Effect.Effect<Ready, PollerError>
+
+  /**
+   * Retries an attempt, each time when there is something to read, until it answers something. `Option.none` is what would
+   * block.
+   */
+  readonly readWhenReady: <A, E, R>(
+    attempt: Effect.Effect<Option.Option<A>, E, R>
+  ) => Effect.Effect<A, E | PollerError, R>
+
+  /** As `readWhenReady`, each time when there is room to write. */
+  readonly writeWhenReady: <A, E, R>(
+    attempt: Effect.Effect<Option.Option<A>, E, R>
+  ) => Effect.Effect<A, E | PollerError, R>
+
+  /**
+   * Waits for something to read, and reads: read(2). Answers how many bytes, 0 at the end.
+   *
+   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or the descriptor is in blocking
+   * mode, and as read(2) does.
+   */
+  readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
+
+  /** Waits for room to write, and writes what fits: write(2). Answers how many bytes. */
+  readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
+
+  /**
+   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. Interrupted, it may
+   * have written a part.
+   */
+  readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
+
+  /** Everything there is to read, until the end. */
+  readonly stream: Stream.Stream<Uint8Array, PollerError>
+
+  /** Writes every chunk. */
+  readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
+}
+
+/**
+ * Watches a descriptor until the scope closes.
+ *
+ * **Details**
+ *
+ * Fails as `Registrar.register` does; in particular with `AlreadyRegistered` if the descriptor is registered already, and
+ * with `NotPollable` if it is a regular file. It is not reported through `Poller.notifications`.
+ *
+ * **Example** (A call of one's own)
+ *
+ * ```ts
+ * import { Effect, Fiber, Option } from "effect"
+ * import { AsyncFd, Fd, Poller } from "effect-amy"
+ *
+ * // The attempt is one call that does not block: none is what would block.
+ * const take = (counter: Fd.Fd) => {
+ *   const count = new BigUint64Array(1)
+ *   return Effect.map(
+ *     counter.read(new Uint8Array(count.buffer)),
+ *     Option.map(() => count[0])
+ *   )
+ * }
+ *
+ * const program = Effect.gen(function* () {
+ *   const counter = yield* Fd.eventfd()
+ *   const ready = yield* AsyncFd.make(counter, { event: "Read" })
+ *   const waiting = yield* Effect.forkChild(ready.readWhenReady(take(counter)))
+ *   yield* counter.write(new Uint8Array(new BigUint64Array([7n]).buffer))
+ *   console.log(yield* Fiber.join(waiting))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => 7n
+ * ```
+ *
+ * **Example** (A stream of what comes)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { AsyncFd, Fd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { reader, writer } = yield* Fd.pipe
+ *   yield* writer.write(new TextEncoder().encode("one\ntwo\n"))
+ *   yield* writer.close
+ *   const pipe = yield* AsyncFd.make(reader, { event: "Read" })
+ *   yield* pipe.stream.pipe(
+ *     Stream.decodeText,
+ *     Stream.splitLines,
+ *     Stream.runForEach((line) => Effect.sync(() => console.log(line)))
+ *   )
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+ * // => one
+ * // => two
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (
+  fd: FdLike,
+  options?: AsyncFdOptions
+) => Effect.Effect<AsyncFd, PollerError, Registrar | Scope.Scope> = (fd, options) => internal.make(fd, options)

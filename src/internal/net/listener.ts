@@ -1,0 +1,203 @@
+/** A listening stream socket, TCP or Unix. */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { constants } from "node:os"
+import type { PollerError } from "../../PollerError.ts"
+import { fromErrno } from "../failure.ts"
+import { Io } from "../io.ts"
+import type { Libc } from "../libc/functions.ts"
+import { Owned } from "../owned.ts"
+import type { Attachment } from "../polling/attachment.ts"
+import * as Socket from "./socket.ts"
+
+const { errno } = constants
+
+/** What accept(2) answers of one connection, and not of the listener: the next one may be all right. */
+const ofOneConnection = new Set([
+  errno.ECONNABORTED,
+  errno.EPROTO,
+  errno.ENOPROTOOPT,
+  errno.EOPNOTSUPP,
+  errno.ENETDOWN,
+  errno.ENETUNREACH,
+  errno.EHOSTUNREACH,
+  errno.ETIMEDOUT
+])
+
+/** What passes when something is closed, which nobody tells. */
+const ofTheMoment = new Set([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+
+/** Milliseconds until the next attempt: twice as long each time. */
+const shortestPause = 5
+const longestPause = 1000
+
+/** Connections that are accepted at a time: others have their turn in between. */
+const batch = 64
+
+export class Listener<Connection extends { readonly owned: Owned }> {
+  readonly owned: Owned
+  readonly io: Io
+  readonly #libc: Libc
+  readonly #wrap: (fd: number) => Connection
+  #pause = 0
+
+  constructor(attachment: Attachment, libc: Libc, fd: number, wrap: (fd: number) => Connection) {
+    this.#libc = libc
+    this.io = new Io(attachment, fd)
+    this.owned = new Owned(libc, fd, "the listener", (error) => this.io.close(error))
+    this.#wrap = wrap
+  }
+
+  get fd(): number {
+    return this.owned.fd
+  }
+
+  get close(): Effect.Effect<void, PollerError> {
+    return this.owned.close
+  }
+
+  get accept(): Effect.Effect<Connection, PollerError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.tap(
+        this.#when(restore, () => {
+          const fd = this.#accept()
+          return typeof fd === "number" ? Effect.succeed(this.#wrap(fd)) : fd
+        }),
+        ({ owned }) => Effect.addFinalizer(() => Effect.sync(() => void owned.closeUnsafe()))
+      )
+    )
+  }
+
+  /** All that wait, at least one. Whoever uses them is told in the same breath, so that none of them gets lost. */
+  #acceptSome<A>(use: (accepted: readonly [Connection, ...Array<Connection>]) => A): Effect.Effect<A, PollerError> {
+    return Effect.uninterruptibleMask((restore) =>
+      this.#when(restore, () => {
+        const first = this.#accept()
+        if (typeof first !== "number") return first
+        const accepted: [Connection, ...Array<Connection>] = [this.#wrap(first)]
+        while (accepted.length < batch) {
+          const fd = this.#accept()
+          // An error comes again for whoever asks next.
+          if (typeof fd !== "number") break
+          accepted.push(this.#wrap(fd))
+        }
+        return Effect.sync(() => use(accepted))
+      })
+    )
+  }
+
+  /**
+   * Makes an attempt whenever it may succeed. Only the time in between can be interrupted, for what was accepted is
+   * somebody's; with no room for another descriptor that is a while, as nobody tells when there is.
+   */
+  #when<A>(
+    restore: <B, E>(effect: Effect.Effect<B, E>) => Effect.Effect<B, E>,
+    attempt: () => Effect.Effect<A, PollerError> | undefined
+  ): Effect.Effect<A, PollerError> {
+    const { io } = this
+    const { reading } = io
+    const loop: Effect.Effect<A, PollerError> = Effect.suspend(() => {
+      if (io.ended !== undefined) return Effect.fail(io.ended)
+      if (!reading.mayTry) return Effect.andThen(restore(io.whenReady(reading)), loop)
+      const result = attempt()
+      if (result === undefined) {
+        reading.forget()
+        return loop
+      }
+      return Effect.catchIf(result, isOfTheMoment, (error) => Effect.andThen(restore(this.#rest(error)), loop))
+    })
+    return loop
+  }
+
+  #rest(error: PollerError): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const isFirst = this.#pause === 0
+      this.#pause = Math.min(Math.max(shortestPause, this.#pause * 2), longestPause)
+      const pause = Effect.sleep(this.#pause)
+      return isFirst
+        ? Effect.andThen(Effect.logWarning("a listener cannot accept, and tries again", error), pause)
+        : pause
+    })
+  }
+
+  #accept(): number | Effect.Effect<never, PollerError> | undefined {
+    for (;;) {
+      const fd = Socket.accept(this.#libc, this.io.fd)
+      if (fd >= 0) {
+        this.#pause = 0
+        return fd
+      }
+      if (-fd === this.#libc.profile.errno.EAGAIN) return undefined
+      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.io.fd))
+    }
+  }
+
+  get incoming(): Stream.Stream<Connection, PollerError> {
+    return Stream.unwrap(
+      Effect.gen({ self: this }, function* () {
+        const open = new Set<Connection>()
+        // What its consumer has not closed by the end of the stream, nobody else would.
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            for (const { owned } of open) owned.closeUnsafe()
+          })
+        )
+        const pull = this.#acceptSome((accepted) => {
+          for (const connection of open) if (connection.owned.fd === -1) open.delete(connection)
+          for (const connection of accepted) open.add(connection)
+          return accepted
+        })
+        return Stream.fromPull(Effect.succeed(pull))
+      })
+    )
+  }
+
+  /** A fiber for each connection, which is closed with it. */
+  run<E, R>(
+    handler: (connection: Connection) => Effect.Effect<unknown, E, R>
+  ): Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>> {
+    return this.serve((connection) =>
+      Effect.suspend(() => handler(connection)).pipe(
+        Effect.scoped,
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.void
+            : Effect.logError("a connection ended with an unhandled error", cause)
+        ),
+        Effect.ensuring(Effect.sync(() => void connection.owned.closeUnsafe()))
+      )
+    )
+  }
+
+  /** A fiber for each connection, which that has to close. Interrupted, it interrupts all of them. */
+  serve<R>(
+    handler: (connection: Connection) => Effect.Effect<unknown, never, R>
+  ): Effect.Effect<never, PollerError, R> {
+    return Effect.contextWith((context: Context.Context<R>) =>
+      Effect.scoped(
+        Effect.gen({ self: this }, function* () {
+          const scope = yield* Effect.scope
+          // A scope of the handler's own would otherwise be this one.
+          const fork = Effect.runForkWith(context)
+          return yield* Effect.forever(
+            this.#acceptSome((accepted) => {
+              for (const connection of accepted) Fiber.runIn(fork(handler(connection)), scope)
+            }),
+            { disableYield: true }
+          )
+        })
+      )
+    )
+  }
+}
+
+const isOfTheMoment = (error: PollerError): boolean => {
+  const { reason } = error
+  return (
+    "errno" in reason && reason.errno !== undefined && ofTheMoment.has(reason.errno) && reason._tag === "LimitReached"
+  )
+}

@@ -1,0 +1,132 @@
+/** Multicast: groups that a socket is a member of, and the interfaces for it, as the kernel wants to be told. */
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+import type { PollerError } from "../../PollerError.ts"
+import type { MulticastOptions } from "../../Udp.ts"
+import { invalidArgument, unsupported } from "../failure.ts"
+import type { SocketProfile } from "../libc/socketProfile.ts"
+import { encodeInet, ipv6Bytes } from "./sockaddr.ts"
+
+/** A value of setsockopt(2). */
+export interface Option {
+  readonly level: number
+  readonly name: number
+  readonly value: number | Uint8Array
+}
+
+/** What joins a group, and what leaves it again. */
+export interface Membership {
+  readonly join: Option
+  readonly leave: Option
+}
+
+const word = (value: number): Uint8Array => new Uint8Array(new Uint32Array([value]).buffer)
+
+const isIndex = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff
+
+const ip = (input: NetAddress.IpAddressInput): NetAddress.IpAddress | undefined => {
+  const result = NetAddress.ipFromInput(input)
+  return Result.isSuccess(result) ? result.success : undefined
+}
+
+/** An interface of IPv4, by its address; any unless one is given. */
+const interface4 = (input: MulticastOptions["interface"]): Uint8Array | PollerError => {
+  if (input === undefined) return new Uint8Array(4)
+  const address = typeof input === "number" ? undefined : ip(input)
+  return address?._tag === "Ipv4Address"
+    ? Uint8Array.from(NetAddress.ipv4ToOctets(address))
+    : invalidArgument("the interface for multicast over IPv4 is one of its IPv4 addresses")
+}
+
+/** An interface of IPv6, by its index; the system's choice unless one is given. */
+const interface6 = (input: MulticastOptions["interface"]): number | PollerError =>
+  isIndex(input ?? 0) ? ((input ?? 0) as number) : invalidArgument("the interface for multicast over IPv6 is its index")
+
+/** Where datagrams to groups leave. */
+export const outgoing = (
+  profile: SocketProfile,
+  isIpv6: boolean,
+  input: NonNullable<MulticastOptions["interface"]>
+): Option | PollerError => {
+  if (isIpv6) {
+    const index = interface6(input)
+    return typeof index === "number"
+      ? { level: profile.IPPROTO_IPV6, name: profile.IPV6_MULTICAST_IF, value: index }
+      : index
+  }
+  const address = interface4(input)
+  return address instanceof Uint8Array
+    ? { level: profile.IPPROTO_IP, name: profile.IP_MULTICAST_IF, value: address }
+    : address
+}
+
+export const membership = (
+  profile: SocketProfile,
+  isIpv6: boolean,
+  options: MulticastOptions
+): Effect.Effect<Membership, PollerError> =>
+  Effect.suspend(() => {
+    const group = ip(options.group)
+    if (group === undefined || !NetAddress.isMulticast(group)) {
+      return Effect.fail(invalidArgument("this is no multicast group: give an address such as 239.0.0.1 or ff02::1"))
+    }
+    if (group._tag === "Ipv6Address" && !isIpv6) {
+      return Effect.fail(invalidArgument("a socket of IPv4 cannot be a member of an IPv6 group"))
+    }
+    const source = options.source === undefined ? undefined : ip(options.source)
+    if (options.source !== undefined && source?._tag !== group._tag) {
+      return Effect.fail(invalidArgument("the source of a group is an address of the same family"))
+    }
+    const made =
+      group._tag === "Ipv4Address"
+        ? membership4(profile, group, options.interface, source as NetAddress.Ipv4Address | undefined)
+        : membership6(profile, group, options.interface, source as NetAddress.Ipv6Address | undefined)
+    return "join" in made ? Effect.succeed(made) : Effect.fail(made)
+  })
+
+const ofLevel = (level: number, join: number | undefined, leave: number | undefined, value: Uint8Array) =>
+  join === undefined || leave === undefined
+    ? unsupported("this system has no groups of one source")
+    : { join: { level, name: join, value }, leave: { level, name: leave, value } }
+
+/** `struct ip_mreq`, or `struct ip_mreq_source`. */
+const membership4 = (
+  profile: SocketProfile,
+  group: NetAddress.Ipv4Address,
+  ingress: MulticastOptions["interface"],
+  source: NetAddress.Ipv4Address | undefined
+): Membership | PollerError => {
+  const local = interface4(ingress)
+  if (!(local instanceof Uint8Array)) return local
+  const groupBytes = Uint8Array.from(NetAddress.ipv4ToOctets(group))
+  if (source === undefined) {
+    const value = Uint8Array.from([...groupBytes, ...local])
+    return ofLevel(profile.IPPROTO_IP, profile.IP_ADD_MEMBERSHIP, profile.IP_DROP_MEMBERSHIP, value)
+  }
+  const parts = { group: groupBytes, interface: local, source: NetAddress.ipv4ToOctets(source) }
+  const value = Uint8Array.from(profile.sourceMembership.flatMap((part) => [...parts[part]]))
+  return ofLevel(profile.IPPROTO_IP, profile.IP_ADD_SOURCE_MEMBERSHIP, profile.IP_DROP_SOURCE_MEMBERSHIP, value)
+}
+
+/** `struct ipv6_mreq`, or `struct group_source_req`. */
+const membership6 = (
+  profile: SocketProfile,
+  group: NetAddress.Ipv6Address,
+  ingress: MulticastOptions["interface"],
+  source: NetAddress.Ipv6Address | undefined
+): Membership | PollerError => {
+  const index = interface6(ingress)
+  if (typeof index !== "number") return index
+  if (source === undefined) {
+    const value = Uint8Array.from([...ipv6Bytes(group), ...word(index)])
+    return ofLevel(profile.IPPROTO_IPV6, profile.IPV6_JOIN_GROUP, profile.IPV6_LEAVE_GROUP, value)
+  }
+  const layout = profile.groupSourceRequest
+  const value = new Uint8Array(layout.size)
+  value.set(word(index))
+  value.set(encodeInet(profile, NetAddress.inetAddressUnsafe(group, 0)), layout.group)
+  value.set(encodeInet(profile, NetAddress.inetAddressUnsafe(source, 0)), layout.source)
+  return ofLevel(profile.IPPROTO_IPV6, profile.MCAST_JOIN_SOURCE_GROUP, profile.MCAST_LEAVE_SOURCE_GROUP, value)
+}

@@ -1,0 +1,137 @@
+/** A connected stream socket, TCP or Unix. It is ours, and closed with its scope. */
+import * as Effect from "effect/Effect"
+import type * as Sink from "effect/Sink"
+import type * as Stream from "effect/Stream"
+import type { PollerError } from "../../PollerError.ts"
+import { type ByteCalls, ByteChannel, sinkOf, streamOf } from "../byteChannel.ts"
+import { invalidArgument } from "../failure.ts"
+import { Io } from "../io.ts"
+import type { Libc } from "../libc/functions.ts"
+import { Owned } from "../owned.ts"
+import { Interest } from "../selector/selector.ts"
+import type { Attachment } from "../polling/attachment.ts"
+import { attempt } from "../syscall.ts"
+import * as Socket from "./socket.ts"
+
+/** What kind of addresses the sockets of a module have. */
+export interface Family<Address> {
+  readonly what: string
+  readonly isStream: boolean
+  readonly includes: (libc: Libc, address: Uint8Array) => boolean
+  readonly decode: (libc: Libc, address: Uint8Array) => Address
+}
+
+/** The calls of a socket: never do they wait, whatever mode it is in, and none of them raises SIGPIPE. */
+const calls = new WeakMap<Libc, { readonly [key: string]: ByteCalls }>()
+
+const callsOf = (libc: Libc, isStream: boolean): ByteCalls => {
+  const known = calls.get(libc)?.[String(isStream)]
+  if (known !== undefined) return known
+  const { recv, send } = libc.functions
+  const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL
+  const made: ByteCalls = {
+    reading: "recv",
+    read: (fd, buffer, count) => recv(fd, buffer, count, MSG_DONTWAIT),
+    writing: "send",
+    write: (fd, buffer, count) => send(fd, buffer, count, flags),
+    isStream
+  }
+  calls.set(libc, { ...calls.get(libc), [String(isStream)]: made })
+  return made
+}
+
+const ways = { read: 0, write: 1, both: 2 }
+
+/** The parts that reading and writing need of the kernel, beside the readiness. */
+export class StreamSocket<Address> {
+  readonly owned: Owned
+  readonly io: Io
+  readonly libc: Libc
+  readonly channel: ByteChannel
+  readonly #family: Family<Address>
+
+  constructor(attachment: Attachment, libc: Libc, fd: number, family: Family<Address>) {
+    this.libc = libc
+    this.#family = family
+    // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
+    const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
+    this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
+    this.owned = new Owned(libc, fd, "the connection", (error) => this.io.close(error))
+    this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent))
+  }
+
+  get fd(): number {
+    return this.owned.fd
+  }
+
+  get close(): Effect.Effect<void, PollerError> {
+    return this.owned.close
+  }
+
+  readonly take: Effect.Effect<number, PollerError> = Effect.suspend(() => {
+    const fd = this.owned.take()
+    return fd === -1 ? Effect.fail(this.owned.closed) : Effect.succeed(fd)
+  })
+
+  get localAddress(): Effect.Effect<Address, PollerError> {
+    return this.#address("getsockname")
+  }
+
+  get remoteAddress(): Effect.Effect<Address, PollerError> {
+    return this.#address("getpeername")
+  }
+
+  #address(which: "getsockname" | "getpeername"): Effect.Effect<Address, PollerError> {
+    return this.use((fd) =>
+      Effect.map(Socket.addressOf(this.libc, fd, which), (bytes) => this.#family.decode(this.libc, bytes))
+    )
+  }
+
+  read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
+    return this.channel.read(buffer, offset, length)
+  }
+
+  write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
+    return this.channel.write(buffer, offset, length)
+  }
+
+  writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
+    return this.channel.writeAll(buffer, offset, length)
+  }
+
+  get stream(): Stream.Stream<Uint8Array, PollerError> {
+    return streamOf(this.channel.readChunk)
+  }
+
+  get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
+    return sinkOf((chunks) => this.channel.writeChunks(chunks))
+  }
+
+  shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
+    const way: number | undefined = ways[how]
+    if (way === undefined) return Effect.fail(invalidArgument('what is shut down is "read", "write" or "both"'))
+    return this.use((fd) =>
+      Effect.asVoid(attempt(this.libc, "shutdown", fd, () => this.libc.functions.shutdown(fd, way)))
+    )
+  }
+
+  /** Fails with `Closed` in place of touching a number that may be another's. */
+  use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
+    return Effect.suspend(() => {
+      const { fd } = this.owned
+      return fd === -1 ? Effect.fail(this.owned.closed) : use(fd)
+    })
+  }
+}
+
+/** Returns once a connection that was begun is made, or fails with why it could not be. */
+export const whenConnected = (libc: Libc, io: Io): Effect.Effect<void, PollerError> => {
+  io.writing.mayTry = false
+  return Effect.suspend(() =>
+    io.attempt(io.writing, () => {
+      const error = Socket.takeError(libc, "connect", io.fd)
+      return error === undefined ? Effect.void : Effect.fail(error)
+    })
+  )
+}

@@ -1,0 +1,274 @@
+/** UDP over the sockets of the C library. */
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { constants } from "node:os"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import type { FdLike, Registrar } from "../../Registrar.ts"
+import type { BindOptions, Datagram, MulticastOptions, UdpOptions, UdpSocket } from "../../Udp.ts"
+import { fromErrno, invalidArgument } from "../failure.ts"
+import { Io } from "../io.ts"
+import type { Libc } from "../libc/functions.ts"
+import { Owned, scoped } from "../owned.ts"
+import { toFd } from "../registrar.ts"
+import { attempt, call } from "../syscall.ts"
+import { DatagramChannel, DatagramImpl } from "./datagrams.ts"
+import * as Multicast from "./multicast.ts"
+import { encodeInet } from "./sockaddr.ts"
+import * as Socket from "./socket.ts"
+import {
+  checkBufferSizes,
+  domainOf,
+  enable,
+  inet,
+  type Network,
+  network,
+  openFor,
+  setBufferSizes,
+  toAddress
+} from "./tcp.ts"
+
+export class UdpSocketImpl implements UdpSocket {
+  readonly owned: Owned
+  readonly channel: DatagramChannel
+  readonly address: NetAddress.InetAddress
+  readonly #libc: Libc
+  #lastTo: NetAddress.InetAddress | undefined
+  #lastBytes: Uint8Array | undefined
+
+  constructor({ attachment, libc }: Network, fd: number, address: NetAddress.InetAddress) {
+    const io = new Io(attachment, fd)
+    this.#libc = libc
+    this.address = address
+    this.owned = new Owned(libc, fd, "the socket", (error) => io.close(error))
+    this.channel = new DatagramChannel(io, libc)
+  }
+
+  get fd(): number {
+    return this.owned.fd
+  }
+
+  get isIpv6(): boolean {
+    return this.address._tag === "InetAddressV6"
+  }
+
+  get close(): Effect.Effect<void, PollerError> {
+    return this.owned.close
+  }
+
+  get take(): Effect.Effect<number, PollerError> {
+    return this.#use(() => Effect.sync(() => this.owned.take()))
+  }
+
+  get receive(): Effect.Effect<Datagram, PollerError> {
+    return this.channel.receive
+  }
+
+  get receiveMany(): Effect.Effect<readonly [Datagram, ...Array<Datagram>], PollerError> {
+    return this.channel.receiveMany
+  }
+
+  get stream(): Stream.Stream<Datagram, PollerError> {
+    return Stream.fromPull(Effect.succeed(this.channel.receiveMany))
+  }
+
+  send(payload: Uint8Array, to?: NetAddress.InetAddressInput | Datagram): Effect.Effect<number, PollerError> {
+    return Effect.suspend(() => {
+      if (to === undefined) return this.channel.sendUnsafe(payload, undefined)
+      if (to instanceof DatagramImpl) return this.channel.sendUnsafe(payload, to.sender.bytes)
+      if (to === this.#lastTo) return this.channel.sendUnsafe(payload, this.#lastBytes)
+      return Effect.flatMap(this.encode(to), (bytes) => this.channel.sendUnsafe(payload, bytes))
+    })
+  }
+
+  /** The address as this socket can use it. */
+  encode(input: NetAddress.InetAddressInput | Datagram): Effect.Effect<Uint8Array, PollerError> {
+    const given = typeof input === "object" && input !== null && "payload" in input ? input.address : input
+    return Effect.map(toAddress(given), (address) => {
+      this.#lastBytes = this.encodeUnsafe(address)
+      this.#lastTo = address
+      return this.#lastBytes
+    })
+  }
+
+  encodeUnsafe(address: NetAddress.InetAddress): Uint8Array {
+    // A socket of IPv6 has IPv4 addresses in this form, and some systems take no other.
+    const usable =
+      this.isIpv6 && address._tag === "InetAddressV4"
+        ? NetAddress.inetAddressUnsafe(NetAddress.toIpv4Mapped(address.address), address.port)
+        : address
+    return encodeInet(this.#libc.profile.socket, usable)
+  }
+
+  connect(address: NetAddress.InetAddressInput): Effect.Effect<void, PollerError> {
+    const libc = this.#libc
+    return this.#use((fd) =>
+      Effect.flatMap(this.encode(address), (bytes) =>
+        Effect.asVoid(attempt(libc, "connect", fd, () => libc.functions.connect(fd, bytes, bytes.length)))
+      )
+    )
+  }
+
+  get disconnect(): Effect.Effect<void, PollerError> {
+    const libc = this.#libc
+    return this.#use((fd) =>
+      Effect.gen({ self: this }, function* () {
+        const result = call(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
+        // Some systems do what they are asked to, and complain nevertheless.
+        if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
+          return yield* Effect.fail(fromErrno("connect", -result, fd))
+        }
+        // A port that was not asked for by its number is gone with the connection.
+        const { port } = yield* this.localAddress
+        if (port !== this.address.port) yield* bindTo(libc, fd, this.address)
+      })
+    )
+  }
+
+  /** As the kernel has it now: a connected socket has a narrower one. */
+  get localAddress(): Effect.Effect<NetAddress.InetAddress, PollerError> {
+    return this.#use((fd) =>
+      Effect.map(Socket.addressOf(this.#libc, fd, "getsockname"), (bytes) => inet.decode(this.#libc, bytes))
+    )
+  }
+
+  setOptions(options: UdpOptions): Effect.Effect<void, PollerError> {
+    return this.#use((fd) => setOptions(this.#libc, fd, this.isIpv6, options))
+  }
+
+  joinMulticast(options: MulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
+    return Effect.asVoid(Effect.acquireRelease(this.join(options), (leave) => leave))
+  }
+
+  /** Answers what leaves the group again. */
+  join(options: MulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
+    const libc = this.#libc
+    return this.#use((fd) =>
+      Effect.flatMap(Multicast.membership(libc.profile.socket, this.isIpv6, options), ({ join, leave }) =>
+        Effect.as(setOption(libc, fd, join), Effect.ignore(this.#use((fd) => setOption(libc, fd, leave))))
+      )
+    )
+  }
+
+  /** Fails with `Closed` in place of touching a number that may be another's. */
+  #use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
+    return Effect.suspend(() => (this.fd === -1 ? Effect.fail(this.owned.closed) : use(this.fd)))
+  }
+}
+
+/** An address of no family, which takes a connection back. */
+const noAddress = (libc: Libc): Uint8Array => {
+  const bytes = new Uint8Array(16)
+  if (libc.profile.socket.hasLengthByte) bytes[0] = bytes.length
+  return bytes
+}
+
+const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
+
+const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
+  const bytes = encodeInet(libc.profile.socket, address)
+  return attempt(libc, "bind", fd, () => libc.functions.bind(fd, bytes, bytes.length))
+}
+
+const setOption = (libc: Libc, fd: number, { level, name, value }: Multicast.Option) =>
+  Socket.setOption(libc, fd, level, name, value)
+
+const setOptions = (libc: Libc, fd: number, isIpv6: boolean, options: UdpOptions): Effect.Effect<void, PollerError> =>
+  Effect.gen(function* () {
+    const given = toOptions(libc, isIpv6, options)
+    if (isPollerError(given)) return yield* Effect.fail(given)
+    yield* checkBufferSizes(options)
+    for (const option of given) yield* setOption(libc, fd, option)
+    yield* setBufferSizes(libc, fd, options)
+  })
+
+const hops = (what: string, value: number, least: number): PollerError | undefined =>
+  Number.isInteger(value) && value >= least && value <= 255
+    ? undefined
+    : invalidArgument(`the ${what} is a whole number from ${least} to 255`)
+
+/** Checks them all before any of them is set. */
+const toOptions = (
+  { profile: { socket: profile } }: Libc,
+  isIpv6: boolean,
+  { broadcast, multicastInterface, multicastLoopback, multicastTtl, ttl }: UdpOptions
+): ReadonlyArray<Multicast.Option> | PollerError => {
+  const level = isIpv6 ? profile.IPPROTO_IPV6 : profile.IPPROTO_IP
+  const multicastValue = (value: number) =>
+    !isIpv6 && profile.multicastValueBytes === 1 ? Uint8Array.of(value) : value
+  const options: Array<Multicast.Option> = []
+  if (broadcast !== undefined) {
+    options.push({ level: profile.SOL_SOCKET, name: profile.SO_BROADCAST, value: broadcast ? 1 : 0 })
+  }
+  if (ttl !== undefined) {
+    const wrong = hops("ttl", ttl, 1)
+    if (wrong !== undefined) return wrong
+    options.push({ level, name: isIpv6 ? profile.IPV6_UNICAST_HOPS : profile.IP_TTL, value: ttl })
+  }
+  if (multicastTtl !== undefined) {
+    const wrong = hops("ttl of multicast", multicastTtl, 0)
+    if (wrong !== undefined) return wrong
+    const name = isIpv6 ? profile.IPV6_MULTICAST_HOPS : profile.IP_MULTICAST_TTL
+    options.push({ level, name, value: multicastValue(multicastTtl) })
+  }
+  if (multicastLoopback !== undefined) {
+    const name = isIpv6 ? profile.IPV6_MULTICAST_LOOP : profile.IP_MULTICAST_LOOP
+    options.push({ level, name, value: multicastValue(multicastLoopback ? 1 : 0) })
+  }
+  if (multicastInterface !== undefined) {
+    const option = Multicast.outgoing(profile, isIpv6, multicastInterface)
+    if (isPollerError(option)) return option
+    options.push(option)
+  }
+  return options
+}
+
+/** Opens a socket and binds it. Whoever asks for it closes it. */
+export const open = (
+  net: Network,
+  address: NetAddress.InetAddress,
+  options: BindOptions
+): Effect.Effect<UdpSocketImpl, PollerError> => {
+  const { libc } = net
+  const { hasLengthByte, IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET } =
+    libc.profile.socket
+  const isIpv6 = address._tag === "InetAddressV6"
+  return openFor(net, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
+    Effect.gen(function* () {
+      // What lets sockets share a port has two names: there, the first is for groups alone.
+      yield* enable(libc, fd, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
+      yield* enable(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
+      if (isIpv6) yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
+      yield* setOptions(libc, fd, isIpv6, options)
+      yield* bindTo(libc, fd, address)
+      const bound = yield* Socket.addressOf(libc, fd, "getsockname")
+      return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
+    })
+  )
+}
+
+export const bind = (
+  input: NetAddress.InetAddressInput,
+  options: BindOptions
+): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const net = yield* network
+    const address = yield* toAddress(input)
+    return yield* scoped(open(net, address, options))
+  })
+
+export const fromFd = (fdLike: FdLike): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const net = yield* network
+    const { libc } = net
+    const fd = toFd(fdLike)
+    const { SOCK_DGRAM } = libc.profile.socket
+    const isInet = (address: Uint8Array) => inet.includes(libc, address)
+    const adopt = Effect.gen(function* () {
+      yield* Socket.check(libc, fd, SOCK_DGRAM, isInet, "UDP socket")
+      const bound = yield* Socket.addressOf(libc, fd, "getsockname")
+      return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
+    })
+    return yield* scoped(adopt)
+  })

@@ -1,0 +1,281 @@
+/** Unix stream sockets over the C library: paths, names that are no paths, pairs, and descriptors as messages. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { constants } from "node:os"
+import { lstatSync, unlinkSync } from "node:fs"
+import type { Fd } from "../../Fd.ts"
+import type { PollerError } from "../../PollerError.ts"
+import type { FdLike, Registrar } from "../../Registrar.ts"
+import type { Received, UnixAddress, UnixAddressInput, UnixListener, UnixStream } from "../../Unix.ts"
+import { invalidArgument, limitReached, unsupported } from "../failure.ts"
+import { FdImpl } from "../fd.ts"
+import type { Libc } from "../libc/functions.ts"
+import { toFd } from "../registrar.ts"
+import { attempt, call, outcome, rangeError } from "../syscall.ts"
+import { Listener } from "./listener.ts"
+import { Message } from "./message.ts"
+import * as Sockaddr from "./sockaddr.ts"
+import * as Socket from "./socket.ts"
+import { type Family, StreamSocket } from "./streamSocket.ts"
+import {
+  type BufferSizes,
+  checkBufferSizes,
+  connected,
+  network,
+  type Network,
+  openFor,
+  setBufferSizes,
+  toBacklog,
+  within
+} from "./tcp.ts"
+
+/** As many descriptors as one message takes on every system. */
+const mostDescriptors = 253
+
+const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
+  switch (name._tag) {
+    case "Path":
+      return NetAddress.unixPathAddress(name.path)
+    case "Abstract":
+      return { _tag: "UnixAbstractAddress", name: name.name }
+    case "Unnamed":
+      return { _tag: "UnixUnnamedAddress" }
+  }
+}
+
+const unix: Family<UnixAddress> = {
+  what: "Unix stream socket",
+  isStream: false,
+  includes: (libc, address) => Sockaddr.decodeUnix(libc.profile.socket, address) !== undefined,
+  decode: (libc, address) => toUnixAddress(Sockaddr.decodeUnix(libc.profile.socket, address) ?? { _tag: "Unnamed" })
+}
+
+const toName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
+  const path = typeof input === "string" ? input : "path" in input ? input.path : undefined
+  if (path !== undefined) {
+    return path === "" || path.includes("\0")
+      ? Effect.fail(
+          invalidArgument("the path is empty or has a zero byte in it: for a name that is no path give { abstract }")
+        )
+      : Effect.succeed({ _tag: "Path", path })
+  }
+  const name = "abstract" in (input as object) ? (input as { readonly abstract: string }).abstract : undefined
+  if (typeof name !== "string" || name === "") {
+    return Effect.fail(invalidArgument("this is no address: give a path, or { abstract } with a name"))
+  }
+  return libc.profile.socket.hasAbstractNames
+    ? Effect.succeed({ _tag: "Abstract", name })
+    : Effect.fail(unsupported("this system has no abstract Unix names (Linux has): give a path"))
+}
+
+const encode = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
+  const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
+  return typeof bytes === "string"
+    ? Effect.fail(invalidArgument(`the path cannot be used: ${bytes}`))
+    : Effect.succeed(bytes)
+}
+
+class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
+  constructor({ attachment, libc }: Network, fd: number) {
+    super(attachment, libc, fd, unix)
+  }
+
+  sendDescriptors(fds: ReadonlyArray<FdLike>, bytes: Uint8Array): Effect.Effect<void, PollerError> {
+    return Effect.suspend(() => {
+      const { libc } = this
+      const numbers = fds.map(toFd)
+      if (numbers.length === 0 || numbers.length > mostDescriptors || !numbers.every((fd) => fd === (fd | 0))) {
+        return Effect.fail(invalidArgument(`between 1 and ${mostDescriptors} descriptors go with a message`))
+      }
+      const invalid = rangeError(bytes, 0, bytes.length, 1)
+      if (invalid !== undefined) return Effect.fail(invalid)
+      const message = new Message(libc, bytes, bytes.length, numbers.length)
+      message.setDescriptors(numbers)
+      const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
+      const { fd } = this.io
+      let sent = -1
+      // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
+      return this.io.attempt(this.io.writing, () => {
+        if (sent === -1) {
+          const result = call(libc, () => libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL))
+          void message.held
+          if (result < 0) return outcome(libc, "sendmsg", fd, result) as Effect.Effect<never, PollerError> | undefined
+          sent = result
+        }
+        while (sent < bytes.length) {
+          const rest = bytes.subarray(sent)
+          const result = call(libc, () => libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL))
+          if (result < 0) return outcome(libc, "send", fd, result) as Effect.Effect<never, PollerError> | undefined
+          sent += result
+        }
+        return Effect.void
+      })
+    })
+  }
+
+  receiveDescriptors(buffer: Uint8Array, most: number): Effect.Effect<Received, PollerError, Scope.Scope> {
+    const { libc } = this
+    const { MSG_CMSG_CLOEXEC, MSG_DONTWAIT } = libc.profile.socket
+    const invalid =
+      rangeError(buffer, 0, buffer.length, 1) ??
+      (Number.isInteger(most) && most >= 1 && most <= mostDescriptors
+        ? undefined
+        : invalidArgument(`room for ${String(most)} descriptors: give a whole number from 1 to ${mostDescriptors}`))
+    if (invalid !== undefined) return Effect.fail(invalid)
+    const { reading } = this.io
+    const take = (): Effect.Effect<Received, PollerError> | undefined => {
+      const message = new Message(libc, buffer, buffer.length, most)
+      const { fd } = this.io
+      const length = call(libc, () =>
+        libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
+      )
+      void message.held
+      if (length < 0) return outcome(libc, "recvmsg", fd, length) as Effect.Effect<never, PollerError> | undefined
+      const numbers = message.descriptors
+      if (MSG_CMSG_CLOEXEC === undefined) Socket.setCloseOnExec(libc, numbers)
+      const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
+      if (!message.isTruncated) return Effect.succeed({ length, descriptors })
+      for (const number of numbers) libc.functions.close(number)
+      return Effect.fail(
+        limitReached(
+          `more than ${most} descriptors have come, or this process has no room for them: all of them are closed`
+        )
+      )
+    }
+    // Only the wait can be interrupted: what was received belongs to the scope.
+    return Effect.uninterruptibleMask((restore) => {
+      const loop: Effect.Effect<Received, PollerError> = Effect.suspend(() => {
+        if (this.io.ended !== undefined) return Effect.fail(this.io.ended)
+        if (!reading.mayTry) return Effect.andThen(restore(this.io.whenReady(reading)), loop)
+        const result = take()
+        if (result !== undefined) return result
+        reading.forget()
+        return loop
+      })
+      return Effect.tap(loop, ({ descriptors }) =>
+        Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            for (const descriptor of descriptors) (descriptor as FdImpl).owned.closeUnsafe()
+          })
+        )
+      )
+    })
+  }
+}
+
+class UnixListenerImpl extends Listener<UnixStreamImpl> implements UnixListener {
+  readonly address: UnixAddress
+
+  constructor(network: Network, fd: number, address: UnixAddress) {
+    super(network.attachment, network.libc, fd, (accepted) => new UnixStreamImpl(network, accepted))
+    this.address = address
+  }
+}
+
+export interface ListenOptions extends BufferSizes {
+  readonly backlog?: number
+}
+
+export const listen = (
+  input: UnixAddressInput,
+  options: ListenOptions
+): Effect.Effect<UnixListener, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const net = yield* network
+    const { libc } = net
+    const name = yield* toName(libc, input)
+    const address = yield* encode(libc, name)
+    const backlog = yield* toBacklog(options.backlog)
+    yield* checkBufferSizes(options)
+    const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
+    const open = openFor(net, AF_UNIX, SOCK_STREAM, (fd) =>
+      Effect.gen(function* () {
+        yield* setBufferSizes(libc, fd, options)
+        yield* attempt(libc, "bind", fd, () => libc.functions.bind(fd, address, address.length))
+        const remove = name._tag === "Path" ? removal(name.path) : () => {}
+        yield* Effect.onError(
+          attempt(libc, "listen", fd, () => libc.functions.listen(fd, backlog)),
+          () => Effect.sync(remove)
+        )
+        return { listener: new UnixListenerImpl(net, fd, toUnixAddress(name)), remove }
+      })
+    )
+    const { listener } = yield* Effect.acquireRelease(open, ({ listener, remove }) =>
+      Effect.sync(() => {
+        remove()
+        listener.owned.closeUnsafe()
+      })
+    )
+    return listener
+  })
+
+/** Removes the path that was just bound, unless somebody else has put something else there since. */
+const removal = (path: string): (() => void) => {
+  const inode = (): number | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino
+  const bound = inode()
+  return () => {
+    if (bound === undefined || inode() !== bound) return
+    try {
+      unlinkSync(path)
+    } catch {
+      // Whoever may not remove it leaves it: the next to listen there is told that it is in use.
+    }
+  }
+}
+
+export interface ConnectOptions extends BufferSizes {
+  readonly timeout?: Duration.Input
+}
+
+export const connect = (
+  input: UnixAddressInput,
+  options: ConnectOptions
+): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const net = yield* network
+    const { libc } = net
+    const address = yield* encode(libc, yield* toName(libc, input))
+    yield* checkBufferSizes(options)
+    const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
+    const open = openFor(net, AF_UNIX, SOCK_STREAM, (fd) =>
+      Effect.as(setBufferSizes(libc, fd, options), new UnixStreamImpl(net, fd))
+    )
+    // With a full backlog Linux says so at once, and tells nobody when there is room again.
+    const connecting = Effect.retry(connected(net, open, address), { while: isFull, schedule: untilRoom })
+    return yield* within(connecting, options.timeout)
+  })
+
+const isFull = ({ reason }: PollerError): boolean =>
+  "errno" in reason && reason.errno === constants.errno.EAGAIN && reason.syscall === "connect"
+
+const untilRoom = Schedule.min([Schedule.exponential("1 millis"), Schedule.spaced("100 millis")])
+
+export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], PollerError, Registrar | Scope.Scope> =
+  Effect.flatMap(network, (net) => {
+    const { AF_UNIX, SOCK_STREAM } = net.libc.profile.socket
+    return Effect.acquireRelease(
+      Effect.map(
+        Socket.openPair(net.libc, AF_UNIX, SOCK_STREAM),
+        ([one, other]) => [new UnixStreamImpl(net, one), new UnixStreamImpl(net, other)] as const
+      ),
+      (pair) =>
+        Effect.sync(() => {
+          for (const { owned } of pair) owned.closeUnsafe()
+        })
+    )
+  })
+
+export const fromFd = (fdLike: FdLike): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const net = yield* network
+    const { libc } = net
+    const fd = toFd(fdLike)
+    const adopt = Effect.map(
+      Socket.check(libc, fd, libc.profile.socket.SOCK_STREAM, (address) => unix.includes(libc, address), unix.what),
+      () => new UnixStreamImpl(net, fd)
+    )
+    return yield* Effect.acquireRelease(adopt, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))
+  })

@@ -1,0 +1,58 @@
+/** A descriptor that is ours: closed once, by its scope or before, and not used afterwards. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { PollerError } from "../PollerError.ts"
+import { closedBecause } from "./failure.ts"
+import type { Libc } from "./libc/functions.ts"
+
+export class Owned {
+  readonly #libc: Libc
+  readonly #beforeClose: (error: PollerError) => void
+  readonly #what: string
+  #fd: number
+
+  constructor(libc: Libc, fd: number, what: string, beforeClose: (error: PollerError) => void) {
+    this.#libc = libc
+    this.#fd = fd
+    this.#what = what
+    this.#beforeClose = beforeClose
+  }
+
+  /** Its number, or -1 once it is closed: by then that number may be somebody else's. */
+  get fd(): number {
+    return this.#fd
+  }
+
+  get closed(): PollerError {
+    return closedBecause(`${this.#what} is closed`)
+  }
+
+  /** Gives the number away. Whoever gets it closes it. */
+  take(): number {
+    const fd = this.#fd
+    if (fd === -1) return -1
+    this.#beforeClose(this.closed)
+    this.#fd = -1
+    return fd
+  }
+
+  /** Answers whether it was open. */
+  closeUnsafe(): boolean {
+    const fd = this.take()
+    if (fd === -1) return false
+    // Whatever close(2) answers, the number is free.
+    this.#libc.functions.close(fd)
+    return true
+  }
+
+  /** Fails with `Closed` if it was closed before. */
+  readonly close: Effect.Effect<void, PollerError> = Effect.suspend(() =>
+    this.closeUnsafe() ? Effect.void : Effect.fail(this.closed)
+  )
+}
+
+/** Opens something, and closes it with the scope. */
+export const scoped = <A extends { readonly owned: Owned }>(
+  acquire: Effect.Effect<A, PollerError>
+): Effect.Effect<A, PollerError, Scope.Scope> =>
+  Effect.acquireRelease(acquire, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))

@@ -1,0 +1,46 @@
+/**
+ * The example of a cluster does what it says. Its runners write to the same standard error as the program that starts
+ * them, and a run is over when nobody has that open any more: so each of these tests also says that no runner is left.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { runExample, startExample } from "../support/example.ts"
+
+describe("examples/cluster.ts", () => {
+  it.live(
+    "asks the counters of two processes, has one process take over from the other, and leaves none behind",
+    () =>
+      Effect.gen(function* () {
+        const { stdout, ...rest } = yield* runExample("cluster")
+        expect(rest).toEqual({ code: 0, signal: null, stderr: "" })
+        const [processes, ...lines] = stdout.split("\n")
+        const [, a, b] = /^runner A is process (\d+), runner B is process (\d+)$/.exec(processes!)!
+        expect(a).not.toBe(b)
+        expect(lines).toEqual([
+          "counter 1: 1, says runner A",
+          "counter 1: 2, says runner A",
+          "the other: 1, says runner B",
+          "the other, asked by the first: 2, says runner B",
+          "runner A is killed: SIGKILL",
+          "counter 1: 1, says runner B",
+          "the other: 3, says runner B",
+          "runner B leaves: exit code 0",
+          "everything is closed",
+          ""
+        ])
+      }),
+    90_000
+  )
+
+  it.live(
+    "has a runner leave when who started it is gone, even if there is nobody to hand over to",
+    () =>
+      Effect.gen(function* () {
+        // Nobody listens on port 1.
+        const { child, exit } = yield* startExample("cluster", "--runner", "1")
+        child.stdin.end()
+        expect(yield* exit).toEqual([0, null])
+      }).pipe(Effect.scoped),
+    90_000
+  )
+})
