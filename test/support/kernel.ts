@@ -1,11 +1,26 @@
-/** Descriptors to poll, made by the kernel: what Node has no function for. Blocking calls fail the test, not the run. */
+/**
+ * Descriptors to poll, made by the kernel: what Node has no function for. Blocking calls fail the test, not the run.
+ *
+ * Pipes and sockets are made on every system that the library runs on; eventfds, and what is read from `/proc`, on Linux.
+ */
 import { readdirSync, readlinkSync } from "node:fs"
 import koffi from "koffi"
 
 const libc = koffi.load(null)
+const isLinux = process.platform === "linux"
+
+/** A function that other systems need not have. */
+const ofLinux = (prototype: string): unknown =>
+  isLinux
+    ? libc.func(prototype)
+    : () => {
+        throw new Error(`this system has no function "${prototype}"`)
+      }
+
 const functions = {
-  eventfd: libc.func("int eventfd(unsigned int initval, int flags)") as (initval: number, flags: number) => number,
-  pipe2: libc.func("int pipe2(void *fds, int flags)") as (fds: Int32Array, flags: number) => number,
+  eventfd: ofLinux("int eventfd(unsigned int initval, int flags)") as (initval: number, flags: number) => number,
+  pipe: libc.func("int pipe(void *fds)") as (fds: Int32Array) => number,
+  pipe2: ofLinux("int pipe2(void *fds, int flags)") as (fds: Int32Array, flags: number) => number,
   socketpair: libc.func("int socketpair(int domain, int type, int protocol, void *fds)") as (
     domain: number,
     type: number,
@@ -40,9 +55,17 @@ const functions = {
   ) => number
 }
 
-const NONBLOCK = 0x800
+const NONBLOCK = isLinux ? 0x800 : 4
 const CLOEXEC = 0x80000
-const EAGAIN = 11
+const EAGAIN = isLinux ? 11 : 35
+
+/** What Linux says when it makes a descriptor, and fcntl(2) afterwards elsewhere. */
+const flagged = (fd: number): number => {
+  if (isLinux) return fd
+  check("fcntl", functions.fcntl(fd, 2, "int", 1))
+  check("fcntl", functions.fcntl(fd, 4, "int", NONBLOCK))
+  return fd
+}
 
 const check = (name: string, result: number): number => {
   if (result === -1) throw new Error(`${name}: errno ${koffi.errno()}`)
@@ -52,7 +75,7 @@ const check = (name: string, result: number): number => {
 const pair = (name: string, make: (fds: Int32Array) => number): readonly [number, number] => {
   const fds = new Int32Array(2)
   check(name, make(fds))
-  return [fds[0]!, fds[1]!]
+  return [flagged(fds[0]!), flagged(fds[1]!)]
 }
 
 const scratch = new Uint8Array(65_536)
@@ -63,11 +86,11 @@ export const eventfd = (): number => check("eventfd", functions.eventfd(0, NONBL
 
 /** pipe2(2), non-blocking: the reading end and the writing end. */
 export const pipe = (): readonly [read: number, write: number] =>
-  pair("pipe2", (fds) => functions.pipe2(fds, NONBLOCK | CLOEXEC))
+  pair("pipe", (fds) => (isLinux ? functions.pipe2(fds, NONBLOCK | CLOEXEC) : functions.pipe(fds)))
 
 /** socketpair(2) of two connected Unix stream sockets, non-blocking. */
 export const socketPair = (): readonly [number, number] =>
-  pair("socketpair", (fds) => functions.socketpair(1, 1 | NONBLOCK | CLOEXEC, 0, fds))
+  pair("socketpair", (fds) => functions.socketpair(1, isLinux ? 1 | NONBLOCK | CLOEXEC : 1, 0, fds))
 
 /** Adds one to an eventfd: each time is an edge. */
 export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
@@ -133,7 +156,12 @@ const net = {
   bind: libc.func("int bind(int fd, void *address, unsigned int length)") as AddressCall,
   connect: libc.func("int connect(int fd, void *address, unsigned int length)") as AddressCall,
   listen: libc.func("int listen(int fd, int backlog)") as (fd: number, backlog: number) => number,
-  accept4: libc.func("int accept4(int fd, void *address, void *length, int flags)") as (
+  accept: libc.func("int accept(int fd, void *address, void *length)") as (
+    fd: number,
+    address: null,
+    length: null
+  ) => number,
+  accept4: ofLinux("int accept4(int fd, void *address, void *length, int flags)") as (
     fd: number,
     address: null,
     length: null,
@@ -153,13 +181,16 @@ const net = {
   ) => number
 }
 
+const stream = isLinux ? 1 | CLOEXEC : 1
+
 type AddressCall = (fd: number, address: Uint8Array, length: number) => number
 
 /** A listening TCP socket on a free port of 127.0.0.1, and its address. */
 const listenTcp = (): readonly [fd: number, address: Uint8Array] => {
-  const fd = check("socket", net.socket(2, 1 | CLOEXEC, 0))
+  const fd = check("socket", net.socket(2, stream, 0))
   const address = new Uint8Array(16)
-  address[0] = 2
+  // The others have a length before the family.
+  address.set(isLinux ? [2, 0] : [16, 2])
   address.set([127, 0, 0, 1], 4)
   check("bind", net.bind(fd, address, 16))
   check("listen", net.listen(fd, 1))
@@ -167,12 +198,18 @@ const listenTcp = (): readonly [fd: number, address: Uint8Array] => {
   return [fd, address]
 }
 
+const acceptNow = (listener: number): number => {
+  if (isLinux) return net.accept4(listener, null, null, NONBLOCK | CLOEXEC)
+  const fd = net.accept(listener, null, null)
+  return fd === -1 ? fd : flagged(fd)
+}
+
 /** Two connected TCP sockets, non-blocking. */
 export const tcpPair = (): readonly [number, number] => {
   const [listener, address] = listenTcp()
-  const client = check("socket", net.socket(2, 1 | CLOEXEC, 0))
+  const client = check("socket", net.socket(2, stream, 0))
   check("connect", net.connect(client, address, 16))
-  const server = check("accept4", net.accept4(listener, null, null, NONBLOCK | CLOEXEC))
+  const server = check("accept", acceptNow(listener))
   close(listener)
   const flags = check("fcntl", functions.fcntl(client, 3, "int", 0))
   check("fcntl", functions.fcntl(client, 4, "int", flags | NONBLOCK))
@@ -209,8 +246,7 @@ export const listen = (): { readonly fd: number; readonly port: number } => {
 }
 
 /** The next connection, non-blocking, or -1 if it would block. */
-export const accept = (listener: number): number =>
-  wouldBlock("accept4", net.accept4(listener, null, null, NONBLOCK | CLOEXEC))
+export const accept = (listener: number): number => wouldBlock("accept", acceptNow(listener))
 
 /** Reads what there is, as text; "" at the end or if it would block. */
 export const readText = (fd: number): string => {
