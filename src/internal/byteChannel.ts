@@ -116,9 +116,9 @@ export class ByteChannel {
     }
   }
 
-  /** Reads what is there, once, for nobody. */
+  /** Reads what is there, once, for nobody: also what nobody was told of yet. */
   discard(): void {
-    if (this.io.reading.mayTry) this.#read(scratch, chunkSize)
+    this.#read(scratch, chunkSize)
   }
 
   write(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<number, PollerError> {

@@ -79,6 +79,7 @@ export class Direction {
   /** Most of the time there is one at most. */
   #first: Waiter<never> | undefined
   #others: Array<Waiter<never>> = []
+  #isRunning = false
 
   constructor(interest: number) {
     this.interest = interest
@@ -130,7 +131,14 @@ export class Direction {
 
   /** Serves those who wait, for as long as it is ready. */
   run(): void {
-    while (this.isReady && this.#first !== undefined) if (!this.#first.wake()) return
+    // Who was just served and comes back has its turn after those who wait.
+    if (this.#isRunning) return
+    this.#isRunning = true
+    try {
+      while (this.isReady && this.#first !== undefined) if (!this.#first.wake()) return
+    } finally {
+      this.#isRunning = false
+    }
   }
 
   fail(error: PollerError): void {

@@ -1,10 +1,21 @@
 /** Descriptors that are watched by an `AsyncFd`, and what can be seen of who waits for them. */
-import { expect } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { AsyncFd, Registrar } from "effect-amy"
 import { attachmentOf } from "../../src/internal/registrar.ts"
+import koffi from "koffi"
+import { readSync } from "node:fs"
 import * as Kernel from "./kernel.ts"
-import { readyNow } from "./layers.ts"
+import { layers, readyNow, type PollerLayer } from "./layers.ts"
+
+/** As `describeLayers`, for what does not depend on which thread is attached: a thread is slow to start. */
+export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer) => void): void => {
+  for (const layerName of ["layerWorker", "layerEventLoop"] as const) {
+    describe(`${name} (${layerName})`, () => {
+      body(layers[layerName])
+    })
+  }
+}
 
 /** Closes whichever of them are still open at the end. */
 export const scopedFds = <A extends ReadonlyArray<number>>(make: () => A) =>
@@ -60,3 +71,27 @@ export const readText = (watched: AsyncFd.AsyncFd, count = 64) =>
 
 /** A turn of the event loop. */
 export const turn = Effect.promise(() => new Promise(setImmediate))
+
+const ioctl = koffi.load(null).func("int ioctl(int fd, unsigned long request, ...)") as (
+  fd: number,
+  request: number,
+  type: "void *",
+  result: Int32Array
+) => number
+
+/** Whether there is nothing to read right now: FIONREAD takes nothing. */
+export const isEmpty = (fd: number): boolean => {
+  const count = new Int32Array(1)
+  expect(ioctl(fd, 0x541b, "void *", count)).toBe(0)
+  return count[0] === 0
+}
+
+/** Reads what there is; answers how many bytes, or 0 if it would block. */
+export const readInto = (fd: number, buffer: Uint8Array): number => {
+  try {
+    return readSync(fd, buffer)
+  } catch (error) {
+    expect(error).toMatchObject({ code: "EAGAIN" })
+    return 0
+  }
+}

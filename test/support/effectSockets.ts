@@ -1,0 +1,173 @@
+/** Two implementations of `effect/socket`'s services, to be held against each other, and helpers to read from them. */
+import { NodeSocket, NodeSocketServer } from "@effect/platform-node"
+import { describe, expect } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { NetAddress } from "effect/net"
+import type { Socket, SocketServer } from "effect/socket"
+import { Poller, PollerSocket, PollerSocketServer, type Registrar } from "effect-amy"
+import * as Kernel from "./kernel.ts"
+import type { PollerLayer } from "./layers.ts"
+import { turn, waiters } from "./watched.ts"
+
+export type Where = { readonly host: string; readonly port: number } | { readonly path: string }
+
+type Listen = (
+  where: Where
+) => Effect.Effect<
+  SocketServer.SocketServer["Service"],
+  SocketServer.SocketServerError,
+  Registrar.Registrar | Scope.Scope
+>
+
+type Connect = (
+  options: Where & { readonly openTimeout?: number }
+) => Effect.Effect<Socket.Socket, never, Registrar.Registrar>
+
+export interface Sockets {
+  readonly listen: Listen
+  readonly connect: Connect
+}
+
+interface Row extends Sockets {
+  readonly name: string
+  readonly layer: () => PollerLayer
+}
+
+const ours: Sockets = { listen: PollerSocketServer.make, connect: PollerSocket.make }
+const nodes: Sockets = { listen: NodeSocketServer.make, connect: NodeSocket.makeNet }
+
+/** Node's own say what is right; ours have to agree, and to get on with Node's. */
+const rows: ReadonlyArray<Row> = [
+  { name: "Node's", layer: Poller.layerEventLoop, ...nodes },
+  { name: "ours, layerWorker", layer: Poller.layerWorker, ...ours },
+  { name: "ours, layerEventLoop", layer: Poller.layerEventLoop, ...ours },
+  { name: "our client, Node's server", layer: Poller.layerEventLoop, connect: ours.connect, listen: nodes.listen },
+  { name: "Node's client, our server", layer: Poller.layerEventLoop, connect: nodes.connect, listen: ours.listen }
+]
+
+/** Runs the same tests on every implementation. `run` provides the poller, and looks for what was left behind. */
+export const describeSockets = (
+  name: string,
+  body: (
+    sockets: Sockets,
+    run: <A, E>(test: Effect.Effect<A, E, Registrar.Registrar | Scope.Scope>) => Effect.Effect<void, unknown>
+  ) => void
+): void => {
+  for (const { layer, name: rowName, ...sockets } of rows) {
+    describe(`${name} (${rowName})`, () => {
+      body(sockets, (test) => Effect.provide(leavesNoSockets(test), layer()))
+    })
+  }
+}
+
+export const describeOurs = (name: string, body: Parameters<typeof describeSockets>[1]): void => {
+  for (const { layer, name: rowName } of rows.slice(1, 3)) {
+    describe(`${name} (${rowName})`, () => {
+      body(ours, (test) => Effect.provide(leavesNoSockets(test), layer()))
+    })
+  }
+}
+
+const openSockets = () =>
+  [...Kernel.openDescriptors()].filter(([, target]) => target.startsWith("socket:")).map(([, target]) => target)
+
+/** Node closes a socket some turns after it was told to. */
+const leavesNoSockets = <A, E, R>(test: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const before = openSockets()
+    yield* Effect.scoped(test)
+    for (let turns = 0; turns < 10_000 && openSockets().length > before.length; turns++) yield* turn
+    expect(openSockets()).toEqual(before)
+    expect(yield* waiters).toBe(0)
+  })
+
+/** Where a server listens that was given port 0, or a path. */
+export const whereIs = ({ address }: SocketServer.SocketServer["Service"]): Where =>
+  NetAddress.isInetAddress(address) ? { host: "127.0.0.1", port: address.port } : { path: address.path }
+
+export const anyPort: Where = { host: "127.0.0.1", port: 0 }
+
+/** A server that runs until the scope closes, and a socket that connects to it. */
+export const serving = <E, R>(
+  { connect, listen }: Sockets,
+  handler: (socket: Socket.Socket) => Effect.Effect<unknown, E, R>
+) =>
+  Effect.gen(function* () {
+    const server = yield* listen(anyPort)
+    yield* Effect.forkScoped(server.run(handler), { startImmediately: true })
+    return yield* connect(whereIs(server))
+  })
+
+/** A peer that is nothing but a descriptor: `accepted` is the connection once the socket's reader is acquired. */
+export const rawPeer = ({ connect }: Sockets) =>
+  Effect.gen(function* () {
+    const listener = yield* Effect.acquireRelease(Effect.sync(Kernel.listen), ({ fd }) =>
+      Effect.sync(() => Kernel.close(fd))
+    )
+    const accepted = Effect.acquireRelease(
+      Effect.gen(function* () {
+        for (;;) {
+          const fd = Kernel.accept(listener.fd)
+          if (fd !== -1) return fd
+          yield* turn
+        }
+      }),
+      (fd) => Effect.sync(() => Kernel.isOpen(fd) && Kernel.close(fd))
+    )
+    return { accepted, socket: yield* connect({ host: "127.0.0.1", port: listener.port }) }
+  })
+
+/** Answers with everything that comes, until its end. */
+export const echo = (socket: Socket.Socket) =>
+  Effect.gen(function* () {
+    const { pull } = yield* socket.reader
+    const { writeAll } = yield* socket.writer
+    yield* Effect.forever(Effect.flatMap(pull, writeAll))
+  }).pipe(Effect.scoped, Effect.ignore)
+
+type Pull = Socket.Reader["pull"]
+
+/** Pulls so many bytes, and expects no more than that. */
+export const pullBytes = (pull: Pull, count: number) =>
+  Effect.gen(function* () {
+    const chunks: Array<Buffer> = []
+    let length = 0
+    while (length < count) {
+      for (const chunk of yield* pull) {
+        const bytes = Buffer.from(chunk as Uint8Array)
+        chunks.push(bytes)
+        length += bytes.length
+      }
+    }
+    expect(length).toBe(count)
+    return Buffer.concat(chunks)
+  })
+
+export const pullText = (pull: Pull, expected: string) =>
+  Effect.map(pullBytes(pull, Buffer.byteLength(expected)), (bytes) => expect(bytes.toString()).toBe(expected))
+
+/** Pulls until it fails: all that came before, and how it ended. */
+export const pullToEnd = (pull: Pull) =>
+  Effect.gen(function* () {
+    const chunks: Array<Buffer> = []
+    const error = yield* Effect.flip(
+      Effect.forever(
+        Effect.map(pull, (some) => {
+          for (const chunk of some) chunks.push(Buffer.from(chunk as Uint8Array))
+        })
+      )
+    )
+    return { bytes: Buffer.concat(chunks), end: told(error) }
+  })
+
+/** What is to be the same everywhere about an error. */
+export const told = ({ reason }: Socket.SocketError): string =>
+  reason._tag === "SocketCloseError"
+    ? `${reason._tag} ${reason.code}`
+    : reason._tag === "SocketOpenError"
+      ? `${reason._tag} ${reason.kind}`
+      : reason._tag
+
+/** How it fails. */
+export const failureOf = <A, R>(effect: Effect.Effect<A, Socket.SocketError, R>) =>
+  Effect.map(Effect.flip(effect), told)

@@ -1,0 +1,34 @@
+/** What tests of owned descriptors share. */
+import { expect } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Kernel from "./kernel.ts"
+
+export const text = (buffer: Uint8Array, length = buffer.length) => new TextDecoder().decode(buffer.subarray(0, length))
+
+/** What an eventfd is written. */
+export const count = (value: bigint) => new Uint8Array(new BigUint64Array([value]).buffer)
+
+/** A directory of the test's own. */
+export const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "fd-test-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
+
+/** The path of a FIFO. */
+export const fifo = Effect.map(directory, (path) => {
+  const name = join(path, "fifo")
+  execFileSync("mkfifo", [name])
+  return name
+})
+
+/** Nothing that the test opened is open after it. */
+export const leavesNothing = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function* () {
+    const before = Kernel.openDescriptors()
+    yield* Effect.scoped(effect)
+    expect(Kernel.openDescriptors()).toEqual(before)
+  })
