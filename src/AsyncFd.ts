@@ -15,7 +15,8 @@
  * A report may be out of date by the time it arrives: that something is readable means that it is worth a try.
  *
  * Any number of fibers may wait. Reading and writing do not affect each other. Fibers that read are served in turn. One
- * that is interrupted leaves nothing behind, and has read nothing.
+ * that is interrupted while it waits leaves nothing behind, and has read nothing; what a call that was made has brought is
+ * gone with a fiber that is interrupted before its next step.
  *
  * The descriptor stays its owner's: it is neither closed nor made non-blocking. Close it after the scope of the `AsyncFd`,
  * not before.

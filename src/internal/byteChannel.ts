@@ -7,7 +7,7 @@ import type { PollerError } from "../PollerError.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
-import { rangeError } from "./syscall.ts"
+import { rangeError, restOf } from "./syscall.ts"
 
 /** The two calls, with their names for an error. None of them ever waits. */
 export interface ByteCalls {
@@ -68,7 +68,7 @@ export class ByteChannel {
     this.#EINTR = libc.profile.errno.EINTR
   }
 
-  read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<number, PollerError> {
+  read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
     // Most programs read into the same place again and again.
     const last = this.#lastRead
     if (last !== undefined && last.buffer === buffer && last.offset === offset && last.length === length) {
@@ -121,7 +121,7 @@ export class ByteChannel {
     this.#read(scratch, chunkSize)
   }
 
-  write(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<number, PollerError> {
+  write(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
       const invalid = rangeError(buffer, offset, length, 0)
       if (invalid !== undefined) return Effect.fail(invalid)
@@ -134,13 +134,13 @@ export class ByteChannel {
   }
 
   /** In one piece: what others write meanwhile comes after it. */
-  writeAll(buffer: Uint8Array, offset = 0, length = buffer.length - offset): Effect.Effect<void, PollerError> {
-    return Effect.suspend(() => {
-      const invalid = rangeError(buffer, offset, length, 0)
-      if (invalid !== undefined) return Effect.fail(invalid)
+  writeAll(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<void, PollerError> {
+    const invalid = rangeError(buffer, offset, length, 0)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    return this.io.attemptInOnePiece(this.io.writing, () => {
       let rest = offset === 0 ? buffer : buffer.subarray(offset)
       let left = length
-      return this.io.attemptInOnePiece(this.io.writing, () => {
+      return () => {
         while (left > 0) {
           const count = this.#write(rest, left)
           if (typeof count !== "number") return count
@@ -151,7 +151,7 @@ export class ByteChannel {
           if (this.#calls.isStream) return undefined
         }
         return Effect.void
-      })
+      }
     })
   }
 

@@ -10,7 +10,7 @@ import type { Libc } from "./libc/functions.ts"
 import { setFlags } from "./net/socket.ts"
 import { Owned, scoped } from "./owned.ts"
 import { loadLibc } from "./polling/attachment.ts"
-import { attempt, call, outcome, rangeError } from "./syscall.ts"
+import { attempt, call, outcome, rangeError, restOf } from "./syscall.ts"
 
 /** As many pieces as one call takes on every system. */
 const mostPieces = 1024
@@ -40,7 +40,7 @@ export class FdImpl implements Fd {
   read(
     buffer: Uint8Array,
     offset = 0,
-    length = buffer.length - offset
+    length = restOf(buffer, offset)
   ): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
     return this.#transfer("read", rangeError(buffer, offset, length, 1), (fd) =>
@@ -51,7 +51,7 @@ export class FdImpl implements Fd {
   write(
     buffer: Uint8Array,
     offset = 0,
-    length = buffer.length - offset
+    length = restOf(buffer, offset)
   ): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
     return this.#transfer("write", rangeError(buffer, offset, length, 0), (fd) =>
@@ -134,11 +134,13 @@ export class FdImpl implements Fd {
 }
 
 const piecesError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined =>
-  buffers.length === 0 || buffers.length > mostPieces
-    ? invalidArgument(`${buffers.length} buffers are not between 1 and ${mostPieces}`)
-    : buffers.every((buffer) => buffer instanceof Uint8Array)
-      ? undefined
-      : invalidArgument("one of the buffers is none: give an array of Uint8Array")
+  !Array.isArray(buffers)
+    ? invalidArgument("these are no buffers: give an array of Uint8Array")
+    : buffers.length === 0 || buffers.length > mostPieces
+      ? invalidArgument(`${buffers.length} buffers are not between 1 and ${mostPieces}`)
+      : buffers.every((buffer) => buffer instanceof Uint8Array)
+        ? undefined
+        : invalidArgument("one of the buffers is none: give an array of Uint8Array")
 
 export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(

@@ -203,10 +203,10 @@ export class Io implements Source {
       reading.run()
       return true
     }
-    if ((bits & readBits) !== 0) reading.report(bits & readBits)
-    if ((bits & writeBits) !== 0) writing.report(bits & writeBits)
+    if ((bits & readBits) !== 0) reading.report(bits)
+    if ((bits & writeBits) !== 0) writing.report(bits)
     if ((bits & Readiness.Priority) !== 0) this.hadPriority = true
-    if ((bits & priorityBits) !== 0) priority.report(bits & priorityBits)
+    if ((bits & priorityBits) !== 0) priority.report(bits)
     reading.run()
     writing.run()
     priority.run()
@@ -229,10 +229,11 @@ export class Io implements Source {
 
   /**
    * As `attempt`, for one that may do a part before it would block: from its first part on it has its turn, so that nobody
-   * comes in between, whenever the fiber is made to yield.
+   * comes in between, whenever the fiber is made to yield. `begin` is asked for the attempt each time the effect runs.
    */
-  attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
+  attemptInOnePiece<A>(direction: Direction, begin: () => Attempt<A>): Effect.Effect<A, PollerError> {
     return Effect.callback((resume) => {
+      const attempt = begin()
       if (this.ended === undefined && direction.mayTry && direction.isFree) {
         const result = attempt()
         if (result !== undefined) return resume(result)

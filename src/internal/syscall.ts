@@ -37,6 +37,10 @@ export const attempt = (
     return result >= 0 ? Effect.succeed(result) : Effect.fail(fromErrno(syscall, -result, fd))
   })
 
+/** What there is of a buffer from an offset on; not a number if it is none, which `rangeError` says. */
+export const restOf = (buffer: Uint8Array | undefined | null, offset: number): number =>
+  (buffer?.length ?? NaN) - offset
+
 /** What is wrong with a part of a buffer. */
 export const rangeError = (
   buffer: Uint8Array,
