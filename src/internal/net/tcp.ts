@@ -227,7 +227,7 @@ export const connect = (
         return new TcpStreamImpl(net, fd)
       })
     )
-    return yield* within(connected(net, open, bytes), options.timeout)
+    return yield* connected(net, open, bytes, options.timeout)
   })
 
 export const within = <A, R>(
@@ -242,7 +242,8 @@ export const within = <A, R>(
 export const connected = <A, S extends StreamSocket<A>>(
   { libc }: Network,
   open: Effect.Effect<S, PollerError>,
-  address: Uint8Array
+  address: Uint8Array,
+  timeout?: Duration.Input
 ): Effect.Effect<S, PollerError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(open, (socket) => {
@@ -257,7 +258,7 @@ export const connected = <A, S extends StreamSocket<A>>(
         return Effect.fail(fromErrno("connect", -result, fd))
       })
       const close = Effect.sync(() => void socket.owned.closeUnsafe())
-      return restore(begin).pipe(
+      return restore(within(begin, timeout)).pipe(
         Effect.onError(() => close),
         Effect.andThen(Effect.addFinalizer(() => close)),
         Effect.as(socket)
