@@ -133,26 +133,35 @@ export class ByteChannel {
     })
   }
 
-  /** In one piece: what others write meanwhile comes after it. */
-  writeAll(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<void, PollerError> {
+  /** In one piece: what others write meanwhile comes after it. If it goes on, an interruption ends only the waiting. */
+  writeAll(
+    buffer: Uint8Array,
+    offset = 0,
+    length = restOf(buffer, offset),
+    goesOn = false
+  ): Effect.Effect<void, PollerError> {
     const invalid = rangeError(buffer, offset, length, 0)
     if (invalid !== undefined) return Effect.fail(invalid)
-    return this.io.attemptInOnePiece(this.io.writing, () => {
-      let rest = offset === 0 ? buffer : buffer.subarray(offset)
-      let left = length
-      return () => {
-        while (left > 0) {
-          const count = this.#write(rest, left)
-          if (typeof count !== "number") return count
-          left -= count
-          if (left === 0) break
-          rest = rest.subarray(count)
-          // What the kernel did not take, it has no room for.
-          if (this.#calls.isStream) return undefined
+    return this.io.attemptInOnePiece(
+      this.io.writing,
+      () => {
+        let rest = offset === 0 ? buffer : buffer.subarray(offset)
+        let left = length
+        return () => {
+          while (left > 0) {
+            const count = this.#write(rest, left)
+            if (typeof count !== "number") return count
+            left -= count
+            if (left === 0) break
+            rest = rest.subarray(count)
+            // What the kernel did not take, it has no room for.
+            if (this.#calls.isStream) return undefined
+          }
+          return Effect.void
         }
-        return Effect.void
-      }
-    })
+      },
+      goesOn
+    )
   }
 
   #write(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {

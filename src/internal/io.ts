@@ -229,9 +229,10 @@ export class Io implements Source {
 
   /**
    * As `attempt`, for one that may do a part before it would block: from its first part on it has its turn, so that nobody
-   * comes in between, whenever the fiber is made to yield. `begin` is asked for the attempt each time the effect runs.
+   * comes in between, whenever the fiber is made to yield. `begin` is asked for the attempt each time the effect runs. If it
+   * goes on, an interruption ends only the waiting.
    */
-  attemptInOnePiece<A>(direction: Direction, begin: () => Attempt<A>): Effect.Effect<A, PollerError> {
+  attemptInOnePiece<A>(direction: Direction, begin: () => Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
     return Effect.callback((resume) => {
       const attempt = begin()
       if (this.ended === undefined && direction.mayTry && direction.isFree) {
@@ -239,7 +240,8 @@ export class Io implements Source {
         if (result !== undefined) return resume(result)
         direction.forget()
       }
-      return this.#wait(direction, new Waiter(this, direction, attempt, resume))
+      const leave = this.#wait(direction, new Waiter(this, direction, attempt, resume))
+      return goesOn ? undefined : leave
     })
   }
 

@@ -101,13 +101,6 @@ class State {
 const encoder = new TextEncoder()
 const encode = (chunk: Uint8Array | string): Uint8Array => (typeof chunk === "string" ? encoder.encode(chunk) : chunk)
 
-/** Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it. */
-const goingOn = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    const fiber = Effect.runFork(effect)
-    return fiber.pollUnsafe() ?? Effect.callback((resume) => void fiber.addObserver(resume))
-  })
-
 /** One connection, from when it is open until its reader's scope closes. */
 class Session {
   readonly connection: Connection
@@ -135,7 +128,8 @@ class Session {
   }
 
   write(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
-    return Effect.mapError(goingOn(this.connection.writeAll(bytes)), writeError)
+    // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
+    return Effect.mapError(this.connection.channel.writeAll(bytes, 0, bytes.length, true), writeError)
   }
 
   /** Nothing more is written after what is being written by now. */
