@@ -3,6 +3,15 @@ import { Effect, Stream } from "effect"
 import { Poller, PollerSocket, PollerSocketServer, Tcp } from "effect-amy"
 import assert from "node:assert/strict"
 
+const echo = (socket) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { pull } = yield* socket.reader
+      const { writeAll } = yield* socket.writer
+      return yield* Effect.forever(Effect.flatMap(pull, writeAll))
+    })
+  ).pipe(Effect.ignore)
+
 const program = Effect.gen(function* () {
   const listener = yield* Tcp.listen("127.0.0.1:0")
   yield* Effect.forkScoped(listener.run((connection) => Stream.run(connection.stream, connection.sink)))
@@ -12,14 +21,6 @@ const program = Effect.gen(function* () {
   assert.equal(yield* Stream.mkString(Stream.decodeText(client.stream)), "hello")
 
   const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
-  const echo = (socket) =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const { pull } = yield* socket.reader
-        const { writeAll } = yield* socket.writer
-        return yield* Effect.forever(Effect.flatMap(pull, writeAll))
-      })
-    ).pipe(Effect.ignore)
   yield* Effect.forkScoped(server.run(echo))
   const socket = yield* PollerSocket.make({ address: server.address })
   const { pull } = yield* socket.reader

@@ -1,6 +1,6 @@
 /** Owned descriptors with the calls that every kind of them has. */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { constants, openSync } from "node:fs"
 import type { Fd } from "../Fd.ts"

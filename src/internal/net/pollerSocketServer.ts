@@ -1,7 +1,7 @@
 /** Listeners as `effect/socket`'s `SocketServer`. */
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type { PollerError } from "../../PollerError.ts"
