@@ -34,7 +34,8 @@ export const layerRunner = (registryPort: number) =>
     Layer.provide(shared(registryPort)),
     Layer.provide(layerRunnerConfig),
     Layer.provide(layerServer),
-    Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
+    // It warns when there is nobody left to hand its shards to, which is so at the end of every story.
+    Layer.provide(Layer.succeed(References.MinimumLogLevel, "Error"))
   )
 
 export const layerClient = (registryPort: number) =>
