@@ -140,6 +140,7 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     return Stream.unwrap(
       Effect.gen({ self: this }, function* () {
         const open = new Set<Connection>()
+        let limit = batch
         // What its consumer has not closed by the end of the stream, nobody else would.
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
@@ -147,7 +148,11 @@ export class Listener<Connection extends { readonly owned: Owned }> {
           })
         )
         const pull = this.#acceptSome((accepted) => {
-          for (const connection of open) if (connection.owned.fd === -1) open.delete(connection)
+          // Those that were closed are looked for when there may be as many of them as of the others.
+          if (open.size >= limit) {
+            for (const connection of open) if (connection.owned.fd === -1) open.delete(connection)
+            limit = 2 * open.size + batch
+          }
           for (const connection of accepted) open.add(connection)
           return accepted
         })
