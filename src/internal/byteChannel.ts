@@ -1,12 +1,14 @@
 /** Bytes in and out of a non-blocking descriptor: what descriptors that are wrapped and sockets that are ours have in common. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { PollerError } from "../PollerError.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
+import { copyOf } from "./pool.ts"
 import { rangeError, restOf } from "./syscall.ts"
 
 /** The two calls, with their names for an error. None of them ever waits. */
@@ -32,7 +34,7 @@ interface LastRead {
 /** Bytes that one read may bring where the caller gave no buffer. */
 const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
-let scratch = new Uint8Array(chunkSize)
+let scratch = Buffer.alloc(chunkSize)
 
 const done = Cause.fail(Cause.Done())
 
@@ -52,6 +54,29 @@ export const sinkOf = (
   writeChunks: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void, PollerError>
 ): Sink.Sink<void, Uint8Array, never, PollerError> => Sink.forEachArray(writeChunks)
 
+/** A `writeAll` to come. */
+class WriteAll extends Effectable.Class<void, PollerError> {
+  readonly #channel: ByteChannel
+  readonly #buffer: Uint8Array
+  readonly #offset: number
+  readonly #length: number
+  readonly #goesOn: boolean
+
+  constructor(channel: ByteChannel, buffer: Uint8Array, offset: number, length: number, goesOn: boolean) {
+    super()
+    this.#channel = channel
+    this.#buffer = buffer
+    this.#offset = offset
+    this.#length = length
+    this.#goesOn = goesOn
+  }
+
+  asEffect(): Effect.Effect<void, PollerError> {
+    const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
+    return this.#channel.writeAllNow(buffer, this.#length, this.#goesOn)
+  }
+}
+
 export class ByteChannel {
   readonly io: Io
   readonly #libc: Libc
@@ -66,6 +91,11 @@ export class ByteChannel {
     this.#calls = calls
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
+    this.readChunk = io.attempt(io.reading, () => {
+      const chunk = this.takeChunk()
+      if (chunk === null) return Effect.undefined
+      return chunk instanceof Uint8Array ? Effect.succeed(chunk) : chunk
+    })
   }
 
   read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
@@ -82,25 +112,24 @@ export class ByteChannel {
       const count = this.#read(view, length)
       return typeof count === "number" ? Effect.succeed(count) : count
     }
-    const effect = Effect.suspend(() => this.io.attempt(this.io.reading, attempt))
+    const effect = this.io.attempt(this.io.reading, attempt)
     this.#lastRead = { buffer, offset, length, effect }
     return effect
   }
 
-  /** What there is, as a chunk of its own; `undefined` at the end. */
-  readonly readChunk: Effect.Effect<Uint8Array | undefined, PollerError> = Effect.suspend(() =>
-    this.io.attempt(this.io.reading, this.#tryChunk)
-  )
-
-  readonly #tryChunk = (): Effect.Effect<Uint8Array | undefined, PollerError> | undefined => {
+  /** Takes what there is, as a chunk of its own; `null` at the end, and `undefined` if that would block. */
+  takeChunk(): Uint8Array | null | Effect.Effect<never, PollerError> | undefined {
     const count = this.#read(scratch, chunkSize)
     if (typeof count !== "number") return count
-    if (count === 0) return Effect.undefined
-    if (count <= chunkSize / 4) return Effect.succeed(scratch.slice(0, count))
-    const chunk = scratch.subarray(0, count)
-    scratch = new Uint8Array(chunkSize)
-    return Effect.succeed(chunk)
+    if (count === 0) return null
+    if (count <= chunkSize / 4) return copyOf(scratch, count)
+    const chunk = new Uint8Array(scratch.buffer, 0, count)
+    scratch = Buffer.alloc(chunkSize)
+    return chunk
   }
+
+  /** What there is, as a chunk of its own; `undefined` at the end. */
+  readonly readChunk: Effect.Effect<Uint8Array | undefined, PollerError>
 
   #read(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
     const { io } = this
@@ -142,23 +171,36 @@ export class ByteChannel {
   ): Effect.Effect<void, PollerError> {
     const invalid = rangeError(buffer, offset, length, 0)
     if (invalid !== undefined) return Effect.fail(invalid)
+    return new WriteAll(this, buffer, offset, length, goesOn)
+  }
+
+  /** `writeAll`, from now on. */
+  writeAllNow(all: Uint8Array, length: number, goesOn: boolean): Effect.Effect<void, PollerError> {
+    const { writing } = this.io
+    if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn)
+    const count = this.#write(all, length)
+    // Most of the time the kernel takes all of it at once.
+    if (count === length) return Effect.void
+    if (typeof count === "object") return count
+    if (count === undefined || this.#calls.isStream) writing.forget()
+    return count === undefined
+      ? this.#writeRest(all, length, goesOn)
+      : this.#writeRest(all.subarray(count), length - count, goesOn)
+  }
+
+  #writeRest(rest: Uint8Array, left: number, goesOn: boolean): Effect.Effect<void, PollerError> {
     return this.io.attemptInOnePiece(
       this.io.writing,
       () => {
-        let rest = offset === 0 ? buffer : buffer.subarray(offset)
-        let left = length
-        return () => {
-          while (left > 0) {
-            const count = this.#write(rest, left)
-            if (typeof count !== "number") return count
-            left -= count
-            if (left === 0) break
-            rest = rest.subarray(count)
-            // What the kernel did not take, it has no room for.
-            if (this.#calls.isStream) return undefined
-          }
-          return Effect.void
+        while (left > 0) {
+          const count = this.#write(rest, left)
+          if (typeof count !== "number") return count
+          left -= count
+          rest = rest.subarray(count)
+          // What the kernel did not take, it has no room for.
+          if (left > 0 && this.#calls.isStream) return undefined
         }
+        return Effect.void
       },
       goesOn
     )

@@ -30,6 +30,8 @@ export interface Registration extends Reported {
   readonly fd: number
   readonly exclusive: boolean
   readonly source: Source | undefined
+  /** Until it is removed. */
+  isOpen: boolean
 }
 
 export type NotificationQueue = Queue.Queue<Notification, PollerError | Cause.Done>
@@ -39,8 +41,11 @@ export class Dispatcher {
   readonly #byId = new Map<number, Registration>()
   readonly #byFd = new Map<number, Registration>()
   readonly #waiting = new Waiting((id) => this.#byId.get(id))
-  /** Reported to sources that may take them; each is asked once the batch is complete. */
-  #consumable: Array<{ readonly registration: Registration; readonly bits: number }> = []
+  /** Reported to sources that may take them; each is asked once the batch is complete. Beside each what was reported. */
+  readonly #consumable: Array<Registration> = []
+  readonly #consumableBits: Array<number> = []
+  /** How many of them were asked: whoever is asked may have more reported, and asked, meanwhile. */
+  #offered = 0
   #timers: Timers | undefined
   #expired = false
   /** The timers that went off once and may not have been reported to anybody yet. */
@@ -92,7 +97,7 @@ export class Dispatcher {
   }
 
   #note(id: number, fd: number, exclusive: boolean, source: Source | undefined): Registration {
-    const registration = { id, fd, exclusive, source, last: undefined, place: -1, batch: undefined }
+    const registration = { id, fd, exclusive, source, isOpen: true, last: undefined, place: -1, batch: undefined }
     this.#byId.set(id, registration)
     return registration
   }
@@ -104,6 +109,7 @@ export class Dispatcher {
 
   /** Forgets a registration, and takes back what is on its way to a consumer. */
   remove(registration: Registration): void {
+    registration.isOpen = false
     this.#byId.delete(registration.id)
     if (this.#byFd.get(registration.fd) === registration) this.#byFd.delete(registration.fd)
     this.withdraw(registration)
@@ -149,7 +155,8 @@ export class Dispatcher {
     if (source !== undefined) {
       if (source.admit?.() === false) return
       if (source.consume !== undefined) {
-        this.#consumable.push({ registration, bits })
+        this.#consumable.push(registration)
+        this.#consumableBits.push(bits)
         return
       }
     }
@@ -191,13 +198,19 @@ export class Dispatcher {
 
   #offerToSources(): void {
     const consumable = this.#consumable
-    this.#consumable = []
-    for (const { bits, registration } of consumable) {
+    const consumableBits = this.#consumableBits
+    while (this.#offered < consumable.length) {
+      const index = this.#offered++
+      const registration = consumable[index]!
+      const bits = consumableBits[index]!
       // One consumer may have ended another's registration.
-      if (this.#byId.get(registration.id) !== registration) continue
+      if (!registration.isOpen) continue
       if (registration.source?.consume?.(bits) === true) this.notifications++
       else this.#report(registration, bits)
     }
+    consumable.length = 0
+    consumableBits.length = 0
+    this.#offered = 0
   }
 
   /** Consumers take what is there already, and then see the end. */

@@ -1,150 +1,23 @@
 /**
- * One descriptor's readiness, as far as this thread knows of it, and who waits for it.
- *
- * What was reported is remembered until an attempt shows that it is over: an edge is reported once, so nothing else may
- * forget it. Whoever waits is served in turn, and the attempt of the first is made right where the report arrives.
+ * One descriptor, its directions, and the attempts that are made on it. Those of whoever waits are made right where the
+ * report arrives.
  */
 import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../PollerError.ts"
 import { State } from "./control.ts"
+import { type Attempt, Direction, type Waiter } from "./direction.ts"
 import type { Registration, Source } from "./dispatcher.ts"
 import { fromErrno, notOpen } from "./failure.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import * as Registering from "./registering.ts"
 import { Interest, Readiness } from "./selector/selector.ts"
+import { Place, type ToFailure, Turn } from "./waiter.ts"
 
 const readBits = Readiness.Readable | Readiness.ReadClosed | Readiness.Error
 const writeBits = Readiness.Writable | Readiness.WriteClosed | Readiness.Error
 const priorityBits = Readiness.Priority | Readiness.Error
-const finalBits = Readiness.ReadClosed | Readiness.WriteClosed | Readiness.Error
-
-/** Makes an attempt; `undefined` is what would block. */
-export type Attempt<A> = () => Effect.Effect<A, PollerError> | undefined
-
-/** A fiber that waits, with the attempt to make for it, or none if it only wants to know. */
-class Waiter<A> {
-  readonly #io: Io
-  readonly #direction: Direction
-  readonly #attempt: Attempt<A> | undefined
-  readonly #resume: (result: Effect.Effect<A, PollerError>) => void
-
-  constructor(
-    io: Io,
-    direction: Direction,
-    attempt: Attempt<A> | undefined,
-    resume: (result: Effect.Effect<A, PollerError>) => void
-  ) {
-    this.#io = io
-    this.#direction = direction
-    this.#attempt = attempt
-    this.#resume = resume
-  }
-
-  /** Told of readiness. Answers whether it has got what it waited for. */
-  wake(): boolean {
-    const result = this.#attempt === undefined ? (Effect.void as Effect.Effect<A>) : this.#attempt()
-    if (result === undefined) {
-      this.#direction.forget()
-      return false
-    }
-    // First, for whoever is served may come back at once.
-    this.leave()
-    this.#resume(result)
-    return true
-  }
-
-  fail(error: PollerError): void {
-    this.leave()
-    this.#resume(Effect.fail(error))
-  }
-
-  leave(): void {
-    if (this.#direction.leave(this)) this.#io.attachment.dispatcher.waiters--
-  }
-}
-
-/** Reading, writing, or exceptional conditions: each is ready, and waited for, independently of the others. */
-export class Direction {
-  readonly interest: number
-  /** Whether an attempt may succeed: it was reported, or nobody has tried yet. */
-  mayTry = true
-  /** Whether readiness was reported, and no attempt has shown since that it is over. */
-  isReady = false
-  /** An end or an error was reported: a short read is not the last of it. */
-  isFinal = false
-  /** What was reported since that was last forgotten. */
-  bits = 0
-  /** How often readiness was reported. */
-  reports = 0
-  /** Most of the time there is one at most. */
-  #first: Waiter<never> | undefined
-  #others: Array<Waiter<never>> = []
-  #isRunning = false
-
-  constructor(interest: number) {
-    this.interest = interest
-  }
-
-  /** Whether nobody is to be served before. */
-  get isFree(): boolean {
-    return this.#first === undefined
-  }
-
-  report(bits: number): void {
-    this.mayTry = true
-    this.isReady = true
-    this.bits |= bits
-    if ((bits & finalBits) !== 0) this.isFinal = true
-    this.reports++
-  }
-
-  /** An attempt would have blocked. */
-  forget(): void {
-    this.mayTry = false
-    this.isReady = false
-    this.isFinal = false
-    this.bits = 0
-  }
-
-  /** Less came than was asked for: there is no more, unless this is about an end, which is still to be seen. */
-  forgetUnlessFinal(): void {
-    if (!this.isFinal) this.forget()
-  }
-
-  wait<A>(waiter: Waiter<A>): void {
-    const each = waiter as unknown as Waiter<never>
-    if (this.#first === undefined) this.#first = each
-    else this.#others.push(each)
-  }
-
-  /** Answers whether it was still waiting. */
-  leave<A>(waiter: Waiter<A>): boolean {
-    const each = waiter as unknown as Waiter<never>
-    if (this.#first === each) {
-      this.#first = this.#others.length === 0 ? undefined : this.#others.shift()
-      return true
-    }
-    const index = this.#others.length === 0 ? -1 : this.#others.indexOf(each)
-    if (index !== -1) this.#others.splice(index, 1)
-    return index !== -1
-  }
-
-  /** Serves those who wait, for as long as it is ready. */
-  run(): void {
-    // Who was just served and comes back has its turn after those who wait.
-    if (this.#isRunning) return
-    this.#isRunning = true
-    try {
-      while (this.isReady && this.#first !== undefined) if (!this.#first.wake()) return
-    } finally {
-      this.#isRunning = false
-    }
-  }
-
-  fail(error: PollerError): void {
-    while (this.#first !== undefined) this.#first.fail(error)
-  }
-}
+/** The attempt of who only wants to know. */
+const toKnow = () => Effect.void
 
 export class Io implements Source {
   readonly fd: number
@@ -213,35 +86,52 @@ export class Io implements Source {
     return true
   }
 
-  /**
-   * Makes an attempt at once if it may succeed and nobody waits before, and otherwise, or if it would block, again with
-   * every report until it does not. Interrupted, it leaves nothing behind: an attempt is made only for who takes the result.
-   */
-  attempt<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
-    if (this.ended !== undefined) return Effect.fail(this.ended)
-    if (direction.mayTry && direction.isFree) {
-      const result = attempt()
-      if (result !== undefined) return result
-      direction.forget()
-    }
-    return Effect.callback((resume) => this.#wait(direction, new Waiter(this, direction, attempt, resume)))
+  /** Whether an attempt may succeed, and nobody waits before. */
+  mayTry(direction: Direction): boolean {
+    return this.ended === undefined && direction.mayTry && direction.isFree
+  }
+
+  /** Makes an attempt if it may succeed and nobody waits before. */
+  tryNow<A, E>(direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>): Effect.Effect<A, E> | undefined {
+    if (this.ended !== undefined) return toFailure(this.ended)
+    if (!this.mayTry(direction)) return undefined
+    const result = attempt()
+    if (result === undefined) direction.forget()
+    return result
   }
 
   /**
-   * As `attempt`, for one that may do a part before it would block: from its first part on it has its turn, so that nobody
-   * comes in between, whenever the fiber is made to yield. `begin` is asked for the attempt each time the effect runs. If it
-   * goes on, an interruption ends only the waiting.
+   * Makes an attempt at once if it may succeed and nobody waits before, and otherwise, or if it would block, again with
+   * every report until it does not. Interrupted, it leaves nothing behind: an attempt is made only for who takes the
+   * result. The effect may be run any number of times, if the attempt may be made as often.
    */
-  attemptInOnePiece<A>(direction: Direction, begin: () => Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
+  attempt<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
+    return this.attemptOrElse(direction, attempt, Effect.fail)
+  }
+
+  /** As `attempt`, with another error for when there is nothing to wait for any more. */
+  attemptOrElse<A, E>(direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>): Effect.Effect<A, E> {
+    // Most of the time one fiber at most runs it.
+    const usual = new Turn(this, direction, attempt, toFailure)
     return Effect.callback((resume) => {
-      const attempt = begin()
-      if (this.ended === undefined && direction.mayTry && direction.isFree) {
-        const result = attempt()
-        if (result !== undefined) return resume(result)
-        direction.forget()
-      }
-      const leave = this.#wait(direction, new Waiter(this, direction, attempt, resume))
-      return goesOn ? undefined : leave
+      const result = this.tryNow(direction, attempt, toFailure)
+      if (result !== undefined) return resume(result)
+      return (usual.isIdle ? usual : new Turn(this, direction, attempt, toFailure)).begin(resume)
+    })
+  }
+
+  /**
+   * As `attempt`, made right now and once, and so with its turn from now on: between its parts, if it does a part before it
+   * would block, nobody comes in, even where the fiber is made to yield. If it goes on, an interruption ends only the waiting.
+   */
+  attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
+    const result = this.tryNow(direction, attempt, Effect.fail)
+    if (result !== undefined) return result
+    const place = new Place(this, direction, attempt)
+    this.enter(direction, place)
+    return Effect.callback((resume) => {
+      place.meet(resume)
+      return goesOn ? undefined : place
     })
   }
 
@@ -249,24 +139,27 @@ export class Io implements Source {
   whenReady(direction: Direction): Effect.Effect<void, PollerError> {
     if (this.ended !== undefined) return Effect.fail(this.ended)
     if (direction.isReady) return Effect.void
-    return Effect.callback<void, PollerError>((resume) =>
-      this.#wait(direction, new Waiter<void>(this, direction, undefined, resume))
-    )
+    return Effect.callback((resume) => {
+      const turn = new Turn<void, PollerError>(this, direction, toKnow, Effect.fail)
+      turn.begin(resume)
+      return turn.leaving
+    })
   }
 
-  #wait<A>(direction: Direction, waiter: Waiter<A>): Effect.Effect<void> | undefined {
+  /** Joins the line, and asks for reports. */
+  enter(direction: Direction, waiter: Waiter): void {
     const { dispatcher } = this.attachment
-    direction.wait(waiter)
+    direction.enter(waiter)
     dispatcher.waiters++
     const refused = this.ended ?? this.ask(direction.interest)
-    if (refused !== undefined) {
-      waiter.fail(refused)
-      return undefined
-    }
+    if (refused !== undefined) return waiter.fail(refused)
     // The fiber may have been made to yield before it came here, and that was reported meanwhile.
     direction.run()
     dispatcher.onWait?.()
-    return Effect.sync(() => waiter.leave())
+  }
+
+  leave(direction: Direction, waiter: Waiter): void {
+    if (direction.leave(waiter)) this.attachment.dispatcher.waiters--
   }
 
   /** Nothing more is reported. */

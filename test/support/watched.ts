@@ -1,12 +1,13 @@
 /** Descriptors that are watched by an `AsyncFd`, and what can be seen of who waits for them. */
 import { describe, expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { AsyncFd, Registrar } from "effect-amy"
-import { attachmentOf } from "../../src/internal/registrar.ts"
+import { AsyncFd } from "effect-amy"
 import koffi from "koffi"
 import { readSync } from "node:fs"
 import * as Kernel from "./kernel.ts"
 import { layers, readyNow, type PollerLayer } from "./layers.ts"
+
+export { waiters } from "./waiters.ts"
 
 /** As `describeLayers`, for what does not depend on which thread is attached: a thread is slow to start. */
 export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer) => void): void => {
@@ -30,11 +31,6 @@ export const watchedPair = (
     const [near, far] = yield* scopedFds(make)
     return { near, far, watched: yield* AsyncFd.make(near, options) }
   })
-
-/** How many fibers wait for a descriptor on this thread. */
-export const waiters = Effect.gen(function* () {
-  return (yield* attachmentOf(yield* Registrar.Registrar)).dispatcher.waiters
-})
 
 /** Starts it; by the time this returns it waits, or has come out. */
 export const begin = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })

@@ -8,10 +8,12 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import * as net from "node:net"
 import { networkInterfaces } from "node:os"
-import { attachmentOf } from "../../src/internal/registrar.ts"
 import * as Kernel from "../support/kernel.ts"
 import { layers, type PollerLayer, readyNow } from "../support/layers.ts"
 import { until } from "../support/observe.ts"
+import { waiters } from "../support/waiters.ts"
+
+export { waiters }
 
 type Test = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar | Scope.Scope>
 
@@ -188,11 +190,6 @@ export const socketOption = (fd: number, level: number, name: number): number =>
   expect(getsockopt(fd, level, name, value, new Uint32Array([4]))).toBe(0)
   return value[0]!
 }
-
-/** How many fibers of this thread wait for a descriptor. */
-export const waiters = Effect.gen(function* () {
-  return (yield* attachmentOf(yield* Registrar.Registrar)).dispatcher.waiters
-})
 
 /** Starts something that has to wait, and answers once it does. */
 export const startWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

@@ -7,6 +7,7 @@ import type { Datagram } from "../../Udp.ts"
 import { fromErrno, invalidArgument } from "../failure.ts"
 import type { Io } from "../io.ts"
 import type { Libc } from "../libc/functions.ts"
+import { copyOf } from "../pool.ts"
 import { call, outcome } from "../syscall.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
@@ -14,7 +15,7 @@ import { capacity, decodeInet } from "./sockaddr.ts"
 const batch = 64
 
 // What all receiving of this thread shares. The longest datagram that UDP has is shorter than this, so none is cut.
-const scratch = new Uint8Array(64 * 1024)
+const scratch = Buffer.alloc(64 * 1024)
 const from = new Uint8Array(capacity)
 const fromLength = new Uint32Array(1)
 
@@ -121,7 +122,7 @@ export class DatagramChannel {
       fromLength[0] = capacity
       return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
     })
-    if (count >= 0) return new DatagramImpl(scratch.slice(0, count), this.#sender(Math.min(fromLength[0]!, capacity)))
+    if (count >= 0) return new DatagramImpl(copyOf(scratch, count), this.#sender(Math.min(fromLength[0]!, capacity)))
     return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, fd)
   }
 
@@ -143,7 +144,7 @@ export class DatagramChannel {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL
     const { fd } = this.io
-    return this.io.attempt(this.io.writing, () => {
+    const attempt = () => {
       const result = call(libc, () =>
         to === undefined
           ? send(fd, payload, payload.length, flags)
@@ -153,6 +154,8 @@ export class DatagramChannel {
         return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
       }
       return outcome(libc, to === undefined ? "send" : "sendto", fd, result)
-    })
+    }
+    const { writing } = this.io
+    return this.io.tryNow(writing, attempt, Effect.fail) ?? this.io.attempt(writing, attempt)
   }
 }

@@ -83,14 +83,14 @@ class State {
     Effect.suspend(() => {
       const session = this.#session
       if (session === undefined) return this.#latch.whenOpen(this.write(chunk))
-      return Socket.isCloseEvent(chunk) ? session.break(chunk) : session.write(encode(chunk))
+      return Socket.isCloseEvent(chunk) ? session.break(chunk) : session.writeNow(encode(chunk))
     })
 
   readonly writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> =>
     Effect.suspend(() => {
       const session = this.#session
       if (session === undefined) return this.#latch.whenOpen(this.writeAll(chunks))
-      return session.write(chunks.length === 1 ? encode(chunks[0]) : Buffer.concat(chunks.map(encode)))
+      return session.writeNow(chunks.length === 1 ? encode(chunks[0]) : Buffer.concat(chunks.map(encode)))
     })
 
   get shutdown(): Effect.Effect<void> {
@@ -114,12 +114,19 @@ class Session {
   }
 
   get pull(): Effect.Effect<Pulled, Socket.SocketError> {
-    const { channel } = this.connection
-    const next = Effect.matchEffect(channel.readChunk, {
-      onSuccess: (chunk) => (chunk === undefined ? this.#end(closeError(1000)) : Effect.succeed([chunk] as const)),
-      onFailure: (error) => this.#end(toReadError(error))
-    })
-    return Effect.suspend(() => (this.#ended === undefined ? next : Effect.fail(this.#ended)))
+    const { channel, io } = this.connection
+    const toFailure = (error: PollerError) => this.#end(toReadError(error))
+    return io.attemptOrElse(
+      io.reading,
+      () => {
+        if (this.#ended !== undefined) return Effect.fail(this.#ended)
+        const chunk = channel.takeChunk()
+        if (chunk === undefined) return undefined
+        if (chunk === null) return this.#end(closeError(1000))
+        return chunk instanceof Uint8Array ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
+      },
+      toFailure
+    )
   }
 
   #end(error: Socket.SocketError): Effect.Effect<never, Socket.SocketError> {
@@ -127,9 +134,11 @@ class Session {
     return Effect.fail(this.#ended)
   }
 
-  write(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
+  /** Writes from now on. */
+  writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
     // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
-    return Effect.mapError(this.connection.channel.writeAll(bytes, 0, bytes.length, true), writeError)
+    const written = this.connection.channel.writeAllNow(bytes, bytes.length, true)
+    return written === Effect.void ? Effect.void : Effect.mapError(written, writeError)
   }
 
   /** Nothing more is written after what is being written by now. */

@@ -128,10 +128,8 @@ export class StreamSocket<Address> {
 /** Returns once a connection that was begun is made, or fails with why it could not be. */
 export const whenConnected = (libc: Libc, io: Io): Effect.Effect<void, PollerError> => {
   io.writing.mayTry = false
-  return Effect.suspend(() =>
-    io.attempt(io.writing, () => {
-      const error = Socket.takeError(libc, "connect", io.fd)
-      return error === undefined ? Effect.void : Effect.fail(error)
-    })
-  )
+  return io.attempt(io.writing, () => {
+    const error = Socket.takeError(libc, "connect", io.fd)
+    return error === undefined ? Effect.void : Effect.fail(error)
+  })
 }

@@ -97,26 +97,23 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
       const { fd } = this.io
       // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
+      let sent = -1
       return this.io.attemptInOnePiece(
         this.io.writing,
         () => {
-          let sent = -1
-          return () => {
-            if (sent === -1) {
-              const result = call(libc, () => libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL))
-              void message.held
-              if (result < 0)
-                return outcome(libc, "sendmsg", fd, result) as Effect.Effect<never, PollerError> | undefined
-              sent = result
-            }
-            while (sent < bytes.length) {
-              const rest = bytes.subarray(sent)
-              const result = call(libc, () => libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL))
-              if (result < 0) return outcome(libc, "send", fd, result) as Effect.Effect<never, PollerError> | undefined
-              sent += result
-            }
-            return Effect.void
+          if (sent === -1) {
+            const result = call(libc, () => libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL))
+            void message.held
+            if (result < 0) return outcome(libc, "sendmsg", fd, result) as Effect.Effect<never, PollerError> | undefined
+            sent = result
           }
+          while (sent < bytes.length) {
+            const rest = bytes.subarray(sent)
+            const result = call(libc, () => libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL))
+            if (result < 0) return outcome(libc, "send", fd, result) as Effect.Effect<never, PollerError> | undefined
+            sent += result
+          }
+          return Effect.void
         },
         false
       )

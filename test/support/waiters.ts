@@ -1,0 +1,17 @@
+/** Who waits for a descriptor. */
+import { Effect } from "effect"
+import { Registrar } from "effect-amy"
+import { Io } from "../../src/internal/io.ts"
+import { attachmentOf } from "../../src/internal/registrar.ts"
+import * as Kernel from "./kernel.ts"
+
+/** How many fibers of this thread wait for a descriptor, once those that were interrupted are out of the line. */
+export const waiters = Effect.gen(function* () {
+  const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
+  for (const fd of Kernel.openDescriptors().keys()) {
+    const source = dispatcher.byFd(fd)?.source
+    if (!(source instanceof Io)) continue
+    for (const direction of [source.reading, source.writing, source.priority]) direction.dropGone()
+  }
+  return dispatcher.waiters
+})
