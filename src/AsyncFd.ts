@@ -111,7 +111,10 @@ export interface AsyncFd {
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
-  /** Everything there is to read, until the end. */
+  /**
+   * Everything there is to read, until the end. Small chunks share memory, as Node's own buffers do: to transfer one to
+   * another thread, transfer a copy, `chunk.slice()`.
+   */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
   /** Writes every chunk. */

@@ -130,7 +130,10 @@ export interface TcpStream {
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
-  /** Everything that comes, until the peer shuts down its writing side. Nothing is read before it is pulled. */
+  /**
+   * Everything that comes, until the peer shuts down its writing side. Nothing is read before it is pulled. Small chunks
+   * share memory, as Node's own buffers do: to transfer one to another thread, transfer a copy, `chunk.slice()`.
+   */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
   /** Writes every chunk. It does not shut anything down at the end. */

@@ -95,7 +95,7 @@ export interface MulticastOptions {
  * @since 0.1.0
  */
 export interface Datagram {
-  /** All of it, and nobody else's to change. */
+  /** All of it, and nobody else's to change. A small one shares memory: to transfer it to another thread, transfer a copy. */
   readonly payload: Uint8Array
   /** The sender, decoded when it is first asked for. */
   readonly address: NetAddress.InetAddress

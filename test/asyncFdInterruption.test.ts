@@ -2,6 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Scheduler, Stream } from "effect"
 import { type AsyncFd, Poller, Registrar } from "effect-amy"
+import { attachmentOf } from "../src/internal/registrar.ts"
 import * as Kernel from "./support/kernel.ts"
 import { layers, readyNow } from "./support/layers.ts"
 import {
@@ -115,6 +116,37 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
       const rest = yield* Effect.forEach([1, 2, 3, 5, 6, 7], (i) => Fiber.join(fibers[i]!))
       expect(rest.join("")).toBe("abcdef")
       expect(yield* waiters).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("whoever is interrupted again and again leaves no line behind, and the others keep their turns", () =>
+    Effect.gen(function* () {
+      const { far, watched } = yield* watchedPair()
+      const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
+      const first = yield* begin(readText(watched, 1))
+      let most = 0
+      for (let i = 0; i < 500; i++) {
+        expect(yield* interrupted(yield* begin(readText(watched, 1)))).toBe(true)
+        most = Math.max(most, dispatcher.waiters)
+      }
+      expect(most).toBeLessThan(6)
+      const second = yield* begin(readText(watched, 1))
+      expect(yield* waiters).toBe(2)
+      Kernel.writeText(far, "ab")
+      expect([yield* Fiber.join(first), yield* Fiber.join(second)]).toEqual(["a", "b"])
+      expect(yield* waiters).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("one read that several fibers run at the same time serves each of them", () =>
+    Effect.gen(function* () {
+      const { far, watched } = yield* watchedPair()
+      const buffer = new Uint8Array(1)
+      const read = Effect.map(watched.read(buffer), () => String.fromCharCode(buffer[0]!))
+      const fibers = [yield* begin(read), yield* begin(read), yield* begin(read)]
+      expect(yield* interrupted(fibers[0]!)).toBe(true)
+      Kernel.writeText(far, "ab")
+      expect([yield* Fiber.join(fibers[1]!), yield* Fiber.join(fibers[2]!)]).toEqual(["a", "b"])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 

@@ -1,7 +1,7 @@
 /** What the tests of Tcp share: peers of node:net, the layers to run on, and a count of what is open. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, type Scope } from "effect"
-import { type Poller, Registrar, Tcp } from "effect-amy"
+import { type Poller, type Registrar, Tcp } from "effect-amy"
 import type * as NetAddress from "effect/net/NetAddress"
 import koffi from "koffi"
 import { fork } from "node:child_process"
