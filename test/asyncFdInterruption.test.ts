@@ -219,6 +219,26 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
       }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
+    it.live("fibers that share one read each get theirs, whoever of them comes late", () =>
+      Effect.gen(function* () {
+        const { far, watched } = yield* watchedPair()
+        const buffer = new Uint8Array(1)
+        const read = watched.read(buffer)
+        for (let round = 0; round < 20; round++) {
+          const fibers = [yield* begin(yielding(read)), yield* begin(read), yield* begin(yielding(read))]
+          const gone = yield* begin(yielding(read))
+          for (let i = 0; i < round % 7; i++) yield* turn
+          yield* Fiber.interrupt(gone)
+          for (let i = 0; i < 3; i++) {
+            Kernel.writeText(far, "x")
+            yield* readyNow
+          }
+          for (const fiber of fibers) expect(yield* Fiber.join(fiber)).toBe(1)
+        }
+        expect(yield* waiters).toBe(0)
+      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+    )
+
     it.live("readable, too", () =>
       Effect.gen(function* () {
         const { far, near, watched } = yield* watchedPair()

@@ -142,7 +142,7 @@ export class Io implements Source {
     return Effect.callback((resume) => {
       const turn = new Turn<void, PollerError>(this, direction, toKnow, Effect.fail)
       turn.begin(resume)
-      return turn.leaving
+      return turn.leavingOf(resume)
     })
   }
 

@@ -21,9 +21,10 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   readonly #direction: Direction
   readonly #attempt: Attempt<A, E>
   #resume: Resume<A, E> | undefined
-  #hasCome = false
-
   readonly #toFailure: ToFailure<E>
+  /** While its fiber is resumed: one that was made to yield first comes too late, and this may be another's by then. */
+  #isCalled = false
+  #hasCome = false
 
   constructor(io: Io, direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>) {
     super()
@@ -45,24 +46,33 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
     this.#resume = resume
     if (isIdle) this.#io.enter(this.#direction, this)
     // A thread that blocks for those who wait must not do so for who has gone.
-    return this.#io.attachment.dispatcher.onWait === undefined ? undefined : this.leaving
+    return this.#io.attachment.dispatcher.onWait === undefined ? undefined : this.leavingOf(resume)
   }
 
-  get leaving(): Effect.Effect<void> {
-    return Effect.sync(() => this.#leave())
+  leavingOf(resume: Resume<A, E>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (this.#resume === resume) this.#leave()
+    })
   }
 
   wake(): void {
-    this.#goOn(this)
+    this.#call(this)
   }
 
-  #goOn(effect: Effect.Effect<A, E>): void {
+  leaveIfGone(): void {
+    this.#call(this.#again)
+  }
+
+  #call(effect: Effect.Effect<A, E>): void {
+    this.#isCalled = true
     this.#hasCome = false
     this.#resume!(effect)
+    this.#isCalled = false
     if (!this.#hasCome) this.#leave()
   }
 
   asEffect(): Effect.Effect<A, E> {
+    if (!this.#isCalled) return this.#anew
     this.#hasCome = true
     if (this.#io.ended !== undefined) return this.#toFailure(this.#io.ended)
     const result = this.#attempt()
@@ -76,11 +86,14 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   }
 
   get #again(): Effect.Effect<A, E> {
-    return Effect.callback((resume) => this.begin(resume))
+    return Effect.callback((resume) => {
+      if (this.#isCalled) return this.begin(resume)
+      return resume(this.#anew)
+    })
   }
 
-  leaveIfGone(): void {
-    this.#goOn(this.#again)
+  get #anew(): Effect.Effect<A, E> {
+    return this.#io.attemptOrElse(this.#direction, this.#attempt, this.#toFailure)
   }
 
   fail(error: PollerError): void {
