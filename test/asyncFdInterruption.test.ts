@@ -202,6 +202,17 @@ class Received {
 /** Every step of a fiber is followed by a turn of the loop, in which reports arrive and others run. */
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
+/** Makes its fibers yield at one step, and at none before or after. */
+class OneYield extends Scheduler.MixedScheduler {
+  isArmed = false
+
+  override shouldYield(): boolean {
+    const { isArmed } = this
+    this.isArmed = false
+    return isArmed
+  }
+}
+
 for (const name of ["layerWorker", "layerEventLoop"] as const) {
   describe(`promise 13: whatever a fiber's scheduler puts between its steps (${name})`, () => {
     it.live("an edge that arrives between an attempt and the wait is not lost", () =>
@@ -235,6 +246,25 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           }
           for (const fiber of fibers) expect(yield* Fiber.join(fiber)).toBe(1)
         }
+        expect(yield* waiters).toBe(0)
+      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+    )
+
+    it.live("one that is made to yield before its turn leaves the wait of another that shares its read alone", () =>
+      Effect.gen(function* () {
+        const { far, watched } = yield* watchedPair()
+        const read = watched.read(new Uint8Array(1))
+        const scheduler = new OneYield()
+        const late = yield* begin(Effect.provideService(read, Scheduler.Scheduler, scheduler))
+        yield* readyNow
+        scheduler.isArmed = true
+        Kernel.writeText(far, "x")
+        while (scheduler.isArmed) yield* readyNow
+        // What was reported to the late one is read by the first of these, and the second has to wait.
+        const others = [yield* begin(read), yield* begin(read)]
+        for (let i = 0; i < 20; i++) yield* turn
+        Kernel.writeText(far, "yz")
+        for (const fiber of [late, ...others]) expect(yield* Fiber.join(fiber)).toBe(1)
         expect(yield* waiters).toBe(0)
       }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
