@@ -83,6 +83,25 @@ describe("promise 9: a thread may be ended while it is busy", () => {
   }
 })
 
+// What koffi does in a thread that is being ended may abort the process.
+describe("promise 9: a thread may be ended in the midst of anything", () => {
+  for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking", "layerAttach"]) {
+    it.live(`that it does on ${layer}`, () =>
+      Effect.gen(function* () {
+        const ended = yield* runProgram("everything", [layer])
+        expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready"] })
+      })
+    )
+  }
+
+  it.live("but for loading native code, for which the exit of the process waits", () =>
+    Effect.gen(function* () {
+      const ended = yield* runProgram("loading", [])
+      expect(ended).toMatchObject({ code: 7, signal: null, errors: "", output: ["ready", "loaded"] })
+    })
+  )
+})
+
 describe("promise 9: worker.terminate() of an attached thread", () => {
   it.live("leaves the poller working for the others, and its place and descriptors are taken back when needed", () =>
     Effect.gen(function* () {

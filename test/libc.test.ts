@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import koffi from "koffi"
 import { libc, load, UnsupportedSystem } from "../src/internal/libc/functions.ts"
 import { linux } from "../src/internal/libc/linux.ts"
-import { epollEventLayout, profileOf } from "../src/internal/libc/profile.ts"
+import { epollEventLayout, itimerspec, profileOf } from "../src/internal/libc/profile.ts"
 import { decodeEvents, encodeEvent, encodeInterest } from "../src/internal/selector/epoll.ts"
 import { open } from "../src/internal/selector/open.ts"
 import { highOf, Interest, joinId, lowOf, maxMailboxes, Readiness } from "../src/internal/selector/selector.ts"
@@ -79,6 +79,25 @@ describe("struct epoll_event", () => {
   })
 })
 
+describe("struct itimerspec", () => {
+  it.each([
+    ["x64", 8],
+    ["arm64", 8],
+    ["arm", 4],
+    ["ia32", 4]
+  ] as const)("on %s has members of %i bytes", (arch, bytes) => {
+    const [seconds, nanos] = [0x7fff_ffff, 999_999_999]
+    const expected = new DataView(new ArrayBuffer(4 * bytes))
+    expected.setUint32(2 * bytes, seconds, true)
+    expected.setUint32(3 * bytes, nanos, true)
+    expect(new Uint8Array(itimerspec(linux, arch, seconds, nanos).buffer)).toEqual(new Uint8Array(expected.buffer))
+  })
+
+  it("has room for a machine that has been up for longer than 32 bits of seconds", () => {
+    expect([...itimerspec(linux, "x64", 2 ** 32 + 5, 7)]).toEqual([0, 0, 0, 0, 5, 1, 7, 0])
+  })
+})
+
 describe("epoll's flags", () => {
   // As the kernel's headers have them.
   const IN = 0x1
@@ -151,8 +170,7 @@ describe("koffi", () => {
     koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
     const { functions } = load("linux")
     const fd = functions.timerfd_create(linux.timerfd.CLOCK_MONOTONIC, linux.timerfd.CLOEXEC)
-    const time = { tv_sec: 3600, tv_nsec: 0 }
-    expect(functions.timerfd_settime(fd, 0, { it_interval: time, it_value: time }, null)).toBe(0)
+    expect(functions.timerfd_settime(fd, 0, itimerspec(linux, process.arch, 3600, 0), null)).toBe(0)
     expect(functions.close(fd)).toBe(0)
   })
 
@@ -167,6 +185,13 @@ describe("koffi", () => {
     })
     await called.promise
     Kernel.close(fd)
+  })
+
+  it("has looked up all that this system has by the time it is loaded: in a thread that is being ended it may not", () => {
+    const { functions } = libc()
+    const isBound = (name: string) => Object.getOwnPropertyDescriptor(functions, name)?.value !== undefined
+    expect(Object.keys(functions).filter((name) => !isBound(name))).toEqual(["kqueue", "kevent"])
+    expect(() => functions.kqueue()).toThrow("kqueue")
   })
 
   it("tells the errno of the call just made", () => {

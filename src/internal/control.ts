@@ -28,7 +28,9 @@ const Word = {
   /** What the kernel calls the thread that waits, or 0. */
   ThreadId: 7,
   /** By which a block is known for one. */
-  Magic: 8
+  Magic: 8,
+  /** How many threads are loading what they poll or register with. */
+  Loading: 9
 } as const
 
 const magic = 0x616d79
@@ -138,6 +140,27 @@ export class Control {
 
   set threadId(id: number) {
     Atomics.store(this.words, Word.ThreadId, id)
+  }
+
+  /** A thread is about to load native code, and must not be ended until `endLoading`: koffi would abort the process. */
+  beginLoading(): void {
+    Atomics.add(this.words, Word.Loading, 1)
+  }
+
+  endLoading(): void {
+    Atomics.sub(this.words, Word.Loading, 1)
+    Atomics.notify(this.words, Word.Loading)
+  }
+
+  /** Blocks until no thread is loading, for so many milliseconds at most. */
+  awaitLoaded(timeout: number): void {
+    const until = performance.now() + timeout
+    for (;;) {
+      const loading = Atomics.load(this.words, Word.Loading)
+      const left = until - performance.now()
+      if (loading === 0 || left <= 0) return
+      Atomics.wait(this.words, Word.Loading, loading, left)
+    }
   }
 
   takeId(): number {

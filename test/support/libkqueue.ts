@@ -20,7 +20,7 @@ export const libraryPath = process.env["KQUEUE_LIBRARY"]
 if (libraryPath !== undefined) {
   const library = koffi.load(libraryPath)
   const linuxLibc = load("linux")
-  // The other functions are still looked up when they are first asked for.
+  // The other functions are those of Linux.
   const functions = Object.create(linuxLibc.functions, {
     kqueue: { value: library.func("int kqueue(void)") },
     kevent: {

@@ -17,19 +17,12 @@ import { socketPrototypes } from "./socketFunctions.ts"
 import type { WatchReadable } from "./watch.ts"
 import { bindWatch } from "./watch.ts"
 
-/** `struct timespec`, whose members are as long as the architecture's `long`. */
-export interface TimeSpec {
-  readonly tv_sec: number
-  readonly tv_nsec: number
-}
-
-/** `struct itimerspec` of timerfd_settime(2). */
-export interface ITimerSpec {
-  readonly it_interval: TimeSpec
-  readonly it_value: TimeSpec
-}
-
-/** The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`. */
+/**
+ * The C library's functions, by their own names. Each answers as C does: -1, and the reason in `errno()`.
+ *
+ * What is not a number is memory: a view of it, or `null`. koffi converts objects, too, but aborts the process if its thread
+ * is being terminated meanwhile.
+ */
 export interface Functions extends FileFunctions, SocketFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
@@ -45,16 +38,18 @@ export interface Functions extends FileFunctions, SocketFunctions {
     timeout: Int32Array | null
   ) => number
   readonly timerfd_create: (clockid: number, flags: number) => number
-  readonly timerfd_settime: (fd: number, flags: number, value: ITimerSpec, old: null) => number
+  /** The value is a `struct itimerspec`. */
+  readonly timerfd_settime: (fd: number, flags: number, value: Int32Array, old: null) => number
 }
 
-const prototypes: { readonly [Name in Exclude<keyof Functions, "timerfd_settime">]: string } = {
+const prototypes: { readonly [Name in keyof Functions]: string } = {
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
   kqueue: "int kqueue(void)",
   kevent: "int kevent(int kq, void *changes, int nchanges, void *events, int nevents, void *timeout)",
   timerfd_create: "int timerfd_create(int clockid, int flags)",
+  timerfd_settime: "int timerfd_settime(int fd, int flags, void *value, void *old)",
   ...filePrototypes,
   ...socketPrototypes
 }
@@ -71,12 +66,6 @@ export interface Libc<P extends Profile = Profile> {
   readonly isFile: (fd: number) => boolean
 }
 
-/** `struct itimerspec`. Without a name, for those are the whole thread's, and the program may use them for its own. */
-const itimerspec = (koffi: typeof Koffi): Koffi.TypeObject => {
-  const timespec = koffi.struct({ tv_sec: "long", tv_nsec: "long" })
-  return koffi.struct({ it_interval: timespec, it_value: timespec })
-}
-
 /** A function, or one that says why there is none as soon as it is called. */
 const orAbsent = (bind: () => unknown): unknown => {
   try {
@@ -88,25 +77,23 @@ const orAbsent = (bind: () => unknown): unknown => {
   }
 }
 
+/** What only the other systems have. */
+const foreign: { readonly [Selector in Profile["selector"]]: ReadonlySet<string> } = {
+  epoll: new Set(["kqueue", "kevent"]),
+  kqueue: new Set(["epoll_create1", "epoll_ctl", "epoll_wait", "eventfd", "timerfd_create", "timerfd_settime"])
+}
+
 /**
- * Each function is looked up when it is first asked for: not every system has all of them, and no program needs all.
+ * Each function is looked up at once, for to do so aborts the process in a thread that is being terminated, and a finalizer
+ * that is the first to call one would do it then. Those of other systems are only there to say so when they are asked for.
  */
-const bindFunctions = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Functions => {
+const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Functions => {
   const functions = {}
-  const declare = (name: string, bind: () => unknown) =>
-    Object.defineProperty(functions, name, {
-      configurable: true,
-      enumerable: true,
-      get() {
-        const value = orAbsent(bind)
-        Object.defineProperty(functions, name, { configurable: true, enumerable: true, value })
-        return value
-      }
-    })
-  for (const [name, prototype] of Object.entries(prototypes)) declare(name, () => library.func(prototype))
-  declare("timerfd_settime", () =>
-    library.func("timerfd_settime", "int", ["int", "int", koffi.pointer(itimerspec(koffi)), "void *"])
-  )
+  for (const [name, prototype] of Object.entries(prototypes)) {
+    const bind = () => orAbsent(() => library.func(prototype))
+    const own = foreign[profile.selector].has(name) ? { get: bind } : { value: bind() }
+    Object.defineProperty(functions, name, { enumerable: true, ...own })
+  }
   return functions as Functions
 }
 
@@ -114,7 +101,7 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   const library = koffi.load(null)
   return {
     profile,
-    functions: bindFunctions(koffi, library),
+    functions: bindFunctions(library, profile),
     errno: () => koffi.errno(),
     addressOf: (bytes) => koffi.address(bytes),
     watchReadable: bindWatch(koffi, library),

@@ -41,6 +41,7 @@ export const linux: EpollProfile = {
     NONBLOCK: 0x800,
     TIMER_ABSTIME: 1
   },
+  shortTimes: ["arm", "ia32"],
   socket: {
     AF_UNIX: 1,
     AF_INET: 2,

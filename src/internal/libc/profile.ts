@@ -77,6 +77,8 @@ export interface EpollProfile extends CommonProfile {
     readonly NONBLOCK: number
     readonly TIMER_ABSTIME: number
   }
+  /** The architectures whose C library has times of 32 bits. */
+  readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
 }
 
 export type Profile = EpollProfile | KqueueProfile
@@ -84,6 +86,15 @@ export type Profile = EpollProfile | KqueueProfile
 /** `epoll_event`'s layout on an architecture. */
 export const epollEventLayout = (profile: EpollProfile, arch: NodeJS.Architecture): EpollEventLayout =>
   profile.packedEpollEvent.includes(arch) ? { stride: 3, data: 1 } : { stride: 4, data: 2 }
+
+/** `struct itimerspec` of timerfd_settime(2), of a timer that goes off once: in words, the low ones first. */
+export const itimerspec = (
+  { shortTimes }: EpollProfile,
+  arch: NodeJS.Architecture,
+  seconds: number,
+  nanos: number
+): Int32Array =>
+  Int32Array.from(shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0])
 
 const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
 

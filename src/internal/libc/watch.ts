@@ -21,6 +21,7 @@ export type WatchReadable = (fd: number, onReadable: () => void) => Watch
 
 const UV_POLL = 8
 const UV_READABLE = 1
+const RTLD_LAZY = 1
 
 export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
   const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
@@ -32,6 +33,18 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
   const uv_handle_get_type = library.func("uv_handle_get_type", "int", ["intptr_t"])
   const uv_fileno = library.func("uv_fileno", "int", ["intptr_t", koffi.out(koffi.pointer("int"))])
   const uv_poll_start = library.func("uv_poll_start", "int", ["intptr_t", "int", onPoll])
+  const dladdr = library.func("int dladdr(void *address, void *info)")
+  const dlopen = library.func("intptr_t dlopen(uintptr_t name, int flags)")
+
+  /**
+   * Keeps koffi's code in memory for good, where the code of a callback of its is. Node unloads it with the last thread that
+   * uses it, which, if that thread is terminated, is before the loop closes the handle by a function of koffi's.
+   */
+  const pin = (callback: unknown): void => {
+    // `Dl_info`: of which module it is comes first, by its file's name.
+    const info = new BigUint64Array(4)
+    if (dladdr(callback, info) !== 0) dlopen(info[0], RTLD_LAZY)
+  }
 
   /** The libuv handle by which this thread's loop polls a descriptor. */
   const handleOf = (fd: number): number => {
@@ -52,6 +65,7 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
 
   return (fd, onReadable) => {
     const callback = koffi.register(() => likeNode(onReadable), onPoll)
+    pin(callback)
     const owner = koffi.node.poll(fd, { readable: true }, onReadable)
     uv_poll_start(handleOf(fd), UV_READABLE, callback)
     let open = true

@@ -20,9 +20,13 @@ export const open = Effect.fnUntraced(function* (
   buffer: SharedArrayBuffer,
   handle: SelectorHandle
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  const libc = yield* loadLibc
-  const dispatcher = yield* Dispatcher.make
   const control = new Control(buffer)
+  const libc = yield* Effect.acquireUseRelease(
+    Effect.sync(() => control.beginLoading()),
+    () => loadLibc,
+    () => Effect.sync(() => control.endLoading())
+  )
+  const dispatcher = yield* Dispatcher.make
   const { mailbox, release, selector } = yield* Effect.acquireRelease(join(libc, control, handle), ({ release }) =>
     Effect.sync(() => {
       // First, for ending runs consumers, and what they open now nobody would close.

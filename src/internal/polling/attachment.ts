@@ -104,6 +104,8 @@ export const wakeOnExit = ({
         control.advance(State.Closed)
         control.wakeAll()
         selector.wake()
+        // The threads are ended next.
+        control.awaitLoaded(safetyNet)
       })
     ),
     (cancel) => Effect.sync(cancel)

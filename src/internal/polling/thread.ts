@@ -21,8 +21,18 @@ export interface ThreadData {
 
 const data = workerData as ThreadData
 const control = new Control(data.control)
+
+/** The C library. Whoever started this thread does not end it before. */
+const load = () => {
+  try {
+    return libc()
+  } finally {
+    control.endLoading()
+  }
+}
+
 try {
-  const router = new Router(control, borrow(libc(), data.selector, data.batchSize), undefined)
+  const router = new Router(control, borrow(load(), data.selector, data.batchSize), undefined)
   control.threadId = currentThread()
   parentPort!.postMessage("ready")
   while (control.state === State.Open) router.poll(safetyNet)

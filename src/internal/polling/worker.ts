@@ -64,10 +64,12 @@ const start = ({ control, selector }: Opened): Effect.Effect<Thread, PollerError
     const failed = (cause: unknown) =>
       resume(Effect.fail(workerFailed("the polling thread could not be started", cause)))
     let worker: Worker
+    control.beginLoading()
     try {
       // Without the options of this process: a loader or a profiler that someone gave it is not for this thread.
       worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
     } catch (cause) {
+      control.endLoading()
       return failed(cause)
     }
     let reason: unknown

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import type { Libc } from "../libc/functions.ts"
 import type { EpollEventLayout, EpollProfile } from "../libc/profile.ts"
-import { epollEventLayout } from "../libc/profile.ts"
+import { epollEventLayout, itimerspec } from "../libc/profile.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
 import { highBits, highMask, highOf, Interest, joinId, lowOf, Readiness, SelectorFailure } from "./selector.ts"
 
@@ -133,7 +133,7 @@ const makeAlarm = ({ functions, profile }: Libc<EpollProfile>, fd: number): Alar
       tv_sec++
       tv_nsec = 0
     }
-    const value = { it_interval: { tv_sec: 0, tv_nsec: 0 }, it_value: { tv_sec, tv_nsec } }
+    const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
     functions.timerfd_settime(fd, profile.timerfd.TIMER_ABSTIME, value, null)
   },
   close: () => void functions.close(fd)

@@ -1,0 +1,28 @@
+/** Exits while another thread is loading what it polls with, for which the exit has to wait. */
+import { Effect } from "effect"
+import { Poller } from "effect-amy"
+import { writeSync } from "node:fs"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { Control } from "../../src/internal/control.ts"
+import { block } from "../support/thread.ts"
+
+if (isMainThread) {
+  const program = Effect.gen(function* () {
+    const { handle } = yield* Poller.Poller
+    const worker = new Worker(new URL(import.meta.url), { workerData: handle.control })
+    worker.on("message", () => {
+      console.log("ready")
+      process.exit(7)
+    })
+    yield* Effect.never
+  })
+  void Effect.runPromise(Effect.provide(program, Poller.layerWorker()))
+} else {
+  const control = new Control(workerData as SharedArrayBuffer)
+  control.beginLoading()
+  parentPort!.postMessage("loading")
+  block(200)
+  // Not by console.log, which would have the main thread write it.
+  writeSync(1, "loaded\n")
+  control.endLoading()
+}
