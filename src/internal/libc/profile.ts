@@ -94,7 +94,9 @@ export const itimerspec = (
   seconds: number,
   nanos: number
 ): Int32Array =>
-  Int32Array.from(shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0])
+  Int32Array.from(
+    shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0]
+  )
 
 const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
 
