@@ -8,7 +8,7 @@ it("copies of any length are what was read, and none is changed by another", () 
   const lengths = Array.from({ length: 3000 }, (_, i) => (i * 37) % 5000)
   const copies = lengths.map((length, i) => {
     source[0] = i % 256
-    const copy = copyOf(source, length)
+    const copy = copyOf(source, 0, length)
     expect(copy.constructor).toBe(Uint8Array)
     return copy
   })
@@ -22,7 +22,7 @@ it("copies of any length are what was read, and none is changed by another", () 
 })
 
 it("memory that is shared is not given to another thread with one of its parts", () => {
-  const copy = copyOf(source, 10)
+  const copy = copyOf(source, 0, 10)
   expect(() => structuredClone(copy, { transfer: [copy.buffer as ArrayBuffer] })).toThrow(
     /could not be (cloned|transferred)|transfer/i
   )

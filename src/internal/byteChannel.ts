@@ -5,11 +5,15 @@ import * as Effectable from "effect/Effectable"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { PollerError } from "../PollerError.ts"
+import { Ahead } from "./ahead.ts"
+import { type Batch, mostBytes, type Reader } from "./batch.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
 import { copyOf } from "./pool.ts"
+import { Sending, type Sink as SendingSink } from "./sending.ts"
 import { rangeError, restOf } from "./syscall.ts"
+import type { ToFailure } from "./waiter.ts"
 
 /** The two calls, with their names for an error. None of them ever waits. */
 export interface ByteCalls {
@@ -73,22 +77,29 @@ class WriteAll extends Effectable.Class<void, PollerError> {
 
   asEffect(): Effect.Effect<void, PollerError> {
     const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
-    return this.#channel.writeAllNow(buffer, this.#length, this.#goesOn)
+    return this.#channel.writeAllNow(buffer, this.#length, this.#goesOn, Effect.fail)
   }
 }
 
-export class ByteChannel {
+export class ByteChannel implements Reader, SendingSink {
   readonly io: Io
   readonly #libc: Libc
   readonly #calls: ByteCalls
   readonly #EAGAIN: number
   readonly #EINTR: number
   #lastRead: LastRead | undefined
+  readonly #batch: Batch | undefined
+  readonly #ahead = new Ahead()
+  /** The last read brought so much that the next had better not go through the batch's memory. */
+  #isLarge = false
 
-  constructor(io: Io, libc: Libc, calls: ByteCalls) {
+  /** With a batch, its calls may be made together with those of others: it is a TCP socket. */
+  constructor(io: Io, libc: Libc, calls: ByteCalls, batch?: Batch) {
     this.io = io
     this.#libc = libc
     this.#calls = calls
+    this.#batch = batch
+    if (batch !== undefined) io.ahead = this
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
     this.readChunk = io.attempt(io.reading, () => {
@@ -119,10 +130,11 @@ export class ByteChannel {
 
   /** Takes what there is, as a chunk of its own; `null` at the end, and `undefined` if that would block. */
   takeChunk(): Uint8Array | null | Effect.Effect<never, PollerError> | undefined {
+    if (!this.#ahead.isNothing) return this.#takeAheadChunk()
     const count = this.#read(scratch, chunkSize)
     if (typeof count !== "number") return count
     if (count === 0) return null
-    if (count <= chunkSize / 4) return copyOf(scratch, count)
+    if (count <= chunkSize / 4) return copyOf(scratch, 0, count)
     const chunk = new Uint8Array(scratch.buffer, 0, count)
     scratch = Buffer.alloc(chunkSize)
     return chunk
@@ -133,9 +145,12 @@ export class ByteChannel {
 
   #read(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
     const { io } = this
+    if (!this.#ahead.isNothing)
+      return this.#takeAhead(length, (bytes, at, count) => bytes.copy(view, 0, at, at + count))
     for (;;) {
       const count = this.#calls.read(io.fd, view, length)
       if (count >= 0) {
+        this.#isLarge = count > mostBytes
         if (count < length && count > 0 && this.#calls.isStream && !io.hadPriority) io.reading.forgetUnlessFinal()
         return count
       }
@@ -145,8 +160,55 @@ export class ByteChannel {
     }
   }
 
+  get fd(): number {
+    return this.io.fd
+  }
+
+  /** What is there may be read before who waits for it is told. */
+  readIn(batch: Batch): void {
+    if (!this.#ahead.isNothing || this.#isLarge) return
+    this.#ahead.expect()
+    batch.read(this)
+  }
+
+  came(result: number, bytes: Buffer, at: number): void {
+    if (result === -this.#EAGAIN || result === -this.#EINTR) return this.#ahead.clear()
+    this.#isLarge = result === mostBytes
+    this.#ahead.came(result, bytes, at, this.io.reading)
+  }
+
+  keep(): void {
+    this.#ahead.keep()
+  }
+
+  /** Whether it has read what nobody has taken. */
+  get hasRead(): boolean {
+    return this.#ahead.hasBytes
+  }
+
+  #takeAhead(
+    length: number,
+    use: (bytes: Buffer, at: number, count: number) => void
+  ): number | Effect.Effect<never, PollerError> {
+    const { io } = this
+    const errno = this.#ahead.takeErrno()
+    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, io.fd))
+    const count = this.#ahead.take(length, use)
+    if (this.#ahead.wasLast(io.reading) && !io.hadPriority) io.reading.forgetUnlessFinal()
+    return count
+  }
+
+  #takeAheadChunk(): Uint8Array | null | Effect.Effect<never, PollerError> {
+    let chunk: Uint8Array | null = null
+    const count = this.#takeAhead(chunkSize, (bytes, at, count) => {
+      if (count > 0) chunk = copyOf(bytes, at, count)
+    })
+    return typeof count === "number" ? chunk : count
+  }
+
   /** Reads what is there, once, for nobody: also what nobody was told of yet. */
   discard(): void {
+    this.#ahead.clear()
     this.#read(scratch, chunkSize)
   }
 
@@ -156,7 +218,7 @@ export class ByteChannel {
       if (invalid !== undefined) return Effect.fail(invalid)
       const view = offset === 0 ? buffer : buffer.subarray(offset)
       return this.io.attempt(this.io.writing, () => {
-        const count = this.#write(view, length)
+        const count = this.writeSome(view, length)
         return typeof count === "number" ? Effect.succeed(count) : count
       })
     })
@@ -175,25 +237,33 @@ export class ByteChannel {
   }
 
   /** `writeAll`, from now on. */
-  writeAllNow(all: Uint8Array, length: number, goesOn: boolean): Effect.Effect<void, PollerError> {
+  writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.io
-    if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn)
-    const count = this.#write(all, length)
+    if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn, toFailure)
+    const batch = this.#batch
+    if (batch?.isOpen === true && length <= mostBytes) {
+      const sending = new Sending(this, all, length, goesOn, toFailure)
+      if (batch.write(sending, all, length)) {
+        this.io.hold(writing, sending)
+        return sending.effect
+      }
+    }
+    const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
     if (count === length) return Effect.void
-    if (typeof count === "object") return count
+    if (typeof count === "object") return Effect.catch(count, toFailure)
     if (count === undefined || this.#calls.isStream) writing.forget()
     return count === undefined
-      ? this.#writeRest(all, length, goesOn)
-      : this.#writeRest(all.subarray(count), length - count, goesOn)
+      ? this.#writeRest(all, length, goesOn, toFailure)
+      : this.#writeRest(all.subarray(count), length - count, goesOn, toFailure)
   }
 
-  #writeRest(rest: Uint8Array, left: number, goesOn: boolean): Effect.Effect<void, PollerError> {
-    return this.io.attemptInOnePiece(
+  #writeRest<E>(rest: Uint8Array, left: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    const written = this.io.attemptInOnePiece(
       this.io.writing,
       () => {
         while (left > 0) {
-          const count = this.#write(rest, left)
+          const count = this.writeSome(rest, left)
           if (typeof count !== "number") return count
           left -= count
           rest = rest.subarray(count)
@@ -204,9 +274,10 @@ export class ByteChannel {
       },
       goesOn
     )
+    return Effect.catch(written, toFailure)
   }
 
-  #write(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
+  writeSome(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
     for (;;) {
       const count = this.#calls.write(this.io.fd, view, length)
       if (count >= 0) return count
@@ -214,6 +285,12 @@ export class ByteChannel {
       if (errno === this.#EAGAIN) return undefined
       if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.writing, errno, this.io.fd))
     }
+  }
+
+  writeError(errno: number): PollerError | undefined {
+    return errno === this.#EAGAIN || errno === this.#EINTR
+      ? undefined
+      : fromErrno(this.#calls.writing, errno, this.io.fd)
   }
 
   /** Small chunks are put together, so that they take one call. */

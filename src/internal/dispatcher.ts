@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Notification } from "../Notification.ts"
 import type { PollerError } from "../PollerError.ts"
+import { type Batch, capacity } from "./batch.ts"
 import { closed, notRegistered } from "./failure.ts"
 import type { Alarm } from "./selector/selector.ts"
 import { highBits, joinId, Readiness } from "./selector/selector.ts"
@@ -18,6 +19,8 @@ import { Waiting } from "./waiting.ts"
 export interface Source {
   /** Asked once for each report, as it arrives: whether it still holds. Runs no consumer. */
   readonly admit?: () => boolean
+  /** Asked before it consumes a report, together with others: puts in what may be read already. Runs no consumer. */
+  readonly readIn?: (batch: Batch, bits: number) => void
   /** Takes a report in place of the queue, if someone waits for just this one; answers whether it did. */
   consume?: ((bits: number) => boolean) | undefined
   /** Told that nothing more will be reported, and why. */
@@ -50,6 +53,8 @@ export class Dispatcher {
   #expired = false
   /** The timers that went off once and may not have been reported to anybody yet. */
   readonly #fired = new Set<Registration>()
+  /** By which sources read and write together, if they can. */
+  batch: Batch | undefined
   /** How many wait for one descriptor; and whom to tell of another one, where nobody polls unasked. */
   waiters = 0
   onWait: (() => void) | undefined
@@ -197,20 +202,45 @@ export class Dispatcher {
   }
 
   #offerToSources(): void {
-    const consumable = this.#consumable
-    const consumableBits = this.#consumableBits
-    while (this.#offered < consumable.length) {
-      const index = this.#offered++
-      const registration = consumable[index]!
-      const bits = consumableBits[index]!
-      // One consumer may have ended another's registration.
-      if (!registration.isOpen) continue
-      if (registration.source?.consume?.(bits) === true) this.notifications++
-      else this.#report(registration, bits)
+    const { batch } = this
+    while (this.#offered < this.#consumable.length) {
+      // Whoever delivers in the midst of a batch is served by itself.
+      const together = batch === undefined || batch.isOpen ? 1 : this.#consumable.length - this.#offered
+      if (together > 1) this.#offerTogether(batch!, Math.min(together, capacity))
+      else this.#offer()
     }
-    consumable.length = 0
-    consumableBits.length = 0
+    this.#consumable.length = 0
+    this.#consumableBits.length = 0
     this.#offered = 0
+  }
+
+  #offerTogether(batch: Batch, count: number): void {
+    const end = this.#offered + count
+    batch.open()
+    try {
+      for (let index = this.#offered; index < end; index++) {
+        const { isOpen, source } = this.#consumable[index]!
+        if (isOpen) source?.readIn?.(batch, this.#consumableBits[index]!)
+      }
+      batch.readAll()
+      // Whoever delivers meanwhile has served the others, too.
+      while (this.#offered < end && this.#offered < this.#consumable.length) {
+        this.#offer()
+        batch.step()
+      }
+    } finally {
+      batch.end()
+    }
+  }
+
+  #offer(): void {
+    const index = this.#offered++
+    const registration = this.#consumable[index]!
+    const bits = this.#consumableBits[index]!
+    // One consumer may have ended another's registration.
+    if (!registration.isOpen) return
+    if (registration.source?.consume?.(bits) === true) this.notifications++
+    else this.#report(registration, bits)
   }
 
   /** Consumers take what is there already, and then see the end. */

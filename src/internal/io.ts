@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../PollerError.ts"
+import type { Batch } from "./batch.ts"
 import { State } from "./control.ts"
 import { type Attempt, Direction, type Waiter } from "./direction.ts"
 import type { Registration, Source } from "./dispatcher.ts"
@@ -27,6 +28,8 @@ export class Io implements Source {
   readonly priority = new Direction(Interest.Priority)
   /** Set once urgent data was reported: a read may stop short of it. */
   hadPriority = false
+  /** What may be read before who waits for it is told: bytes of whoever waits to read. */
+  ahead: { readonly readIn: (batch: Batch) => void } | undefined
   /** Why there is nothing more to wait for. */
   ended: PollerError | undefined
   #registration: Registration | undefined
@@ -67,6 +70,11 @@ export class Io implements Source {
     this.#interest = wanted
     attachment.afterRegistering?.()
     return undefined
+  }
+
+  /** A report of this one is to be consumed soon, and those of others with it. */
+  readIn(batch: Batch, bits: number): void {
+    if (bits === Readiness.Readable && !this.reading.isFree) this.ahead?.readIn(batch)
   }
 
   consume(bits: number): boolean {
@@ -148,14 +156,23 @@ export class Io implements Source {
 
   /** Joins the line, and asks for reports. */
   enter(direction: Direction, waiter: Waiter): void {
-    const { dispatcher } = this.attachment
+    this.hold(direction, waiter)
+    this.awaitReport(direction, waiter)
+  }
+
+  /** Joins the line, and does not need a report to leave it. */
+  hold(direction: Direction, waiter: Waiter): void {
     direction.enter(waiter)
-    dispatcher.waiters++
+    this.attachment.dispatcher.waiters++
+  }
+
+  /** Asks for reports, for who is in the line. */
+  awaitReport(direction: Direction, waiter: Waiter): void {
     const refused = this.ended ?? this.ask(direction.interest)
     if (refused !== undefined) return waiter.fail(refused)
     // The fiber may have been made to yield before it came here, and that was reported meanwhile.
     direction.run()
-    dispatcher.onWait?.()
+    this.attachment.dispatcher.onWait?.()
   }
 
   leave(direction: Direction, waiter: Waiter): void {

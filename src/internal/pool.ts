@@ -11,9 +11,9 @@ const alignment = 8
 let pool = new Uint8Array(0)
 let used = 0
 
-/** A copy of the first bytes. */
-export const copyOf = (source: Buffer, length: number): Uint8Array => {
-  if (length > longest) return new Uint8Array(source.subarray(0, length))
+/** A copy of so many bytes. */
+export const copyOf = (source: Buffer, from: number, length: number): Uint8Array => {
+  if (length > longest) return new Uint8Array(source.subarray(from, from + length))
   if (used + length > pool.length) {
     pool = new Uint8Array(poolSize)
     // With one copy, all the others would go.
@@ -22,6 +22,6 @@ export const copyOf = (source: Buffer, length: number): Uint8Array => {
   }
   const copy = pool.subarray(used, used + length)
   used += Math.ceil(length / alignment) * alignment
-  source.copy(copy, 0, 0, length)
+  source.copy(copy, 0, from, from + length)
   return copy
 }

@@ -207,7 +207,8 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
           for (let i = Math.floor(random() * 4); i > 0; i--) yield* turn
           yield* Fiber.interrupt(fiber)
           const clients = yield* Effect.forEach(connecting, Fiber.join)
-          expect(sockets().length).toBe(before + 8)
+          // What an earlier round has accepted may still be told of.
+          yield* until(() => sockets().length === before + 8)
           yield* Effect.forkChild(listener.run((connection) => connection.writeAll(bytesOf("x"))))
           for (const client of clients) expect(["", "x"]).toContain(yield* readText(client, 2))
         }).pipe(Effect.scoped)

@@ -27,6 +27,26 @@ export interface Functions extends FileFunctions, SocketFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
+  /** Neither has a function of its own in most C libraries: syscall(2) with its number, which is the same everywhere. */
+  readonly io_uring_setup: (number: number, entries: number, params: Uint32Array) => number
+  readonly io_uring_enter: (
+    number: number,
+    fd: number,
+    toSubmit: number,
+    minComplete: number,
+    flags: number,
+    argument: null,
+    size: number
+  ) => number
+  readonly mmap: (
+    address: null,
+    length: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    offset: number
+  ) => number
+  readonly munmap: (address: number, length: number) => number
   readonly kqueue: () => number
   /** Changes and events are of `struct kevent`, the timeout is a `struct timespec` of two 64-bit numbers. */
   readonly kevent: (
@@ -46,6 +66,11 @@ const prototypes: { readonly [Name in keyof Functions]: string } = {
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
+  io_uring_setup: "intptr_t syscall(intptr_t number, unsigned int entries, void *params)",
+  io_uring_enter:
+    "intptr_t syscall(intptr_t number, int fd, unsigned int submit, unsigned int complete, unsigned int flags, void *argument, size_t size)",
+  mmap: "intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, intptr_t offset)",
+  munmap: "int munmap(intptr_t address, size_t length)",
   kqueue: "int kqueue(void)",
   kevent: "int kevent(int kq, void *changes, int nchanges, void *events, int nevents, void *timeout)",
   timerfd_create: "int timerfd_create(int clockid, int flags)",
@@ -61,6 +86,8 @@ export interface Libc<P extends Profile = Profile> {
   readonly errno: () => number
   /** Where the bytes of a view lie. They stay there for as long as something refers to the view. */
   readonly addressOf: (bytes: Uint8Array) => bigint
+  /** Memory that the kernel or the C library has made. Not to be touched once it is gone. */
+  readonly memoryAt: (address: number, length: number) => ArrayBuffer
   readonly watchReadable: WatchReadable
   /** Whether an open descriptor is of a file or a directory, of which no kernel tells anything but that it is ready. */
   readonly isFile: (fd: number) => boolean
@@ -80,7 +107,16 @@ const orAbsent = (bind: () => unknown): unknown => {
 /** What only the other systems have. */
 const foreign: { readonly [Selector in Profile["selector"]]: ReadonlySet<string> } = {
   epoll: new Set(["kqueue", "kevent"]),
-  kqueue: new Set(["epoll_create1", "epoll_ctl", "epoll_wait", "eventfd", "timerfd_create", "timerfd_settime"])
+  kqueue: new Set([
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "eventfd",
+    "io_uring_enter",
+    "io_uring_setup",
+    "timerfd_create",
+    "timerfd_settime"
+  ])
 }
 
 /**
@@ -104,6 +140,7 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
     functions: bindFunctions(library, profile),
     errno: () => koffi.errno(),
     addressOf: (bytes) => koffi.address(bytes),
+    memoryAt: (address, length) => koffi.view(BigInt(address), length),
     watchReadable: bindWatch(koffi, library),
     isFile
   }

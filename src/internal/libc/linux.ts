@@ -41,6 +41,33 @@ export const linux: EpollProfile = {
     NONBLOCK: 0x800,
     TIMER_ABSTIME: 1
   },
+  uring: {
+    setup: 425,
+    enter: 426,
+    SETUP_COOP_TASKRUN: 0x100,
+    SETUP_SINGLE_ISSUER: 0x1000,
+    FEAT_FAST_POLL: 0x20,
+    ENTER_GETEVENTS: 1,
+    OP_SEND: 26,
+    OP_RECV: 27,
+    OFF_SQ_RING: 0,
+    OFF_SQES: 0x1000_0000,
+    mmap: { PROT_READ: 1, PROT_WRITE: 2, MAP_SHARED: 1 },
+    paramsWords: 30,
+    params: {
+      entries: 0,
+      completionEntries: 1,
+      flags: 2,
+      features: 5,
+      tail: 11,
+      mask: 12,
+      array: 16,
+      completionHead: 20,
+      completionTail: 21,
+      completionMask: 22,
+      completions: 25
+    }
+  },
   shortTimes: ["arm", "ia32"],
   socket: {
     AF_UNIX: 1,

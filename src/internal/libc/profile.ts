@@ -47,6 +47,36 @@ export interface CommonProfile {
   }
 }
 
+/** io_uring(7): the numbers of its system calls, flags, and where members lie in `struct io_uring_params`, in words. */
+export interface UringProfile {
+  readonly setup: number
+  readonly enter: number
+  readonly SETUP_SINGLE_ISSUER: number
+  readonly SETUP_COOP_TASKRUN: number
+  readonly FEAT_FAST_POLL: number
+  readonly ENTER_GETEVENTS: number
+  readonly OP_SEND: number
+  readonly OP_RECV: number
+  readonly OFF_SQ_RING: number
+  readonly OFF_SQES: number
+  readonly mmap: { readonly PROT_READ: number; readonly PROT_WRITE: number; readonly MAP_SHARED: number }
+  readonly paramsWords: number
+  readonly params: {
+    readonly entries: number
+    readonly completionEntries: number
+    readonly flags: number
+    readonly features: number
+    /** Of the queue of entries. */
+    readonly tail: number
+    readonly mask: number
+    readonly array: number
+    readonly completionHead: number
+    readonly completionTail: number
+    readonly completionMask: number
+    readonly completions: number
+  }
+}
+
 /** A system that polls with epoll(7), and has timers and events that are descriptors. */
 export interface EpollProfile extends CommonProfile {
   readonly selector: "epoll"
@@ -77,6 +107,7 @@ export interface EpollProfile extends CommonProfile {
     readonly NONBLOCK: number
     readonly TIMER_ABSTIME: number
   }
+  readonly uring: UringProfile
   /** The architectures whose C library has times of 32 bits. */
   readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
 }

@@ -122,7 +122,7 @@ export class DatagramChannel {
       fromLength[0] = capacity
       return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
     })
-    if (count >= 0) return new DatagramImpl(copyOf(scratch, count), this.#sender(Math.min(fromLength[0]!, capacity)))
+    if (count >= 0) return new DatagramImpl(copyOf(scratch, 0, count), this.#sender(Math.min(fromLength[0]!, capacity)))
     return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, fd)
   }
 

@@ -24,6 +24,8 @@ const readError = (cause: unknown): Socket.SocketError =>
 const writeError = (cause: unknown): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
 
+const failWrite = (cause: PollerError) => Effect.fail(writeError(cause))
+
 export const openError = (cause: unknown): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
 
@@ -137,8 +139,7 @@ class Session {
   /** Writes from now on. */
   writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
     // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
-    const written = this.connection.channel.writeAllNow(bytes, bytes.length, true)
-    return written === Effect.void ? Effect.void : Effect.mapError(written, writeError)
+    return this.connection.channel.writeAllNow(bytes, bytes.length, true, failWrite)
   }
 
   /** Nothing more is written after what is being written by now. */

@@ -58,7 +58,8 @@ export class StreamSocket<Address> {
     const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
     this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
     this.owned = new Owned(libc, fd, "the connection", (error) => this.io.close(error))
-    this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent))
+    const batch = isToldOfUrgent ? attachment.dispatcher.batch : undefined
+    this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent), batch)
   }
 
   get fd(): number {
@@ -70,6 +71,11 @@ export class StreamSocket<Address> {
   }
 
   readonly take: Effect.Effect<number, PollerError> = Effect.suspend(() => {
+    if (this.channel.hasRead) {
+      return Effect.fail(
+        invalidArgument("bytes were read for who was interrupted meanwhile: read them before you give it away", this.fd)
+      )
+    }
     const fd = this.owned.take()
     return fd === -1 ? Effect.fail(this.owned.closed) : Effect.succeed(fd)
   })

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { PollerError } from "../../PollerError.ts"
+import { Batch } from "../batch.ts"
 import { Control, State } from "../control.ts"
 import { Dispatcher } from "../dispatcher.ts"
 import { onExit } from "../exitHook.ts"
@@ -27,11 +28,13 @@ export const open = Effect.fnUntraced(function* (
     () => Effect.sync(() => control.endLoading())
   )
   const dispatcher = yield* Dispatcher.make
+  dispatcher.batch = new Batch(libc)
   const { mailbox, release, selector } = yield* Effect.acquireRelease(join(libc, control, handle), ({ release }) =>
     Effect.sync(() => {
       // First, for ending runs consumers, and what they open now nobody would close.
       control.leave()
       dispatcher.end()
+      dispatcher.batch?.close()
       release()
     })
   )

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type Options, optionsOrFail } from "./options.ts"
+import { Batch } from "../batch.ts"
 import { Control, State } from "../control.ts"
 import { Dispatcher } from "../dispatcher.ts"
 import { onExit } from "../exitHook.ts"
@@ -65,6 +66,7 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
           // First, for if there is no memory for it nothing has been opened yet.
           const control = Control.make(maxThreads, mailboxSize)
           const selector = Selectors.open(libc, batchSize)
+          dispatcher.batch = new Batch(libc)
           return { libc, control, selector, dispatcher, mailbox: control.claim(currentThread()) }
         },
         catch: (thrown) =>
@@ -77,6 +79,7 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
           control.advance(State.Closed)
           control.wakeAll()
           dispatcher.end()
+          dispatcher.batch?.close()
           closeLeft(libc, control, 10)
           selector.close()
         })

@@ -46,6 +46,8 @@ export const open = Effect.fnUntraced(function* (
     }
   }
   const block = (timeout: number): void => {
+    // Whoever blocks may do so in the midst of a batch.
+    dispatcher.batch?.writeAll()
     poll(Math.min(timeout, safetyNet))
     dispatcher.flush()
   }

@@ -1,0 +1,159 @@
+/**
+ * What the sockets of one batch of reports have in common: they are read by one system call before anybody is told, and what
+ * small things are written meanwhile is written by one system call afterwards. Each system call evicts the program's code and
+ * data from the processor's caches, so what runs between two of them is worth more than what either takes.
+ */
+import type { Libc } from "./libc/functions.ts"
+import { open as openUring, type Uring } from "./uring.ts"
+
+/** What is to be read for who waits. */
+export interface Reader {
+  readonly fd: number
+  /**
+   * Told of what was read, or of minus the errno: so many bytes from there on, as long as the batch goes on. Runs no
+   * consumer.
+   */
+  readonly came: (result: number, bytes: Buffer, at: number) => void
+  /** The batch is over: what was not taken has to be kept elsewhere. */
+  readonly keep: () => void
+}
+
+/** What is to be written for who waits. */
+export interface Writer {
+  readonly fd: number
+  /** It was written otherwise, or is not to be written any more. */
+  readonly isOver: boolean
+  /** Told of how much was written, or of minus the errno. Runs no consumer. */
+  readonly sent: (result: number) => void
+  /** Goes on with who waits for it. */
+  readonly tell: () => void
+}
+
+/** Sockets of one batch; what is reported beyond that is the next. */
+export const capacity = 128
+/** Reads and writes of more are made by themselves: the copy that is made of each would cost more than it saves. */
+export const mostBytes = 4 * 1024
+/** What is to be read of fewer sockets, they read themselves. */
+const fewest = 2
+/** Milliseconds that something written waits for what others write, at most; and as long as one of them takes. */
+const patience = 0.25
+
+export class Batch {
+  readonly #libc: Libc
+  /** `null` if there is none. Opened when it is first of use: it is a descriptor and a piece of memory. */
+  #uring: Uring | null | undefined
+  #isOpen = false
+  readonly #results = new Int32Array(capacity)
+  readonly #readers: Array<Reader> = []
+  #received = Buffer.alloc(0)
+  #receivedAt = 0
+  #toSend = Buffer.alloc(0)
+  #toSendAt = 0
+  /** What of it is taken. */
+  #used = 0
+  #writers: Array<Writer> = []
+  #lengths: Array<number> = []
+  #since = 0
+
+  constructor(libc: Libc) {
+    this.#libc = libc
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** A batch begins. */
+  open(): void {
+    this.#isOpen = true
+  }
+
+  /** Answers whether there is any. */
+  #prepare(): boolean {
+    if (this.#uring !== undefined) return this.#uring !== null
+    this.#uring = openUring(this.#libc, capacity) ?? null
+    if (this.#uring === null) return false
+    this.#received = Buffer.alloc(capacity * mostBytes)
+    this.#receivedAt = Number(this.#libc.addressOf(this.#received))
+    this.#toSend = Buffer.alloc(capacity * mostBytes)
+    this.#toSendAt = Number(this.#libc.addressOf(this.#toSend))
+    return true
+  }
+
+  /** Puts in what is to be read. */
+  read(reader: Reader): void {
+    this.#readers.push(reader)
+  }
+
+  /** Reads all that was put in, if that is worth it. */
+  readAll(): void {
+    const readers = this.#readers
+    if (readers.length < fewest || !this.#prepare()) return this.#readNothing()
+    const uring = this.#uring!
+    for (let i = 0; i < readers.length; i++) uring.receive(readers[i]!.fd, this.#receivedAt + i * mostBytes, mostBytes)
+    uring.submit(this.#results)
+    for (let i = 0; i < readers.length; i++) readers[i]!.came(this.#results[i]!, this.#received, i * mostBytes)
+  }
+
+  /** Whoever wanted to read does so itself. */
+  #readNothing(): void {
+    this.#isOpen = false
+    for (const reader of this.#readers) reader.came(-this.#libc.profile.errno.EAGAIN, this.#received, 0)
+    this.#readers.length = 0
+  }
+
+  /** Puts in what is to be written. Answers whether it will be. */
+  write(writer: Writer, bytes: Uint8Array, length: number): boolean {
+    if (!this.#isOpen || this.#writers.length === capacity) return false
+    if (this.#writers.length === 0) this.#since = performance.now()
+    this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
+    this.#used += length
+    this.#writers.push(writer)
+    this.#lengths.push(length)
+    return true
+  }
+
+  /** Who was told of a report has done what it does: what was written before that should not have to wait for much more. */
+  step(): void {
+    if (this.#writers.length > 0 && performance.now() - this.#since > patience) this.writeAll()
+  }
+
+  /** Writes all that was put in, and goes on with who waits for it. */
+  writeAll(): void {
+    const uring = this.#uring
+    if (uring === null || uring === undefined) return
+    while (this.#writers.length > 0) {
+      const writers = this.#writers
+      const lengths = this.#lengths
+      // Others are put in while these are told.
+      this.#writers = []
+      this.#lengths = []
+      this.#used = 0
+      const results = new Int32Array(writers.length)
+      let at = this.#toSendAt
+      for (let i = 0; i < writers.length; i++) {
+        const length = lengths[i]!
+        if (!writers[i]!.isOver) uring.send(writers[i]!.fd, at, length)
+        at += length
+      }
+      const left = writers.filter((writer) => !writer.isOver)
+      uring.submit(results)
+      for (let i = 0; i < left.length; i++) left[i]!.sent(results[i]!)
+      for (const writer of left) writer.tell()
+    }
+  }
+
+  /** The batch is over. */
+  end(): void {
+    for (const reader of this.#readers) reader.keep()
+    this.#readers.length = 0
+    this.writeAll()
+    this.#isOpen = false
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#uring?.close()
+    this.#uring = null
+  }
+}
