@@ -150,7 +150,8 @@ export interface TcpStream {
 
   /**
    * Gives the descriptor away without closing it, for instance to another thread, which makes a connection of it with
-   * `fromFd`. Fails with `Closed`.
+   * `fromFd`. Fails with `Closed`, and with `InvalidArgument` while there are bytes that came just when whoever waited for
+   * them was interrupted: they are there for the next `read`.
    */
   readonly take: Effect.Effect<number, PollerError>
 }

@@ -2,9 +2,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
+import { hasUring } from "./support/batch.ts"
 import * as Kernel from "./support/kernel.ts"
 import { allFailed, open, operationsNow, startConsumers } from "./support/opened.ts"
-import { type ConsumerData, runProgram, startConsumer } from "./support/programs.ts"
+import { type ConsumerData, runProgram, startConsumer, startThread } from "./support/programs.ts"
 
 interface Expected {
   readonly scenario: string
@@ -144,6 +145,19 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
       const thread = yield* startConsumer({ layer: "attached", handle: main.poller.handle })
       yield* Effect.promise(() => thread.worker.terminate())
       Kernel.close(thread.fd)
+      yield* main.close
+      expect(Kernel.openDescriptors()).toEqual(before)
+    })
+  )
+
+  it.live.skipIf(!hasUring)("also that of io_uring, which it opens when it has use for it", () =>
+    Effect.gen(function* () {
+      const before = Kernel.openDescriptors()
+      const main = yield* open(Poller.layerWorker())
+      const thread = yield* startThread<ReadonlyArray<number>>("ringThread", main.poller.handle)
+      const connections = yield* thread.next
+      yield* Effect.promise(() => thread.worker.terminate())
+      connections.forEach(Kernel.close)
       yield* main.close
       expect(Kernel.openDescriptors()).toEqual(before)
     })

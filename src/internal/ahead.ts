@@ -1,6 +1,5 @@
 /** What was read of a socket ahead of who waits for it. There is never more than one read of it. */
 import type { Direction } from "./direction.ts"
-import { mostBytes } from "./batch.ts"
 
 /** Nothing was read: neither bytes, nor their end, nor an error. */
 const nothing = -1
@@ -22,8 +21,9 @@ export class Ahead {
     return this.#left === nothing
   }
 
-  get hasBytes(): boolean {
-    return this.#left > 0
+  /** Whether there are bytes, or an error, which the kernel tells once. */
+  get hasSome(): boolean {
+    return this.#left > 0 || (this.#left === 0 && this.#errno !== 0)
   }
 
   /** It is going to be read: not twice, should there be two reports in one batch. */
@@ -32,12 +32,12 @@ export class Ahead {
   }
 
   /** Of what was reported up to the next report. */
-  came(result: number, bytes: Buffer, at: number, { reports }: Direction): void {
+  came(result: number, bytes: Buffer, at: number, room: number, { reports }: Direction): void {
     this.#bytes = bytes
     this.#at = at
     this.#left = Math.max(0, result)
     this.#errno = Math.max(0, -result)
-    this.#isShort = result > 0 && result < mostBytes
+    this.#isShort = result > 0 && result < room
     this.#reports = reports + 1
   }
 

@@ -10,10 +10,10 @@ import { open as openUring, type Uring } from "./uring.ts"
 export interface Reader {
   readonly fd: number
   /**
-   * Told of what was read, or of minus the errno: so many bytes from there on, as long as the batch goes on. Runs no
-   * consumer.
+   * Told of what was read, or of minus the errno: so many bytes from there on, where there was room for so many, as long as the
+   * batch goes on. Runs no consumer.
    */
-  readonly came: (result: number, bytes: Buffer, at: number) => void
+  readonly came: (result: number, bytes: Buffer, at: number, room: number) => void
   /** The batch is over: what was not taken has to be kept elsewhere. */
   readonly keep: () => void
 }
@@ -35,16 +35,24 @@ export const capacity = 128
 export const mostBytes = 4 * 1024
 /** What is to be read of fewer sockets, they read themselves. */
 const fewest = 2
+/**
+ * Who has written and is told, may write again, and so on: so often this is done together. Then it writes by itself, so that
+ * Effect sees how long it has kept the thread.
+ */
+const mostRounds = 4
 /** Milliseconds that something written waits for what others write, at most; and as long as one of them takes. */
 const patience = 0.25
 
 export class Batch {
   readonly #libc: Libc
+  readonly #onOpen: (fd: number) => void
   /** `null` if there is none. Opened when it is first of use: it is a descriptor and a piece of memory. */
   #uring: Uring | null | undefined
   #isOpen = false
+  #isCollecting = false
   readonly #results = new Int32Array(capacity)
   readonly #readers: Array<Reader> = []
+  readonly #rooms = new Int32Array(capacity)
   #received = Buffer.alloc(0)
   #receivedAt = 0
   #toSend = Buffer.alloc(0)
@@ -55,12 +63,20 @@ export class Batch {
   #lengths: Array<number> = []
   #since = 0
 
-  constructor(libc: Libc) {
+  /** `onOpen` is told of the descriptor that it opens when it is first of use. */
+  constructor(libc: Libc, onOpen: (fd: number) => void) {
     this.#libc = libc
+    this.#onOpen = onOpen
   }
 
+  /** Whether it is in the midst of a batch. There is one at a time. */
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  /** Whether what is written now may be put in. */
+  get isCollecting(): boolean {
+    return this.#isCollecting && this.#writers.length < capacity
   }
 
   /** A batch begins. */
@@ -73,6 +89,7 @@ export class Batch {
     if (this.#uring !== undefined) return this.#uring !== null
     this.#uring = openUring(this.#libc, capacity) ?? null
     if (this.#uring === null) return false
+    this.#onOpen(this.#uring.fd)
     this.#received = Buffer.alloc(capacity * mostBytes)
     this.#receivedAt = Number(this.#libc.addressOf(this.#received))
     this.#toSend = Buffer.alloc(capacity * mostBytes)
@@ -80,8 +97,9 @@ export class Batch {
     return true
   }
 
-  /** Puts in what is to be read. */
-  read(reader: Reader): void {
+  /** Puts in what is to be read: so much at most. */
+  read(reader: Reader, room: number): void {
+    this.#rooms[this.#readers.length] = room
     this.#readers.push(reader)
   }
 
@@ -89,28 +107,30 @@ export class Batch {
   readAll(): void {
     const readers = this.#readers
     if (readers.length < fewest || !this.#prepare()) return this.#readNothing()
+    this.#isCollecting = true
     const uring = this.#uring!
-    for (let i = 0; i < readers.length; i++) uring.receive(readers[i]!.fd, this.#receivedAt + i * mostBytes, mostBytes)
+    for (let i = 0; i < readers.length; i++) {
+      uring.receive(readers[i]!.fd, this.#receivedAt + i * mostBytes, this.#rooms[i]!)
+    }
     uring.submit(this.#results)
-    for (let i = 0; i < readers.length; i++) readers[i]!.came(this.#results[i]!, this.#received, i * mostBytes)
+    for (let i = 0; i < readers.length; i++) {
+      readers[i]!.came(this.#results[i]!, this.#received, i * mostBytes, this.#rooms[i]!)
+    }
   }
 
   /** Whoever wanted to read does so itself. */
   #readNothing(): void {
-    this.#isOpen = false
-    for (const reader of this.#readers) reader.came(-this.#libc.profile.errno.EAGAIN, this.#received, 0)
+    for (const reader of this.#readers) reader.came(-this.#libc.profile.errno.EAGAIN, this.#received, 0, 0)
     this.#readers.length = 0
   }
 
-  /** Puts in what is to be written. Answers whether it will be. */
-  write(writer: Writer, bytes: Uint8Array, length: number): boolean {
-    if (!this.#isOpen || this.#writers.length === capacity) return false
+  /** Puts in what is to be written. */
+  write(writer: Writer, bytes: Uint8Array, length: number): void {
     if (this.#writers.length === 0) this.#since = performance.now()
     this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
     this.#used += length
     this.#writers.push(writer)
     this.#lengths.push(length)
-    return true
   }
 
   /** Who was told of a report has done what it does: what was written before that should not have to wait for much more. */
@@ -121,38 +141,45 @@ export class Batch {
   /** Writes all that was put in, and goes on with who waits for it. */
   writeAll(): void {
     const uring = this.#uring
-    if (uring === null || uring === undefined) return
-    while (this.#writers.length > 0) {
-      const writers = this.#writers
-      const lengths = this.#lengths
-      // Others are put in while these are told.
-      this.#writers = []
-      this.#lengths = []
-      this.#used = 0
-      const results = new Int32Array(writers.length)
-      let at = this.#toSendAt
-      for (let i = 0; i < writers.length; i++) {
-        const length = lengths[i]!
-        if (!writers[i]!.isOver) uring.send(writers[i]!.fd, at, length)
-        at += length
+    const writers: Array<Writer> = []
+    let at = this.#toSendAt
+    for (let i = 0; i < this.#writers.length; i++) {
+      const writer = this.#writers[i]!
+      const length = this.#lengths[i]!
+      if (!writer.isOver) {
+        uring?.send(writer.fd, at, length)
+        writers.push(writer)
       }
-      const left = writers.filter((writer) => !writer.isOver)
-      uring.submit(results)
-      for (let i = 0; i < left.length; i++) left[i]!.sent(results[i]!)
-      for (const writer of left) writer.tell()
+      at += length
     }
+    // Others are put in while these are told.
+    this.#writers = []
+    this.#lengths = []
+    this.#used = 0
+    // Closed meanwhile, it is as if they would block: each finds out by itself.
+    const results = new Int32Array(writers.length).fill(-this.#libc.profile.errno.EAGAIN)
+    if (writers.length > 0) uring?.submit(results)
+    for (let i = 0; i < writers.length; i++) writers[i]!.sent(results[i]!)
+    for (const writer of writers) writer.tell()
+  }
+
+  /** Writes all that was put in, and what that leads to, if it does not lead on and on; from here on each writes by itself. */
+  settle(): void {
+    for (let round = 0; round < mostRounds && this.#writers.length > 0; round++) this.writeAll()
+    this.#isCollecting = false
+    if (this.#writers.length > 0) this.writeAll()
   }
 
   /** The batch is over. */
   end(): void {
     for (const reader of this.#readers) reader.keep()
     this.#readers.length = 0
-    this.writeAll()
+    this.settle()
     this.#isOpen = false
   }
 
   close(): void {
-    this.#isOpen = false
+    this.#isCollecting = false
     this.#uring?.close()
     this.#uring = null
   }

@@ -36,7 +36,7 @@ interface LastRead {
 }
 
 /** Bytes that one read may bring where the caller gave no buffer. */
-const chunkSize = 64 * 1024
+export const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
 let scratch = Buffer.alloc(chunkSize)
 
@@ -90,6 +90,8 @@ export class ByteChannel implements Reader, SendingSink {
   #lastRead: LastRead | undefined
   readonly #batch: Batch | undefined
   readonly #ahead = new Ahead()
+  /** What was put in last. */
+  #sending: { readonly now: () => void } | undefined
   /** The last read brought so much that the next had better not go through the batch's memory. */
   #isLarge = false
 
@@ -102,11 +104,12 @@ export class ByteChannel implements Reader, SendingSink {
     if (batch !== undefined) io.ahead = this
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
-    this.readChunk = io.attempt(io.reading, () => {
+    const attempt = () => {
       const chunk = this.takeChunk()
       if (chunk === null) return Effect.undefined
       return chunk instanceof Uint8Array ? Effect.succeed(chunk) : chunk
-    })
+    }
+    this.readChunk = io.attempt(io.reading, attempt, chunkSize)
   }
 
   read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
@@ -123,7 +126,7 @@ export class ByteChannel implements Reader, SendingSink {
       const count = this.#read(view, length)
       return typeof count === "number" ? Effect.succeed(count) : count
     }
-    const effect = this.io.attempt(this.io.reading, attempt)
+    const effect = this.io.attempt(this.io.reading, attempt, length)
     this.#lastRead = { buffer, offset, length, effect }
     return effect
   }
@@ -164,26 +167,26 @@ export class ByteChannel implements Reader, SendingSink {
     return this.io.fd
   }
 
-  /** What is there may be read before who waits for it is told. */
-  readIn(batch: Batch): void {
+  /** What is there may be read before who waits for so much of it is told. */
+  readIn(batch: Batch, wanted: number): void {
     if (!this.#ahead.isNothing || this.#isLarge) return
     this.#ahead.expect()
-    batch.read(this)
+    batch.read(this, Math.min(wanted, mostBytes))
   }
 
-  came(result: number, bytes: Buffer, at: number): void {
+  came(result: number, bytes: Buffer, at: number, room: number): void {
     if (result === -this.#EAGAIN || result === -this.#EINTR) return this.#ahead.clear()
     this.#isLarge = result === mostBytes
-    this.#ahead.came(result, bytes, at, this.io.reading)
+    this.#ahead.came(result, bytes, at, room, this.io.reading)
   }
 
   keep(): void {
     this.#ahead.keep()
   }
 
-  /** Whether it has read what nobody has taken. */
+  /** Whether it has read bytes, or an error, that nobody has taken. */
   get hasRead(): boolean {
-    return this.#ahead.hasBytes
+    return this.#ahead.hasSome
   }
 
   #takeAhead(
@@ -240,14 +243,7 @@ export class ByteChannel implements Reader, SendingSink {
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.io
     if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn, toFailure)
-    const batch = this.#batch
-    if (batch?.isOpen === true && length <= mostBytes) {
-      const sending = new Sending(this, all, length, goesOn, toFailure)
-      if (batch.write(sending, all, length)) {
-        this.io.hold(writing, sending)
-        return sending.effect
-      }
-    }
+    if (length <= mostBytes && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
     const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
     if (count === length) return Effect.void
@@ -256,6 +252,22 @@ export class ByteChannel implements Reader, SendingSink {
     return count === undefined
       ? this.#writeRest(all, length, goesOn, toFailure)
       : this.#writeRest(all.subarray(count), length - count, goesOn, toFailure)
+  }
+
+  /** In the batch, unless that is over when the fiber comes to it. */
+  #putIn<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    return Effect.callback((resume) => {
+      const { writing } = this.io
+      const batch = this.#batch!
+      if (!batch.isCollecting || !this.io.mayTry(writing)) {
+        return resume(this.writeAllNow(all, length, goesOn, toFailure))
+      }
+      const sending = new Sending(this, all, length, toFailure, resume)
+      this.#sending = sending
+      batch.write(sending, all, length)
+      this.io.hold(writing, sending)
+      return goesOn ? undefined : sending.leaving
+    })
   }
 
   #writeRest<E>(rest: Uint8Array, left: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
@@ -285,6 +297,18 @@ export class ByteChannel implements Reader, SendingSink {
       if (errno === this.#EAGAIN) return undefined
       if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.writing, errno, this.io.fd))
     }
+  }
+
+  /** Writes what was put in to be written with others: something is to be done that comes after it. */
+  writePutIn(): void {
+    this.#sending?.now()
+  }
+
+  /** Nothing more is read or written. To be called before the descriptor is closed. */
+  close(error: PollerError): void {
+    this.writePutIn()
+    this.#ahead.clear()
+    this.io.close(error)
   }
 
   writeError(errno: number): PollerError | undefined {

@@ -58,6 +58,8 @@ export const Box = {
   WakeFd: 5,
   /** How many descriptors its owner has registered. */
   Registrations: 6,
+  /** One more descriptor that its owner opened, plus one; 0 for none. */
+  RingFd: 7,
   /** How many entries were put in, modulo 2^32. */
   Tail: 32,
   /** 1 while the waiting thread holds back what did not fit. */
@@ -228,6 +230,7 @@ export class Control {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = 0
     this.words[base + Box.WakeFd] = 0
+    this.words[base + Box.RingFd] = 0
     this.words[base + Box.Registrations] = 0
     Atomics.store(this.words, base + Box.Owner, 0)
   }
@@ -237,6 +240,11 @@ export class Control {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = handle.fd + 1
     this.words[base + Box.WakeFd] = handle.wake + 1
+  }
+
+  /** As `noteOpened`, of what is opened later. */
+  noteRing(mailbox: number, fd: number): void {
+    this.words[this.base(mailbox) + Box.RingFd] = fd + 1
   }
 
   /** Whether a thread that has attached has not let go of what it opened. */
@@ -255,7 +263,7 @@ export class Control {
       const base = this.base(mailbox)
       const owner = Atomics.load(this.words, base + Box.Owner)
       if (owner <= 0 || isAlive(owner)) continue
-      const opened = [this.words[base + Box.SelectorFd]!, this.words[base + Box.WakeFd]!]
+      const opened = [Box.SelectorFd, Box.WakeFd, Box.RingFd].map((word) => this.words[base + word]!)
       // Of two threads that find it dead, one closes.
       if (Atomics.compareExchange(this.words, base + Box.Owner, owner, -1) !== owner) continue
       left.push(...opened.filter((fd) => fd !== 0).map((fd) => fd - 1))

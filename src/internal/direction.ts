@@ -15,6 +15,8 @@ export type Attempt<A, E = PollerError> = () => Effect.Effect<A, E> | undefined
 
 /** What stands in a direction's line. */
 export interface Waiter {
+  /** So many bytes it would read, if that is what it waits for. */
+  readonly wants: number
   /** Told of readiness. It leaves the line, or forgets the readiness. */
   wake(): void
   /** Told that there is nothing to wait for any more. It leaves the line. */
@@ -52,6 +54,11 @@ export class Direction {
   /** Whether nobody is to be served before. */
   get isFree(): boolean {
     return this.#first === undefined
+  }
+
+  /** So many bytes are waited for by who is next. */
+  get wanted(): number {
+    return this.#first === undefined ? 0 : this.#first.wants
   }
 
   report(bits: number): void {

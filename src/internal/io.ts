@@ -29,7 +29,7 @@ export class Io implements Source {
   /** Set once urgent data was reported: a read may stop short of it. */
   hadPriority = false
   /** What may be read before who waits for it is told: bytes of whoever waits to read. */
-  ahead: { readonly readIn: (batch: Batch) => void } | undefined
+  ahead: { readonly readIn: (batch: Batch, wanted: number) => void } | undefined
   /** Why there is nothing more to wait for. */
   ended: PollerError | undefined
   #registration: Registration | undefined
@@ -74,7 +74,8 @@ export class Io implements Source {
 
   /** A report of this one is to be consumed soon, and those of others with it. */
   readIn(batch: Batch, bits: number): void {
-    if (bits === Readiness.Readable && !this.reading.isFree) this.ahead?.readIn(batch)
+    const { wanted } = this.reading
+    if (wanted > 0 && (bits & ~Readiness.Writable) === Readiness.Readable) this.ahead?.readIn(batch, wanted)
   }
 
   consume(bits: number): boolean {
@@ -88,8 +89,9 @@ export class Io implements Source {
     if ((bits & writeBits) !== 0) writing.report(bits)
     if ((bits & Readiness.Priority) !== 0) this.hadPriority = true
     if ((bits & priorityBits) !== 0) priority.report(bits)
-    reading.run()
+    // Before those who read, for what those write may be put off until others have their turn.
     writing.run()
+    reading.run()
     priority.run()
     return true
   }
@@ -111,20 +113,25 @@ export class Io implements Source {
   /**
    * Makes an attempt at once if it may succeed and nobody waits before, and otherwise, or if it would block, again with
    * every report until it does not. Interrupted, it leaves nothing behind: an attempt is made only for who takes the
-   * result. The effect may be run any number of times, if the attempt may be made as often.
+   * result. The effect may be run any number of times, if the attempt may be made as often. If it reads bytes, so many of them.
    */
-  attempt<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
-    return this.attemptOrElse(direction, attempt, Effect.fail)
+  attempt<A>(direction: Direction, attempt: Attempt<A>, wants = 0): Effect.Effect<A, PollerError> {
+    return this.attemptOrElse(direction, attempt, Effect.fail, wants)
   }
 
   /** As `attempt`, with another error for when there is nothing to wait for any more. */
-  attemptOrElse<A, E>(direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>): Effect.Effect<A, E> {
+  attemptOrElse<A, E>(
+    direction: Direction,
+    attempt: Attempt<A, E>,
+    toFailure: ToFailure<E>,
+    wants: number
+  ): Effect.Effect<A, E> {
     // Most of the time one fiber at most runs it.
-    const usual = new Turn(this, direction, attempt, toFailure)
+    const usual = new Turn(this, direction, attempt, toFailure, wants)
     return Effect.callback((resume) => {
       const result = this.tryNow(direction, attempt, toFailure)
       if (result !== undefined) return resume(result)
-      return (usual.isIdle ? usual : new Turn(this, direction, attempt, toFailure)).begin(resume)
+      return (usual.isIdle ? usual : new Turn(this, direction, attempt, toFailure, wants)).begin(resume)
     })
   }
 
@@ -148,7 +155,7 @@ export class Io implements Source {
     if (this.ended !== undefined) return Effect.fail(this.ended)
     if (direction.isReady) return Effect.void
     return Effect.callback((resume) => {
-      const turn = new Turn<void, PollerError>(this, direction, toKnow, Effect.fail)
+      const turn = new Turn<void, PollerError>(this, direction, toKnow, Effect.fail, 0)
       turn.begin(resume)
       return turn.leavingOf(resume)
     })

@@ -15,22 +15,26 @@ export interface Sink {
   readonly writeError: (errno: number) => PollerError | undefined
 }
 
+const none = new Uint8Array(0)
+
 export class Sending<E> implements Writer, Waiter {
+  readonly wants = 0
   readonly #sink: Sink
   readonly #toFailure: ToFailure<E>
-  readonly #goesOn: boolean
+  readonly #resume: Resume<void, E>
   #rest: Uint8Array
   #left: number
-  #resume: Resume<void, E> | undefined
+  /** Nothing of it was tried yet. */
+  #isPutIn = true
   #result: Effect.Effect<void, E> | undefined
   #isTold = false
 
-  constructor(sink: Sink, bytes: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>) {
+  constructor(sink: Sink, bytes: Uint8Array, length: number, toFailure: ToFailure<E>, resume: Resume<void, E>) {
     this.#sink = sink
     this.#rest = bytes
     this.#left = length
-    this.#goesOn = goesOn
     this.#toFailure = toFailure
+    this.#resume = resume
   }
 
   get fd(): number {
@@ -38,54 +42,45 @@ export class Sending<E> implements Writer, Waiter {
   }
 
   get isOver(): boolean {
-    return this.#result !== undefined
+    return !this.#isPutIn
   }
 
-  /** Returns when it is written. */
-  get effect(): Effect.Effect<void, E> {
-    return Effect.callback((resume) => {
-      if (this.#result === undefined) this.#resume = resume
-      else resume(this.#result)
+  /** Its fiber was interrupted, and its bytes may be others from now on. It is as if it had written when it was put in. */
+  get leaving(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (this.#isPutIn && this.#sink.writeSome(this.#rest, this.#left) !== this.#left) this.#sink.io.writing.forget()
+      this.#end(Effect.void)
     })
   }
 
+  /** Writes it in place of the batch, before something is done that has to come after it. */
+  now(): void {
+    if (this.#isPutIn) this.#goOn()
+  }
+
   sent(result: number): void {
+    this.#isPutIn = false
     if (result === this.#left) return this.#end(Effect.void)
-    if (result >= 0) {
-      this.#take(result)
-    } else {
-      const error = this.#sink.writeError(-result)
-      if (error !== undefined) return this.#end(this.#toFailure(error))
-    }
-    this.#sink.io.writing.forget()
+    if (result >= 0) return this.#take(result)
+    const error = this.#sink.writeError(-result)
+    if (error !== undefined) this.#end(this.#toFailure(error))
   }
 
   tell(): void {
     if (this.#isTold) return
-    if (this.#result === undefined) this.#waitForRoom()
+    if (this.#result === undefined) this.#goOn()
     else this.#tell(this.#result)
   }
 
-  #waitForRoom(): void {
-    const { io } = this.#sink
-    const resume = this.#resume
-    this.#resume = undefined
-    resume?.(this.#onwards)
-    // Whoever was interrupted meanwhile does not come to wait any more, and what is left is not written for it.
-    if (resume !== undefined && this.#resume === undefined && !this.#goesOn) this.#end(Effect.void)
-    else if (this.#result === undefined) io.awaitReport(io.writing, this)
-  }
-
-  get #onwards(): Effect.Effect<void, E> {
-    return Effect.callback((resume) => {
-      if (this.#result !== undefined) return resume(this.#result)
-      this.#resume = resume
-      return this.#goesOn ? undefined : Effect.sync(() => this.#end(Effect.void))
-    })
+  /** What is left is written now, or when there is room. Nobody else has found out whether there is. */
+  #goOn(): void {
+    this.wake()
+    if (this.#result === undefined) this.#sink.io.awaitReport(this.#sink.io.writing, this)
   }
 
   /** There is room. */
   wake(): void {
+    this.#isPutIn = false
     while (this.#left > 0) {
       const count = this.#sink.writeSome(this.#rest, this.#left)
       if (count === undefined) return this.#sink.io.writing.forget()
@@ -114,11 +109,14 @@ export class Sending<E> implements Writer, Waiter {
   #end(result: Effect.Effect<void, E>): void {
     if (this.#result !== undefined) return
     this.#result = result
+    this.#isPutIn = false
+    // It may be kept for some time.
+    this.#rest = none
     this.#sink.io.leave(this.#sink.io.writing, this)
   }
 
   #tell(result: Effect.Effect<void, E>): void {
     this.#isTold = true
-    this.#resume?.(result)
+    this.#resume(result)
   }
 }

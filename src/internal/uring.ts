@@ -8,6 +8,7 @@ import type { Libc } from "./libc/functions.ts"
 import type { UringProfile } from "./libc/profile.ts"
 
 export interface Uring {
+  readonly fd: number
   /** As many calls can be put in at a time. */
   readonly capacity: number
   readonly receive: (fd: number, address: number, length: number) => void
@@ -21,13 +22,16 @@ export interface Uring {
 const entryWords = 16
 const completionWords = 4
 
+/** libuv's own switch: who turns it off for Node has a reason that holds here, too. */
+const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
+
 /**
  * Opens one, or answers `undefined` where the system has none, or none for this process: many containers forbid it. Then
  * the calls are made one by one.
  */
 export const open = (libc: Libc, capacity: number): Uring | undefined => {
   const { profile } = libc
-  if (profile.selector !== "epoll") return undefined
+  if (profile.selector !== "epoll" || isForbidden()) return undefined
   const { uring } = profile
   const params = new Uint32Array(uring.paramsWords)
   const fd = setup(libc, uring, capacity, params)
@@ -57,7 +61,7 @@ class Mapped implements Uring {
   readonly capacity: number
   readonly #libc: Libc
   readonly #uring: UringProfile
-  readonly #fd: number
+  readonly fd: number
   readonly #receiveFlags: number
   readonly #sendFlags: number
   readonly #mappings: ReadonlyArray<readonly [address: number, length: number]>
@@ -72,14 +76,14 @@ class Mapped implements Uring {
   readonly #doneAt: number
   #tail: number
   #count = 0
-  /** What the kernel has not taken is not made. */
+  /** The kernel has refused, or it is closed and its memory gone: nothing more is made. */
   #isBroken = false
 
   constructor(libc: Libc, uring: UringProfile, fd: number, params: Uint32Array) {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     this.#libc = libc
     this.#uring = uring
-    this.#fd = fd
+    this.fd = fd
     this.#receiveFlags = MSG_DONTWAIT
     this.#sendFlags = MSG_DONTWAIT | MSG_NOSIGNAL
     const at = uring.params
@@ -124,6 +128,8 @@ class Mapped implements Uring {
   }
 
   #put(operation: number, fd: number, address: number, length: number, flags: number): void {
+    const index = this.#count++
+    if (this.#isBroken) return
     const entries = this.#entries
     const at = (this.#tail & this.#mask) * entryWords
     entries[at] = operation
@@ -132,7 +138,7 @@ class Mapped implements Uring {
     entries[at + 5] = address / 2 ** 32
     entries[at + 6] = length
     entries[at + 7] = flags
-    entries[at + 8] = this.#count++
+    entries[at + 8] = index
     this.#tail = (this.#tail + 1) | 0
   }
 
@@ -140,8 +146,9 @@ class Mapped implements Uring {
     const count = this.#count
     this.#count = 0
     const done = this.#isBroken ? 0 : this.#enter(count)
-    // As if it would have blocked: whoever asked for it waits for readiness, which is reported at once, and calls itself.
+    // As if it would have blocked: whoever asked for it finds out by a call of its own.
     if (done < count) results.fill(-this.#libc.profile.errno.EAGAIN, 0, count)
+    if (done === 0) return
     const words = this.#words
     let head = words[this.#doneHeadAt]!
     for (let i = 0; i < done; i++) {
@@ -164,7 +171,7 @@ class Mapped implements Uring {
       if (left === 0 && missing === 0) return count
       // Only calls that were put off are waited for.
       const flags = left === 0 ? ENTER_GETEVENTS : 0
-      const taken = functions.io_uring_enter(enter, this.#fd, left, left === 0 ? missing : 0, flags, null, 0)
+      const taken = functions.io_uring_enter(enter, this.fd, left, left === 0 ? missing : 0, flags, null, 0)
       if (taken >= 0) left -= taken
       if ((taken === -1 && errno() !== profile.errno.EINTR) || (taken === 0 && left > 0)) {
         this.#isBroken = true
@@ -184,6 +191,6 @@ class Mapped implements Uring {
   close(): void {
     this.#isBroken = true
     this.#unmap(this.#mappings)
-    this.#libc.functions.close(this.#fd)
+    this.#libc.functions.close(this.fd)
   }
 }

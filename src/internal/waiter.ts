@@ -17,6 +17,7 @@ export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
  * takes a third of the time that a wait takes.
  */
 export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
+  readonly wants: number
   readonly #io: Io
   readonly #direction: Direction
   readonly #attempt: Attempt<A, E>
@@ -26,8 +27,9 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   #isCalled = false
   #hasCome = false
 
-  constructor(io: Io, direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>) {
+  constructor(io: Io, direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>, wants: number) {
     super()
+    this.wants = wants
     this.#io = io
     this.#direction = direction
     this.#attempt = attempt
@@ -93,7 +95,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   }
 
   get #anew(): Effect.Effect<A, E> {
-    return this.#io.attemptOrElse(this.#direction, this.#attempt, this.#toFailure)
+    return this.#io.attemptOrElse(this.#direction, this.#attempt, this.#toFailure, this.wants)
   }
 
   fail(error: PollerError): void {
@@ -114,6 +116,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
  * given up.
  */
 export class Place<A> extends Effectable.Class<void> implements Waiter {
+  readonly wants = 0
   readonly #io: Io
   readonly #direction: Direction
   readonly #attempt: Attempt<A, PollerError>

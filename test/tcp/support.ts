@@ -204,6 +204,18 @@ export const startWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     }
   })
 
+/**
+ * Whether the peer has said that it has no room at all, and has told of all that was sent (`TCP_INFO`). As long as it has a
+ * little, the kernel sends that much now and then, after which there is room here.
+ */
+const isStuck = (fd: number): boolean => {
+  const info = new Int32Array(64)
+  expect(getsockopt(fd, 6, 11, info, new Uint32Array([info.byteLength]))).toBe(0)
+  const unacknowledged = info[6]
+  const window = info[57]
+  return unacknowledged === 0 && window === 0
+}
+
 /** Writes until there is no more room anywhere; answers how many bytes were taken. */
 export const fill = (connection: Tcp.TcpStream) =>
   Effect.gen(function* () {
@@ -211,7 +223,12 @@ export const fill = (connection: Tcp.TcpStream) =>
     let total = 0
     for (;;) {
       const fiber = yield* Effect.forkChild(connection.write(chunk), { startImmediately: true })
-      for (let i = 0; i < 20 && fiber.pollUnsafe() === undefined; i++) yield* Effect.andThen(readyNow, turn)
+      let stuck = false
+      while (fiber.pollUnsafe() === undefined && !stuck) {
+        stuck = isStuck(connection.fd)
+        // What was said before that is heard by then.
+        yield* Effect.andThen(readyNow, turn)
+      }
       if (fiber.pollUnsafe() === undefined) {
         yield* Fiber.interrupt(fiber)
         const exit = yield* Fiber.await(fiber)

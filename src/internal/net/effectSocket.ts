@@ -10,6 +10,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { PollerError } from "../../PollerError.ts"
+import { chunkSize } from "../byteChannel.ts"
 import type { StreamSocket } from "./streamSocket.ts"
 
 type Connection = StreamSocket<unknown>
@@ -127,7 +128,8 @@ class Session {
         if (chunk === null) return this.#end(closeError(1000))
         return chunk instanceof Uint8Array ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
       },
-      toFailure
+      toFailure,
+      chunkSize
     )
   }
 

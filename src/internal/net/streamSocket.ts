@@ -57,7 +57,7 @@ export class StreamSocket<Address> {
     // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
     const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
     this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
-    this.owned = new Owned(libc, fd, "the connection", (error) => this.io.close(error))
+    this.owned = new Owned(libc, fd, "the connection", (error) => this.channel.close(error))
     const batch = isToldOfUrgent ? attachment.dispatcher.batch : undefined
     this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent), batch)
   }
@@ -71,9 +71,9 @@ export class StreamSocket<Address> {
   }
 
   readonly take: Effect.Effect<number, PollerError> = Effect.suspend(() => {
-    if (this.channel.hasRead) {
+    if (this.fd !== -1 && this.channel.hasRead) {
       return Effect.fail(
-        invalidArgument("bytes were read for who was interrupted meanwhile: read them before you give it away", this.fd)
+        invalidArgument("something was read for who was interrupted meanwhile: read before you give it away", this.fd)
       )
     }
     const fd = this.owned.take()
@@ -117,9 +117,10 @@ export class StreamSocket<Address> {
   shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
     const way: number | undefined = ways[how]
     if (way === undefined) return Effect.fail(invalidArgument('what is shut down is "read", "write" or "both"'))
-    return this.use((fd) =>
-      Effect.asVoid(attempt(this.libc, "shutdown", fd, () => this.libc.functions.shutdown(fd, way)))
-    )
+    return this.use((fd) => {
+      this.channel.writePutIn()
+      return Effect.asVoid(attempt(this.libc, "shutdown", fd, () => this.libc.functions.shutdown(fd, way)))
+    })
   }
 
   /** Fails with `Closed` in place of touching a number that may be another's. */

@@ -28,15 +28,15 @@ export const open = Effect.fnUntraced(function* (
     () => Effect.sync(() => control.endLoading())
   )
   const dispatcher = yield* Dispatcher.make
-  dispatcher.batch = new Batch(libc)
-  const { mailbox, release, selector } = yield* Effect.acquireRelease(join(libc, control, handle), ({ release }) =>
-    Effect.sync(() => {
-      // First, for ending runs consumers, and what they open now nobody would close.
-      control.leave()
-      dispatcher.end()
-      dispatcher.batch?.close()
-      release()
-    })
+  const { mailbox, release, selector } = yield* Effect.acquireRelease(
+    join(libc, control, handle, dispatcher),
+    ({ release }) =>
+      Effect.sync(() => {
+        // First, for ending runs consumers, and what they open now nobody would close.
+        control.leave()
+        dispatcher.end()
+        release()
+      })
   )
   const inbox = yield* Effect.acquireRelease(
     Effect.sync(() => new Inbox(control, selector, dispatcher, mailbox, release)),
@@ -68,7 +68,12 @@ interface Joined {
   readonly release: () => void
 }
 
-const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effect<Joined, PollerError> =>
+const join = (
+  libc: Libc,
+  control: Control,
+  handle: SelectorHandle,
+  dispatcher: Dispatcher
+): Effect.Effect<Joined, PollerError> =>
   Effect.suspend(() => {
     if (control.state !== State.Open) return Effect.fail(notOpen(control))
     let selector: Selector
@@ -90,6 +95,8 @@ const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effe
       )
     }
     control.noteOpened(mailbox, selector.handle)
+    const batch = new Batch(libc, (fd) => control.noteRing(mailbox, fd))
+    dispatcher.batch = batch
     let released = false
     const release = () => {
       if (released) return
@@ -98,6 +105,7 @@ const join = (libc: Libc, control: Control, handle: SelectorHandle): Effect.Effe
       // The mailbox and the descriptors' numbers may be another's from now on.
       control.leave()
       control.release(mailbox)
+      batch.close()
       selector.close()
     }
     const cancel = onExit(release)

@@ -66,7 +66,7 @@ export const open = (options: Options | undefined): Effect.Effect<Opened, Poller
           // First, for if there is no memory for it nothing has been opened yet.
           const control = Control.make(maxThreads, mailboxSize)
           const selector = Selectors.open(libc, batchSize)
-          dispatcher.batch = new Batch(libc)
+          dispatcher.batch = new Batch(libc, () => {})
           return { libc, control, selector, dispatcher, mailbox: control.claim(currentThread()) }
         },
         catch: (thrown) =>

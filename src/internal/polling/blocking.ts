@@ -47,7 +47,7 @@ export const open = Effect.fnUntraced(function* (
   }
   const block = (timeout: number): void => {
     // Whoever blocks may do so in the midst of a batch.
-    dispatcher.batch?.writeAll()
+    dispatcher.batch?.settle()
     poll(Math.min(timeout, safetyNet))
     dispatcher.flush()
   }

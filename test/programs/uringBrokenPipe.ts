@@ -1,0 +1,24 @@
+/** Sends by io_uring to a peer that is closed, while SIGPIPE has its default disposition: to kill. */
+import { libc } from "../../src/internal/libc/functions.ts"
+import { open } from "../../src/internal/uring.ts"
+import * as Kernel from "../support/kernel.ts"
+
+// Node ignores the signal until somebody has listened for it.
+const listener = () => {}
+process.on("SIGPIPE", listener)
+process.off("SIGPIPE", listener)
+
+const [shut] = Kernel.tcpPair()
+Kernel.shutdownWrite(shut)
+const [broken, peer] = Kernel.tcpPair()
+Kernel.closeWithReset(peer)
+const [healthy] = Kernel.tcpPair()
+const uring = open(libc(), 4)!
+const bytes = Buffer.alloc(8)
+const address = Number(libc().addressOf(bytes))
+// A reset is told once, as the error of the socket; what comes after it raises the signal.
+for (const fd of [shut, broken, broken, healthy]) uring.send(fd, address, 1)
+const results = new Int32Array(4)
+uring.submit(results)
+process.send!([...results])
+process.disconnect!()

@@ -1,0 +1,277 @@
+/** Connections that become ready together, and what can be seen and changed of the system calls that serve them. */
+import { describe, expect, vi } from "@effect/vitest"
+import { Effect, Fiber, type Scope } from "effect"
+import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
+import { writeSync } from "node:fs"
+import { type Functions, libc, provideLibc } from "../../src/internal/libc/functions.ts"
+import { linux } from "../../src/internal/libc/linux.ts"
+import { open } from "../../src/internal/uring.ts"
+import { bytesOf, leavesNothing, turn } from "../tcp/support.ts"
+import * as Kernel from "./kernel.ts"
+import type { PollerLayer } from "./layers.ts"
+import { until } from "./observe.ts"
+import { isEmpty, readInto } from "./watched.ts"
+
+export { bytesOf }
+
+/** Has some functions of the C library replaced on this thread, until the scope closes. */
+export const changeFunctions = (
+  change: (real: Functions) => Partial<Functions>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const before = libc()
+        const functions: Functions = Object.create(
+          before.functions,
+          Object.getOwnPropertyDescriptors(change(before.functions))
+        )
+        provideLibc({ ...before, functions })
+        return before
+      }),
+      (before) => Effect.sync(() => void provideLibc(before))
+    )
+  )
+
+/** What a test knows of io_uring_enter(2), and does about it. */
+export class Uring {
+  /** How often it was called. */
+  count = 0
+  /** Of those calls, this one and all later ones fail. */
+  breaksAt = Infinity
+  /** Done right before the call is made, for the kernel to find what has changed since it reported. */
+  before: () => void = () => {}
+  /** Of what is to be sent by one of those calls, the kernel is asked for so many bytes only, as if it had no more room. */
+  mostSent = Infinity
+  entries: Int32Array | undefined
+
+  limit(): void {
+    const { entries, mostSent } = this
+    if (entries === undefined || mostSent === Infinity) return
+    for (let at = 0; at < entries.length; at += 16) {
+      if (entries[at] === linux.uring.OP_SEND) entries[at + 6] = Math.min(entries[at + 6]!, mostSent)
+    }
+  }
+}
+
+/** The calls of this thread, until the scope closes. */
+export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen(function* () {
+  const uring = new Uring()
+  yield* changeFunctions(({ io_uring_enter, mmap }) => ({
+    mmap: (address, length, protection, flags, fd, offset) => {
+      const mapped = mmap(address, length, protection, flags, fd, offset)
+      if (offset === linux.uring.OFF_SQES) uring.entries = new Int32Array(libc().memoryAt(mapped, length))
+      return mapped
+    },
+    io_uring_enter: (number, fd, ...rest) => {
+      uring.count++
+      uring.before()
+      uring.limit()
+      return io_uring_enter(number, uring.count < uring.breaksAt ? fd : -1, ...rest)
+    }
+  }))
+  return uring
+})
+
+/** Whether this machine has io_uring, and lets us use it: many containers do not. */
+export const hasUring = (() => {
+  const uring = open(libc(), 1)
+  uring?.close()
+  return uring !== undefined
+})()
+
+/** For what is about io_uring, or needs it in order to see what happens. */
+export const describeUring = (name: string, body: () => void): void => {
+  describe.skipIf(!hasUring)(`${name}${hasUring ? "" : " (skipped: there is no io_uring here)"}`, () => body())
+}
+
+/** There is no io_uring on this thread, until the scope closes. */
+export const withoutUring = changeFunctions(() => ({ io_uring_setup: () => -1 }))
+
+export const uringDescriptors = (): number =>
+  [...Kernel.openDescriptors().values()].filter((target) => target.includes("io_uring")).length
+
+type Needs = Poller.Poller | Registrar.Registrar | Scope.Scope
+
+/** A test on a layer, which must leave no socket and no ring. */
+export const run = <A, E>(
+  test: (uring: Uring) => Effect.Effect<A, E, Needs>,
+  layer: () => PollerLayer = Poller.layerEventLoop
+): Effect.Effect<void, E | PollerError.PollerError> =>
+  Effect.gen(function* () {
+    const rings = uringDescriptors()
+    yield* Effect.gen(function* () {
+      const uring = yield* observeUring
+      yield* test(uring).pipe(Effect.scoped, Effect.provide(layer()))
+    }).pipe(Effect.scoped, leavesNothing)
+    // Node has some of its own, which go with its threads.
+    yield* until(() => uringDescriptors() <= rings).pipe(Effect.timeoutOption("5 seconds"))
+    expect(uringDescriptors()).toBeLessThanOrEqual(rings)
+  })
+
+/** The other end of a connection, without any library. */
+export class Peer {
+  readonly fd: number
+  #isOpen = true
+  readonly #buffer = new Uint8Array(1 << 16)
+
+  constructor(fd: number) {
+    this.fd = fd
+  }
+
+  /** Writes as much as there is room for; answers how much. */
+  write(bytes: Uint8Array | string): number {
+    const all = typeof bytes === "string" ? Buffer.from(bytes) : bytes
+    let written = 0
+    while (written < all.length) {
+      try {
+        written += writeSync(this.fd, all, written)
+      } catch (error) {
+        expect(error).toMatchObject({ code: "EAGAIN" })
+        break
+      }
+    }
+    return written
+  }
+
+  /** Writes all of it, however often that takes. */
+  writeAll(bytes: Uint8Array): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      for (let written = this.write(bytes); written < bytes.length; written += this.write(bytes.subarray(written)))
+        yield* turn
+    })
+  }
+
+  /** What is there. */
+  read(): Buffer {
+    const chunks: Array<Buffer> = []
+    for (let length = 1; length > 0;) {
+      length = readInto(this.fd, this.#buffer)
+      chunks.push(Buffer.from(this.#buffer.subarray(0, length)))
+    }
+    return Buffer.concat(chunks)
+  }
+
+  /** The next so many bytes, and whatever has come with them. */
+  receive(count: number): Effect.Effect<Buffer> {
+    return Effect.gen({ self: this }, function* () {
+      const chunks: Array<Buffer> = []
+      for (let length = 0; length < count;) {
+        const chunk = this.read()
+        chunks.push(chunk)
+        length += chunk.length
+        if (length < count) yield* turn
+      }
+      return Buffer.concat(chunks)
+    })
+  }
+
+  end(): void {
+    Kernel.shutdownWrite(this.fd)
+  }
+
+  reset(): void {
+    this.#isOpen = false
+    Kernel.closeWithReset(this.fd)
+  }
+
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    Kernel.close(this.fd)
+  }
+}
+
+export interface Connected {
+  readonly connection: Tcp.TcpStream
+  readonly peer: Peer
+}
+
+/** A connection of ours, and its peer. */
+export const connected: Effect.Effect<Connected, PollerError.PollerError, Registrar.Registrar | Scope.Scope> =
+  Effect.gen(function* () {
+    const [near, far] = Kernel.tcpPair()
+    const peer = new Peer(far)
+    yield* Effect.addFinalizer(() => Effect.sync(() => peer.close()))
+    return { connection: yield* Tcp.fromFd(near), peer }
+  })
+
+export const manyConnected = (count: number) => Effect.forEach(Array.from({ length: count }), () => connected)
+
+/** So many bytes that are like no others. */
+export const message = (seed: number, length: number): Buffer => {
+  const bytes = Buffer.alloc(length)
+  let state = (seed * 0x9e37_79b9 + length) | 0
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) | 0
+    bytes[i] = state >>> 16
+  }
+  return bytes
+}
+
+/** Writes back whatever comes, until the end. */
+export const echo = (connection: Tcp.TcpStream, size = 8192) =>
+  Effect.gen(function* () {
+    const buffer = new Uint8Array(size)
+    for (;;) {
+      const count = yield* connection.read(buffer)
+      if (count === 0) return
+      yield* connection.writeAll(buffer, 0, count)
+    }
+  })
+
+/** Starts something on each, and returns when all of them wait. */
+export const startAll = <A, E, R>(
+  all: ReadonlyArray<Connected>,
+  start: (one: Connected, index: number) => Effect.Effect<A, E, R>
+): Effect.Effect<ReadonlyArray<Fiber.Fiber<A, E>>, never, R> =>
+  Effect.gen(function* () {
+    const fibers: Array<Fiber.Fiber<A, E>> = []
+    for (const [index, one] of all.entries()) {
+      fibers.push(yield* Effect.forkChild(start(one, index), { startImmediately: true }))
+    }
+    // What the kernel has to say to a new registration is no news.
+    const poller = yield* Poller.Poller
+    yield* poller.wait(0)
+    for (const fiber of fibers) expect(fiber.pollUnsafe(), "it did not have to wait").toBeUndefined()
+    return fibers
+  }) as never
+
+/** The clock by which a batch tells how old a write is stands still meanwhile. */
+export const timeless = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => vi.spyOn(performance, "now").mockReturnValue(performance.now())),
+    () => effect,
+    (spy) => Effect.sync(() => spy.mockRestore())
+  )
+
+/** Sends each its own bytes at once, and expects to get just those back. */
+export const expectEcho = (all: ReadonlyArray<Connected>, sizeOf: (index: number) => number, seed = 0) =>
+  Effect.gen(function* () {
+    const messages = all.map((_, index) => message(seed + index, sizeOf(index)))
+    const written = all.map(({ peer }, index) => peer.write(messages[index]!))
+    for (const [index, { peer }] of all.entries()) {
+      const rest = messages[index]!.subarray(written[index])
+      const writing = yield* Effect.forkChild(peer.writeAll(rest), { startImmediately: true })
+      const received = yield* peer.receive(messages[index]!.length)
+      expect(received.equals(messages[index]!), `what came back to ${index}`).toBe(true)
+      yield* Fiber.join(writing)
+    }
+    for (const { peer } of all) expect(isEmpty(peer.fd)).toBe(true)
+  })
+
+/** Reads up to so many bytes, as text. */
+export const readOnce = (connection: Tcp.TcpStream, size = 64) =>
+  Effect.suspend(() => {
+    const buffer = new Uint8Array(size)
+    return Effect.map(connection.read(buffer), (count) => Buffer.from(buffer.subarray(0, count)).toString())
+  })
+
+/** Reads up to so many bytes. */
+export const readBytes = (connection: Tcp.TcpStream, size: number) =>
+  Effect.suspend(() => {
+    const buffer = Buffer.alloc(size)
+    return Effect.map(connection.read(buffer), (count) => buffer.subarray(0, count))
+  })
+
+export const joinAll = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) => Effect.forEach(fibers, Fiber.join)
