@@ -82,7 +82,9 @@ export const hasUring = (() => {
 
 /** For what is about io_uring, or needs it in order to see what happens. */
 export const describeUring = (name: string, body: () => void): void => {
-  describe.skipIf(!hasUring)(`${name}${hasUring ? "" : " (skipped: there is no io_uring here)"}`, () => body())
+  describe.skipIf(!hasUring)(`${name}${hasUring ? "" : " (skipped: there is no io_uring here)"}`, () => {
+    body()
+  })
 }
 
 /** There is no io_uring on this thread, until the scope closes. */
