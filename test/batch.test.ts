@@ -87,7 +87,7 @@ describeUring("an echo on more connections than one batch holds", () => {
 })
 
 describeUring("messages of any size in one batch", () => {
-  const sizes = [1, 63, 4095, 4096, 4097, 10_000, 100_000]
+  const sizes = [1, 63, 4095, 4096, 4097, 10_000, 16_383, 16_384, 16_385, 100_000]
   for (const [name, layer] of everyLayer) {
     it.live(`each comes back whole (${name})`, () =>
       run(

@@ -31,8 +31,12 @@ export interface Writer {
 
 /** Sockets of one batch; what is reported beyond that is the next. */
 export const capacity = 128
-/** Reads and writes of more are made by themselves: the copy that is made of each would cost more than it saves. */
-export const mostBytes = 4 * 1024
+/** A read brings no more. Who gets so much had better read into its own memory: what is read here is copied once more. */
+export const mostRead = 16 * 1024
+/** Writes of more are made by themselves: the copy that is made of each would cost more than it saves. */
+export const mostWritten = 4 * 1024
+/** Bytes from one read to the next: with a power of two, all of them would share a few places in the processor's caches. */
+const stride = mostRead + 64
 /** What is to be read of fewer sockets, they read themselves. */
 const fewest = 2
 /**
@@ -90,9 +94,9 @@ export class Batch {
     this.#uring = openUring(this.#libc, capacity) ?? null
     if (this.#uring === null) return false
     this.#onOpen(this.#uring.fd)
-    this.#received = Buffer.alloc(capacity * mostBytes)
+    this.#received = Buffer.alloc(capacity * stride)
     this.#receivedAt = Number(this.#libc.addressOf(this.#received))
-    this.#toSend = Buffer.alloc(capacity * mostBytes)
+    this.#toSend = Buffer.alloc(capacity * mostWritten)
     this.#toSendAt = Number(this.#libc.addressOf(this.#toSend))
     return true
   }
@@ -110,11 +114,11 @@ export class Batch {
     this.#isCollecting = true
     const uring = this.#uring!
     for (let i = 0; i < readers.length; i++) {
-      uring.receive(readers[i]!.fd, this.#receivedAt + i * mostBytes, this.#rooms[i]!)
+      uring.receive(readers[i]!.fd, this.#receivedAt + i * stride, this.#rooms[i]!)
     }
     uring.submit(this.#results)
     for (let i = 0; i < readers.length; i++) {
-      readers[i]!.came(this.#results[i]!, this.#received, i * mostBytes, this.#rooms[i]!)
+      readers[i]!.came(this.#results[i]!, this.#received, i * stride, this.#rooms[i]!)
     }
   }
 

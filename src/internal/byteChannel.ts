@@ -6,7 +6,7 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { PollerError } from "../PollerError.ts"
 import { Ahead } from "./ahead.ts"
-import { type Batch, mostBytes, type Reader } from "./batch.ts"
+import { type Batch, mostRead, mostWritten, type Reader } from "./batch.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
@@ -39,6 +39,9 @@ interface LastRead {
 export const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
 let scratch = Buffer.alloc(chunkSize)
+
+/** Who has read much, will read much again: the end of one large message says nothing of the next. */
+const sticky = 8
 
 const done = Cause.fail(Cause.Done())
 
@@ -92,8 +95,8 @@ export class ByteChannel implements Reader, SendingSink {
   readonly #ahead = new Ahead()
   /** What was put in last. */
   #sending: { readonly now: () => void } | undefined
-  /** The last read brought so much that the next had better not go through the batch's memory. */
-  #isLarge = false
+  /** A read brought so much that so many of the next had better not go through the batch's memory. */
+  #large = 0
 
   /** With a batch, its calls may be made together with those of others: it is a TCP socket. */
   constructor(io: Io, libc: Libc, calls: ByteCalls, batch?: Batch) {
@@ -153,7 +156,8 @@ export class ByteChannel implements Reader, SendingSink {
     for (;;) {
       const count = this.#calls.read(io.fd, view, length)
       if (count >= 0) {
-        this.#isLarge = count > mostBytes
+        if (count >= mostRead) this.#large = sticky
+        else if (this.#large > 0) this.#large--
         if (count < length && count > 0 && this.#calls.isStream && !io.hadPriority) io.reading.forgetUnlessFinal()
         return count
       }
@@ -169,14 +173,14 @@ export class ByteChannel implements Reader, SendingSink {
 
   /** What is there may be read before who waits for so much of it is told. */
   readIn(batch: Batch, wanted: number): void {
-    if (!this.#ahead.isNothing || this.#isLarge) return
+    if (!this.#ahead.isNothing || this.#large > 0) return
     this.#ahead.expect()
-    batch.read(this, Math.min(wanted, mostBytes))
+    batch.read(this, Math.min(wanted, mostRead))
   }
 
   came(result: number, bytes: Buffer, at: number, room: number): void {
     if (result === -this.#EAGAIN || result === -this.#EINTR) return this.#ahead.clear()
-    this.#isLarge = result === mostBytes
+    if (result === mostRead) this.#large = sticky
     this.#ahead.came(result, bytes, at, room, this.io.reading)
   }
 
@@ -243,7 +247,7 @@ export class ByteChannel implements Reader, SendingSink {
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.io
     if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn, toFailure)
-    if (length <= mostBytes && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
+    if (length <= mostWritten && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
     const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
     if (count === length) return Effect.void
