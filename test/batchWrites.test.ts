@@ -266,8 +266,8 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
   it.live("interrupted while it waits, it leaves no waiter, at whatever step it was made to yield before", () =>
     run(
       Effect.fnUntraced(function* () {
-        for (let step = 1; step <= 20; step++) {
-          yield* Effect.gen(function* () {
+        for (let step = 1; step <= 20;) {
+          const hasWaited = yield* Effect.gen(function* () {
             const all = yield* three
             const [first] = all
             const scheduler = new YieldAt()
@@ -284,13 +284,16 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
             const filled = fillNow(first)
             yield* joinAll(fibers.slice(1))
             for (let i = 0; i < 5; i++) yield* turn
-            expect(fibers[0]!.pollUnsafe()).toBeUndefined()
+            // Now and then the kernel makes a little room by itself, and it has been written: once more.
+            if (fibers[0]!.pollUnsafe() !== undefined) return false
             yield* Fiber.interrupt(fibers[0]!)
             expect([step, yield* waiters]).toEqual([step, 0])
             const next = yield* begin(first.connection.writeAll(bytesOf("next")))
             expect(yield* textAfter(first, filled, 4)).toBe("next")
             yield* Fiber.join(next)
+            return true
           }).pipe(Effect.scoped)
+          if (hasWaited) step++
         }
       })
     )
