@@ -390,6 +390,21 @@ describeUring("what the first to be told does to the others of its batch", () =>
       )
   )
 
+  it.live("it interrupts them: what was read for them is still there after another batch", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const { all } = yield* withFirst(5, (_, others) => Fiber.interruptAll(others))
+        const later = yield* manyConnected(5)
+        const fibers = yield* startAll(later, ({ connection }) => readOnce(connection))
+        for (const { peer } of later) peer.write("of another batch")
+        expect(yield* joinAll(fibers)).toEqual(Array(5).fill("of another batch"))
+        for (const [index, { connection }] of all.entries()) {
+          if (index > 0) expect(yield* readOnce(connection)).toBe(`message ${index}`)
+        }
+      })
+    )
+  )
+
   it.live("it interrupts them, and reads itself what was read for them", () =>
     run(
       Effect.fnUntraced(function* () {
