@@ -7,11 +7,12 @@ import { Io } from "../src/internal/io.ts"
 import { libc } from "../src/internal/libc/functions.ts"
 import type { Attachment } from "../src/internal/polling/attachment.ts"
 
+const refuse = () => expect.fail("it makes no call of its own")
+
 it.effect("it is read once for both, for a second read would take the place of the first", () =>
   Effect.sync(() => {
     const rooms: Array<number> = []
     const batch = { read: (_, room) => void rooms.push(room) } satisfies Pick<Batch, "read"> as unknown as Batch
-    const refuse = () => expect.fail("it makes no call of its own")
     const calls = { reading: "recv", read: refuse, writing: "send", write: refuse, isStream: true }
     const channel = new ByteChannel(new Io({} as Attachment, -1), libc(), calls, batch)
     channel.readIn(batch, 8)
