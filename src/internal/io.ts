@@ -34,6 +34,8 @@ export class Io implements Source {
   ended: PollerError | undefined
   #registration: Registration | undefined
   #interest = 0
+  /** Told when there is nothing more to wait for; few ever are. */
+  #onEnd: Set<(error: PollerError) => void> | undefined
 
   /** Asks for nothing yet: the kernel is told when somebody has to wait for the first time. */
   constructor(attachment: Attachment, fd: number, readInterest: number = Interest.Read) {
@@ -161,6 +163,21 @@ export class Io implements Source {
     })
   }
 
+  /** For who waits for something else meanwhile: fails once nothing more is reported, and never returns. */
+  get ending(): Effect.Effect<never, PollerError> {
+    return Effect.callback((resume) => {
+      // Only what is registered is told; why it cannot be, whoever waits for a report is told.
+      this.ask(this.reading.interest)
+      const { control } = this.attachment
+      const ended = this.ended ?? (control.state === State.Open ? undefined : notOpen(control))
+      if (ended !== undefined) return resume(Effect.fail(ended))
+      const onEnd = (error: PollerError) => resume(Effect.fail(error))
+      this.#onEnd ??= new Set()
+      this.#onEnd.add(onEnd)
+      return Effect.sync(() => this.#onEnd?.delete(onEnd))
+    })
+  }
+
   /** Joins the line, and asks for reports. */
   enter(direction: Direction, waiter: Waiter): void {
     this.hold(direction, waiter)
@@ -191,6 +208,7 @@ export class Io implements Source {
     if (this.ended !== undefined) return
     this.ended = error
     for (const direction of [this.reading, this.writing, this.priority]) direction.fail(error)
+    for (const onEnd of this.#onEnd ?? []) onEnd(error)
   }
 
   /** To be called before the descriptor is closed. */

@@ -1,11 +1,13 @@
 /** Peers that are slow, fast, hasty or rude; and a process that has no descriptor left. */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { Tcp } from "effect-amy"
 import { createHash } from "node:crypto"
+import { withRoomFor } from "../support/descriptorLimit.ts"
 import * as Kernel from "../support/kernel.ts"
-import { readyNow } from "../support/layers.ts"
+import { layers, readyNow } from "../support/layers.ts"
 import { until } from "../support/observe.ts"
+import { reasonOf } from "../support/outcome.ts"
 import {
   describeTcp,
   leavesNothing,
@@ -273,6 +275,52 @@ describe("issue 4: a listener survives a process without descriptors", () => {
           server.child.send("end")
           expect(yield* server.next).toEqual({ left: 0 })
           expect(yield* server.ended).toEqual({ code: 0, signal: null })
+        }).pipe(Effect.scoped)
+      )
+    )
+  }
+})
+
+/** Whoever accepts meanwhile, by a clock that stands still. */
+const accepting = (listener: Tcp.TcpListener) =>
+  Effect.gen(function* () {
+    const warnings: Array<unknown> = []
+    const logger = Logger.make(({ message }) => void warnings.push(message))
+    const fiber = yield* withRoomFor(
+      0,
+      Effect.forkChild(listener.accept, { startImmediately: true }).pipe(Effect.provide(Logger.layer([logger])))
+    )
+    expect(warnings).toHaveLength(1)
+    expect(fiber.pollUnsafe()).toBeUndefined()
+    return fiber
+  })
+
+describe("issue 4: a listener without descriptors can be closed", () => {
+  for (const layer of twoLayers) {
+    it.effect(`whoever accepts fails with Closed, also between two attempts (${layer})`, () =>
+      leavesNothing(
+        Effect.gen(function* () {
+          const listener = yield* Tcp.listen("127.0.0.1:0")
+          yield* Tcp.connect(listener.address)
+          const fiber = yield* accepting(listener)
+          yield* listener.close
+          expect(yield* reasonOf(Fiber.join(fiber))).toBe("Closed")
+        }).pipe(Effect.scoped, Effect.provide(layers[layer]()))
+      )
+    )
+
+    it.effect(`promise 8: also when the poller is closed (${layer})`, () =>
+      leavesNothing(
+        Effect.gen(function* () {
+          const poller = yield* Scope.make()
+          const context = yield* Layer.buildWithScope(layers[layer](), poller)
+          yield* Effect.gen(function* () {
+            const listener = yield* Tcp.listen("127.0.0.1:0")
+            yield* Tcp.connect(listener.address)
+            const fiber = yield* accepting(listener)
+            yield* Scope.close(poller, Exit.void)
+            expect(yield* reasonOf(Fiber.join(fiber))).toBe("Closed")
+          }).pipe(Effect.provide(context))
         }).pipe(Effect.scoped)
       )
     )

@@ -113,11 +113,11 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     return loop
   }
 
-  #rest(error: PollerError): Effect.Effect<void> {
+  #rest(error: PollerError): Effect.Effect<void, PollerError> {
     return Effect.suspend(() => {
       const isFirst = this.#pause === 0
       this.#pause = Math.min(Math.max(shortestPause, this.#pause * 2), longestPause)
-      const pause = Effect.sleep(this.#pause)
+      const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.io.ending)
       return isFirst
         ? Effect.andThen(Effect.logWarning("a listener cannot accept, and tries again", error), pause)
         : pause
