@@ -182,6 +182,7 @@ describe("koffi", () => {
     const watch = libc().watchReadable(fd, () => {
       watch.close()
       called.resolve()
+      return false
     })
     await called.promise
     Kernel.close(fd)

@@ -343,7 +343,7 @@ export class SimulatedKqueue {
   }
 
   /** Calls back in a turn of its own, and again as long as there is something. */
-  #watch(fd: number, onReadable: () => void): { readonly close: () => void } {
+  #watch(fd: number, onReadable: () => boolean): { readonly close: () => void } {
     const kq = this.#files.get(fd)!
     let isOpen = true
     let isScheduled = false
@@ -353,7 +353,7 @@ export class SimulatedKqueue {
       setImmediate(() => {
         isScheduled = false
         if (!isOpen) return
-        onReadable()
+        while (onReadable());
         if ([...kq.active].some(({ isDisabled }) => !isDisabled)) schedule()
       })
     }

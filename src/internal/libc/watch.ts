@@ -14,10 +14,11 @@ export interface Watch {
 }
 
 /**
- * Calls back whenever the descriptor is readable (level-triggered) and keeps the event loop alive until closed. libuv
- * aborts the process on a descriptor that cannot be polled: only ever give it one of our own.
+ * Calls back whenever the descriptor is readable (level-triggered), and once more at once for as long as that answers `true`.
+ * Keeps the event loop alive until closed. libuv aborts the process on a descriptor that cannot be polled: only ever give it
+ * one of our own.
  */
-export type WatchReadable = (fd: number, onReadable: () => void) => Watch
+export type WatchReadable = (fd: number, onReadable: () => boolean) => Watch
 
 const UV_POLL = 8
 const UV_READABLE = 1
@@ -80,11 +81,16 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
   }
 }
 
-/** Calls as Node calls back: what is put off meanwhile runs afterwards, and what is thrown is an uncaught exception. */
-const likeNode = (call: () => void): void => {
+/**
+ * Calls as Node calls back, each time: what is put off meanwhile runs afterwards, and what is thrown is an uncaught exception.
+ */
+const likeNode = (call: () => boolean): void => {
   try {
-    call()
-    runPutOff()
+    let again
+    do {
+      again = call()
+      runPutOff()
+    } while (again)
   } catch (thrown) {
     setImmediate(() => {
       throw thrown

@@ -6,6 +6,7 @@ import { State } from "../control.ts"
 import { fromThrown, notOpen } from "../failure.ts"
 import { SelectorFailure } from "../selector/selector.ts"
 import { currentThread } from "../threads.ts"
+import { Again } from "./again.ts"
 import type { Attachment } from "./attachment.ts"
 import { failWith, open as openPoller } from "./attachment.ts"
 import type { Options } from "./options.ts"
@@ -29,15 +30,18 @@ export const open = Effect.fnUntraced(function* (
       return 0
     }
   }
-  // One batch a turn of the loop: if there is more, the descriptor is still readable and the loop comes back to it after
-  // it has looked at everything else.
-  const drain = (): void => {
-    poll()
+  const look = (): number => {
+    const found = poll()
     dispatcher.flush()
+    return found
   }
+  const again = new Again()
   const watch = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => libc.watchReadable(selector.handle.fd, drain),
+      try: () =>
+        // One full batch a turn of the loop: if there is more, the descriptor is still readable and the loop comes back to it
+        // after it has looked at everything else.
+        libc.watchReadable(selector.handle.fd, () => again.isWorthIt(look())),
       catch: fromThrown
     }),
     (watch) => Effect.sync(() => watch.close())
@@ -57,7 +61,7 @@ export const open = Effect.fnUntraced(function* (
     origin: selector.handle,
     mailbox,
     dispatcher,
-    drain,
+    drain: () => void look(),
     sync,
     openAlarm: () => selector.openAlarm(mailbox)
   }
