@@ -56,9 +56,9 @@ export interface Ready {
  */
 export interface AsyncFdOptions {
   /** What to watch for from the start, `"Both"` unless given. Waiting for something else has it watched too. */
-  readonly event?: Event
+  readonly event?: Event | undefined
   /** Watches for exceptional conditions from the start. */
-  readonly priority?: boolean
+  readonly priority?: boolean | undefined
 }
 
 /**

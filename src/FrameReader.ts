@@ -41,7 +41,7 @@ export interface Options {
    * Bytes that a frame may have, without the four of its length. 16,777,216 (16 MiB) unless given; 4,294,967,295 at the
    * most, for four bytes say no more.
    */
-  readonly maxLength?: number
+  readonly maxLength?: number | undefined
 }
 
 const maxLengthFrom = (options: Options | undefined): number => maxLengthOf(options, defaultMaxLength, longestFrame)

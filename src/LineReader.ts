@@ -39,7 +39,7 @@ export interface LineReader {
  */
 export interface Options {
   /** Bytes, not characters, that a line may have without its line end. 65,536 unless given; 268,435,456 at the most. */
-  readonly maxLength?: number
+  readonly maxLength?: number | undefined
 }
 
 /**
@@ -48,7 +48,7 @@ export interface Options {
  */
 export interface EncodeOptions {
   /** What is put behind each line: a line feed, unless given. */
-  readonly lineEnd?: "\n" | "\r\n"
+  readonly lineEnd?: "\n" | "\r\n" | undefined
 }
 
 /** Below the longest string there can be, so that every line within the limit is one. */

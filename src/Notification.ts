@@ -67,10 +67,10 @@ export const isNotification = (u: unknown): u is Notification => hasProperty(u, 
 export const make = (fields: {
   readonly id: number
   readonly event: Event
-  readonly readClosed?: boolean
-  readonly writeClosed?: boolean
-  readonly error?: boolean
-  readonly priority?: boolean
+  readonly readClosed?: boolean | undefined
+  readonly writeClosed?: boolean | undefined
+  readonly error?: boolean | undefined
+  readonly priority?: boolean | undefined
 }): Notification => {
   let bits = 0
   if (fields.event !== "Write") bits |= Readiness.Readable

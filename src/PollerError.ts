@@ -124,6 +124,8 @@ const limitHint = (code: string | undefined): string => {
       return "the system may open no more descriptors (raise fs.file-max, or close some)"
     case "ENOSPC":
       return "this user may watch no more descriptors (raise fs.epoll.max_user_watches, or deregister some)"
+    case undefined:
+      return "a limit is reached"
     default:
       return "the kernel has no memory for it"
   }

@@ -45,14 +45,14 @@ export interface RegisterOptions {
    * `"edge"`, unless given: one notification for each change. `"oneshot"`: one notification, then none until the
    * descriptor is registered again with `reregister`.
    */
-  readonly mode?: "edge" | "oneshot"
+  readonly mode?: "edge" | "oneshot" | undefined
   /** Reports exceptional conditions too, such as out-of-band data (`EPOLLPRI`). */
-  readonly priority?: boolean
+  readonly priority?: boolean | undefined
   /**
    * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Goes with neither
    * `"oneshot"` nor `priority`, is silent about a half-close, and such a registration cannot be changed by `reregister`.
    */
-  readonly exclusive?: boolean
+  readonly exclusive?: boolean | undefined
 }
 
 /**

@@ -37,7 +37,7 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import * as internal from "./internal/net/tcp.ts"
 import type { PollerError } from "./PollerError.ts"
-import type { FdLike, Registrar } from "./Registrar.ts"
+import type { Registrar } from "./Registrar.ts"
 
 /**
  * When an idle connection is probed: tcp(7). What is not given is the system's.
@@ -47,11 +47,11 @@ import type { FdLike, Registrar } from "./Registrar.ts"
  */
 export interface KeepAlive {
   /** Silence until the first probe, in whole seconds. */
-  readonly idle?: Duration.Input
+  readonly idle?: Duration.Input | undefined
   /** Time between two probes, in whole seconds. */
-  readonly interval?: Duration.Input
+  readonly interval?: Duration.Input | undefined
   /** Probes without an answer until the connection has failed. */
-  readonly count?: number
+  readonly count?: number | undefined
 }
 
 /**
@@ -60,13 +60,13 @@ export interface KeepAlive {
  */
 export interface TcpOptions {
   /** Sends at once, rather than wait until a packet is full (`TCP_NODELAY`). True unless given. */
-  readonly noDelay?: boolean
+  readonly noDelay?: boolean | undefined
   /** Probes a connection that is idle (`SO_KEEPALIVE`). */
-  readonly keepAlive?: boolean | KeepAlive
+  readonly keepAlive?: boolean | KeepAlive | undefined
   /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
-  readonly sendBufferSize?: number
+  readonly sendBufferSize?: number | undefined
   /** Bytes (`SO_RCVBUF`). Linux doubles it, and has a limit of its own. */
-  readonly receiveBufferSize?: number
+  readonly receiveBufferSize?: number | undefined
 }
 
 /**
@@ -77,13 +77,13 @@ export interface TcpOptions {
  */
 export interface ListenOptions extends TcpOptions {
   /** How many connections may wait to be accepted: listen(2). 511 unless given; the system has a limit of its own. */
-  readonly backlog?: number
+  readonly backlog?: number | undefined
   /** Takes a port over from connections that have ended (`SO_REUSEADDR`). True unless given. */
-  readonly reuseAddress?: boolean
+  readonly reuseAddress?: boolean | undefined
   /** Lets several listeners share a port, and the kernel deal out the connections (`SO_REUSEPORT`). */
-  readonly reusePort?: boolean
+  readonly reusePort?: boolean | undefined
   /** Whether a listener on an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). False unless given. */
-  readonly ipv6Only?: boolean
+  readonly ipv6Only?: boolean | undefined
 }
 
 /**
@@ -92,9 +92,9 @@ export interface ListenOptions extends TcpOptions {
  */
 export interface ConnectOptions extends TcpOptions {
   /** The address to connect from. */
-  readonly localAddress?: NetAddress.InetAddressInput
+  readonly localAddress?: NetAddress.InetAddressInput | undefined
   /** How long it may take. The system's own limit is about two minutes. */
-  readonly timeout?: Duration.Input
+  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -292,4 +292,4 @@ export const connect: (
  * @category constructors
  * @since 0.1.0
  */
-export const fromFd: (fd: FdLike) => Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> = internal.fromFd
+export const fromFd: (fd: number) => Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> = internal.fromFd

@@ -35,7 +35,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as internal from "./internal/net/udp.ts"
 import type { PollerError } from "./PollerError.ts"
-import type { FdLike, Registrar } from "./Registrar.ts"
+import type { Registrar } from "./Registrar.ts"
 
 /**
  * What is not given is the system's.
@@ -45,19 +45,19 @@ import type { FdLike, Registrar } from "./Registrar.ts"
  */
 export interface UdpOptions {
   /** Lets it send to a broadcast address (`SO_BROADCAST`); otherwise that fails with `PermissionDenied`. */
-  readonly broadcast?: boolean
+  readonly broadcast?: boolean | undefined
   /** Routers that a datagram may pass, from 1 to 255 (`IP_TTL`, `IPV6_UNICAST_HOPS`). */
-  readonly ttl?: number
+  readonly ttl?: number | undefined
   /** The same for datagrams to a group, from 0 to 255: 0 stays on this machine, 1 on the local network. */
-  readonly multicastTtl?: number
+  readonly multicastTtl?: number | undefined
   /** Whether this machine gets the datagrams to a group that it sends itself. */
-  readonly multicastLoopback?: boolean
+  readonly multicastLoopback?: boolean | undefined
   /** Where datagrams to a group leave: an address of the interface for IPv4, its index for IPv6. */
-  readonly multicastInterface?: NetAddress.Ipv4AddressInput | number
+  readonly multicastInterface?: NetAddress.Ipv4AddressInput | number | undefined
   /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
-  readonly sendBufferSize?: number
+  readonly sendBufferSize?: number | undefined
   /** Bytes (`SO_RCVBUF`). Linux doubles it, and has a limit of its own. */
-  readonly receiveBufferSize?: number
+  readonly receiveBufferSize?: number | undefined
 }
 
 /**
@@ -69,11 +69,11 @@ export interface BindOptions extends UdpOptions {
    * Lets sockets that all say so share a port, as the members of a group must. It is `SO_REUSEADDR`, or `SO_REUSEPORT`
    * where that is what it is called.
    */
-  readonly reuseAddress?: boolean
+  readonly reuseAddress?: boolean | undefined
   /** Lets several sockets share a port, and the kernel deal out the datagrams (`SO_REUSEPORT`). */
-  readonly reusePort?: boolean
+  readonly reusePort?: boolean | undefined
   /** Whether a socket at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). False unless given. */
-  readonly ipv6Only?: boolean
+  readonly ipv6Only?: boolean | undefined
 }
 
 /**
@@ -83,9 +83,9 @@ export interface BindOptions extends UdpOptions {
 export interface MulticastOptions {
   readonly group: NetAddress.IpAddressInput
   /** Where its datagrams come in: an address of the interface for IPv4, its index for IPv6. */
-  readonly interface?: NetAddress.Ipv4AddressInput | number
+  readonly interface?: NetAddress.Ipv4AddressInput | number | undefined
   /** Whose datagrams alone are wanted. */
-  readonly source?: NetAddress.IpAddressInput
+  readonly source?: NetAddress.IpAddressInput | undefined
 }
 
 /**
@@ -233,4 +233,4 @@ export const bind: (
  * @category constructors
  * @since 0.1.0
  */
-export const fromFd: (fd: FdLike) => Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> = internal.fromFd
+export const fromFd: (fd: number) => Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> = internal.fromFd

@@ -75,9 +75,9 @@ export type UnixAddressInput =
  */
 export interface UnixOptions {
   /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
-  readonly sendBufferSize?: number
+  readonly sendBufferSize?: number | undefined
   /** Bytes (`SO_RCVBUF`). */
-  readonly receiveBufferSize?: number
+  readonly receiveBufferSize?: number | undefined
 }
 
 /**
@@ -86,7 +86,7 @@ export interface UnixOptions {
  */
 export interface ListenOptions extends UnixOptions {
   /** How many connections may wait to be accepted: listen(2). 511 unless given; the system has a limit of its own. */
-  readonly backlog?: number
+  readonly backlog?: number | undefined
 }
 
 /**
@@ -95,7 +95,7 @@ export interface ListenOptions extends UnixOptions {
  */
 export interface ConnectOptions extends UnixOptions {
   /** How long it may take. Unless given it waits for as long as the backlog is full. */
-  readonly timeout?: Duration.Input
+  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -343,4 +343,4 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
  * @category constructors
  * @since 0.1.0
  */
-export const fromFd: (fd: FdLike) => Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> = internal.fromFd
+export const fromFd: (fd: number) => Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> = internal.fromFd

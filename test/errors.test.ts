@@ -78,6 +78,13 @@ describe("an error number", () => {
   })
 })
 
+describe("a reason without particulars", () => {
+  it("says no more than is known", () => {
+    const reason = new PollerError.LimitReached({})
+    expect(new PollerError.PollerError({ reason }).message).toBe("a limit is reached")
+  })
+})
+
 describe("a poller that is not open", () => {
   it("is closed, or has failed of what its thread died of", () => {
     const closing = Control.make(1, 1)

@@ -116,7 +116,7 @@ describe("Fd: open", () => {
       Effect.gen(function* () {
         const path = yield* fifo
         const early = yield* Effect.flip(Fd.open(path, "write"))
-        expect(early.reason).toMatchObject({ _tag: "SystemError", code: "ENXIO", syscall: "open" })
+        expect(early.reason).toMatchObject({ _tag: "SystemError", code: "ENXIO", syscall: `open("${path}")` })
         const reader = yield* Fd.open(path, "read")
         expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(0))
         const writer = yield* Fd.open(path, "write")
@@ -149,8 +149,9 @@ describe("Fd: open", () => {
       Effect.gen(function* () {
         const directory = yield* Owned.directory
         for (const access of ["read", "write", "both"] as const) {
-          const error = yield* Effect.flip(Fd.open(join(directory, "none"), access))
-          expect(error.reason).toMatchObject({ _tag: "SystemError", code: "ENOENT", syscall: "open" })
+          const path = join(directory, "none")
+          const error = yield* Effect.flip(Fd.open(path, access))
+          expect(error.reason).toMatchObject({ _tag: "SystemError", code: "ENOENT", syscall: `open("${path}")` })
         }
         expect(yield* outcome(Fd.open(directory, "write"))).toBe("SystemError")
         expect(yield* outcome(Fd.open("a\0b", "read"))).toBe("InvalidArgument")

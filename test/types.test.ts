@@ -2,26 +2,11 @@
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import type { Cause, Duration, Effect, Layer, Queue, Scope, Stream } from "effect"
 import { Event, Notification, Poller, PollerError, Registrar, type UserEvent } from "effect-amy"
+import { type Loose, same, type Same } from "./support/types.ts"
 
 type Failure = PollerError.PollerError
 type Services = Poller.Poller | Registrar.Registrar
 type PollerLayer = Layer.Layer<Services, Failure>
-
-/** Whether two types are the same, readonly and optional included, and neither of them is `any`. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <Verdict extends true>(verdict: Verdict) => expect(verdict).toBe(true)
-
-type IsAny<A> = 0 extends 1 & A ? true : false
-/** The names of those members that are `any`, or functions that take or return it. */
-type Loose<A> = {
-  [K in keyof A]: IsAny<A[K]> extends true
-    ? K
-    : A[K] extends (...args: infer Args) => infer Result
-      ? true extends IsAny<Result> | IsAny<Args> | IsAny<Args[number]>
-        ? K
-        : never
-      : never
-}[keyof A]
 
 describe("Poller", () => {
   it("is a service of five members", () => {
@@ -125,7 +110,11 @@ describe("Registrar", () => {
     same<
       Same<
         Registrar.RegisterOptions,
-        { readonly mode?: "edge" | "oneshot"; readonly priority?: boolean; readonly exclusive?: boolean }
+        {
+          readonly mode?: "edge" | "oneshot" | undefined
+          readonly priority?: boolean | undefined
+          readonly exclusive?: boolean | undefined
+        }
       >
     >(true)
     same<Same<Event.Event, "Read" | "Write" | "Both">>(true)

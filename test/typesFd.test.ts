@@ -2,15 +2,12 @@
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import { Effect, type Option, type Scope, type Sink, type Stream } from "effect"
 import { AsyncFd, type Event, Fd, type PollerError, type Registrar } from "effect-amy"
+import { same, type Same } from "./support/types.ts"
 
 type Failure = PollerError.PollerError
 type Opening<A> = Effect.Effect<A, Failure, Scope.Scope>
 type Transfer = (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<Option.Option<number>, Failure>
 type Waiting = (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, Failure>
-
-/** Whether two types are the same, readonly and optional included, and neither of them is `any`. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <Verdict extends true>(verdict: Verdict) => expect(verdict).toBe(true)
 
 describe("Fd", () => {
   it("is a number and the calls that one has", () => {
@@ -100,7 +97,12 @@ describe("AsyncFd", () => {
         options?: AsyncFd.AsyncFdOptions
       ) => Effect.Effect<AsyncFd.AsyncFd, Failure, Registrar.Registrar | Scope.Scope>
     >()
-    same<Same<AsyncFd.AsyncFdOptions, { readonly event?: Event.Event; readonly priority?: boolean }>>(true)
+    same<
+      Same<
+        AsyncFd.AsyncFdOptions,
+        { readonly event?: Event.Event | undefined; readonly priority?: boolean | undefined }
+      >
+    >(true)
     expect(Object.keys(AsyncFd)).toEqual(["make"])
     // @ts-expect-error there is no such event
     AsyncFd.make(0, { event: "both" })

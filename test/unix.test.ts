@@ -283,7 +283,7 @@ describeLayers("Unix", (layer, layerName) => {
         const [tcp] = yield* scopedFds(Kernel.tcpPair)
         const { reader } = yield* Fd.pipe
         expect(yield* reasonOf(Unix.fromFd(tcp))).toBe("InvalidArgument")
-        expect(yield* reasonOf(Unix.fromFd(reader))).toBe("InvalidArgument")
+        expect(yield* reasonOf(Unix.fromFd(reader.fd))).toBe("InvalidArgument")
         expect(yield* reasonOf(Unix.fromFd(-1))).toBe("BadDescriptor")
         expect(yield* reasonOf(Unix.fromFd(1.5))).toBe("InvalidArgument")
         expect([Kernel.isOpen(tcp), Kernel.isOpen(reader.fd)]).toEqual([true, true])
@@ -333,6 +333,9 @@ describeLayers("Unix", (layer, layerName) => {
         const listener = yield* Unix.listen(path, { backlog: 0 })
         yield* Unix.connect(path)
         const before = performance.now()
+        for (const timeout of [-1, NaN]) {
+          expect(yield* reasonOf(Unix.connect(path, { timeout }))).toBe("InvalidArgument")
+        }
         expect(yield* reasonOf(Unix.connect(path, { timeout: 30 }))).toBe("TimedOut")
         expect(performance.now() - before).toBeGreaterThanOrEqual(29)
         yield* Effect.flatMap(beginWaiting(Effect.scoped(Unix.connect(path))), Fiber.interrupt)

@@ -169,7 +169,7 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
           const { code, errno } = thrown as NodeJS.ErrnoException
           return errno === undefined
             ? invalidArgument(`the path cannot be used (${code ?? String(thrown)}): give one without a zero byte`)
-            : fromErrno("open", -errno)
+            : fromErrno(`open("${path}")`, -errno)
         }
       })
     })

@@ -248,8 +248,7 @@ describeTcp("issue 4: a connection is given away", (live, layer) => {
       expect((yield* Effect.flip(connection.take)).reason._tag).toBe("Closed")
       expect((yield* Effect.flip(connection.close)).reason._tag).toBe("Closed")
       expect(Kernel.isOpen(fd)).toBe(true)
-      // Also by an object that carries it.
-      const second = yield* Tcp.fromFd({ fd })
+      const second = yield* Tcp.fromFd(fd)
       peer.write("still here")
       expect(yield* readText(second, 10)).toBe("still here")
       yield* second.close

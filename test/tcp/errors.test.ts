@@ -1,6 +1,6 @@
 /** What is wrong is refused with its reason, and then nothing is left open. */
 import { expect } from "@effect/vitest"
-import { Effect, Fiber, type Scope, Stream } from "effect"
+import { type Duration, Effect, Fiber, type Scope, Stream } from "effect"
 import { Tcp } from "effect-amy"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
@@ -161,6 +161,12 @@ describeTcp(
           expect([told, yield* outcomeOf(Tcp.listen("127.0.0.1:0", each))]).toEqual([told, "InvalidArgument"])
           expect([told, yield* outcomeOf(Tcp.connect(to, each))]).toEqual([told, "InvalidArgument"])
           expect([told, yield* outcomeOf(connection.setOptions(each))]).toEqual([told, "InvalidArgument"])
+        }
+        for (const timeout of [-5, NaN, wrong<Duration.Input>("soon")]) {
+          expect([`timeout ${timeout}`, yield* outcomeOf(Tcp.connect(to, { timeout }))]).toEqual([
+            `timeout ${timeout}`,
+            "InvalidArgument"
+          ])
         }
         for (const backlog of [-1, 1.5, NaN, 2 ** 31]) {
           expect([`backlog ${backlog}`, yield* outcomeOf(Tcp.listen("127.0.0.1:0", { backlog }))]).toEqual([

@@ -36,9 +36,11 @@ describeTcp(
   (live) => {
     live("connections send at once unless told otherwise, and are not probed", () =>
       Effect.gen(function* () {
-        const listener = yield* Tcp.listen("127.0.0.1:0")
-        const client = yield* Tcp.connect(listener.address)
-        for (const { fd } of [client, yield* listener.accept]) {
+        const notGiven = { noDelay: undefined, keepAlive: undefined, sendBufferSize: undefined, timeout: undefined }
+        const listener = yield* Tcp.listen("127.0.0.1:0", notGiven)
+        const client = yield* Tcp.connect(listener.address, notGiven)
+        const another = yield* Tcp.connect(listener.address)
+        for (const { fd } of [client, another, yield* listener.accept]) {
           expect(noDelay(fd)).toBe(1)
           expect(keepAlive(fd)[0]).toBe(0)
         }

@@ -8,7 +8,7 @@ const utf8 = new TextEncoder()
 export type LineEnd = "\n" | "\r\n"
 
 /** A line end that is none is a mistake in the program, so it throws. */
-export const lineEndOf = (options: { readonly lineEnd?: LineEnd } | undefined): LineEnd => {
+export const lineEndOf = (options: { readonly lineEnd?: LineEnd | undefined } | undefined): LineEnd => {
   const lineEnd = options?.lineEnd ?? "\n"
   if (lineEnd !== "\n" && lineEnd !== "\r\n") {
     throw new RangeError(`lineEnd is ${JSON.stringify(lineEnd)}: give "\\n" or "\\r\\n"`)

@@ -5,7 +5,7 @@ export const blockSize = 65_536
 
 /** The limit to use. An option that is out of range is a mistake in the program, so it throws. */
 export const maxLengthOf = (
-  options: { readonly maxLength?: number } | undefined,
+  options: { readonly maxLength?: number | undefined } | undefined,
   otherwise: number,
   most: number
 ): number => {

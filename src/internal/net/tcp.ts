@@ -6,13 +6,14 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
-import { type FdLike, Registrar } from "../../Registrar.ts"
+import { Registrar } from "../../Registrar.ts"
 import type { ConnectOptions, KeepAlive, ListenOptions, TcpListener, TcpOptions, TcpStream } from "../../Tcp.ts"
+import { toMillis } from "../duration.ts"
 import { fromErrno, invalidArgument, timedOut, unsupported } from "../failure.ts"
 import type { Libc } from "../libc/functions.ts"
 import type { SocketProfile } from "../libc/socketProfile.ts"
 import type { Attachment } from "../polling/attachment.ts"
-import { attachmentOf, toFd } from "../registrar.ts"
+import { attachmentOf } from "../registrar.ts"
 import { attempt, call } from "../syscall.ts"
 import { Listener } from "./listener.ts"
 import * as Sockaddr from "./sockaddr.ts"
@@ -96,8 +97,8 @@ export const setOptions = (libc: Libc, fd: number, options: TcpOptions): Effect.
   })
 
 export interface BufferSizes {
-  readonly sendBufferSize?: number
-  readonly receiveBufferSize?: number
+  readonly sendBufferSize?: number | undefined
+  readonly receiveBufferSize?: number | undefined
 }
 
 export const checkBufferSizes = ({
@@ -194,7 +195,7 @@ export const listen = (
         if (address._tag === "InetAddressV6")
           yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
         // The connections that it accepts inherit these.
-        yield* setOptions(libc, fd, { noDelay: true, ...options })
+        yield* setOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
         yield* attempt(libc, "bind", fd, () => functions.bind(fd, bytes, bytes.length))
         yield* attempt(libc, "listen", fd, () => functions.listen(fd, backlog))
         const bound = yield* Socket.addressOf(libc, fd, "getsockname")
@@ -218,7 +219,7 @@ export const connect = (
     const bytes = Sockaddr.encodeInet(profile.socket, address)
     const open = openFor(net, domainOf(profile.socket, address), SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
-        yield* setOptions(libc, fd, { noDelay: true, ...options })
+        yield* setOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
         if (local !== undefined) {
           const localBytes = Sockaddr.encodeInet(profile.socket, local)
           yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, true)
@@ -230,13 +231,19 @@ export const connect = (
     return yield* connected(net, open, bytes, options.timeout)
   })
 
+/** Connects in so much time; with a time that is none, not at all. */
 export const within = <A, R>(
   connecting: Effect.Effect<A, PollerError, R>,
   timeout: Duration.Input | undefined
-): Effect.Effect<A, PollerError, R> =>
-  timeout === undefined
-    ? connecting
-    : Effect.timeoutOrElse(connecting, { duration: timeout, orElse: () => Effect.fail(timedOut("connect")) })
+): Effect.Effect<A, PollerError, R> => {
+  if (timeout === undefined) return connecting
+  const duration = toMillis(timeout)
+  return duration === undefined
+    ? Effect.fail(
+        invalidArgument(`the timeout ${String(timeout)} is negative or no duration: give one such as "5 seconds"`)
+      )
+    : Effect.timeoutOrElse(connecting, { duration, orElse: () => Effect.fail(timedOut("connect")) })
+}
 
 /** Connects what `open` opens. It is closed with the scope, or at once if it cannot be connected. */
 export const connected = <A, S extends StreamSocket<A>>(
@@ -266,11 +273,10 @@ export const connected = <A, S extends StreamSocket<A>>(
     })
   )
 
-export const fromFd = (fdLike: FdLike): Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> =>
+export const fromFd = (fd: number): Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const fd = toFd(fdLike)
     const adopt = Effect.map(
       Socket.check(libc, fd, libc.profile.socket.SOCK_STREAM, (address) => inet.includes(libc, address), inet.what),
       () => new TcpStreamImpl(net, fd)

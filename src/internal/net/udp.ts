@@ -5,13 +5,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
-import type { FdLike, Registrar } from "../../Registrar.ts"
+import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions, Datagram, MulticastOptions, UdpOptions, UdpSocket } from "../../Udp.ts"
 import { fromErrno, invalidArgument } from "../failure.ts"
 import { Io } from "../io.ts"
 import type { Libc } from "../libc/functions.ts"
 import { Owned, scoped } from "../owned.ts"
-import { toFd } from "../registrar.ts"
 import { attempt, call } from "../syscall.ts"
 import { DatagramChannel, DatagramImpl } from "./datagrams.ts"
 import * as Multicast from "./multicast.ts"
@@ -258,11 +257,10 @@ export const bind = (
     return yield* scoped(open(net, address, options))
   })
 
-export const fromFd = (fdLike: FdLike): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
+export const fromFd = (fd: number): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const fd = toFd(fdLike)
     const { SOCK_DGRAM } = libc.profile.socket
     const isInet = (address: Uint8Array) => inet.includes(libc, address)
     const adopt = Effect.gen(function* () {

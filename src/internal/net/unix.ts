@@ -181,7 +181,7 @@ class UnixListenerImpl extends Listener<UnixStreamImpl> implements UnixListener 
 }
 
 export interface ListenOptions extends BufferSizes {
-  readonly backlog?: number
+  readonly backlog?: number | undefined
 }
 
 export const listen = (
@@ -232,7 +232,7 @@ const removal = (path: string): (() => void) => {
 }
 
 export interface ConnectOptions extends BufferSizes {
-  readonly timeout?: Duration.Input
+  readonly timeout?: Duration.Input | undefined
 }
 
 export const connect = (
@@ -273,11 +273,10 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
     )
   })
 
-export const fromFd = (fdLike: FdLike): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
+export const fromFd = (fd: number): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const fd = toFd(fdLike)
     const adopt = Effect.map(
       Socket.check(libc, fd, libc.profile.socket.SOCK_STREAM, (address) => unix.includes(libc, address), unix.what),
       () => new UnixStreamImpl(net, fd)

@@ -14,7 +14,7 @@ import type { Selector, SelectorHandle } from "../selector/selector.ts"
 import { currentThread, isAlive } from "../threads.ts"
 import type { Attachment } from "./attachment.ts"
 import { loadLibc, wakeOnExit } from "./attachment.ts"
-import { Inbox } from "./inbox.ts"
+import { MailboxConsumer } from "./mailboxConsumer.ts"
 import { safetyNet } from "./safetyNet.ts"
 
 export const open = Effect.fnUntraced(function* (
@@ -38,9 +38,9 @@ export const open = Effect.fnUntraced(function* (
         release()
       })
   )
-  const inbox = yield* Effect.acquireRelease(
-    Effect.sync(() => new Inbox(control, selector, dispatcher, mailbox, release)),
-    (inbox) => Effect.sync(() => inbox.stop())
+  const consumer = yield* Effect.acquireRelease(
+    Effect.sync(() => new MailboxConsumer(control, selector, dispatcher, mailbox, release)),
+    (consumer) => Effect.sync(() => consumer.stop())
   )
   // The exit of the main thread is that of the process, and it waits for every thread.
   if (isMainThread) yield* wakeOnExit({ control, selector })
@@ -56,8 +56,8 @@ export const open = Effect.fnUntraced(function* (
     origin: handle,
     mailbox,
     dispatcher,
-    drain: inbox.drain,
-    sync: inbox.sync,
+    drain: consumer.drain,
+    sync: consumer.sync,
     openAlarm: () => selector.openAlarm(mailbox)
   }
 })

@@ -7,7 +7,7 @@ import { State } from "../control.ts"
 import { workerFailed } from "../failure.ts"
 import type { Attachment, Opened } from "./attachment.ts"
 import { failWith, open as openPoller } from "./attachment.ts"
-import { Inbox } from "./inbox.ts"
+import { MailboxConsumer } from "./mailboxConsumer.ts"
 import type { Options } from "./options.ts"
 import type { ThreadData } from "./thread.ts"
 
@@ -19,12 +19,12 @@ export const open = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const poller = yield* openPoller(options)
   const { control, dispatcher, libc, mailbox, selector } = poller
-  const inbox = yield* Effect.acquireRelease(
-    Effect.sync(() => new Inbox(control, selector, dispatcher, mailbox, () => {})),
-    (inbox) =>
+  const consumer = yield* Effect.acquireRelease(
+    Effect.sync(() => new MailboxConsumer(control, selector, dispatcher, mailbox, () => {})),
+    (consumer) =>
       Effect.sync(() => {
-        inbox.drain()
-        inbox.stop()
+        consumer.drain()
+        consumer.stop()
       })
   )
   const thread = yield* Effect.acquireRelease(start(poller), (thread) =>
@@ -47,8 +47,8 @@ export const open = Effect.fnUntraced(function* (
     origin: selector.handle,
     mailbox,
     dispatcher,
-    drain: inbox.drain,
-    sync: inbox.sync,
+    drain: consumer.drain,
+    sync: consumer.sync,
     openAlarm: () => selector.openAlarm(mailbox)
   }
 })

@@ -16,7 +16,7 @@ interface SyncWaiter {
   readonly resume: (result: Effect.Effect<void, PollerError>) => void
 }
 
-export class Inbox {
+export class MailboxConsumer {
   readonly #control: Control
   readonly #selector: Selector
   readonly #dispatcher: Dispatcher

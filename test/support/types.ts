@@ -1,0 +1,18 @@
+/** What the tests of public types compare with; all of it is checked by the compiler. */
+import { expect } from "@effect/vitest"
+
+/** Whether two types are the same, readonly and optional included, and neither of them is `any`. */
+export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+export const same = <Verdict extends true>(verdict: Verdict): void => expect(verdict).toBe(true)
+
+type IsAny<A> = 0 extends 1 & A ? true : false
+/** The names of those members that are `any`, or functions that take or return it. */
+export type Loose<A> = {
+  [K in keyof A]: IsAny<A[K]> extends true
+    ? K
+    : A[K] extends (...args: infer Args) => infer Result
+      ? true extends IsAny<Result> | IsAny<Args> | IsAny<Args[number]>
+        ? K
+        : never
+      : never
+}[keyof A]
