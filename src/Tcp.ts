@@ -227,8 +227,8 @@ export interface TcpListener {
 export const listen: (
   address: NetAddress.InetAddressInput,
   options?: ListenOptions
-) => Effect.Effect<TcpListener, PollerError, Registrar | Scope.Scope> = (address, options = {}) =>
-  internal.listen(address, options)
+) => Effect.Effect<TcpListener, PollerError, Registrar | Scope.Scope> = (address, options) =>
+  internal.listen(address, options ?? {})
 
 /**
  * Connects to an address: socket(2), connect(2). The connection is closed with the scope.
@@ -260,8 +260,8 @@ export const listen: (
 export const connect: (
   address: NetAddress.InetAddressInput,
   options?: ConnectOptions
-) => Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> = (address, options = {}) =>
-  internal.connect(address, options)
+) => Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> = (address, options) =>
+  internal.connect(address, options ?? {})
 
 /**
  * Takes over a connected TCP socket that somebody else has opened and gives away. It is closed with the scope.

@@ -202,8 +202,8 @@ export interface UdpSocket {
 export const bind: (
   address: NetAddress.InetAddressInput,
   options?: BindOptions
-) => Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> = (address, options = {}) =>
-  internal.bind(address, options)
+) => Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> = (address, options) =>
+  internal.bind(address, options ?? {})
 
 /**
  * Takes over a UDP socket that somebody else has opened and gives away. It is closed with the scope.

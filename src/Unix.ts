@@ -251,8 +251,8 @@ export interface UnixListener {
 export const listen: (
   address: UnixAddressInput,
   options?: ListenOptions
-) => Effect.Effect<UnixListener, PollerError, Registrar | Scope.Scope> = (address, options = {}) =>
-  internal.listen(address, options)
+) => Effect.Effect<UnixListener, PollerError, Registrar | Scope.Scope> = (address, options) =>
+  internal.listen(address, options ?? {})
 
 /**
  * Connects to an address. The connection is closed with the scope.
@@ -283,8 +283,8 @@ export const listen: (
 export const connect: (
   address: UnixAddressInput,
   options?: ConnectOptions
-) => Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> = (address, options = {}) =>
-  internal.connect(address, options)
+) => Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> = (address, options) =>
+  internal.connect(address, options ?? {})
 
 /**
  * Two connected ends: socketpair(2). Both are closed with the scope.

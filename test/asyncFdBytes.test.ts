@@ -4,7 +4,17 @@ import { Cause, Effect, Exit, Fiber, Sink, Stream } from "effect"
 import { AsyncFd, Fd } from "effect-amy"
 import * as Kernel from "./support/kernel.ts"
 import { outcome } from "./support/opened.ts"
-import { begin, describeTwoLayers, encode, expectToWait, readText, scopedFds, watchedPair } from "./support/watched.ts"
+import { fifo } from "./support/owned.ts"
+import {
+  begin,
+  beginWaiting,
+  describeTwoLayers,
+  encode,
+  expectToWait,
+  readText,
+  scopedFds,
+  watchedPair
+} from "./support/watched.ts"
 
 const text = (buffer: Uint8Array) => new TextDecoder().decode(buffer)
 
@@ -103,6 +113,28 @@ describeTwoLayers("AsyncFd: read and write", (layer) => {
       expect(yield* readText(reader)).toBe("last")
       expect(yield* readText(reader)).toBe("")
       expect(yield* readText(reader)).toBe("")
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
+  it.live("a FIFO that nobody has opened to write is not at its end: reading waits", () =>
+    Effect.gen(function* () {
+      const path = yield* fifo
+      const reader = yield* AsyncFd.make(yield* Fd.open(path, "read"), { event: "Read" })
+      const reading = yield* beginWaiting(collect(reader))
+      const writer = yield* Fd.open(path, "write")
+      yield* writer.write(encode("hello"))
+      yield* writer.close
+      expect(Buffer.from(yield* Fiber.join(reading)).toString()).toBe("hello")
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("the chunks of sink are messages where there are messages", () =>
+    Effect.gen(function* () {
+      const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
+      yield* Stream.run(Stream.make(encode("one"), encode("two"), encode("three")), watched.sink)
+      expect([1, 2, 3].map(() => Kernel.readText(far))).toEqual(["one", "two", "three"])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })

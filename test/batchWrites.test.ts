@@ -27,6 +27,7 @@ import { echo as echoSocket } from "./support/effectSockets.ts"
 import * as Kernel from "./support/kernel.ts"
 import { layers } from "./support/layers.ts"
 import { until } from "./support/observe.ts"
+import { YieldAt } from "./support/scheduler.ts"
 import { block } from "./support/thread.ts"
 import { begin, isEmpty, scopedFds } from "./support/watched.ts"
 import { describeTcp, randomNumbers, startWaiting, turn, twoLayers, waiters } from "./tcp/support.ts"
@@ -87,15 +88,6 @@ const inOneBatch = <A, E>(
   })
 
 const three = Effect.map(manyConnected(3), (all) => all as [Connected, Connected, Connected])
-
-/** Makes its fibers yield at one of the steps to come, and at no other. */
-class YieldAt extends Scheduler.MixedScheduler {
-  left = Infinity
-
-  override shouldYield(): boolean {
-    return --this.left === 0
-  }
-}
 
 /** Every step of a fiber is followed by a turn of the loop, in which reports arrive and others run. */
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)

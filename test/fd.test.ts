@@ -115,6 +115,27 @@ describe("Fd: reading and writing", () => {
   )
 })
 
+const transferred = (): Uint8Array<ArrayBuffer> => {
+  const buffer = new Uint8Array(8)
+  structuredClone(buffer.buffer, { transfer: [buffer.buffer] })
+  return buffer
+}
+
+describe("Fd: a buffer that was transferred", () => {
+  it.live("is InvalidArgument, whether that was before or after the effect was made", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const later = new Uint8Array(8)
+        const effects = [reader.read(later), writer.write(later), reader.readv([later])]
+        structuredClone(later.buffer, { transfer: [later.buffer] })
+        effects.push(reader.read(transferred()), writer.write(transferred()))
+        for (const [i, effect] of effects.entries()) expect([i, yield* outcome(effect)]).toEqual([i, "InvalidArgument"])
+      })
+    )
+  )
+})
+
 describe("Fd: parts that are outside of a buffer", () => {
   const bad: ReadonlyArray<readonly [offset: number, length?: number]> = [
     [-1],
@@ -148,6 +169,7 @@ describe("Fd: parts that are outside of a buffer", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         expect(yield* outcome(reader.read(new Uint8Array(0)))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.readv([new Uint8Array(0), new Uint8Array(0)]))).toBe("InvalidArgument")
         expect(yield* outcome(reader.read(new Uint8Array(8), 8))).toBe("InvalidArgument")
         expect(yield* outcome(reader.read(new Uint8Array(8), 0, 0))).toBe("InvalidArgument")
         expect(yield* writer.write(new Uint8Array(0))).toEqual(Option.some(0))

@@ -291,6 +291,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
             { ...local, multicast: { ttl: 256 } },
             { ...local, connect: { address: "::1", port: 9 } },
             { ...local, connect: { address: "127.0.0.1", port: 65_536 } },
+            { ...local, connect: { address: "127.0.0.1", port: 0 } },
             { ...local, family: "ipv6" }
           ]
         }

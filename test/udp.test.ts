@@ -485,6 +485,7 @@ describeLayers("Udp", (layer) => {
         expect(yield* send(bytes("x"), "[::1]:1")).toBe("InvalidArgument")
         expect(yield* reasonOf(socket.connect("[::1]:1"))).toBe("InvalidArgument")
         expect(yield* reasonOf(socket.connect("nowhere"))).toBe("InvalidArgument")
+        expect(yield* reasonOf(socket.connect("127.0.0.1:0"))).toBe("InvalidArgument")
         // None of it has harmed the socket.
         yield* socket.send(bytes("x"), target.address)
         expect(text(yield* target.receive)).toBe("x")
@@ -495,6 +496,8 @@ describeLayers("Udp", (layer) => {
       Effect.gen(function* () {
         const four = yield* Udp.bind("127.0.0.1:0")
         const join = (options: Udp.MulticastOptions) => Effect.scoped(reasonOf(four.joinMulticast(options)))
+        expect(yield* join(undefined as never)).toBe("InvalidArgument")
+        expect(yield* join({ group: undefined as never })).toBe("InvalidArgument")
         expect(yield* join({ group: "127.0.0.1" })).toBe("InvalidArgument")
         expect(yield* join({ group: "nonsense" })).toBe("InvalidArgument")
         expect(yield* join({ group: "ff02::1" })).toBe("InvalidArgument")

@@ -3,10 +3,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { Fd, type Poller, type Registrar, Unix } from "effect-amy"
 import { spawn } from "node:child_process"
-import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { connect as connectNode, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers } from "./support/layers.ts"
 import { outcomeOf, reasonOf } from "./support/outcome.ts"
@@ -127,7 +127,19 @@ describeLayers("Unix", (layer, layerName) => {
 
     live("what is no address is refused", () =>
       Effect.gen(function* () {
-        const inputs = ["", "with\0zero", { path: "" }, { abstract: "" }, {}, { abstract: 7 }, { path: undefined }]
+        const inputs = [
+          "",
+          "with\0zero",
+          { path: "" },
+          { abstract: "" },
+          {},
+          { abstract: 7 },
+          { path: undefined },
+          { path: 5 },
+          undefined,
+          null,
+          5
+        ]
         for (const input of inputs as ReadonlyArray<Unix.UnixAddressInput>) {
           expect(yield* reasonOf(Unix.listen(input)), `${JSON.stringify(input)}`).toBe("InvalidArgument")
           expect(yield* reasonOf(Unix.connect(input)), `${JSON.stringify(input)}`).toBe("InvalidArgument")
@@ -189,6 +201,47 @@ describeLayers("Unix", (layer, layerName) => {
         yield* Effect.scoped(Unix.listen(path))
         expect(existsSync(path)).toBe(false)
         yield* Effect.scoped(Effect.flatMap(Unix.listen(path), ({ close }) => close))
+        expect(existsSync(path)).toBe(false)
+      })
+    )
+
+    live("it is removed when the listener is closed, and nothing that is put there afterwards", () =>
+      Effect.gen(function* () {
+        const path = yield* freePath
+        const first = yield* inOwnScope(Unix.listen(path))
+        yield* first.value.close
+        expect(existsSync(path)).toBe(false)
+        // A file system may give the number of the one that is gone to the next.
+        const second = yield* Unix.listen(path)
+        yield* first.close
+        const client = yield* Unix.connect(path)
+        yield* greet(client, yield* second.accept)
+      })
+    )
+
+    live("if it cannot be looked at any more, the listener is closed all the same", () =>
+      Effect.gen(function* () {
+        const path = yield* directory
+        const inner = join(path, "inner")
+        mkdirSync(inner)
+        const { close, value } = yield* inOwnScope(Unix.listen(join(inner, "socket")))
+        const { fd } = value
+        renameSync(inner, `${inner}.moved`)
+        symlinkSync(inner, inner)
+        yield* close
+        expect([value.fd, Kernel.isOpen(fd)]).toEqual([-1, false])
+      })
+    )
+
+    live("a path that is relative is removed from where it was", () =>
+      Effect.gen(function* () {
+        const path = yield* freePath
+        const before = process.cwd()
+        process.chdir(dirname(path))
+        const listener = yield* inOwnScope(Unix.listen(basename(path)))
+        process.chdir(before)
+        expect(existsSync(path)).toBe(true)
+        yield* listener.close
         expect(existsSync(path)).toBe(false)
       })
     )

@@ -251,6 +251,20 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
+  live("what else the kernel was asked to tell is no descriptor, and takes no room of theirs", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      Kernel.passCredentials(other.fd)
+      const buffer = new Uint8Array(8)
+      yield* one.writeAll(encode("plain"))
+      expect(yield* other.receiveDescriptors(buffer, 1)).toEqual({ length: 5, descriptors: [] })
+      const fds = yield* numbered(2)
+      yield* one.sendDescriptors(fds, encode("here"))
+      const { descriptors, length } = yield* other.receiveDescriptors(buffer, 2)
+      expect([length, yield* Effect.forEach(descriptors, numberOf)]).toEqual([4, [1, 2]])
+    })
+  )
+
   live("sending that waits for room can be interrupted", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
@@ -277,10 +291,15 @@ describeLayers("Unix: descriptors as messages", (layer) => {
         expect(yield* reasonOf(one.sendDescriptors([fd!], new Uint8Array(0)))).toBe("InvalidArgument")
         expect(yield* reasonOf(one.sendDescriptors([1.5], byte))).toBe("InvalidArgument")
         expect(yield* reasonOf(one.sendDescriptors([Number.NaN], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors(5 as never, byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([null as never], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([fd!], undefined as never))).toBe("InvalidArgument")
         expect(yield* reasonOf(one.sendDescriptors([fd!, -1], byte))).toBe("BadDescriptor")
         const closed = Kernel.eventfd()
         Kernel.close(closed)
-        expect(yield* reasonOf(one.sendDescriptors([closed], byte))).toBe("BadDescriptor")
+        const error = yield* Effect.flip(one.sendDescriptors([fd!, closed], byte))
+        // The one that is to blame, and not the socket.
+        expect(error.reason).toMatchObject({ _tag: "BadDescriptor", fd: closed })
         yield* one.close
         expect(yield* atOnce(other.receiveDescriptors(byte, 1))).toEqual({ length: 0, descriptors: [] })
       })
@@ -293,7 +312,9 @@ describeLayers("Unix: descriptors as messages", (layer) => {
         for (const most of [0, -1, 1.5, 254, Number.NaN]) {
           expect(yield* reasonOf(Effect.scoped(other.receiveDescriptors(byte, most)))).toBe("InvalidArgument")
         }
-        expect(yield* outcomeOf(Effect.scoped(other.receiveDescriptors(new Uint8Array(0), 1)))).toBe("InvalidArgument")
+        for (const buffer of [new Uint8Array(0), undefined, null, 5]) {
+          expect(yield* outcomeOf(Effect.scoped(other.receiveDescriptors(buffer as never, 1)))).toBe("InvalidArgument")
+        }
       })
     )
   })

@@ -31,6 +31,9 @@ export const make = (
         const refused = Registering.refusal(attachment, fd, interest)
         if (refused !== undefined) return Effect.fail(refused)
         const io = new Io(attachment, fd)
+        // What it is ready for is reported. A FIFO that nobody has opened to write would be read to its end otherwise.
+        io.reading.mayTry = false
+        io.writing.mayTry = false
         // At once, so that a descriptor that cannot be watched is refused here and not later.
         const error = io.ask(interest)
         return error === undefined ? Effect.succeed(io) : Effect.fail(error)
@@ -130,7 +133,8 @@ class AsyncFdImpl implements AsyncFd {
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => this.#bytes((channel) => channel.writeChunks(chunks)))
+    // Each by itself, for each may be a message.
+    return sinkOf((chunks) => Effect.forEach(chunks, (chunk) => this.writeAll(chunk), { discard: true }))
   }
 
   /** The descriptor is not ours to make non-blocking, and one that blocks would block the thread. */

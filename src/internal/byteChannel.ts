@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import type { PollerError } from "../PollerError.ts"
 import { Ahead } from "./ahead.ts"
 import { type Batch, mostRead, mostWritten, type Reader } from "./batch.ts"
+import type { Attempt } from "./direction.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
@@ -39,6 +40,9 @@ interface LastRead {
 export const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
 let scratch = Buffer.alloc(chunkSize)
+
+/** What is longer is not tried before its fiber waits for it: what is left then would have to be copied. */
+const mostCopied = 64 * 1024
 
 /** Who has read much, will read much again: the end of one large message says nothing of the next. */
 const sticky = 8
@@ -246,16 +250,22 @@ export class ByteChannel implements Reader, SendingSink {
   /** `writeAll`, from now on. */
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.io
-    if (!this.io.mayTry(writing)) return this.#writeRest(all, length, goesOn, toFailure)
+    if (length > mostCopied || !this.io.mayTry(writing)) {
+      const written = this.io.attemptInOnePiece(writing, this.#writingOf(all, length), goesOn)
+      return Effect.catch(written, toFailure)
+    }
     if (length <= mostWritten && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
     const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
     if (count === length) return Effect.void
     if (typeof count === "object") return Effect.catch(count, toFailure)
     if (count === undefined || this.#calls.isStream) writing.forget()
-    return count === undefined
-      ? this.#writeRest(all, length, goesOn, toFailure)
-      : this.#writeRest(all.subarray(count), length - count, goesOn, toFailure)
+    const written =
+      count === undefined
+        ? this.io.attemptInOnePiece(writing, this.#writingOf(all, length), goesOn)
+        : // Its own copy: the fiber may be interrupted before it comes to wait, and its bytes be others by then.
+          this.io.goOnInOnePiece(writing, this.#writingOf(all.slice(count, length), length - count), goesOn)
+    return Effect.catch(written, toFailure)
   }
 
   /** In the batch, unless that is over when the fiber comes to it. */
@@ -274,23 +284,19 @@ export class ByteChannel implements Reader, SendingSink {
     })
   }
 
-  #writeRest<E>(rest: Uint8Array, left: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
-    const written = this.io.attemptInOnePiece(
-      this.io.writing,
-      () => {
-        while (left > 0) {
-          const count = this.writeSome(rest, left)
-          if (typeof count !== "number") return count
-          left -= count
-          rest = rest.subarray(count)
-          // What the kernel did not take, it has no room for.
-          if (left > 0 && this.#calls.isStream) return undefined
-        }
-        return Effect.void
-      },
-      goesOn
-    )
-    return Effect.catch(written, toFailure)
+  /** An attempt that writes all of it, part after part. */
+  #writingOf(rest: Uint8Array, left: number): Attempt<void> {
+    return () => {
+      while (left > 0) {
+        const count = this.writeSome(rest, left)
+        if (typeof count !== "number") return count
+        left -= count
+        rest = rest.subarray(count)
+        // What the kernel did not take, it has no room for.
+        if (left > 0 && this.#calls.isStream) return undefined
+      }
+      return Effect.void
+    }
   }
 
   writeSome(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {

@@ -43,8 +43,10 @@ export class FdImpl implements Fd {
     length = restOf(buffer, offset)
   ): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
-    return this.#transfer("read", rangeError(buffer, offset, length, 1), (fd) =>
-      functions.read(fd, buffer.subarray(offset), length)
+    return this.#transfer(
+      "read",
+      () => rangeError(buffer, offset, length, 1),
+      (fd) => functions.read(fd, buffer.subarray(offset), length)
     )
   }
 
@@ -54,22 +56,28 @@ export class FdImpl implements Fd {
     length = restOf(buffer, offset)
   ): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
-    return this.#transfer("write", rangeError(buffer, offset, length, 0), (fd) =>
-      functions.write(fd, buffer.subarray(offset), length)
+    return this.#transfer(
+      "write",
+      () => rangeError(buffer, offset, length, 0),
+      (fd) => functions.write(fd, buffer.subarray(offset), length)
     )
   }
 
   readv(buffers: ReadonlyArray<Uint8Array>): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
-    return this.#transfer("readv", piecesError(buffers), (fd) =>
-      functions.readv(fd, this.#vector(buffers), buffers.length)
+    return this.#transfer(
+      "readv",
+      () => piecesError(buffers) ?? roomError(buffers),
+      (fd) => functions.readv(fd, this.#vector(buffers), buffers.length)
     )
   }
 
   writev(buffers: ReadonlyArray<Uint8Array>): Effect.Effect<Option.Option<number>, PollerError> {
     const { functions } = this.#libc
-    return this.#transfer("writev", piecesError(buffers), (fd) =>
-      functions.writev(fd, this.#vector(buffers), buffers.length)
+    return this.#transfer(
+      "writev",
+      () => piecesError(buffers),
+      (fd) => functions.writev(fd, this.#vector(buffers), buffers.length)
     )
   }
 
@@ -85,11 +93,12 @@ export class FdImpl implements Fd {
 
   #transfer(
     syscall: string,
-    invalid: PollerError | undefined,
+    check: () => PollerError | undefined,
     make: (fd: number) => number
   ): Effect.Effect<Option.Option<number>, PollerError> {
-    if (invalid !== undefined) return Effect.fail(invalid)
     return this.#use((fd) => {
+      const invalid = check()
+      if (invalid !== undefined) return Effect.fail(invalid)
       const done = outcome(
         this.#libc,
         syscall,
@@ -141,6 +150,12 @@ const piecesError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefine
       : buffers.every((buffer) => buffer instanceof Uint8Array)
         ? undefined
         : invalidArgument("one of the buffers is none: give an array of Uint8Array")
+
+/** Nothing to read into would look like the end. */
+const roomError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined =>
+  buffers.some(({ length }) => length > 0)
+    ? undefined
+    : invalidArgument("the buffers have no room for a byte: give a longer one")
 
 export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(

@@ -53,10 +53,10 @@ export class Io implements Source {
     const wanted = this.#interest | interest
     if (wanted === this.#interest) return undefined
     const { attachment } = this
-    const { control, mailbox, selector } = attachment
+    const refused = Registering.refusal(attachment, this.fd, wanted)
+    if (refused !== undefined) return refused
+    const { mailbox, selector } = attachment
     if (this.#registration === undefined) {
-      const refused = Registering.refusal(attachment, this.fd, wanted)
-      if (refused !== undefined) return refused
       this.#interest = wanted
       const registered = Registering.add(attachment, this.fd, wanted, this)
       if (isPollerError(registered)) {
@@ -66,7 +66,6 @@ export class Io implements Source {
       this.#registration = registered
       return undefined
     }
-    if (control.state !== State.Open) return notOpen(control)
     const errno = selector.modify(this.fd, wanted, mailbox, this.#registration.id)
     if (errno !== 0) return fromErrno(selector.syscalls.modify, errno, this.fd)
     this.#interest = wanted
@@ -138,10 +137,26 @@ export class Io implements Source {
   }
 
   /**
-   * As `attempt`, made right now and once, and so with its turn from now on: between its parts, if it does a part before it
-   * would block, nobody comes in, even where the fiber is made to yield. If it goes on, an interruption ends only the waiting.
+   * As `attempt`, made once: between its parts, if it does a part before it would block, nobody comes in. If it goes on, an
+   * interruption ends only the waiting.
    */
   attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
+    // All of it where the fiber is, for one that is interrupted on the way here would leave its place behind.
+    return Effect.callback((resume) => {
+      const result = this.tryNow(direction, attempt, Effect.fail)
+      if (result !== undefined) return resume(result)
+      const place = new Place(this, direction, attempt)
+      this.enter(direction, place)
+      place.meet(resume)
+      return goesOn ? undefined : place
+    })
+  }
+
+  /**
+   * Goes on with an attempt that was begun, right now, and so with its turn from then on, even where the fiber is made to yield
+   * before it comes to wait. Should it be interrupted just then, it goes on by itself: of what it uses, nothing is the fiber's.
+   */
+  goOnInOnePiece<A>(direction: Direction, attempt: Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
     const result = this.tryNow(direction, attempt, Effect.fail)
     if (result !== undefined) return result
     const place = new Place(this, direction, attempt)

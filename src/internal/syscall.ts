@@ -49,6 +49,9 @@ export const rangeError = (
   least: number
 ): PollerError | undefined => {
   if (!(buffer instanceof Uint8Array)) return invalidArgument("the buffer is none: give a Uint8Array")
+  if (buffer.length === 0 && buffer.buffer instanceof ArrayBuffer && buffer.buffer.detached) {
+    return invalidArgument("the buffer was transferred to somebody else: give one that is still here")
+  }
   if (!Number.isInteger(offset) || offset < 0 || offset > buffer.length) {
     return invalidArgument(`the offset ${String(offset)} is outside a buffer of ${buffer.length} bytes`)
   }

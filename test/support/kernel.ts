@@ -92,6 +92,10 @@ export const pipe = (): readonly [read: number, write: number] =>
 export const socketPair = (): readonly [number, number] =>
   pair("socketpair", (fds) => functions.socketpair(1, isLinux ? 1 | NONBLOCK | CLOEXEC : 1, 0, fds))
 
+/** As `socketPair`, of sockets that keep messages apart: SOCK_SEQPACKET. */
+export const messagePair = (): readonly [number, number] =>
+  pair("socketpair", (fds) => functions.socketpair(1, 5 | NONBLOCK | CLOEXEC, 0, fds))
+
 /** Adds one to an eventfd: each time is an edge. */
 export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
 
@@ -224,6 +228,10 @@ export const connectInVain = (): number => {
   net.connect(fd, address, 16)
   return fd
 }
+
+/** Has a Unix socket of Linux told who sends: SO_PASSCRED. */
+export const passCredentials = (fd: number): void =>
+  void check("setsockopt", net.setsockopt(fd, 1, 16, new Int32Array([1]), 4))
 
 /** Closes a TCP socket so that its peer sees a reset instead of an orderly end. */
 export const closeWithReset = (fd: number): void => {

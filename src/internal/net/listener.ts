@@ -45,10 +45,20 @@ export class Listener<Connection extends { readonly owned: Owned }> {
   readonly #wrap: (fd: number) => Connection
   #pause = 0
 
-  constructor(attachment: Attachment, libc: Libc, fd: number, wrap: (fd: number) => Connection) {
+  /** `onClose` is called while it is still open. */
+  constructor(
+    attachment: Attachment,
+    libc: Libc,
+    fd: number,
+    wrap: (fd: number) => Connection,
+    onClose: () => void = () => {}
+  ) {
     this.#libc = libc
     this.io = new Io(attachment, fd)
-    this.owned = new Owned(libc, fd, "the listener", (error) => this.io.close(error))
+    this.owned = new Owned(libc, fd, "the listener", (error) => {
+      onClose()
+      this.io.close(error)
+    })
     this.#wrap = wrap
   }
 

@@ -28,13 +28,14 @@ export class Message {
   readonly #vector: BigUint64Array
   readonly #control: Uint8Array
 
-  constructor(libc: Libc, buffer: Uint8Array, length: number, capacity: number) {
+  /** With room for so many descriptors, and for so many bytes of other control messages. */
+  constructor(libc: Libc, buffer: Uint8Array, length: number, capacity: number, others = 0) {
     const layout = libc.profile.socket.message
     this.#libc = libc
     this.#layout = layout
     this.#buffer = buffer
     this.#vector = new BigUint64Array([libc.addressOf(buffer), BigInt(length)])
-    this.#control = new Uint8Array(spaceFor(layout, capacity).space)
+    this.#control = new Uint8Array(spaceFor(layout, capacity).space + others)
     this.header = new Uint8Array(layout.size)
     const view = new DataView(this.header.buffer)
     view.setBigUint64(layout.vector, libc.addressOf(new Uint8Array(this.#vector.buffer)), true)

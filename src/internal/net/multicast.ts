@@ -65,11 +65,11 @@ export const outgoing = (
 export const membership = (
   profile: SocketProfile,
   isIpv6: boolean,
-  options: MulticastOptions
+  options: MulticastOptions | undefined
 ): Effect.Effect<Membership, PollerError> =>
   Effect.suspend(() => {
-    const group = ip(options.group)
-    if (group === undefined || !NetAddress.isMulticast(group)) {
+    const group = options?.group === undefined ? undefined : ip(options.group)
+    if (options === undefined || group === undefined || !NetAddress.isMulticast(group)) {
       return Effect.fail(invalidArgument("this is no multicast group: give an address such as 239.0.0.1 or ff02::1"))
     }
     if (group._tag === "Ipv6Address" && !isIpv6) {

@@ -65,7 +65,7 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
   }
 
   setOptions(options: TcpOptions): Effect.Effect<void, PollerError> {
-    return this.use((fd) => setOptions(this.libc, fd, options))
+    return this.use((fd) => setOptions(this.libc, fd, options ?? {}))
   }
 }
 

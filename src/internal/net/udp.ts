@@ -103,9 +103,13 @@ export class UdpSocketImpl implements UdpSocket {
   connect(address: NetAddress.InetAddressInput): Effect.Effect<void, PollerError> {
     const libc = this.#libc
     return this.#use((fd) =>
-      Effect.flatMap(this.encode(address), (bytes) =>
-        Effect.asVoid(attempt(libc, "connect", fd, () => libc.functions.connect(fd, bytes, bytes.length)))
-      )
+      Effect.gen({ self: this }, function* () {
+        const peer = yield* toAddress(address)
+        // The kernel takes it, and drops all that is sent.
+        if (peer.port === 0) yield* Effect.fail(invalidArgument("nobody is at port 0: give the port of the peer"))
+        const bytes = this.encodeUnsafe(peer)
+        yield* attempt(libc, "connect", fd, () => libc.functions.connect(fd, bytes, bytes.length))
+      })
     )
   }
 
@@ -133,7 +137,7 @@ export class UdpSocketImpl implements UdpSocket {
   }
 
   setOptions(options: UdpOptions): Effect.Effect<void, PollerError> {
-    return this.#use((fd) => setOptions(this.#libc, fd, this.isIpv6, options))
+    return this.#use((fd) => setOptions(this.#libc, fd, this.isIpv6, options ?? {}))
   }
 
   joinMulticast(options: MulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {

@@ -6,15 +6,16 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import { lstatSync, unlinkSync } from "node:fs"
+import { resolve } from "node:path"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { FdLike, Registrar } from "../../Registrar.ts"
 import type { Received, UnixAddress, UnixAddressInput, UnixListener, UnixStream } from "../../Unix.ts"
-import { invalidArgument, limitReached, unsupported } from "../failure.ts"
+import { badDescriptor, invalidArgument, limitReached, unsupported } from "../failure.ts"
 import { FdImpl } from "../fd.ts"
 import type { Libc } from "../libc/functions.ts"
 import { toFd } from "../registrar.ts"
-import { attempt, call, outcome, rangeError } from "../syscall.ts"
+import { attempt, call, outcome, rangeError, restOf } from "../syscall.ts"
 import { Listener } from "./listener.ts"
 import { Message } from "./message.ts"
 import * as Sockaddr from "./sockaddr.ts"
@@ -34,6 +35,8 @@ import {
 
 /** As many descriptors as one message takes on every system. */
 const mostDescriptors = 253
+/** Bytes for what else may come with a message, if somebody has asked the kernel for it: the sender's credentials. */
+const roomForOthers = 64
 
 const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
   switch (name._tag) {
@@ -54,22 +57,36 @@ const unix: Family<UnixAddress> = {
 }
 
 const toName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
-  const path = typeof input === "string" ? input : "path" in input ? input.path : undefined
-  if (path !== undefined) {
+  const { abstract, path } =
+    typeof input === "string"
+      ? { path: input, abstract: undefined }
+      : ((input ?? {}) as { readonly path?: unknown; readonly abstract?: unknown })
+  if (typeof path === "string") {
     return path === "" || path.includes("\0")
       ? Effect.fail(
           invalidArgument("the path is empty or has a zero byte in it: for a name that is no path give { abstract }")
         )
       : Effect.succeed({ _tag: "Path", path })
   }
-  const name = "abstract" in (input as object) ? (input as { readonly abstract: string }).abstract : undefined
-  if (typeof name !== "string" || name === "") {
+  if (path !== undefined || typeof abstract !== "string" || abstract === "") {
     return Effect.fail(invalidArgument("this is no address: give a path, or { abstract } with a name"))
   }
   return libc.profile.socket.hasAbstractNames
-    ? Effect.succeed({ _tag: "Abstract", name })
+    ? Effect.succeed({ _tag: "Abstract", name: abstract })
     : Effect.fail(unsupported("this system has no abstract Unix names (Linux has): give a path"))
 }
+
+const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =>
+  Array.isArray(fds) &&
+  fds.length > 0 &&
+  fds.length <= mostDescriptors &&
+  fds.map(toFd).every((fd) => Number.isInteger(fd) && fd === (fd | 0))
+    ? undefined
+    : invalidArgument(`between 1 and ${mostDescriptors} descriptors go with a message`)
+
+/** Which of them is not open. */
+const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
+  fds.find((fd) => call(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
 
 const encode = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
   const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
@@ -85,15 +102,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
 
   sendDescriptors(fds: ReadonlyArray<FdLike>, bytes: Uint8Array): Effect.Effect<void, PollerError> {
     return Effect.suspend(() => {
-      const { libc } = this
-      const numbers = fds.map(toFd)
-      if (numbers.length === 0 || numbers.length > mostDescriptors || !numbers.every((fd) => fd === (fd | 0))) {
-        return Effect.fail(invalidArgument(`between 1 and ${mostDescriptors} descriptors go with a message`))
-      }
-      const invalid = rangeError(bytes, 0, bytes.length, 1)
+      const invalid = descriptorsError(fds) ?? rangeError(bytes, 0, restOf(bytes, 0), 1)
       if (invalid !== undefined) return Effect.fail(invalid)
-      const message = new Message(libc, bytes, bytes.length, numbers.length)
-      message.setDescriptors(numbers)
+      const { libc } = this
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
       const { fd } = this.io
       // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
@@ -102,8 +113,15 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         this.io.writing,
         () => {
           if (sent === -1) {
+            // As they are now: one that was closed while this waited is another by its number.
+            const numbers = fds.map(toFd)
+            if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
+            const message = new Message(libc, bytes, bytes.length, numbers.length)
+            message.setDescriptors(numbers)
             const result = call(libc, () => libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL))
             void message.held
+            if (result === -libc.profile.errno.EBADF)
+              return Effect.fail(badDescriptor("sendmsg", closedOf(libc, numbers) ?? fd))
             if (result < 0) return outcome(libc, "sendmsg", fd, result) as Effect.Effect<never, PollerError> | undefined
             sent = result
           }
@@ -124,14 +142,14 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     const { libc } = this
     const { MSG_CMSG_CLOEXEC, MSG_DONTWAIT } = libc.profile.socket
     const invalid =
-      rangeError(buffer, 0, buffer.length, 1) ??
+      rangeError(buffer, 0, restOf(buffer, 0), 1) ??
       (Number.isInteger(most) && most >= 1 && most <= mostDescriptors
         ? undefined
         : invalidArgument(`room for ${String(most)} descriptors: give a whole number from 1 to ${mostDescriptors}`))
     if (invalid !== undefined) return Effect.fail(invalid)
     const { reading } = this.io
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
-      const message = new Message(libc, buffer, buffer.length, most)
+      const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
       const { fd } = this.io
       const length = call(libc, () =>
         libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
@@ -174,8 +192,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
 class UnixListenerImpl extends Listener<UnixStreamImpl> implements UnixListener {
   readonly address: UnixAddress
 
-  constructor(network: Network, fd: number, address: UnixAddress) {
-    super(network.attachment, network.libc, fd, (accepted) => new UnixStreamImpl(network, accepted))
+  constructor(network: Network, fd: number, address: UnixAddress, onClose: () => void) {
+    super(network.attachment, network.libc, fd, (accepted) => new UnixStreamImpl(network, accepted), onClose)
     this.address = address
   }
 }
@@ -205,29 +223,36 @@ export const listen = (
           attempt(libc, "listen", fd, () => libc.functions.listen(fd, backlog)),
           () => Effect.sync(remove)
         )
-        return { listener: new UnixListenerImpl(net, fd, toUnixAddress(name)), remove }
+        return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)
       })
     )
-    const { listener } = yield* Effect.acquireRelease(open, ({ listener, remove }) =>
-      Effect.sync(() => {
-        remove()
-        listener.owned.closeUnsafe()
-      })
-    )
-    return listener
+    return yield* Effect.acquireRelease(open, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))
   })
 
-/** Removes the path that was just bound, unless somebody else has put something else there since. */
-const removal = (path: string): (() => void) => {
-  const inode = (): number | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino
-  const bound = inode()
+/**
+ * Removes the path that was just bound, unless somebody else has put something else there since. To be called while the socket
+ * is open: until then nobody else's file has its number.
+ */
+const removal = (given: string): (() => void) => {
+  const path = resolve(given)
+  const bound = fileAt(path)
   return () => {
-    if (bound === undefined || inode() !== bound) return
+    const found = fileAt(path)
+    if (bound === undefined || found?.ino !== bound.ino || found.dev !== bound.dev) return
     try {
       unlinkSync(path)
     } catch {
       // Whoever may not remove it leaves it: the next to listen there is told that it is in use.
     }
+  }
+}
+
+/** What is there, as far as this process may know. */
+const fileAt = (path: string) => {
+  try {
+    return lstatSync(path, { bigint: true })
+  } catch {
+    return undefined
   }
 }
 

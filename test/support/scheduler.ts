@@ -1,0 +1,16 @@
+/** Schedulers that make a fiber yield where a test wants it. */
+import { Scheduler } from "effect"
+
+/** Makes its fibers yield at one of the steps to come, and at no other. */
+export class YieldAt extends Scheduler.MixedScheduler {
+  left: number
+
+  constructor(left = Infinity) {
+    super()
+    this.left = left
+  }
+
+  override shouldYield(): boolean {
+    return --this.left === 0
+  }
+}
