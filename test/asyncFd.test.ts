@@ -13,6 +13,7 @@ import {
   expectToWait,
   readText,
   scopedFds,
+  turn,
   waiters,
   watchedPair
 } from "./support/watched.ts"
@@ -69,6 +70,22 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
       yield* atOnce(watched.readable)
       yield* expectToWait(watched.read(new Uint8Array(1)))
       yield* expectToWait(watched.readable)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("fibers that come back each time do not keep the thread to themselves", () =>
+    Effect.gen(function* () {
+      // There is always room for more.
+      const [fd] = yield* scopedFds(() => [Kernel.eventfd()])
+      const watched = yield* AsyncFd.make(fd!)
+      const one = new Uint8Array(new BigUint64Array([1n]).buffer)
+      const busy = [1, 2, 3].map(() => Effect.forever(watched.writeAll(one), { disableYield: true }))
+      const fibers = yield* Effect.forEach(busy, begin)
+      for (let i = 0; i < 100; i++) yield* turn
+      yield* Fiber.interruptAll(fibers)
+      expect(yield* waiters).toBe(0)
+      // It is served as anybody is.
+      yield* watched.writeAll(one)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 

@@ -81,7 +81,11 @@ const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (
     })
     const io = new Io(attachment, socket.fd)
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => io.close(new PollerError.PollerError({ reason: new PollerError.Closed({}) })))
+      Effect.sync(() => {
+        const error = new PollerError.PollerError({ reason: new PollerError.Closed({}) })
+        io.release(error)
+        io.end(error)
+      })
     )
     return new DatagramChannel(io, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
   })

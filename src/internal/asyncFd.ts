@@ -39,9 +39,11 @@ export const make = (
         return error === undefined ? Effect.succeed(io) : Effect.fail(error)
       }),
       (io) =>
-        Effect.sync(() =>
-          io.close(closedBecause("this descriptor's readiness is not watched any more (its scope has closed)"))
-        )
+        Effect.sync(() => {
+          const error = closedBecause("this descriptor's readiness is not watched any more (its scope has closed)")
+          io.release(error)
+          io.end(error)
+        })
     )
     return new AsyncFdImpl(io, attachment.libc)
   })

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import { constants } from "node:os"
 import type { PollerError } from "../PollerError.ts"
 import { Ahead } from "./ahead.ts"
 import { type Batch, mostRead, mostWritten, type Reader } from "./batch.ts"
@@ -65,26 +66,45 @@ export const sinkOf = (
   writeChunks: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void, PollerError>
 ): Sink.Sink<void, Uint8Array, never, PollerError> => Sink.forEachArray(writeChunks)
 
+/** What is left to write. */
+class Rest {
+  bytes: Uint8Array
+  left: number
+
+  constructor(bytes: Uint8Array, length: number) {
+    this.bytes = bytes
+    this.left = length
+  }
+
+  take(count: number): void {
+    this.left -= count
+    this.bytes = this.bytes.subarray(count)
+  }
+
+  /** From here on they may be changed, or transferred, by whose they were. */
+  keep(): void {
+    this.bytes = this.bytes.slice(0, this.left)
+  }
+}
+
 /** A `writeAll` to come. */
 class WriteAll extends Effectable.Class<void, PollerError> {
   readonly #channel: ByteChannel
   readonly #buffer: Uint8Array
   readonly #offset: number
   readonly #length: number
-  readonly #goesOn: boolean
 
-  constructor(channel: ByteChannel, buffer: Uint8Array, offset: number, length: number, goesOn: boolean) {
+  constructor(channel: ByteChannel, buffer: Uint8Array, offset: number, length: number) {
     super()
     this.#channel = channel
     this.#buffer = buffer
     this.#offset = offset
     this.#length = length
-    this.#goesOn = goesOn
   }
 
   asEffect(): Effect.Effect<void, PollerError> {
     const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
-    return this.#channel.writeAllNow(buffer, this.#length, this.#goesOn, Effect.fail)
+    return this.#channel.writeAllNow(buffer, this.#length, false, Effect.fail)
   }
 }
 
@@ -94,6 +114,9 @@ export class ByteChannel implements Reader, SendingSink {
   readonly #calls: ByteCalls
   readonly #EAGAIN: number
   readonly #EINTR: number
+  readonly #EPIPE: number
+  /** The errno that a write has met. The kernel tells once why a connection is broken, and who reads sees an end then. */
+  #broken: number | undefined
   #lastRead: LastRead | undefined
   readonly #batch: Batch | undefined
   readonly #ahead = new Ahead()
@@ -111,6 +134,7 @@ export class ByteChannel implements Reader, SendingSink {
     if (batch !== undefined) io.ahead = this
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
+    this.#EPIPE = constants.errno.EPIPE
     const attempt = () => {
       const chunk = this.takeChunk()
       if (chunk === null) return Effect.undefined
@@ -159,6 +183,7 @@ export class ByteChannel implements Reader, SendingSink {
       return this.#takeAhead(length, (bytes, at, count) => bytes.copy(view, 0, at, at + count))
     for (;;) {
       const count = this.#calls.read(io.fd, view, length)
+      if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd
       if (count >= 0) {
         if (count >= mostRead) this.#large = sticky
         else if (this.#large > 0) this.#large--
@@ -205,6 +230,7 @@ export class ByteChannel implements Reader, SendingSink {
     const errno = this.#ahead.takeErrno()
     if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, io.fd))
     const count = this.#ahead.take(length, use)
+    if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd!
     if (this.#ahead.wasLast(io.reading) && !io.hadPriority) io.reading.forgetUnlessFinal()
     return count
   }
@@ -235,24 +261,18 @@ export class ByteChannel implements Reader, SendingSink {
     })
   }
 
-  /** In one piece: what others write meanwhile comes after it. If it goes on, an interruption ends only the waiting. */
-  writeAll(
-    buffer: Uint8Array,
-    offset = 0,
-    length = restOf(buffer, offset),
-    goesOn = false
-  ): Effect.Effect<void, PollerError> {
+  /** In one piece: what others write meanwhile comes after it. */
+  writeAll(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<void, PollerError> {
     const invalid = rangeError(buffer, offset, length, 0)
     if (invalid !== undefined) return Effect.fail(invalid)
-    return new WriteAll(this, buffer, offset, length, goesOn)
+    return new WriteAll(this, buffer, offset, length)
   }
 
-  /** `writeAll`, from now on. */
+  /** `writeAll`, from now on. If it goes on, an interruption ends only the waiting. */
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.io
     if (length > mostCopied || !this.io.mayTry(writing)) {
-      const written = this.io.attemptInOnePiece(writing, this.#writingOf(all, length), goesOn)
-      return Effect.catch(written, toFailure)
+      return Effect.catch(this.#writeInOnePiece(all, length, goesOn), toFailure)
     }
     if (length <= mostWritten && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
     const count = this.writeSome(all, length)
@@ -260,12 +280,24 @@ export class ByteChannel implements Reader, SendingSink {
     if (count === length) return Effect.void
     if (typeof count === "object") return Effect.catch(count, toFailure)
     if (count === undefined || this.#calls.isStream) writing.forget()
-    const written =
+    return Effect.catch(
       count === undefined
-        ? this.io.attemptInOnePiece(writing, this.#writingOf(all, length), goesOn)
-        : // Its own copy: the fiber may be interrupted before it comes to wait, and its bytes be others by then.
-          this.io.goOnInOnePiece(writing, this.#writingOf(all.slice(count, length), length - count), goesOn)
-    return Effect.catch(written, toFailure)
+        ? this.#writeInOnePiece(all, length, goesOn)
+        : this.#writeRest(all.slice(count, length), goesOn),
+      toFailure
+    )
+  }
+
+  #writeInOnePiece(all: Uint8Array, length: number, goesOn: boolean): Effect.Effect<void, PollerError> {
+    const rest = new Rest(all, length)
+    const keep = goesOn ? () => rest.keep() : undefined
+    return this.io.attemptInOnePiece(this.io.writing, this.#writingOf(rest), keep)
+  }
+
+  /** Of its own memory: the fiber may be interrupted before it comes to wait, and its bytes be others by then. */
+  #writeRest(bytes: Uint8Array, goesOn: boolean): Effect.Effect<void, PollerError> {
+    const rest = new Rest(bytes, bytes.length)
+    return this.io.goOnInOnePiece(this.io.writing, this.#writingOf(rest), goesOn ? () => {} : undefined)
   }
 
   /** In the batch, unless that is over when the fiber comes to it. */
@@ -280,20 +312,19 @@ export class ByteChannel implements Reader, SendingSink {
       this.#sending = sending
       batch.write(sending, all, length)
       this.io.hold(writing, sending)
-      return goesOn ? undefined : sending.leaving
+      return goesOn ? sending.keeping : sending.leaving
     })
   }
 
   /** An attempt that writes all of it, part after part. */
-  #writingOf(rest: Uint8Array, left: number): Attempt<void> {
+  #writingOf(rest: Rest): Attempt<void> {
     return () => {
-      while (left > 0) {
-        const count = this.writeSome(rest, left)
+      while (rest.left > 0) {
+        const count = this.writeSome(rest.bytes, rest.left)
         if (typeof count !== "number") return count
-        left -= count
-        rest = rest.subarray(count)
+        rest.take(count)
         // What the kernel did not take, it has no room for.
-        if (left > 0 && this.#calls.isStream) return undefined
+        if (rest.left > 0 && this.#calls.isStream) return undefined
       }
       return Effect.void
     }
@@ -305,7 +336,7 @@ export class ByteChannel implements Reader, SendingSink {
       if (count >= 0) return count
       const errno = this.#libc.errno()
       if (errno === this.#EAGAIN) return undefined
-      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.writing, errno, this.io.fd))
+      if (errno !== this.#EINTR) return Effect.fail(this.#writeFailed(errno))
     }
   }
 
@@ -315,16 +346,31 @@ export class ByteChannel implements Reader, SendingSink {
   }
 
   /** Nothing more is read or written. To be called before the descriptor is closed. */
-  close(error: PollerError): void {
+  readonly release = (error: PollerError): void => {
+    // Whoever is told that it was written must not begin anything new.
+    this.io.ended ??= error
     this.writePutIn()
     this.#ahead.clear()
-    this.io.close(error)
+    this.io.release(error)
   }
 
+  readonly end = (error: PollerError): void => this.io.end(error)
+
   writeError(errno: number): PollerError | undefined {
-    return errno === this.#EAGAIN || errno === this.#EINTR
+    return errno === this.#EAGAIN || errno === this.#EINTR ? undefined : this.#writeFailed(errno)
+  }
+
+  #writeFailed(errno: number): PollerError {
+    // That the peer reads nothing more says nothing of what it has written.
+    if (errno !== this.#EPIPE) this.#broken ??= errno
+    return fromErrno(this.#calls.writing, errno, this.io.fd)
+  }
+
+  /** Why reading has come to an end, if that is not that the peer has said so. */
+  get #failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
+    return this.#broken === undefined
       ? undefined
-      : fromErrno(this.#calls.writing, errno, this.io.fd)
+      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.io.fd))
   }
 
   /** Small chunks are put together, so that they take one call. */

@@ -25,6 +25,12 @@ export interface Waiter {
   leaveIfGone(): void
 }
 
+/** So many are served in one go. Two fibers that come back each time would keep the thread to themselves otherwise. */
+const mostServed = 64
+let paused = 0
+/** Whether some of this thread have yet to be served of what is ready already: it must not block. */
+export const isAnyPaused = (): boolean => paused > 0
+
 /** As long as so few wait, nobody looks who of them has gone. */
 const few = 2
 
@@ -112,16 +118,27 @@ export class Direction {
     this.#limit = Math.max(few, 2 * this.#others.length)
   }
 
-  /** Serves those who wait, for as long as it is ready. */
+  /** Serves those who wait, for as long as it is ready, and others than these have their turn now and then. */
   run(): void {
     // Who was just served and comes back has its turn after those who wait.
     if (this.#isRunning) return
     this.#isRunning = true
+    let left = mostServed
     try {
-      while (this.isReady && this.#first !== undefined) this.#first.wake()
+      while (this.isReady && this.#first !== undefined && left-- > 0) this.#first.wake()
     } finally {
-      this.#isRunning = false
+      this.#isRunning = left < 0
+      if (this.#isRunning) this.#pause()
     }
+  }
+
+  #pause(): void {
+    paused++
+    setImmediate(() => {
+      paused--
+      this.#isRunning = false
+      this.run()
+    })
   }
 
   fail(error: PollerError): void {

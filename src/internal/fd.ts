@@ -21,7 +21,7 @@ export class FdImpl implements Fd {
 
   constructor(libc: Libc, fd: number) {
     this.#libc = libc
-    this.owned = new Owned(libc, fd, "the descriptor", () => {})
+    this.owned = new Owned(libc, fd, "the descriptor")
   }
 
   get fd(): number {

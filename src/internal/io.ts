@@ -137,10 +137,14 @@ export class Io implements Source {
   }
 
   /**
-   * As `attempt`, made once: between its parts, if it does a part before it would block, nobody comes in. If it goes on, an
-   * interruption ends only the waiting.
+   * As `attempt`, made once: between its parts, if it does a part before it would block, nobody comes in. With `goesOn` an
+   * interruption ends only the waiting, and that is told.
    */
-  attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
+  attemptInOnePiece<A>(
+    direction: Direction,
+    attempt: Attempt<A>,
+    goesOn: (() => void) | undefined
+  ): Effect.Effect<A, PollerError> {
     // All of it where the fiber is, for one that is interrupted on the way here would leave its place behind.
     return Effect.callback((resume) => {
       const result = this.tryNow(direction, attempt, Effect.fail)
@@ -148,7 +152,7 @@ export class Io implements Source {
       const place = new Place(this, direction, attempt)
       this.enter(direction, place)
       place.meet(resume)
-      return goesOn ? undefined : place
+      return goesOn === undefined ? place : Effect.sync(goesOn)
     })
   }
 
@@ -156,14 +160,18 @@ export class Io implements Source {
    * Goes on with an attempt that was begun, right now, and so with its turn from then on, even where the fiber is made to yield
    * before it comes to wait. Should it be interrupted just then, it goes on by itself: of what it uses, nothing is the fiber's.
    */
-  goOnInOnePiece<A>(direction: Direction, attempt: Attempt<A>, goesOn: boolean): Effect.Effect<A, PollerError> {
+  goOnInOnePiece<A>(
+    direction: Direction,
+    attempt: Attempt<A>,
+    goesOn: (() => void) | undefined
+  ): Effect.Effect<A, PollerError> {
     const result = this.tryNow(direction, attempt, Effect.fail)
     if (result !== undefined) return result
     const place = new Place(this, direction, attempt)
     this.enter(direction, place)
     return Effect.callback((resume) => {
       place.meet(resume)
-      return goesOn ? undefined : place
+      return goesOn === undefined ? place : Effect.sync(goesOn)
     })
   }
 
@@ -218,17 +226,18 @@ export class Io implements Source {
     if (direction.leave(waiter)) this.attachment.dispatcher.waiters--
   }
 
-  /** Nothing more is reported. */
+  /** Nothing more is reported: whoever waits is told. */
   readonly end = (error: PollerError): void => {
-    if (this.ended !== undefined) return
-    this.ended = error
-    for (const direction of [this.reading, this.writing, this.priority]) direction.fail(error)
-    for (const onEnd of this.#onEnd ?? []) onEnd(error)
+    this.ended ??= error
+    for (const direction of [this.reading, this.writing, this.priority]) direction.fail(this.ended)
+    const onEnd = this.#onEnd
+    this.#onEnd = undefined
+    for (const tell of onEnd ?? []) tell(this.ended)
   }
 
-  /** To be called before the descriptor is closed. */
-  close(error: PollerError): void {
+  /** Nothing more is tried, nor reported; to be called before the descriptor is closed. `end` tells. */
+  readonly release = (error: PollerError): void => {
+    this.ended ??= error
     if (this.#registration !== undefined) Registering.release(this.attachment, this.#registration)
-    this.end(error)
   }
 }

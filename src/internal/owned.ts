@@ -5,17 +5,25 @@ import type { PollerError } from "../PollerError.ts"
 import { closedBecause } from "./failure.ts"
 import type { Libc } from "./libc/functions.ts"
 
+/** Those who use it. */
+export interface Users {
+  /** The descriptor is about to be closed, or given away: from here on nothing is done with it. */
+  readonly release: (error: PollerError) => void
+  /** It is not theirs any more: whoever waits for it is told. */
+  readonly end: (error: PollerError) => void
+}
+
 export class Owned {
   readonly #libc: Libc
-  readonly #beforeClose: (error: PollerError) => void
+  readonly #users: Users | undefined
   readonly #what: string
   #fd: number
 
-  constructor(libc: Libc, fd: number, what: string, beforeClose: (error: PollerError) => void) {
+  constructor(libc: Libc, fd: number, what: string, users?: Users) {
     this.#libc = libc
     this.#fd = fd
     this.#what = what
-    this.#beforeClose = beforeClose
+    this.#users = users
   }
 
   /** Its number, or -1 once it is closed: by then that number may be somebody else's. */
@@ -29,20 +37,28 @@ export class Owned {
 
   /** Gives the number away. Whoever gets it closes it. */
   take(): number {
-    const fd = this.#fd
-    if (fd === -1) return -1
-    this.#beforeClose(this.closed)
-    this.#fd = -1
+    const fd = this.#release()
+    if (fd !== -1) this.#users?.end(this.closed)
     return fd
   }
 
   /** Answers whether it was open. */
   closeUnsafe(): boolean {
-    const fd = this.take()
+    const fd = this.#release()
     if (fd === -1) return false
     // Whatever close(2) answers, the number is free.
     this.#libc.functions.close(fd)
+    this.#users?.end(this.closed)
     return true
+  }
+
+  #release(): number {
+    const fd = this.#fd
+    if (fd === -1) return -1
+    // First, for whoever is told of something meanwhile may close it, too.
+    this.#fd = -1
+    this.#users?.release(this.closed)
+    return fd
   }
 
   /** Fails with `Closed` if it was closed before. */

@@ -53,6 +53,11 @@ export class Sending<E> implements Writer, Waiter {
     })
   }
 
+  /** Its fiber was interrupted, and it goes on: its bytes may be others from now on. */
+  get keeping(): Effect.Effect<void> {
+    return Effect.sync(() => (this.#rest = this.#rest.slice(0, this.#left)))
+  }
+
   /** Writes it in place of the batch, before something is done that has to come after it. */
   now(): void {
     if (this.#isPutIn) this.#goOn()

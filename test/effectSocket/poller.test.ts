@@ -4,6 +4,7 @@ import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
 import { Socket, SocketServer } from "effect/socket"
 import { PollerSocket, PollerSocketServer, Registrar, Tcp, Unix } from "effect-amy"
 import { connect as connectNode, type NetConnectOpts } from "node:net"
+import { networkInterfaces } from "node:os"
 import {
   anyPort,
   describeOurs,
@@ -19,6 +20,11 @@ import * as Kernel from "../support/kernel.ts"
 import { describeLayers } from "../support/layers.ts"
 import { open } from "../support/opened.ts"
 import { turn } from "../support/watched.ts"
+
+/** Addresses of this machine that mean nothing without the name of their interface. */
+const linkLocal = Object.entries(networkInterfaces()).flatMap(([name, all]) =>
+  (all ?? []).filter(({ address }) => address.startsWith("fe80:")).map(({ address }) => `${address}%${name}`)
+)
 
 describeOurs("PollerSocket", (sockets, run) => {
   it.live("does not offer TLS: upgrade fails, and the connection goes on", () =>
@@ -50,6 +56,24 @@ describeOurs("PollerSocket", (sockets, run) => {
               yield* pullText(pull, "hello")
             }).pipe(Effect.scoped)
           }
+        }
+      })
+    )
+  )
+
+  it.live("takes an address of IPv6 with the name of its interface", () =>
+    run(
+      Effect.gen(function* () {
+        // Beside the one that every machine has those of its links, if it has any.
+        for (const host of ["::1%lo", ...linkLocal]) {
+          const server = yield* PollerSocketServer.make({ host, port: 0 })
+          yield* Effect.forkScoped(server.run(echo), { startImmediately: true })
+          const port = "port" in server.address ? server.address.port : -1
+          const socket = yield* PollerSocket.make({ host, port })
+          const { pull } = yield* socket.reader
+          const { write } = yield* socket.writer
+          yield* write("hello")
+          yield* pullText(pull, "hello")
         }
       })
     )

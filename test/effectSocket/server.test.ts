@@ -1,6 +1,6 @@
 /** `SocketServer` as its module documents it: the same of Node's implementation and of ours. */
 import { expect, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Queue } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Queue, Scope } from "effect"
 import type { Socket } from "effect/socket"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -94,6 +94,37 @@ describeSockets("SocketServer", (sockets, run) => {
           expect.stringContaining("this one fails"),
           expect.stringContaining("this one dies")
         ])
+      })
+    )
+  )
+
+  it.live("when its scope closes while it runs, the handlers at work go on to their end", () =>
+    run(
+      Effect.gen(function* () {
+        const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
+        const server = yield* Scope.provide(listen(anyPort), scope)
+        const started = Latch.makeUnsafe()
+        const mayAnswer = Latch.makeUnsafe()
+        yield* server
+          .run((socket) =>
+            Effect.gen(function* () {
+              yield* socket.reader
+              yield* started.open
+              yield* mayAnswer.await
+              const { write } = yield* socket.writer
+              yield* write("answer")
+            }).pipe(Effect.scoped)
+          )
+          .pipe(Effect.ignore, Effect.forkScoped({ startImmediately: true }))
+        const hearing = yield* Effect.forkChild(Effect.flatMap(connect(whereIs(server)), hear), {
+          startImmediately: true
+        })
+        yield* started.await
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        for (let i = 0; i < 5; i++) yield* turn
+        yield* mayAnswer.open
+        expect(yield* Fiber.join(hearing)).toBe("answer")
+        yield* Fiber.join(closing)
       })
     )
   )

@@ -1,10 +1,11 @@
 /** `Socket` as its module documents it: the same of Node's implementation and of ours, and of one against the other. */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Queue, Scope, Stream } from "effect"
 import { Socket } from "effect/socket"
 import { writeSync } from "node:fs"
 import * as Kernel from "../support/kernel.ts"
 import {
+  describeOurs,
   describeSockets,
   echo,
   failureOf,
@@ -14,7 +15,7 @@ import {
   rawPeer,
   serving
 } from "../support/effectSockets.ts"
-import { scopedFds, turn } from "../support/watched.ts"
+import { readInto, scopedFds, turn } from "../support/watched.ts"
 
 /** The connection of a server's side: how it ends, and what has come by then. */
 const receiving = () => {
@@ -114,6 +115,25 @@ describeSockets("Socket: ends", (sockets, run) => {
         const { bytes, end } = yield* pullToEnd(pull)
         expect([bytes.toString(), end]).toEqual(["bye", "SocketCloseError 1000"])
         expect(yield* failureOf(pull)).toBe("SocketCloseError 1000")
+      })
+    )
+  )
+
+  it.live("pull fails with a read error also if a write has met that first", () =>
+    run(
+      Effect.gen(function* () {
+        const { accepted, socket } = yield* rawPeer(sockets)
+        const { pull } = yield* socket.reader
+        const { write } = yield* socket.writer
+        const peer = yield* accepted
+        const pulling = yield* Effect.forkChild(failureOf(pull), { startImmediately: true })
+        const writing = yield* Effect.forkChild(failureOf(Effect.forever(write(new Uint8Array(1 << 20)))), {
+          startImmediately: true
+        })
+        for (let i = 0; i < 20; i++) yield* turn
+        Kernel.closeWithReset(peer)
+        yield* Fiber.join(writing)
+        expect(yield* Fiber.join(pulling)).toBe("SocketReadError")
       })
     )
   )
@@ -390,6 +410,60 @@ describeSockets("Socket: backpressure", (sockets, run) => {
         yield* Fiber.join(writer)
         yield* writing.close
         expect(yield* Deferred.await(received)).toBe(chunks * chunk.length)
+      })
+    )
+  )
+})
+
+describeSockets("Socket: closed by the program while somebody pulls", (sockets, run) => {
+  it.live("whoever pulls may connect again at once, and that connection is left alone", () =>
+    run(
+      Effect.gen(function* () {
+        const socket = yield* serving(sockets, (socket) =>
+          Effect.gen(function* () {
+            const { pull } = yield* socket.reader
+            const { write } = yield* socket.writer
+            yield* write("welcome")
+            yield* Effect.forever(pull)
+          }).pipe(Effect.scoped, Effect.ignore)
+        )
+        const welcomes = yield* Queue.unbounded<string>()
+        const connection = Effect.gen(function* () {
+          const { pull } = yield* socket.reader
+          yield* Effect.forever(Effect.flatMap(pull, ([chunk]) => Queue.offer(welcomes, Buffer.from(chunk).toString())))
+        }).pipe(Effect.scoped, Effect.ignore)
+        yield* Effect.forkScoped(Effect.forever(connection), { startImmediately: true })
+        const { write } = yield* socket.writer
+        for (let round = 0; round < 20; round++) {
+          expect(yield* Queue.take(welcomes)).toBe("welcome")
+          yield* write(new Socket.CloseEvent(1000))
+        }
+        expect(yield* Queue.take(welcomes)).toBe("welcome")
+      })
+    )
+  )
+})
+
+describeOurs("Socket: a write that is interrupted", (sockets, run) => {
+  it.live("goes on, and what it writes may be transferred or changed from then on", () =>
+    run(
+      Effect.gen(function* () {
+        const { accepted, socket } = yield* rawPeer(sockets)
+        yield* socket.reader
+        const { write } = yield* socket.writer
+        const peer = yield* accepted
+        const size = 8_000_000
+        const bytes = new Uint8Array(size).fill(7)
+        const writing = yield* Effect.forkChild(write(bytes), { startImmediately: true })
+        yield* turn
+        expect(writing.pollUnsafe()).toBeUndefined()
+        yield* Fiber.interrupt(writing)
+        structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+        const next = yield* Effect.forkChild(write(Uint8Array.of(1, 2, 3)), { startImmediately: true })
+        const buffer = Buffer.alloc(size + 3)
+        for (let length = 0; length < size + 3; yield* turn) length += readInto(peer, buffer.subarray(length))
+        yield* Fiber.join(next)
+        expect(buffer.equals(Buffer.concat([Buffer.alloc(size, 7), Buffer.from([1, 2, 3])]))).toBe(true)
       })
     )
   )

@@ -17,6 +17,7 @@ import {
   readText,
   receiveAll,
   sockets,
+  startWaiting,
   twoLayers,
   withNodePeer
 } from "./support.ts"
@@ -350,6 +351,32 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
       // As recv(2) has it: the error is told once.
       expect(yield* connection.read(new Uint8Array(1))).toBe(0)
       expect(yield* reasonOf(connection.writeAll(bytesOf("x")))).toBe("BrokenPipe")
+    })
+  )
+
+  live("reading fails, too, if it was writing that met it first: a torso is no clean end", () =>
+    Effect.gen(function* () {
+      const { connection, peer } = yield* withNodePeer()
+      peer.write("partial respon")
+      expect(yield* readText(connection, 14)).toBe("partial respon")
+      const writing = yield* startWaiting(reasonOf(connection.writeAll(new Uint8Array(100_000_000))))
+      const reading = yield* Effect.forkChild(reasonOf(Stream.runCollect(connection.stream)), {
+        startImmediately: true
+      })
+      peer.resetAndDestroy()
+      expect(yield* Fiber.join(writing)).toBe("ConnectionReset")
+      expect(yield* Fiber.join(reading)).toBe("ConnectionReset")
+      expect(yield* reasonOf(connection.read(new Uint8Array(1)))).toBe("ConnectionReset")
+    })
+  )
+
+  live("that the peer reads nothing more does not spoil its end", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* withNodePeer()
+      yield* connection.shutdown("write")
+      expect(yield* reasonOf(connection.writeAll(bytesOf("x")))).toBe("BrokenPipe")
+      yield* connection.shutdown("read")
+      expect(yield* connection.read(new Uint8Array(1))).toBe(0)
     })
   )
 

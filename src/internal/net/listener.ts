@@ -25,6 +25,8 @@ const ofOneConnection = new Set([
   errno.ENETDOWN,
   errno.ENETUNREACH,
   errno.EHOSTUNREACH,
+  // A firewall's word.
+  errno.EPERM,
   errno.ETIMEDOUT
 ])
 
@@ -55,10 +57,12 @@ export class Listener<Connection extends { readonly owned: Owned }> {
   ) {
     this.#libc = libc
     this.io = new Io(attachment, fd)
-    this.owned = new Owned(libc, fd, "the listener", (error) => {
+    const { io } = this
+    const release = (error: PollerError) => {
       onClose()
-      this.io.close(error)
-    })
+      io.release(error)
+    }
+    this.owned = new Owned(libc, fd, "the listener", { release, end: io.end })
     this.#wrap = wrap
   }
 
@@ -188,7 +192,10 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     )
   }
 
-  /** A fiber for each connection, which that has to close. Interrupted, it interrupts all of them. */
+  /**
+   * A fiber for each connection, which that has to close. Interrupted, it interrupts all of them; once the listener is closed, it
+   * waits for them, and fails then.
+   */
   serve<R>(
     handler: (connection: Connection) => Effect.Effect<unknown, never, R>
   ): Effect.Effect<never, PollerError, R> {
@@ -198,11 +205,19 @@ export class Listener<Connection extends { readonly owned: Owned }> {
           const scope = yield* Effect.scope
           // A scope of the handler's own would otherwise be this one.
           const fork = Effect.runForkWith(context)
+          const running = new Set<Fiber.Fiber<unknown>>()
+          const start = (connection: Connection) => {
+            const fiber = Fiber.runIn(fork(handler(connection)), scope)
+            running.add(fiber)
+            fiber.addObserver(() => running.delete(fiber))
+          }
           return yield* Effect.forever(
-            this.#acceptSome((accepted) => {
-              for (const connection of accepted) Fiber.runIn(fork(handler(connection)), scope)
-            }),
+            this.#acceptSome((accepted) => accepted.forEach(start)),
             { disableYield: true }
+          ).pipe(
+            Effect.catch((error) =>
+              Effect.andThen(this.fd === -1 ? Fiber.awaitAll(running) : Effect.void, Effect.fail(error))
+            )
           )
         })
       )

@@ -1,6 +1,8 @@
 /** Connects for `PollerSocket`: by address, by name, or by path. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import { lookup } from "node:dns/promises"
@@ -10,6 +12,7 @@ import type { Registrar } from "../../Registrar.ts"
 import type { TcpStream } from "../../Tcp.ts"
 import type { UnixStream } from "../../Unix.ts"
 import { invalidArgument } from "../failure.ts"
+import { toInet } from "./endpoint.ts"
 import * as EffectSocket from "./effectSocket.ts"
 import type { StreamSocket } from "./streamSocket.ts"
 import * as Tcp from "./tcp.ts"
@@ -44,11 +47,18 @@ const connect = (options: Options): Effect.Effect<TcpStream | UnixStream, Poller
     if (address !== undefined) return Tcp.connect(address, tcpOptions)
     return Effect.flatMap(resolve(host ?? "localhost"), ([first, ...others]) =>
       others.reduce(
-        (connecting, ip) => Effect.catch(connecting, () => Tcp.connect({ address: ip, port: port! }, tcpOptions)),
-        Tcp.connect({ address: first, port: port! }, tcpOptions)
+        (connecting, ip) => Effect.catch(connecting, () => Tcp.connect(at(ip, port!), tcpOptions)),
+        Tcp.connect(at(first, port!), tcpOptions)
       )
     )
   })
+
+/**
+ * An address that was looked up. One of IPv6 may have a zone, which is that of a link; where it is none, the address is used
+ * without, as Node does. What is no address is told by whoever is given it.
+ */
+export const at = (ip: string, port: number): NetAddress.InetAddressInput =>
+  Result.getOrElse(toInet(ip, port), () => ({ address: ip.replace(/%.*/, ""), port }))
 
 /** The addresses of a host; those that are spelled out are not looked up. */
 export const resolve = (host: string): Effect.Effect<readonly [string, ...Array<string>], PollerError> =>

@@ -10,7 +10,7 @@ import type { Registrar } from "../../Registrar.ts"
 import { invalidArgument } from "../failure.ts"
 import * as EffectSocket from "./effectSocket.ts"
 import type { Listener } from "./listener.ts"
-import { resolve } from "./pollerSocket.ts"
+import { at, resolve } from "./pollerSocket.ts"
 import type { StreamSocket } from "./streamSocket.ts"
 import * as Tcp from "./tcp.ts"
 import * as Unix from "./unix.ts"
@@ -72,7 +72,7 @@ const listen = (options: Options): Effect.Effect<Bound, PollerError, Registrar |
       Effect.map(Tcp.listen(at, given), (listener) => bound(listener, listener.address))
     if (address !== undefined) return tcp(address as NetAddress.InetAddressInput)
     if (port === undefined) return Effect.fail(invalidArgument("nowhere to listen: give a port, an address or a path"))
-    if (host !== undefined) return Effect.flatMap(resolve(host), ([first]) => tcp({ address: first, port }))
+    if (host !== undefined) return Effect.flatMap(resolve(host), ([first]) => tcp(at(first, port)))
     // Both families, where there are two.
     return Effect.catchIf(tcp({ address: "::", port }), hasNoIpv6, () => tcp({ address: "0.0.0.0", port }))
   })

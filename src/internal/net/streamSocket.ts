@@ -57,9 +57,9 @@ export class StreamSocket<Address> {
     // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
     const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
     this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
-    this.owned = new Owned(libc, fd, "the connection", (error) => this.channel.close(error))
     const batch = isToldOfUrgent ? attachment.dispatcher.batch : undefined
     this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent), batch)
+    this.owned = new Owned(libc, fd, "the connection", this.channel)
   }
 
   get fd(): number {

@@ -40,7 +40,7 @@ export class UdpSocketImpl implements UdpSocket {
     const io = new Io(attachment, fd)
     this.#libc = libc
     this.address = address
-    this.owned = new Owned(libc, fd, "the socket", (error) => io.close(error))
+    this.owned = new Owned(libc, fd, "the socket", io)
     this.channel = new DatagramChannel(io, libc)
   }
 

@@ -133,7 +133,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
           }
           return Effect.void
         },
-        false
+        undefined
       )
     })
   }

@@ -4,6 +4,7 @@ import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../control.ts"
+import { isAnyPaused } from "../direction.ts"
 import type { Dispatcher } from "../dispatcher.ts"
 import { invalidArgument, notOpen } from "../failure.ts"
 import { SelectorFailure } from "../selector/selector.ts"
@@ -51,7 +52,7 @@ export const open = Effect.fnUntraced(function* (
     poll(Math.min(timeout, safetyNet))
     dispatcher.flush()
   }
-  fillOnDemand(dispatcher, () => block(safetyNet))
+  fillOnDemand(dispatcher, () => block(isAnyPaused() ? 0 : safetyNet))
   const sync = Effect.suspend(() => {
     while (poll(0) === selector.capacity);
     dispatcher.flush()
