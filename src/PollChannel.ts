@@ -220,7 +220,11 @@ export const fromHandle = Effect.fnUntraced(function* <A>(
     return yield* invalidArgument("this is no handle of a sender: give what Sender.handle is in another thread")
   }
   const shared = new internal.Shared(handle.shared)
-  if (shared.isReceiverGone) return yield* closedBecause("the channel's receiver is gone")
+  if (internal.isUsed(handle.port)) {
+    return yield* invalidArgument("this handle has made its sender already: ask for another one by Sender.handle")
+  }
+  if (shared.isReceiverGone || internal.isClosed(handle.port))
+    return yield* closedBecause("the channel's receiver is gone")
   const event = yield* internalUserEvent.fromHandle(handle.event)
   const end = yield* Effect.acquireRelease(
     Effect.sync(() => new internal.SendingEnd<A>(shared, handle.port, event.triggerUnsafe)),

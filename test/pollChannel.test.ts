@@ -8,6 +8,7 @@ import * as Kernel from "./support/kernel.ts"
 import { describeLayers, idsReadyNow, readyNow } from "./support/layers.ts"
 import { outcomeOf, reasonOf } from "./support/outcome.ts"
 import { start, type Thread } from "./support/thread.ts"
+import { waiters } from "./support/waiters.ts"
 
 const wait = Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity))
 
@@ -641,5 +642,66 @@ describe("promise 13: interruption of a suspended sender leaves nothing behind",
       shared.free()
       yield* Fiber.join(waiting)
     })
+  )
+})
+
+describeLayers("a handle makes one sender", (layer) => {
+  it.live("used again it is refused, and nothing is sent into the void", () =>
+    Effect.gen(function* () {
+      const { receiver, sender, stats } = yield* PollChannel.make<number>()
+      const handle = yield* sender.handle
+      const once = (value: number) =>
+        Effect.scoped(Effect.flatMap(PollChannel.fromHandle<number>(handle), (second) => second.send(value)))
+      yield* once(1)
+      expect(yield* reasonOf(once(2))).toBe("InvalidArgument")
+      expect(yield* stats).toMatchObject({ sent: 1 })
+      expect(yield* receiver.receive).toBe(1)
+      yield* sender.send(3)
+      expect(yield* receiver.receive).toBe(3)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("transferred although it is used here, it loses what is sent here, and the receiver goes on", () =>
+    Effect.gen(function* () {
+      const { receiver, sender } = yield* PollChannel.make<number>()
+      const handle = yield* sender.handle
+      const second = yield* PollChannel.fromHandle<number>(handle)
+      structuredClone(handle.port, { transfer: [handle.port] }).close()
+      yield* second.send(1)
+      expect(yield* receiver.tryReceive).toEqual(Option.none())
+      // The next is told of, and received.
+      yield* readyNow
+      yield* sender.send(2)
+      expect(yield* idsReadyNow).toEqual([receiver.id])
+      expect(yield* receiver.receive).toBe(2)
+      expect(yield* receiver.tryReceive).toEqual(Option.none())
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+describe("a receiver on layerBlocking", () => {
+  const layer = Poller.layerBlocking({ allowMainThread: true })
+
+  it.live("is woken where it waits for nothing else", () =>
+    Effect.gen(function* () {
+      const { receiver, sender } = yield* PollChannel.make<number>()
+      const receiving = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* sender.send(1)
+      expect(yield* Fiber.join(receiving)).toBe(1)
+      const interrupted = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
+      yield* Fiber.interrupt(interrupted)
+      expect(yield* waiters).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.live("by a sender of another thread, too, and sees the end of it", () =>
+    Effect.gen(function* () {
+      const { receiver, sender } = yield* PollChannel.make<Message>()
+      yield* open(sender, { name: "other", commands: [{ send: 10 }] })
+      yield* sender.close
+      expect(byName(yield* rest(receiver))).toEqual({ other: upTo(10) })
+      expect(yield* waiters).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer))
   )
 })

@@ -158,19 +158,37 @@ export class Shared {
     Atomics.sub(this.words, Word.Pending, 1)
   }
 
+  /** How many were ever posted and counted, of which so many were received. */
+  posted(received: number): number {
+    return (Atomics.load(this.words, Word.Pending) + received) | 0
+  }
+
   /**
-   * The receiver has found nothing: from now on it has to be told. Answers whether there is something after all of which
-   * it is not told; whoever tells it at this very moment does so for the next batch, and not once more for this one.
+   * The receiver has found nothing, after so many were posted: from now on it has to be told. Answers whether more have been
+   * posted meanwhile, of which it is not told; whoever tells it at this very moment does so for the next batch, and not once
+   * more for this one. What was posted before and not found went to a port that its sender had given away.
    */
-  foundEmpty(): boolean {
+  foundEmpty(posted: number, received: number): boolean {
     Atomics.store(this.words, Word.Told, 0)
-    return this.pending > 0 && Atomics.compareExchange(this.words, Word.Told, 0, 1) === 0
+    return this.posted(received) !== posted && Atomics.compareExchange(this.words, Word.Told, 0, 1) === 0
   }
 
   closeReceiver(): void {
     Atomics.store(this.words, Word.ReceiverGone, 1)
     this.wakeSender(Infinity)
   }
+}
+
+/** Those that have made a sender on this thread. What is posted to one that was closed, or transferred since, is lost. */
+const used = new WeakSet<MessagePort>()
+export const isUsed = (port: MessagePort): boolean => used.has(port)
+
+/** Whether either side of it was closed: such a port refers to nothing. */
+export const isClosed = (port: MessagePort): boolean => {
+  port.ref()
+  const isOpen = port.hasRef()
+  port.unref()
+  return !isOpen
 }
 
 /** The sending end, on whichever thread. */
@@ -190,6 +208,7 @@ export class SendingEnd<in A> {
     this.#adopt = adopt
     this.#port = port
     this.#trigger = trigger
+    used.add(port)
     // Comes by itself if the receiver's thread was terminated, for then nobody could say so in the shared memory.
     port.once("close", () => {
       this.#receiverGone = true
@@ -273,16 +292,19 @@ export class ReceivingEnd<out A> {
   readonly #ports: Array<MessagePort> = []
   readonly #waiters = new Set<() => void>()
   readonly #trigger: () => void
+  readonly #dispatcher: UserEventImpl["dispatcher"]
   #next = 0
+  #received = 0
   #ended: PollerError | undefined
 
   /** Takes over the reports of the event by which senders tell this end. */
   constructor(
     shared: Shared,
-    { source, triggerUnsafe }: Pick<UserEventImpl, "source" | "triggerUnsafe">,
+    { dispatcher, source, triggerUnsafe }: Pick<UserEventImpl, "dispatcher" | "source" | "triggerUnsafe">,
     port: MessagePort
   ) {
     this.#shared = shared
+    this.#dispatcher = dispatcher
     this.#trigger = triggerUnsafe
     this.adopt(port)
     source.consume = () => {
@@ -314,10 +336,13 @@ export class ReceivingEnd<out A> {
 
   /** The next message in a holder, `undefined` if there is none now, or why there will be none. */
   take(): { readonly value: A } | PollerError | undefined {
+    let posted: number
     do {
+      posted = this.#shared.posted(this.#received)
       // Also when nothing is pending: the end of a sender lies behind its last message, and is seen by looking for more.
       for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
         this.#shared.countReceived()
+        this.#received++
         const port = portOf(message.message)
         if (port !== undefined) {
           this.adopt(port)
@@ -326,7 +351,7 @@ export class ReceivingEnd<out A> {
         this.#shared.free()
         return { value: message.message as A }
       }
-    } while (this.#ports.length > 0 && this.#shared.foundEmpty())
+    } while (this.#ports.length > 0 && this.#shared.foundEmpty(posted, this.#received))
     return this.#ended ?? (this.#ports.length === 0 ? sendersGone() : undefined)
   }
 
@@ -370,12 +395,18 @@ export class ReceivingEnd<out A> {
   readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
     const wake = () => resume(Effect.void)
     this.#waiters.add(wake)
-    return Effect.sync(() => void this.#waiters.delete(wake))
+    this.#dispatcher.waiters++
+    this.#dispatcher.onWait?.()
+    return Effect.sync(() => this.#forget(wake))
   })
+
+  #forget(wake: () => void): void {
+    if (this.#waiters.delete(wake)) this.#dispatcher.waiters--
+  }
 
   #wakeAll(): void {
     const waiters = [...this.#waiters]
-    this.#waiters.clear()
+    for (const wake of waiters) this.#forget(wake)
     for (const wake of waiters) wake()
   }
 

@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { PollerError } from "../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../UserEvent.ts"
 import { State } from "./control.ts"
-import type { Source } from "./dispatcher.ts"
+import type { Dispatcher, Source } from "./dispatcher.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "./failure.ts"
 import type { Attachment } from "./polling/attachment.ts"
 import { loadLibc } from "./polling/attachment.ts"
@@ -21,7 +21,11 @@ export interface UserEventImpl extends UserEvent {
   readonly triggerUnsafe: () => void
   /** Of the thread that made it. */
   readonly source: Source
+  readonly dispatcher: Dispatcher
 }
+
+/** One of another thread. */
+export type RemoteEvent = Omit<UserEventImpl, "source" | "dispatcher">
 
 /** Every event that a registrar makes is one of these. */
 export const implementation = (event: UserEvent): UserEventImpl => event as UserEventImpl
@@ -55,7 +59,7 @@ export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, Polle
       trigger.reset()
       dispatcher.withdraw(registration)
     }
-    return Effect.succeed({ event: { ...make(handle, trigger, isOpen, clear), source }, release })
+    return Effect.succeed({ event: { ...make(handle, trigger, isOpen, clear), source, dispatcher }, release })
   })
   return Effect.acquireRelease(acquire, ({ release }) => release).pipe(Effect.map(({ event }) => event))
 }
@@ -65,7 +69,7 @@ const make = (
   trigger: Trigger,
   unavailable: () => PollerError | undefined,
   clear: () => void
-): Omit<UserEventImpl, "source"> => {
+): RemoteEvent => {
   const flag = new Int32Array(handle.shared)
   const whileOpen = (action: () => void): Effect.Effect<void, PollerError> =>
     Effect.suspend(() => {
@@ -85,7 +89,7 @@ const make = (
 
 export const fromHandle = Effect.fnUntraced(function* (
   handle: UserEventHandle | undefined
-): Effect.fn.Return<Omit<UserEventImpl, "source">, PollerError, Scope.Scope> {
+): Effect.fn.Return<RemoteEvent, PollerError, Scope.Scope> {
   if (handle === undefined) {
     return yield* invalidArgument(
       "this is no handle of a user event: give what UserEvent.handle is in the thread that made it"
