@@ -28,10 +28,12 @@ const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9]
 
 const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--json FILE]
 
-  name     the questions to answer, all unless given: ${questions.map(({ name }) => name).join(" ")}
-  --runs   how many runs to take the median of, 5 unless given
+  name     the questions to answer, all unless given
+  --runs   how many runs to take the median of, 5 unless given; one of them takes up to 20 seconds for each question
   --quick  one run
-  --json   writes the figures of every run to a file as well`
+  --json   writes the figures of every run to a file as well
+
+${questions.map(({ name, title }) => `  ${name}  ${title}`).join("\n")}`
 
 const ask = async (question: Question, toolbox: Toolbox, runs: number): Promise<ReadonlyArray<Run>> => {
   const sides = Object.entries(question.sides(toolbox))

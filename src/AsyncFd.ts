@@ -51,6 +51,8 @@ export interface Ready {
 }
 
 /**
+ * What is watched from the start.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -97,27 +99,31 @@ export interface AsyncFd {
   /**
    * Waits for something to read, and reads: read(2). Answers how many bytes, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or the descriptor is in blocking
-   * mode, and as read(2) does.
+   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, if there is no room for a byte, or if the
+   * descriptor is in blocking mode, and as read(2) does. The mode is looked at once: one that is made blocking after that, also
+   * by another process that shares the open file, as a terminal may be, blocks the thread.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
-  /** Waits for room to write, and writes what fits: write(2). Answers how many bytes. */
+  /**
+   * Waits for room to write, and writes what fits: write(2). Answers how many bytes. Fails as `Fd.write` does, its word on
+   * SIGPIPE included.
+   */
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. Interrupted, it may
-   * have written a part.
+   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. The buffer is not to be
+   * changed until it returns. Interrupted, it may have written a part.
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
   /**
    * Everything there is to read, until the end. Small chunks share memory, as Node's own buffers do: to transfer one to
-   * another thread, transfer a copy, `chunk.slice()`.
+   * another thread, transfer a copy, `chunk.slice()`. Where there are messages, an empty one is an end.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
-  /** Writes every chunk. */
+  /** Writes every chunk by itself, so that each is a message where there are messages. */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 }
 
@@ -153,6 +159,45 @@ export interface AsyncFd {
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => 7n
+ * ```
+ *
+ * **Example** (A descriptor of a C library, here of inotify(7))
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { AsyncFd, Fd, Poller } from "effect-amy"
+ * import koffi from "koffi"
+ * import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const library = koffi.load(null)
+ * const inotify_init1 = library.func("int inotify_init1(int flags)") as (flags: number) => number
+ * const inotify_add_watch = library.func("int inotify_add_watch(int fd, const char *path, uint32_t mask)") as (
+ *   fd: number,
+ *   path: string,
+ *   mask: number
+ * ) => number
+ * const IN_NONBLOCK = 0o4000
+ * const IN_CREATE = 0x100
+ *
+ * const directory = mkdtempSync(join(tmpdir(), "watched-"))
+ *
+ * const program = Effect.gen(function* () {
+ *   // It is ours to close. One that stays the library's is given to AsyncFd.make as its number.
+ *   const inotify = yield* Fd.own(inotify_init1(IN_NONBLOCK))
+ *   inotify_add_watch(inotify.fd, directory, IN_CREATE)
+ *   const events = yield* AsyncFd.make(inotify, { event: "Read" })
+ *   writeFileSync(join(directory, "new"), "")
+ *   yield* events.stream.pipe(
+ *     Stream.take(1),
+ *     // `struct inotify_event`: 16 bytes, and the name.
+ *     Stream.runForEach((event) => Effect.sync(() => console.log(Buffer.from(event.subarray(16)).toString().replace(/\0+$/, ""))))
+ *   )
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => new
+ * rmSync(directory, { recursive: true })
  * ```
  *
  * **Example** (A stream of what comes)

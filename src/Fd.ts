@@ -52,7 +52,7 @@ export interface Fd {
     length?: number
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
-  /** readv(2): as `read`, into up to 1,024 buffers, one after the other. */
+  /** readv(2): as `read`, into up to 1,024 buffers, one after the other, with room for a byte at least. */
   readonly readv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
 
   /** writev(2): as `write`, from up to 1,024 buffers, one after the other. */
@@ -61,7 +61,7 @@ export interface Fd {
   /** Sets or clears `O_NONBLOCK`: fcntl(2). It is shared with every duplicate of the descriptor. */
   readonly setNonblocking: (nonblocking: boolean) => Effect.Effect<void, PollerError>
 
-  /** A second descriptor for the same open file: fcntl(2) with `F_DUPFD_CLOEXEC`. */
+  /** A second descriptor for the same open file: fcntl(2) with `F_DUPFD_CLOEXEC`. Fails with `LimitReached` and `Closed`. */
   readonly dup: Effect.Effect<Fd, PollerError, Scope.Scope>
 
   /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
@@ -76,7 +76,7 @@ export interface Fd {
  *
  * **Details**
  *
- * Fails with `BadDescriptor` if the number is not open. To use a descriptor that stays somebody else's, give its number
+ * Fails with `BadDescriptor` if the number is not open, with `InvalidArgument` if it is no whole number. To use a descriptor that stays somebody else's, give its number
  * to `AsyncFd.make` or to the `Registrar` instead.
  *
  * **Example**
@@ -107,7 +107,8 @@ export const own: (fd: number) => Effect.Effect<Fd, PollerError, Scope.Scope> = 
  * **Details**
  *
  * A FIFO opened to write fails with `SystemError` (ENXIO) while nobody reads it; opened for `"both"` it is never at its
- * end. What does not exist, or is not permitted, fails with `SystemError` or `PermissionDenied`. Nothing is created.
+ * end. What does not exist, or is not permitted, fails with `SystemError` or `PermissionDenied`, and with `LimitReached` if no
+ * descriptor is left. Nothing is created.
  *
  * **Example**
  *
@@ -142,7 +143,7 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
   internal.open
 
 /**
- * Makes a pipe, both ends non-blocking: pipe2(2).
+ * Makes a pipe, both ends non-blocking: pipe2(2). Fails with `LimitReached` if no descriptor is left.
  *
  * **Example**
  *
@@ -174,7 +175,8 @@ export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, P
  *
  * **Details**
  *
- * Eight bytes are read and written at a time: a number in the byte order of the machine.
+ * Eight bytes are read and written at a time: a number in the byte order of the machine. Fails with `InvalidArgument` unless
+ * the initial count is a whole number from 0 to 4,294,967,295, with `LimitReached` if no descriptor is left.
  *
  * **Example**
  *

@@ -33,6 +33,8 @@ export interface FrameReader {
 }
 
 /**
+ * How frames are read. What is out of range throws a `RangeError`.
+ *
  * @category options
  * @since 0.1.0
  */

@@ -37,6 +37,8 @@ export interface FrameWriter {
 }
 
 /**
+ * How frames are written. What is out of range throws a `RangeError`.
+ *
  * @category options
  * @since 0.1.0
  */

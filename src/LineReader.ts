@@ -34,6 +34,8 @@ export interface LineReader {
 }
 
 /**
+ * How lines are read. What is out of range throws a `RangeError`.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -43,6 +45,8 @@ export interface Options {
 }
 
 /**
+ * How lines are written.
+ *
  * @category options
  * @since 0.1.0
  */

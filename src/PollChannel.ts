@@ -147,7 +147,11 @@ export interface PollChannelStats {
 export const make = <A>(): Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> => open<A>(0)
 
 /**
- * Makes a channel that holds so many messages, 1 or more; senders wait while it is full. It ends with the scope.
+ * Makes a channel that holds so many messages; senders wait while it is full. It ends with the scope.
+ *
+ * **Details**
+ *
+ * Fails with `InvalidArgument` unless the number is a whole one from 1 to 2,147,483,647, and as `make` does.
  *
  * **Example**
  *
@@ -181,8 +185,14 @@ export const makeBounded = <A>(capacity: number): Effect.Effect<PollChannel<A>, 
  *
  * **Details**
  *
- * Fails with `InvalidArgument` if it is given something other than a handle, with `Closed` if the receiver is gone, with
- * `LimitReached` if no descriptor can be opened.
+ * Each handle makes one sender. Fails with `InvalidArgument` if it is given something other than a handle, or one that has
+ * made its sender on this thread already; with `Closed` if the receiver is gone; with `LimitReached` if no descriptor can be
+ * opened.
+ *
+ * **Gotchas**
+ *
+ * Transfer a handle or use it here, not both: what is sent by a port that was given away is lost, and cannot be told from
+ * what was sent.
  *
  * **Example**
  *

@@ -61,6 +61,8 @@ export interface BindOptions {
 }
 
 /**
+ * Where a socket is bound, and where it sends to.
+ *
  * **Details**
  *
  * The family is the one that is given, or that of an address in `bind`, or that of `peer` or `connect`, or that of a name
@@ -84,6 +86,8 @@ export type Options = CommonOptions &
   )
 
 /**
+ * What does not depend on whom it sends to. What is not given is the system's.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -134,6 +138,23 @@ export const make = (options: Options = {}): Effect.Effect<DatagramSocket.Datagr
 
 /**
  * Provides what `make` makes.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { DatagramSocket } from "effect/socket"
+ * import { Poller, PollerDatagramSocket } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const socket = yield* DatagramSocket.DatagramSocket
+ *   const { address } = yield* socket.reader
+ *   console.log(address.port > 0)
+ * })
+ *
+ * const layer = PollerDatagramSocket.layer({ bind: { address: "127.0.0.1" } }).pipe(Layer.provide(Poller.layerEventLoop()))
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer))) // => true
+ * ```
  *
  * @category layers
  * @since 0.1.0

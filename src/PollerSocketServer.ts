@@ -3,7 +3,10 @@
  * servers of Effect's RPC and Cluster, runs on this poller unchanged.
  *
  * It behaves as `NodeSocketServer` of `@effect/platform-node` does: connections wait until `run`, each handler runs in a
- * fiber of its own and gets a `Socket`, what it does not handle is logged, and interrupting `run` interrupts all of them.
+ * fiber of its own and gets a `Socket`, what it does not handle is logged, and interrupting `run` interrupts all of them. Once
+ * the server's own scope has closed, handlers that are at work go on to their end, and then `run` fails. As in `Tcp`, what
+ * is ready together is read and written together.
+ *
  * The connection is closed with the scope of the socket's reader, or with the handler if it never asked for one.
  *
  * **Example** (As a layer)
@@ -34,7 +37,8 @@ import type { Registrar } from "./Registrar.ts"
 import type { KeepAlive } from "./Tcp.ts"
 
 /**
- * Where to listen, and how: see `Tcp.ListenOptions`. Without a host, on every address of this machine.
+ * Where to listen, and how: see `Tcp.ListenOptions`. Without a host, on every address of this machine; of one that is looked
+ * up, at its first address. All but `backlog` is of TCP, and ignored for a path, as Node does.
  *
  * @category options
  * @since 0.1.0
@@ -48,7 +52,24 @@ export type Options = Target & {
 }
 
 /**
- * Listens until the scope closes. Fails with a `SocketServerOpenError` whose cause is the `PollerError`.
+ * Listens until the scope closes. Fails with a `SocketServerOpenError` whose cause is the `PollerError`; `run` fails with a
+ * `SocketServerUnknownError` with such a cause.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, PollerSocketServer, Tcp } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const listener = yield* Tcp.listen("127.0.0.1:0")
+ *   const { port } = listener.address
+ *   const error = yield* Effect.flip(PollerSocketServer.make({ host: "127.0.0.1", port }))
+ *   console.log(error.reason._tag, String(error.reason.cause).includes("EADDRINUSE"))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => SocketServerOpenError true
+ * ```
  *
  * @category constructors
  * @since 0.1.0

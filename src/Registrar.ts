@@ -29,7 +29,8 @@ import type { UserEvent } from "./UserEvent.ts"
 export type RegistrationId = number
 
 /**
- * A descriptor, or something that has one: a `FileHandle`, a socket.
+ * A descriptor, or something that has one: a `FileHandle`, an `Fd`, a socket of `Tcp`, `Udp` or `Unix`. Node's own sockets show
+ * theirs to nobody.
  *
  * @category models
  * @since 0.1.0
@@ -37,6 +38,8 @@ export type RegistrationId = number
 export type FdLike = number | { readonly fd: number }
 
 /**
+ * How a descriptor is watched.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -69,7 +72,8 @@ export class Registrar extends Context.Service<
      * and the first of them may be taken by another fiber before the one that registers goes on.
      *
      * Fails with `AlreadyRegistered`, `NotPollable` (regular files and directories), `BadDescriptor`, `LimitReached`,
-     * `InvalidArgument`, `Closed` or `WorkerFailed`; then nothing has changed.
+     * `InvalidArgument`, `Closed`, `WorkerFailed`, or, where the system has no `priority` or `exclusive`, `UnsupportedPlatform`;
+     * then nothing has changed.
      */
     readonly register: (
       fd: FdLike,
@@ -78,7 +82,7 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * As `register`, until the scope closes. Close the descriptor itself after that, not before: its number may be
+     * As `register`, until the scope closes, and fails as that does. Close the descriptor itself after that, not before: its number may be
      * another one's by then.
      */
     readonly registerScoped: (
@@ -130,17 +134,21 @@ export class Registrar extends Context.Service<
      * Ends a timer of this thread: its id is never reported afterwards, not even if it has gone off already and nobody
      * has taken its notification yet.
      *
-     * Fails with `NotRegistered` if there is no such timer, or if it has been reported and is finished.
+     * Fails with `NotRegistered` if there is no such timer, or if it has been reported and is finished; with `Closed` or
+     * `WorkerFailed`.
      */
     readonly cancelTimeout: (id: RegistrationId) => Effect.Effect<void, PollerError>
 
-    /** Makes an event that is reported when a program triggers it, until the scope closes; see `UserEvent`. */
+    /**
+     * Makes an event that is reported when a program triggers it, until the scope closes; see `UserEvent`. Fails with
+     * `LimitReached` if no descriptor is left, with `Closed` or `WorkerFailed`.
+     */
     readonly userEvent: Effect.Effect<UserEvent, PollerError, Scope.Scope>
   }
 >()("effect-amy/Registrar") {}
 
 /**
- * Watches a descriptor, and answers the id under which it will be reported.
+ * Watches a descriptor, and answers the id under which it will be reported. Fails as `register` of the service does.
  *
  * **Example** (A FIFO)
  *
@@ -186,7 +194,7 @@ export const register = (
   Effect.flatMap(Registrar, (registrar) => registrar.register(fd, event, options))
 
 /**
- * Watches a descriptor until the scope closes.
+ * Watches a descriptor until the scope closes. Fails as `registerScoped` of the service does.
  *
  * **Example**
  *
@@ -222,7 +230,7 @@ export const registerScoped = (
   Effect.flatMap(Registrar, (registrar) => registrar.registerScoped(fd, event, options))
 
 /**
- * Changes what a registration watches, and reports present readiness again.
+ * Changes what a registration watches, and reports present readiness again. Fails as `reregister` of the service does.
  *
  * **Example**
  *
@@ -260,7 +268,7 @@ export const reregister = (
   Effect.flatMap(Registrar, (registrar) => registrar.reregister(id, fd, event, options))
 
 /**
- * Stops watching a descriptor.
+ * Stops watching a descriptor. Fails as `deregister` of the service does.
  *
  * **Example**
  *
@@ -290,7 +298,7 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
   Effect.flatMap(Registrar, (registrar) => registrar.deregister(fd))
 
 /**
- * Reports an id once, after a while.
+ * Reports an id once, after a while. Fails as `setTimeout` of the service does.
  *
  * **Example**
  *
@@ -315,7 +323,7 @@ export const setTimeout = (duration: Duration.Input): Effect.Effect<Registration
   Effect.flatMap(Registrar, (registrar) => registrar.setTimeout(duration))
 
 /**
- * Reports an id again and again.
+ * Reports an id again and again. Fails as `setInterval` of the service does.
  *
  * **Example**
  *
@@ -342,7 +350,7 @@ export const setInterval = (duration: Duration.Input): Effect.Effect<Registratio
   Effect.flatMap(Registrar, (registrar) => registrar.setInterval(duration))
 
 /**
- * Ends a timer of this thread.
+ * Ends a timer of this thread. Fails as `cancelTimeout` of the service does.
  *
  * **Example**
  *

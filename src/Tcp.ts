@@ -6,7 +6,11 @@
  * `effect/socket`, such as Effect's RPC, there are `PollerSocket` and `PollerSocketServer`.
  *
  * Addresses are those of `effect/net`'s `NetAddress`, or their text: `"127.0.0.1:80"`, `"[::1]:80"`. Port 0 is any that is
- * free. Names are not looked up.
+ * free. Names are not looked up: for those there is `PollerSocket`, or `lookup` of `node:dns`.
+ *
+ * On Linux, connections that become ready together are read by one call of io_uring(7), and written to by another. That takes
+ * one more descriptor and 2.5 MiB for each thread, from when it is first of use. `UV_USE_IO_URING=0` turns it off; where the
+ * system forbids it, each call is made by itself.
  *
  * **Example** (An echo server, and a client)
  *
@@ -46,22 +50,24 @@ import type { Registrar } from "./Registrar.ts"
  * @since 0.1.0
  */
 export interface KeepAlive {
-  /** Silence until the first probe, in whole seconds. */
+  /** Silence until the first probe: 1 to 32,767 seconds, a fraction is rounded up. */
   readonly idle?: Duration.Input | undefined
-  /** Time between two probes, in whole seconds. */
+  /** Time between two probes: 1 to 32,767 seconds, a fraction is rounded up. */
   readonly interval?: Duration.Input | undefined
-  /** Probes without an answer until the connection has failed. */
+  /** Probes without an answer until the connection has failed: 1 to 32,767. */
   readonly count?: number | undefined
 }
 
 /**
+ * What a connection can be told at any time. What is not given is left as it is.
+ *
  * @category options
  * @since 0.1.0
  */
 export interface TcpOptions {
   /** Sends at once, rather than wait until a packet is full (`TCP_NODELAY`). True unless given. */
   readonly noDelay?: boolean | undefined
-  /** Probes a connection that is idle (`SO_KEEPALIVE`). */
+  /** Probes a connection that is idle (`SO_KEEPALIVE`). False unless given. */
   readonly keepAlive?: boolean | KeepAlive | undefined
   /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
   readonly sendBufferSize?: number | undefined
@@ -70,7 +76,7 @@ export interface TcpOptions {
 }
 
 /**
- * `TcpOptions` are those of the connections that are accepted.
+ * How to listen; `TcpOptions` are those of the connections that are accepted.
  *
  * @category options
  * @since 0.1.0
@@ -87,6 +93,8 @@ export interface ListenOptions extends TcpOptions {
 }
 
 /**
+ * How to connect, and the options of the connection.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -103,7 +111,16 @@ export interface ConnectOptions extends TcpOptions {
  * **Details**
  *
  * Everything fails with `Closed` once it is closed, also for whoever waits by then; with `ConnectionReset` when the peer
- * has broken it off, and writing with `BrokenPipe` once the peer reads nothing more. SIGPIPE is never raised.
+ * has broken it off, and writing with `BrokenPipe` once the peer reads nothing more; with `TimedOut` or `Unreachable` when
+ * the network has given up. SIGPIPE is never raised.
+ *
+ * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
+ * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ *
+ * **Gotchas**
+ *
+ * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout. What a call has brought is gone
+ * with a fiber that is interrupted between that call and its next step.
  *
  * @category models
  * @since 0.1.0
@@ -117,7 +134,7 @@ export interface TcpStream {
   /**
    * Waits for something to read, and reads it into the buffer: recv(2). Answers how many bytes, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer.
+   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or if there is no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
@@ -127,6 +144,9 @@ export interface TcpStream {
   /**
    * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. The buffer is not to
    * be changed until it returns. Interrupted, it may have written a part.
+   *
+   * Up to 4 KiB may wait for what the handlers of other connections write that became ready with this one: 0.25 milliseconds,
+   * or as long as one of them keeps the thread. Whoever computes for long had better yield before, or do it on another thread.
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
@@ -173,7 +193,7 @@ export interface TcpListener {
   readonly fd: number
   /** Where it listens, with the port that it got. */
   readonly address: NetAddress.InetAddress
-  /** Waits for the next connection: accept4(2). It is closed with the scope. */
+  /** Waits for the next connection: accept4(2). It is closed with the scope. Fails with `Closed` and `WorkerFailed`. */
   readonly accept: Effect.Effect<TcpStream, PollerError, Scope.Scope>
   /**
    * The connections as they come, up to 64 in a chunk. Each is its consumer's to close; those that are still open when the
@@ -182,7 +202,8 @@ export interface TcpListener {
   readonly incoming: Stream.Stream<TcpStream, PollerError>
   /**
    * Runs a handler for each connection in a fiber of its own, and closes the connection at its end. An error that the
-   * handler does not handle is logged. Interrupting `run` interrupts every handler.
+   * handler does not handle is logged. Interrupting `run` interrupts every handler. Once the listener is closed, it waits for the
+   * handlers that are at work, and then fails with `Closed`.
    */
   readonly run: <E, R>(
     handler: (connection: TcpStream) => Effect.Effect<unknown, E, R>
@@ -235,8 +256,9 @@ export const listen: (
  *
  * **Details**
  *
- * Fails with `ConnectionRefused`, `Unreachable`, `TimedOut`, `AddressNotAvailable`, `LimitReached`, or with
- * `InvalidArgument` if the address or an option is none. Then nothing is left open.
+ * Fails with `ConnectionRefused`, `Unreachable`, `TimedOut`, `LimitReached`, with `AddressNotAvailable` or `AddressInUse` if
+ * it cannot be made from `localAddress`, with `InvalidArgument` if the address or an option is none, and with
+ * `UnsupportedPlatform` for times of keep-alive where there are none. Then nothing is left open.
  *
  * **Example** (Nobody listens)
  *
@@ -268,9 +290,11 @@ export const connect: (
  *
  * **Details**
  *
+ * Give it what `take` answers: the number of an `Fd`, or of a connection, that still has its owner would be closed twice.
+ *
  * Its blocking mode is left as it is: none of the calls waits in the kernel, whatever that is. Fails with
  * `InvalidArgument` if the descriptor is no TCP socket, with `BadDescriptor` if it is not open; then it is still its
- * owner's.
+ * owner's. Whether it is connected is not checked.
  *
  * **Example** (Given to a second owner)
  *

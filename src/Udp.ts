@@ -5,7 +5,7 @@
  * that are written against `DatagramSocket` of `effect/socket` there is `PollerDatagramSocket`.
  *
  * Addresses are those of `effect/net`'s `NetAddress`, or their text: `"127.0.0.1:53"`, `"[::1]:53"`. Port 0 is any that is
- * free. Names are not looked up.
+ * free. Names are not looked up: for those there is `PollerDatagramSocket`, or `lookup` of `node:dns`.
  *
  * **Example** (A question, and its answer)
  *
@@ -61,6 +61,8 @@ export interface UdpOptions {
 }
 
 /**
+ * How a socket is bound, and its options.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -77,6 +79,8 @@ export interface BindOptions extends UdpOptions {
 }
 
 /**
+ * What group to join, and how.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -108,7 +112,12 @@ export interface Datagram {
  *
  * Everything fails with `Closed` once it is closed, also for whoever waits by then.
  *
+ * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
+ * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ *
  * **Gotchas**
+ *
+ * A fiber that is interrupted while it waits has received nothing, so `receive` may be given a timeout.
  *
  * On a connected socket the network's reports, such as `ConnectionRefused` and `Unreachable`, are told to whoever sends
  * or receives next. The socket is as good as before. A datagram whose sending has failed with one was not sent.
@@ -144,7 +153,11 @@ export interface UdpSocket {
   /** The datagrams as they come, those of one `receiveMany` in a chunk. It does not end. */
   readonly stream: Stream.Stream<Datagram, PollerError>
 
-  /** From here on it sends to this address unless told otherwise, and receives from nowhere else: connect(2). */
+  /**
+   * From here on it sends to this address unless told otherwise, and receives from nowhere else: connect(2).
+   *
+   * Fails with `InvalidArgument` if the address is none, of the wrong family, or has port 0; with `Unreachable`.
+   */
   readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, PollerError>
 
   /** Takes `connect` back. */
@@ -209,6 +222,8 @@ export const bind: (
  * Takes over a UDP socket that somebody else has opened and gives away. It is closed with the scope.
  *
  * **Details**
+ *
+ * Give it what `take` answers: the number of a socket that still has its owner would be closed twice.
  *
  * Its blocking mode is left as it is: none of the calls waits in the kernel, whatever that is. Fails with
  * `InvalidArgument` if the descriptor is no UDP socket, with `BadDescriptor` if it is not open; then it is still its

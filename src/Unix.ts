@@ -55,6 +55,8 @@ export interface UnixUnnamedAddress {
 }
 
 /**
+ * Where one end is.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -70,6 +72,8 @@ export type UnixAddressInput =
   string | NetAddress.UnixPathAddress | { readonly path: string } | { readonly abstract: string }
 
 /**
+ * What is not given is the system's.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -81,6 +85,8 @@ export interface UnixOptions {
 }
 
 /**
+ * How to listen; `UnixOptions` are those of the connections that are accepted.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -90,6 +96,8 @@ export interface ListenOptions extends UnixOptions {
 }
 
 /**
+ * How to connect, and the options of the connection.
+ *
  * @category options
  * @since 0.1.0
  */
@@ -107,7 +115,7 @@ export interface ConnectOptions extends UnixOptions {
 export interface Received {
   /** Bytes that were read; 0 at the end. */
   readonly length: number
-  /** They are close-on-exec, and closed with the scope. */
+  /** They are close-on-exec, and closed with the scope. To make a connection of one: `Tcp.fromFd(yield* descriptor.take)`. */
   readonly descriptors: ReadonlyArray<Fd>
 }
 
@@ -118,6 +126,13 @@ export interface Received {
  *
  * Everything fails with `Closed` once it is closed, also for whoever waits by then; with `ConnectionReset` when the peer
  * has broken it off, and writing with `BrokenPipe` once the peer reads nothing more. SIGPIPE is never raised.
+ *
+ * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
+ * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ *
+ * **Gotchas**
+ *
+ * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout.
  *
  * @category models
  * @since 0.1.0
@@ -131,7 +146,7 @@ export interface UnixStream {
   /**
    * Waits for something to read, and reads it into the buffer: recv(2). Answers how many bytes, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer.
+   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or if there is no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
@@ -159,12 +174,16 @@ export interface UnixStream {
   /**
    * Sends bytes, and descriptors with the first of them: sendmsg(2) with `SCM_RIGHTS`. They stay open here, too; up to 253
    * at a time. At least one byte is to be sent.
+   *
+   * Fails with `InvalidArgument` if there are none or too many of either, with `BadDescriptor` if one of the descriptors is
+   * closed, also while this waits for room.
    */
   readonly sendDescriptors: (fds: ReadonlyArray<FdLike>, bytes: Uint8Array) => Effect.Effect<void, PollerError>
 
   /**
    * Waits for something to read, and reads it with the descriptors that come with it: recvmsg(2). A `read` in its place
-   * would have the kernel close them. Fails with `LimitReached` if there were more than `most`; then all are closed.
+   * would have the kernel close them. Fails with `LimitReached` if there were more than `most`, 1 to 253; then all are
+   * closed, and the bytes are gone. Fails with `InvalidArgument` if `most` or the buffer is none.
    */
   readonly receiveDescriptors: (buffer: Uint8Array, most: number) => Effect.Effect<Received, PollerError, Scope.Scope>
 
@@ -195,7 +214,7 @@ export interface UnixListener {
   readonly fd: number
   /** Where it listens. */
   readonly address: UnixAddress
-  /** Waits for the next connection: accept4(2). It is closed with the scope. */
+  /** Waits for the next connection: accept4(2). It is closed with the scope. Fails with `Closed` and `WorkerFailed`. */
   readonly accept: Effect.Effect<UnixStream, PollerError, Scope.Scope>
   /**
    * The connections as they come, up to 64 in a chunk. Each is its consumer's to close; those that are still open when the
@@ -204,7 +223,8 @@ export interface UnixListener {
   readonly incoming: Stream.Stream<UnixStream, PollerError>
   /**
    * Runs a handler for each connection in a fiber of its own, and closes the connection at its end. An error that the
-   * handler does not handle is logged. Interrupting `run` interrupts every handler.
+   * handler does not handle is logged. Interrupting `run` interrupts every handler. Once the listener is closed, it waits for the
+   * handlers that are at work, and then fails with `Closed`.
    */
   readonly run: <E, R>(
     handler: (connection: UnixStream) => Effect.Effect<unknown, E, R>
@@ -214,7 +234,7 @@ export interface UnixListener {
 }
 
 /**
- * Listens at an address until the scope closes: socket(2), bind(2), listen(2). A path is removed again with the scope.
+ * Listens at an address until the scope closes: socket(2), bind(2), listen(2). A path is removed when the listener is closed.
  *
  * **Details**
  *
@@ -287,7 +307,7 @@ export const connect: (
   internal.connect(address, options ?? {})
 
 /**
- * Two connected ends: socketpair(2). Both are closed with the scope.
+ * Two connected ends: socketpair(2). Both are closed with the scope. Fails with `LimitReached` if no descriptor is left.
  *
  * **Example** (A descriptor as a message)
  *
@@ -322,8 +342,10 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
  *
  * **Details**
  *
+ * Give it what `take` answers: the number of an `Fd`, or of a connection, that still has its owner would be closed twice.
+ *
  * Fails with `InvalidArgument` if the descriptor is none, with `BadDescriptor` if it is not open; then it is still its
- * owner's.
+ * owner's. Whether it is connected is not checked.
  *
  * **Example**
  *
@@ -333,7 +355,7 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
  *
  * const program = Effect.gen(function* () {
  *   const { reader } = yield* Fd.pipe
- *   const error = yield* Effect.flip(Unix.fromFd(reader))
+ *   const error = yield* Effect.flip(Unix.fromFd(reader.fd))
  *   console.log(error.reason._tag)
  * })
  *

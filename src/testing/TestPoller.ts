@@ -112,6 +112,10 @@ export class TestPoller extends Context.Service<
  *
  * **Gotchas**
  *
+ * `AsyncFd.make` takes its descriptors, for `readable`, `readWhenReady` and the like. They carry no bytes: `read`, `write` and
+ * `stream` fail with `InvalidArgument`, as do `Tcp`, `Udp` and `Unix`. What is declared before the fiber under test has begun to
+ * wait is merged, as with a kernel: fork it with `startImmediately`, or `yield* Effect.yieldNow` first.
+ *
  * There is nothing that another thread could attach to: `layerAttach`, `UserEvent.fromHandle` and
  * `PollChannel.fromHandle` refuse its handles with `InvalidArgument`.
  *

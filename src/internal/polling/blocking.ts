@@ -16,6 +16,8 @@ import { Router } from "./router.ts"
 import { safetyNet } from "./safetyNet.ts"
 
 /**
+ * How a poller is opened that blocks the calling thread.
+ *
  * @category options
  * @since 0.1.0
  */

@@ -5,6 +5,8 @@ import { invalidArgument } from "../failure.ts"
 import { maxMailboxes } from "../selector/selector.ts"
 
 /**
+ * How a poller is opened. What is out of range fails with `InvalidArgument`.
+ *
  * @category options
  * @since 0.1.0
  */
