@@ -19,7 +19,8 @@
  * gone with a fiber that is interrupted before its next step.
  *
  * The descriptor stays its owner's: it is neither closed nor made non-blocking. Close it after the scope of the `AsyncFd`,
- * not before.
+ * not before: nobody is told that it was closed. What is asked of an `Fd` after that fails with `Closed`; a number that was given
+ * is used, whoever has it by then.
  *
  * @since 0.1.0
  */

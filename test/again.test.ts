@@ -1,4 +1,4 @@
-/** layerEventLoop looks again at once where that pays, and leaves the event loop its turns. */
+/** Who answers a notification is told of the next at once, and the event loop has its turns. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -69,6 +69,16 @@ describe("who answers each notification with the next", () => {
     "by a tick": (fd) => process.nextTick(Kernel.signal, fd)
   }
   for (const [name, answer] of Object.entries(answers)) {
+    it.live(`${name}, by way of a polling thread: the loop has its turns`, () =>
+      Effect.gen(function* () {
+        const { count, stop } = yield* answering(answer)
+        yield* turns(1000)
+        expect(count()).toBeLessThan(20_000)
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+        yield* stop
+      }).pipe(Effect.scoped, Effect.provide(Poller.layerWorker()))
+    )
+
     it.live(`${name}: has more than one in a turn of the loop, and the loop has its turns`, () =>
       Effect.gen(function* () {
         const { count, stop } = yield* answering(answer)
@@ -84,18 +94,23 @@ describe("who answers each notification with the next", () => {
     )
   }
 
-  it.live("may close its poller in the midst of that", () =>
-    Effect.gen(function* () {
-      const fds = Kernel.openDescriptors().size
-      for (let at = 1; at <= 20; at++) {
-        yield* Effect.gen(function* () {
-          const done = Promise.withResolvers<void>()
-          let left = at
-          yield* answering((fd) => (--left === 0 ? done.resolve() : Kernel.signal(fd)))
-          yield* Effect.promise(() => done.promise)
-        }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
-      }
-      expect(Kernel.openDescriptors().size).toBe(fds)
-    })
-  )
+  for (const [name, layer] of [
+    ["layerEventLoop", Poller.layerEventLoop],
+    ["layerWorker", Poller.layerWorker]
+  ] as const) {
+    it.live(`may close its poller in the midst of that (${name})`, () =>
+      Effect.gen(function* () {
+        const fds = Kernel.openDescriptors().size
+        for (let at = 1; at <= 20; at++) {
+          yield* Effect.gen(function* () {
+            const done = Promise.withResolvers<void>()
+            let left = at
+            yield* answering((fd) => (--left === 0 ? done.resolve() : Kernel.signal(fd)))
+            yield* Effect.promise(() => done.promise)
+          }).pipe(Effect.scoped, Effect.provide(layer()))
+        }
+        expect(Kernel.openDescriptors().size).toBe(fds)
+      })
+    )
+  }
 })

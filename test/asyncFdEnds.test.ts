@@ -1,7 +1,7 @@
 /** How waiting for one descriptor ends: its peer goes, its scope or its poller closes, its number becomes another's. */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
-import { AsyncFd, Poller, type PollerError, Registrar } from "effect-amy"
+import { AsyncFd, Fd, Poller, type PollerError, Registrar } from "effect-amy"
 import { breakSelector } from "./support/fault.ts"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers, layers, type PollerLayer, readyNow } from "./support/layers.ts"
@@ -326,5 +326,21 @@ describe("AsyncFd: on another layer of the same program", () => {
       Kernel.write(far)
       yield* Effect.forEach(waiting, Fiber.join)
     }).pipe(Effect.scoped)
+  )
+})
+
+describeTwoLayers("AsyncFd: an Fd that its owner has closed before", (layer) => {
+  it.live("fails with Closed, and leaves alone what has its number by then", () =>
+    Effect.gen(function* () {
+      const { reader, writer } = yield* Fd.pipe
+      const watched = yield* AsyncFd.make(reader)
+      yield* reader.close
+      // The number is another one's, in which there is something to read.
+      const other = yield* Fd.eventfd(5)
+      yield* writer.close
+      expect(other.fd).toBe(watched.fd)
+      expect(yield* beginAll(watched)).toEqual(each("Closed"))
+      expect(Option.isSome(yield* other.read(new Uint8Array(8)))).toBe(true)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })

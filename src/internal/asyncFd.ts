@@ -45,7 +45,9 @@ export const make = (
           io.end(error)
         })
     )
-    return new AsyncFdImpl(io, attachment.libc)
+    // Its number may be another one's once its owner has closed it.
+    const isGone = typeof fdLike === "number" ? () => false : () => toFd(fdLike) !== fd
+    return new AsyncFdImpl(io, attachment.libc, isGone)
   })
 
 const toInterest = (options: AsyncFdOptions | undefined): number | PollerError => {
@@ -62,14 +64,18 @@ const toInterest = (options: AsyncFdOptions | undefined): number | PollerError =
   }
 }
 
+const gone = () => closedBecause("this descriptor was closed by its owner (close it after the scope of its AsyncFd)")
+
 class AsyncFdImpl implements AsyncFd {
   readonly #io: Io
   readonly #libc: Libc | undefined
+  readonly #isGone: () => boolean
   #channel: ByteChannel | undefined
 
-  constructor(io: Io, libc: Libc | undefined) {
+  constructor(io: Io, libc: Libc | undefined, isGone: () => boolean) {
     this.#io = io
     this.#libc = libc
+    this.#isGone = isGone
   }
 
   get fd(): number {
@@ -89,7 +95,11 @@ class AsyncFdImpl implements AsyncFd {
   }
 
   #ready(direction: Direction): Effect.Effect<Ready, PollerError> {
-    return Effect.suspend(() => Effect.map(this.#io.whenReady(direction), () => new ReadyImpl(direction)))
+    return Effect.suspend(() => Effect.map(this.#whenKnown(direction), () => new ReadyImpl(direction)))
+  }
+
+  #whenKnown(direction: Direction): Effect.Effect<void, PollerError> {
+    return this.#isGone() ? Effect.fail(gone()) : this.#io.whenReady(direction)
   }
 
   readWhenReady<A, E, R>(attempt: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<A, E | PollerError, R> {
@@ -105,7 +115,7 @@ class AsyncFdImpl implements AsyncFd {
     attempt: Effect.Effect<Option.Option<A>, E, R>
   ): Effect.Effect<A, E | PollerError, R> {
     const retry: Effect.Effect<A, E | PollerError, R> = Effect.suspend(() =>
-      Effect.flatMap(this.#io.whenReady(direction), () => {
+      Effect.flatMap(this.#whenKnown(direction), () => {
         const { reports } = direction
         return Effect.flatMap(attempt, (result) => {
           if (Option.isSome(result)) return Effect.succeed(result.value)
@@ -142,6 +152,7 @@ class AsyncFdImpl implements AsyncFd {
   /** The descriptor is not ours to make non-blocking, and one that blocks would block the thread. */
   #bytes<A>(use: (channel: ByteChannel) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
     return Effect.suspend(() => {
+      if (this.#isGone()) return Effect.fail(gone())
       if (this.#channel !== undefined) return use(this.#channel)
       const libc = this.#libc
       const { ended, fd } = this.#io

@@ -16,6 +16,10 @@ interface SyncWaiter {
   readonly resume: (result: Effect.Effect<void, PollerError>) => void
 }
 
+/** Turns of its own, and milliseconds, until the event loop has its turn, too. */
+const mostTurns = 16
+const patience = 0.25
+
 export class MailboxConsumer {
   readonly #control: Control
   readonly #selector: Selector
@@ -24,6 +28,9 @@ export class MailboxConsumer {
   readonly #onEnd: () => void
   readonly #syncing = new Set<SyncWaiter>()
   #stopped = false
+  /** So often it was found full again, and since when. */
+  #turns = 0
+  #since = 0
 
   /** `onEnd` is called once, when the poller has been closed or has died, after the consumers were told. */
   constructor(control: Control, selector: Selector, dispatcher: Dispatcher, mailbox: number, onEnd: () => void) {
@@ -92,12 +99,23 @@ export class MailboxConsumer {
     const wake =
       reader.isEmpty && this.#control.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
     if (wake !== undefined) {
+      this.#turns = 0
       void wake.then(this.#turn)
     } else {
-      // By way of the event loop, so that a writer who is always faster does not starve it.
       reader.stayAwake()
-      setImmediate(this.#turn)
+      if (this.#mayGoOn) queueMicrotask(this.#turn)
+      // By way of the event loop, so that a writer who is always faster does not starve it.
+      else setImmediate(this.#turn)
     }
+  }
+
+  /** Whether it is not long since the event loop has had its turn. */
+  get #mayGoOn(): boolean {
+    const now = performance.now()
+    if (this.#turns++ === 0) this.#since = now
+    const may = this.#turns <= mostTurns && now - this.#since < patience
+    if (!may) this.#turns = 0
+    return may
   }
 
   get #hasAnswer(): boolean {
