@@ -25,8 +25,6 @@ const ofOneConnection = new Set([
   errno.ENETDOWN,
   errno.ENETUNREACH,
   errno.EHOSTUNREACH,
-  // A firewall's word.
-  errno.EPERM,
   errno.ETIMEDOUT
 ])
 
