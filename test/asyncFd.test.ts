@@ -1,7 +1,7 @@
 /** What an `AsyncFd` remembers of readiness, what makes it forget, and who is woken. */
-import { expect, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
-import { AsyncFd } from "effect-amy"
+import { AsyncFd, Poller } from "effect-amy"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers, readyNow } from "./support/layers.ts"
 import { until } from "./support/observe.ts"
@@ -20,6 +20,21 @@ import {
 
 /** An attempt in terms of a call that is not the library's own. */
 const readOne = (fd: number) => Effect.sync(() => Option.liftPredicate(Kernel.read(fd, 1), (count) => count >= 0))
+
+describe("AsyncFd on layerBlocking", () => {
+  it.live("all who wait are served while another fiber waits for notifications", () =>
+    Effect.gen(function* () {
+      const [reader, writer] = yield* scopedFds(Kernel.pipe)
+      const watched = yield* AsyncFd.make(reader!, { event: "Read" })
+      const fibers = yield* Effect.forEach(Array.from({ length: 300 }), () => begin(watched.readable))
+      const { wait } = yield* Poller.Poller
+      Kernel.write(writer!)
+      // More than a few are not served in one go, and the thread must not block for as long as some are left.
+      expect(yield* wait("2 seconds")).toEqual([])
+      expect(fibers.filter((fiber) => fiber.pollUnsafe() === undefined)).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerBlocking({ allowMainThread: true })))
+  )
+})
 
 describeLayers("AsyncFd: what it remembers", (layer) => {
   it.live("readable and writable return once the kernel has reported it, and not before", () =>

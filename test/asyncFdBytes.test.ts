@@ -130,6 +130,28 @@ describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
+  it.live("what was refused for its size does not spoil the end", () =>
+    Effect.gen(function* () {
+      const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
+      expect(yield* outcome(watched.writeAll(new Uint8Array(10_000_000)))).toBe("InvalidArgument")
+      yield* watched.writeAll(encode("short"))
+      expect(Kernel.readText(far)).toBe("short")
+      Kernel.close(far)
+      expect(yield* watched.read(new Uint8Array(8))).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("an empty message is one, whatever is known of the room there is", () =>
+    Effect.gen(function* () {
+      const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
+      for (let round = 0; round < 3; round++) {
+        yield* watched.writeAll(new Uint8Array(0))
+        expect([round, Kernel.read(far)]).toEqual([round, 0])
+      }
+      expect(Kernel.read(far)).toBe(-1)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
   it.live("the chunks of sink are messages where there are messages", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair({}, Kernel.messagePair)

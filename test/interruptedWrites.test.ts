@@ -13,6 +13,9 @@ import { begin, readInto, scopedFds, turn, waiters } from "./support/watched.ts"
 
 const steps = Array.from({ length: 12 }, (_, i) => i + 1)
 
+/** What `slice` answers of a `Buffer` is the same memory. */
+const memories = [(size: number) => new Uint8Array(size), (size: number): Uint8Array => Buffer.alloc(size)]
+
 /** Runs it until it yields at that step, or waits, and interrupts it then. */
 const interruptedAt = <A, E, R>(step: number, effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(begin(Effect.provideService(effect, Scheduler.Scheduler, new YieldAt(step))), Fiber.interrupt)
@@ -49,13 +52,15 @@ for (const [layerName, layer] of Object.entries(layers)) {
     ] as const) {
       it.live(`promise 13: writeAll of ${size} bytes with room for ${room} (${name}, ${layerName})`, () =>
         Effect.gen(function* () {
-          for (const step of steps) {
+          for (const [step, allocate] of steps.flatMap((step) => memories.map((memory) => [step, memory] as const))) {
             yield* Effect.gen(function* () {
               const [reader, fd] = yield* scopedFds(way.fds)
               const writer = yield* way.writer(fd)
+              // So that it is known to have room, and tried at once.
+              yield* writer.writeAll(Uint8Array.of(0))
               Kernel.fill(fd)
               if (room > 0) Kernel.read(reader, room)
-              const mine = new Uint8Array(size).fill(7)
+              const mine = allocate(size).fill(7)
               yield* interruptedAt(step, writer.writeAll(mine))
               mine.fill(99)
               const after = yield* received(reader)

@@ -1,12 +1,13 @@
 /** Channels whose receiver is registered with a poller: on one thread, and over several. */
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
 import { Shared } from "../src/internal/pollChannel.ts"
 import type { ChannelCommand, ChannelThreadData, Message } from "./support/channelThread.ts"
 import * as Kernel from "./support/kernel.ts"
 import { describeLayers, idsReadyNow, readyNow } from "./support/layers.ts"
 import { outcomeOf, reasonOf } from "./support/outcome.ts"
+import { YieldAt } from "./support/scheduler.ts"
 import { start, type Thread } from "./support/thread.ts"
 import { waiters } from "./support/waiters.ts"
 
@@ -704,4 +705,31 @@ describe("a receiver on layerBlocking", () => {
       expect(yield* waiters).toBe(0)
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
+})
+
+describeLayers("promise 15: a receiver that is made to yield", (layer) => {
+  const receiving: {
+    readonly [name: string]: (receiver: PollChannel.Receiver<number>) => Effect.Effect<unknown, unknown>
+  } = {
+    receive: ({ receive }) => receive,
+    stream: ({ stream }) => Stream.runHead(stream)
+  }
+  for (const [name, receive] of Object.entries(receiving)) {
+    it.live(`at whatever step of ${name}, it is woken by what is sent then`, () =>
+      Effect.gen(function* () {
+        for (let step = 1; step <= 15; step++) {
+          yield* Effect.gen(function* () {
+            const { receiver, sender } = yield* PollChannel.make<number>()
+            const fiber = yield* Effect.forkChild(
+              Effect.provideService(receive(receiver), Scheduler.Scheduler, new YieldAt(step)),
+              { startImmediately: true }
+            )
+            yield* sender.send(step)
+            expect(yield* Fiber.join(fiber)).toEqual(name === "receive" ? step : Option.some(step))
+          }).pipe(Effect.scoped)
+        }
+        expect(yield* waiters).toBe(0)
+      }).pipe(Effect.timeout("20 seconds"), Effect.provide(layer()))
+    )
+  }
 })

@@ -12,7 +12,7 @@ import type { Attempt } from "./direction.ts"
 import { fromErrno } from "./failure.ts"
 import type { Io } from "./io.ts"
 import type { Libc } from "./libc/functions.ts"
-import { copyOf } from "./pool.ts"
+import { copyOf, ownCopyOf } from "./pool.ts"
 import { Sending, type Sink as SendingSink } from "./sending.ts"
 import { rangeError, restOf } from "./syscall.ts"
 import type { ToFailure } from "./waiter.ts"
@@ -41,6 +41,18 @@ interface LastRead {
 export const chunkSize = 64 * 1024
 /** What all such reads of this thread share: what came is copied, or, if that is much, given away. */
 let scratch = Buffer.alloc(chunkSize)
+
+/** What a write meets when a connection is broken, in both directions. EPIPE is none: what the peer has written is all there. */
+const breaking: ReadonlySet<number> = new Set([
+  constants.errno.ECONNABORTED,
+  constants.errno.ECONNREFUSED,
+  constants.errno.ECONNRESET,
+  constants.errno.EHOSTUNREACH,
+  constants.errno.ENETDOWN,
+  constants.errno.ENETRESET,
+  constants.errno.ENETUNREACH,
+  constants.errno.ETIMEDOUT
+])
 
 /** What is longer is not tried before its fiber waits for it: what is left then would have to be copied. */
 const mostCopied = 64 * 1024
@@ -83,7 +95,7 @@ class Rest {
 
   /** From here on they may be changed, or transferred, by whose they were. */
   keep(): void {
-    this.bytes = this.bytes.slice(0, this.left)
+    this.bytes = ownCopyOf(this.bytes, 0, this.left)
   }
 }
 
@@ -114,8 +126,7 @@ export class ByteChannel implements Reader, SendingSink {
   readonly #calls: ByteCalls
   readonly #EAGAIN: number
   readonly #EINTR: number
-  readonly #EPIPE: number
-  /** The errno that a write has met. The kernel tells once why a connection is broken, and who reads sees an end then. */
+  /** What has broken the connection, if a write has met it: the kernel tells it once, and who reads sees an end then. */
   #broken: number | undefined
   #lastRead: LastRead | undefined
   readonly #batch: Batch | undefined
@@ -134,7 +145,6 @@ export class ByteChannel implements Reader, SendingSink {
     if (batch !== undefined) io.ahead = this
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
-    this.#EPIPE = constants.errno.EPIPE
     const attempt = () => {
       const chunk = this.takeChunk()
       if (chunk === null) return Effect.undefined
@@ -283,7 +293,7 @@ export class ByteChannel implements Reader, SendingSink {
     return Effect.catch(
       count === undefined
         ? this.#writeInOnePiece(all, length, goesOn)
-        : this.#writeRest(all.slice(count, length), goesOn),
+        : this.#writeRest(ownCopyOf(all, count, length), goesOn),
       toFailure
     )
   }
@@ -319,14 +329,15 @@ export class ByteChannel implements Reader, SendingSink {
   /** An attempt that writes all of it, part after part. */
   #writingOf(rest: Rest): Attempt<void> {
     return () => {
-      while (rest.left > 0) {
+      // Nothing at all is written, too: it may be a message.
+      for (;;) {
         const count = this.writeSome(rest.bytes, rest.left)
         if (typeof count !== "number") return count
         rest.take(count)
+        if (rest.left === 0) return Effect.void
         // What the kernel did not take, it has no room for.
-        if (rest.left > 0 && this.#calls.isStream) return undefined
+        if (this.#calls.isStream) return undefined
       }
-      return Effect.void
     }
   }
 
@@ -361,8 +372,7 @@ export class ByteChannel implements Reader, SendingSink {
   }
 
   #writeFailed(errno: number): PollerError {
-    // That the peer reads nothing more says nothing of what it has written.
-    if (errno !== this.#EPIPE) this.#broken ??= errno
+    if (breaking.has(errno)) this.#broken ??= errno
     return fromErrno(this.#calls.writing, errno, this.io.fd)
   }
 

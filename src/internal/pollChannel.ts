@@ -61,6 +61,10 @@ export class Shared {
   get isReceiverGone(): boolean {
     return Atomics.load(this.words, Word.ReceiverGone) !== 0
   }
+  /** Whether the receiver was told, and has not found it empty since. */
+  get isTold(): boolean {
+    return Atomics.load(this.words, Word.Told) !== 0
+  }
   get pending(): number {
     // The receiver may be faster than a sender that has posted a message and not counted it yet.
     return Math.max(0, Atomics.load(this.words, Word.Pending))
@@ -396,6 +400,11 @@ export class ReceivingEnd<out A> {
     const wake = () => resume(Effect.void)
     this.#waiters.add(wake)
     this.#dispatcher.waiters++
+    // The fiber may have been made to yield before it came here, and that was told meanwhile.
+    if (this.#shared.isTold || this.#ended !== undefined || this.#ports.length === 0) {
+      this.#forget(wake)
+      return wake()
+    }
     this.#dispatcher.onWait?.()
     return Effect.sync(() => this.#forget(wake))
   })

@@ -25,3 +25,7 @@ export const copyOf = (source: Buffer, from: number, length: number): Uint8Array
   source.copy(copy, 0, from, from + length)
   return copy
 }
+
+/** A part of it in memory of its own. What `slice` answers of a `Buffer` is the same memory. */
+export const ownCopyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
+  new Uint8Array(bytes.subarray(from, to))

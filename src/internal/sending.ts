@@ -4,6 +4,7 @@ import type { PollerError } from "../PollerError.ts"
 import type { Writer } from "./batch.ts"
 import type { Waiter } from "./direction.ts"
 import type { Io } from "./io.ts"
+import { ownCopyOf } from "./pool.ts"
 import type { Resume, ToFailure } from "./waiter.ts"
 
 /** What it is written to. */
@@ -55,7 +56,7 @@ export class Sending<E> implements Writer, Waiter {
 
   /** Its fiber was interrupted, and it goes on: its bytes may be others from now on. */
   get keeping(): Effect.Effect<void> {
-    return Effect.sync(() => (this.#rest = this.#rest.slice(0, this.#left)))
+    return Effect.sync(() => (this.#rest = ownCopyOf(this.#rest, 0, this.#left)))
   }
 
   /** Writes it in place of the batch, before something is done that has to come after it. */

@@ -445,20 +445,31 @@ describeSockets("Socket: closed by the program while somebody pulls", (sockets, 
 })
 
 describeOurs("Socket: a write that is interrupted", (sockets, run) => {
-  it.live("goes on, and what it writes may be transferred or changed from then on", () =>
+  const takenBack: {
+    readonly [how: string]: readonly [make: (size: number) => Uint8Array, take: (bytes: Uint8Array) => void]
+  } = {
+    transferred: [
+      (size) => new Uint8Array(size),
+      ({ buffer }) => structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
+    ],
+    "changed, a Uint8Array": [(size) => new Uint8Array(size), (bytes) => bytes.fill(9)],
+    "changed, a Buffer": [(size) => Buffer.alloc(size), (bytes) => bytes.fill(9)]
+  }
+  it.live.each(Object.keys(takenBack))("goes on, and what it writes may be taken back from then on (%s)", (how) =>
     run(
       Effect.gen(function* () {
+        const [make, take] = takenBack[how]!
         const { accepted, socket } = yield* rawPeer(sockets)
         yield* socket.reader
         const { write } = yield* socket.writer
         const peer = yield* accepted
         const size = 8_000_000
-        const bytes = new Uint8Array(size).fill(7)
+        const bytes = make(size).fill(7)
         const writing = yield* Effect.forkChild(write(bytes), { startImmediately: true })
         yield* turn
         expect(writing.pollUnsafe()).toBeUndefined()
         yield* Fiber.interrupt(writing)
-        structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+        take(bytes)
         const next = yield* Effect.forkChild(write(Uint8Array.of(1, 2, 3)), { startImmediately: true })
         const buffer = Buffer.alloc(size + 3)
         for (let length = 0; length < size + 3; yield* turn) length += readInto(peer, buffer.subarray(length))

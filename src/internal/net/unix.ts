@@ -159,7 +159,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const numbers = message.descriptors
       if (MSG_CMSG_CLOEXEC === undefined) Socket.setCloseOnExec(libc, numbers)
       const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
-      // The room is rounded up, so one more than was asked for may have come.
+      // There is room for more than that, so a few more than were asked for may have come.
       if (!message.isTruncated && numbers.length <= most) return Effect.succeed({ length, descriptors })
       for (const number of numbers) libc.functions.close(number)
       return Effect.fail(

@@ -5,7 +5,7 @@
 
 /** What reports more at a time has spread the cost of the loop's wait over that already. */
 const few = 2
-/** Looks in one turn of the loop, and milliseconds until the last of them: timers and other I/O have their turn, too. */
+/** Looks in one turn of the loop, the first of them counted, and milliseconds until the last: timers and other I/O have their turn, too. */
 const most = 16
 const patience = 0.25
 /** After how many turns in vain at the most it is tried again. */
@@ -28,7 +28,7 @@ export class Again {
       return this.#end()
     }
     this.#rest = 0
-    if (found > few || this.#count === most || performance.now() - this.#since > patience) return this.#end()
+    if (found > few || this.#count === most - 1 || performance.now() - this.#since > patience) return this.#end()
     this.#count++
     return true
   }

@@ -51,10 +51,11 @@ export const open = Effect.fnUntraced(function* (
   const block = (timeout: number): void => {
     // Whoever blocks may do so in the midst of a batch.
     dispatcher.batch?.settle()
-    poll(Math.min(timeout, safetyNet))
+    // Nor while somebody has yet to be served of what is ready.
+    poll(isAnyPaused() ? 0 : Math.min(timeout, safetyNet))
     dispatcher.flush()
   }
-  fillOnDemand(dispatcher, () => block(isAnyPaused() ? 0 : safetyNet))
+  fillOnDemand(dispatcher, () => block(safetyNet))
   const sync = Effect.suspend(() => {
     while (poll(0) === selector.capacity);
     dispatcher.flush()
