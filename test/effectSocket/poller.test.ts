@@ -1,6 +1,6 @@
 /** `PollerSocket` and `PollerSocketServer` where there is nothing of Node's to hold against: layers, options, refusals. */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Scope } from "effect"
+import { Deferred, Effect, Fiber, Layer, Queue, Scope } from "effect"
 import { Socket, SocketServer } from "effect/socket"
 import { PollerSocket, PollerSocketServer, Registrar, Tcp, Unix } from "effect-amy"
 import { connect as connectNode, type NetConnectOpts } from "node:net"
@@ -25,6 +25,15 @@ import { turn } from "../support/watched.ts"
 const linkLocal = Object.entries(networkInterfaces()).flatMap(([name, all]) =>
   (all ?? []).filter(({ address }) => address.startsWith("fe80:")).map(({ address }) => `${address}%${name}`)
 )
+
+/** Says so to whoever connects, and stays. */
+const greet = (socket: Socket.Socket) =>
+  Effect.gen(function* () {
+    const { pull } = yield* socket.reader
+    const { write } = yield* socket.writer
+    yield* write("welcome")
+    yield* Effect.forever(pull)
+  }).pipe(Effect.scoped, Effect.ignore)
 
 describeOurs("PollerSocket", (sockets, run) => {
   it.live("does not offer TLS: upgrade fails, and the connection goes on", () =>
@@ -59,6 +68,38 @@ describeOurs("PollerSocket", (sockets, run) => {
         }
       })
     )
+  )
+
+  it.live(
+    "closed by the program, it may be connected again by whoever is told, and that connection is left alone",
+    () =>
+      run(
+        Effect.gen(function* () {
+          const server = yield* PollerSocketServer.make(anyPort)
+          yield* Effect.forkScoped(server.run(greet), { startImmediately: true })
+          // By its address: nothing is looked up, and the next socket is opened in the same breath.
+          const socket = yield* PollerSocket.make({ address: server.address })
+          const welcomes = yield* Queue.unbounded<string>()
+          const connection = Effect.gen(function* () {
+            const { pull } = yield* socket.reader
+            yield* Effect.forever(
+              Effect.flatMap(pull, ([chunk]) => Queue.offer(welcomes, Buffer.from(chunk).toString()))
+            )
+          }).pipe(Effect.scoped, Effect.ignore)
+          const again = Effect.gen(function* () {
+            for (;;) yield* connection
+          })
+          yield* Effect.forkScoped(again, { startImmediately: true })
+          const { write } = yield* socket.writer
+          for (let round = 0; round < 20; round++) {
+            expect(yield* Queue.take(welcomes)).toBe("welcome")
+            // So that it pulls again by then, and is told.
+            for (let i = 0; i < 3; i++) yield* turn
+            yield* write(new Socket.CloseEvent(1000))
+          }
+          expect(yield* Queue.take(welcomes)).toBe("welcome")
+        })
+      )
   )
 
   it.live("takes an address of IPv6 with the name of its interface", () =>

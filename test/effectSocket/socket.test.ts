@@ -1,6 +1,6 @@
 /** `Socket` as its module documents it: the same of Node's implementation and of ours, and of one against the other. */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, Queue, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
 import { Socket } from "effect/socket"
 import { writeSync } from "node:fs"
 import * as Kernel from "../support/kernel.ts"
@@ -410,35 +410,6 @@ describeSockets("Socket: backpressure", (sockets, run) => {
         yield* Fiber.join(writer)
         yield* writing.close
         expect(yield* Deferred.await(received)).toBe(chunks * chunk.length)
-      })
-    )
-  )
-})
-
-describeSockets("Socket: closed by the program while somebody pulls", (sockets, run) => {
-  it.live("whoever pulls may connect again at once, and that connection is left alone", () =>
-    run(
-      Effect.gen(function* () {
-        const socket = yield* serving(sockets, (socket) =>
-          Effect.gen(function* () {
-            const { pull } = yield* socket.reader
-            const { write } = yield* socket.writer
-            yield* write("welcome")
-            yield* Effect.forever(pull)
-          }).pipe(Effect.scoped, Effect.ignore)
-        )
-        const welcomes = yield* Queue.unbounded<string>()
-        const connection = Effect.gen(function* () {
-          const { pull } = yield* socket.reader
-          yield* Effect.forever(Effect.flatMap(pull, ([chunk]) => Queue.offer(welcomes, Buffer.from(chunk).toString())))
-        }).pipe(Effect.scoped, Effect.ignore)
-        yield* Effect.forkScoped(Effect.forever(connection), { startImmediately: true })
-        const { write } = yield* socket.writer
-        for (let round = 0; round < 20; round++) {
-          expect(yield* Queue.take(welcomes)).toBe("welcome")
-          yield* write(new Socket.CloseEvent(1000))
-        }
-        expect(yield* Queue.take(welcomes)).toBe("welcome")
       })
     )
   )
