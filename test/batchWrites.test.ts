@@ -7,6 +7,7 @@ import { Effect, Exit, Fiber, Scheduler } from "effect"
 import { Poller, PollerSocketServer, Tcp } from "effect-amy"
 import { once } from "node:events"
 import * as net from "node:net"
+import type { StreamSocket } from "../src/internal/net/streamSocket.ts"
 import {
   describeUring,
   bytesOf,
@@ -224,6 +225,35 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
           expect((yield* peer.receive(4000)).equals(message(index, 4000))).toBe(true)
         }
         yield* joinAll(fibers)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("of one that goes on though its fiber was interrupted, the rest is what it was then", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = yield* three
+        uring.mostSent = 1000
+        const mine = Buffer.from(message(0, 4000))
+        const fibers = yield* timeless(
+          Effect.tap(
+            inOneBatch<unknown, unknown>(all, [
+              // As PollerSocket writes.
+              ({ connection }) =>
+                (connection as unknown as StreamSocket<unknown>).channel.writeAllNow(mine, 4000, true, Effect.fail),
+              (_, [writer]) =>
+                Effect.andThen(
+                  Fiber.interrupt(writer!),
+                  Effect.sync(() => void mine.fill(0x78))
+                ),
+              () => Effect.void
+            ]),
+            Fiber.awaitAll
+          )
+        )
+        expect(fibers).toHaveLength(3)
+        expect((yield* all[0].peer.receive(4000)).equals(message(0, 4000))).toBe(true)
         expect(yield* waiters).toBe(0)
       })
     )

@@ -662,6 +662,18 @@ describeLayers("a handle makes one sender", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
+  it.live("with a port that was closed it makes none", () =>
+    Effect.gen(function* () {
+      const { sender } = yield* PollChannel.make<number>()
+      const handle = yield* sender.handle
+      const closed = Promise.withResolvers<void>()
+      handle.port.once("close", () => closed.resolve())
+      handle.port.close()
+      yield* Effect.promise(() => closed.promise)
+      expect(yield* reasonOf(Effect.scoped(PollChannel.fromHandle<number>(handle)))).toBe("Closed")
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
   it.live("transferred although it is used here, it loses what is sent here, and the receiver goes on", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.make<number>()
