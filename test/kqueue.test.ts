@@ -1,5 +1,7 @@
 /** The selector over kqueue(2): `struct kevent` of every system byte for byte, and the selector on simulated systems. */
 import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { AsyncFd } from "effect-amy"
 import { darwin } from "../src/internal/libc/darwin.ts"
 import { freebsd, freebsdKevent } from "../src/internal/libc/freebsd.ts"
 import { provideLibc } from "../src/internal/libc/functions.ts"
@@ -11,7 +13,9 @@ import { attach, attachTrigger, borrow, open } from "../src/internal/selector/op
 import type { Selector } from "../src/internal/selector/selector.ts"
 import { Interest, joinId, maxMailboxes, Readiness, SelectorFailure } from "../src/internal/selector/selector.ts"
 import { Watched } from "../src/internal/selector/watched.ts"
+import { outcome } from "./support/opened.ts"
 import { SimulatedKqueue } from "./support/simulatedKqueue.ts"
+import { onSimulatedKqueue } from "./support/worlds.ts"
 
 const EPERM = 1
 const ENOENT = 2
@@ -587,4 +591,18 @@ describe("a library that stands in for the C library", () => {
     const before = provideLibc(system.libc)
     expect(provideLibc(before)).toBe(system.libc)
   })
+})
+
+describe("a system that does not report exceptional conditions", () => {
+  it.live("says so also to who asks for them only when it waits, and goes on", () =>
+    onSimulatedKqueue(freebsd, (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const watched = yield* AsyncFd.make(socket.fd, { event: "Read" })
+        expect(yield* outcome(watched.priority)).toBe("UnsupportedPlatform")
+        yield* socket.receive
+        yield* watched.readable
+      })
+    )
+  )
 })
