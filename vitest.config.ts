@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config"
 
 /** The tests that need nothing of Linux: all others look at `/proc`, or make descriptors that only Linux has. */
-const portable = ["behaviours", "kqueue", "timersHeap", "codecs/*"].map((name) => `test/${name}.test.ts`)
+const portable = ["behaviours", "kernel/kqueue", "delivery/timersHeap", "codecs/*"].map(
+  (name) => `test/${name}.test.ts`
+)
 
 export default defineConfig({
   test: {

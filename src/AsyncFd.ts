@@ -30,7 +30,7 @@ import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
-import * as internal from "./internal/asyncFd.ts"
+import * as internal from "./internal/bytes/asyncFd.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { FdLike, Registrar } from "./Registrar.ts"
 

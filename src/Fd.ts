@@ -13,7 +13,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as internal from "./internal/fd.ts"
+import * as internal from "./internal/descriptor/fd.ts"
 import type { PollerError } from "./PollerError.ts"
 
 /**

@@ -5,8 +5,8 @@
  */
 import { hasProperty } from "effect/Predicate"
 import type { Event } from "./Event.ts"
-import { NotificationImpl, TypeId } from "./internal/notification.ts"
-import { Readiness } from "./internal/selector/selector.ts"
+import { NotificationImpl, TypeId } from "./internal/delivery/notification.ts"
+import { Readiness } from "./internal/kernel/selector.ts"
 
 /**
  * A report of readiness for one registration.

@@ -9,7 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as internal from "./internal/userEvent.ts"
+import * as internal from "./internal/delivery/userEvent.ts"
 import type { PollerError } from "./PollerError.ts"
 import { Registrar, type RegistrationId } from "./Registrar.ts"
 

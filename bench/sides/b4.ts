@@ -4,9 +4,9 @@
  */
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
-import { libc } from "../../src/internal/libc/functions.ts"
-import * as Epoll from "../../src/internal/selector/open.ts"
-import { Interest } from "../../src/internal/selector/selector.ts"
+import { libc } from "../../src/internal/libc/koffi.ts"
+import * as Epoll from "../../src/internal/kernel/openSelector.ts"
+import { Interest } from "../../src/internal/kernel/selector.ts"
 import * as Kernel from "../../test/support/kernel.ts"
 import * as Meter from "../support/meter.ts"
 

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { writeSync } from "node:fs"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import { Control } from "../../src/internal/control.ts"
+import { Control } from "../../src/internal/shared/pollerMemory.ts"
 import { block } from "../support/thread.ts"
 
 if (isMainThread) {

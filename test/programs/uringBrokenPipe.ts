@@ -1,6 +1,6 @@
 /** Sends by io_uring to a peer that is closed, while SIGPIPE has its default disposition: to kill. */
-import { libc } from "../../src/internal/libc/functions.ts"
-import { open } from "../../src/internal/uring.ts"
+import { libc } from "../../src/internal/libc/koffi.ts"
+import { open } from "../../src/internal/kernel/ioUring.ts"
 import * as Kernel from "../support/kernel.ts"
 
 // Node ignores the signal until somebody has listened for it.

@@ -3,10 +3,10 @@
  * import of this file on. With `--import` in `NODE_OPTIONS` the polling thread does, too.
  */
 import koffi from "koffi"
-import { load, provideLibc } from "../../src/internal/libc/functions.ts"
-import type { KqueueProfile } from "../../src/internal/libc/kqueueProfile.ts"
-import { kqueueCommon } from "../../src/internal/libc/kqueueProfile.ts"
-import { linux } from "../../src/internal/libc/linux.ts"
+import { load, provideLibc } from "../../src/internal/libc/koffi.ts"
+import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
+import { kqueueCommon } from "../../src/internal/libc/profiles/kqueueProfile.ts"
+import { linux } from "../../src/internal/libc/profiles/linux.ts"
 
 /** Linux in everything but this. */
 const profile: KqueueProfile = {

@@ -3,8 +3,8 @@
  * functions over them that a selector calls, `struct kevent` included. It comes in as the C library does, so everything
  * above is what runs on such a system. No call of it ever blocks.
  */
-import type { Libc } from "../../src/internal/libc/functions.ts"
-import type { KqueueProfile } from "../../src/internal/libc/kqueueProfile.ts"
+import type { Libc } from "../../src/internal/libc/koffi.ts"
+import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 
 const EV_ADD = 0x1
 const EV_DELETE = 0x2

@@ -1,8 +1,8 @@
 /** Who waits for a descriptor. */
 import { Effect } from "effect"
 import { Registrar } from "effect-amy"
-import { Io } from "../../src/internal/io.ts"
-import { attachmentOf } from "../../src/internal/registrar.ts"
+import { Io } from "../../src/internal/descriptor/watchedFd.ts"
+import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import * as Kernel from "./kernel.ts"
 
 /** How many fibers of this thread wait for a descriptor, once those that were interrupted are out of the line. */

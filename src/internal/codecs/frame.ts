@@ -1,6 +1,6 @@
 /** What a frame is on the wire: a length of four bytes, big-endian, and that many bytes. */
 import * as Result from "effect/Result"
-import { CodecError, FrameTooLong } from "../../CodecError.ts"
+import { CodecError, FrameTooLong } from "../../codecs/CodecError.ts"
 import { blockSize } from "./options.ts"
 
 export const prefixLength = 4

@@ -1,5 +1,5 @@
 /** Cuts bytes into frames. A frame that lies within one chunk is copied once, any other about twice. */
-import { FrameTooLong, IncompleteFrame } from "../../CodecError.ts"
+import { FrameTooLong, IncompleteFrame } from "../../codecs/CodecError.ts"
 import { prefixLength } from "./frame.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
 import { Incremental } from "./incremental.ts"

@@ -1,6 +1,6 @@
 /** Frames on their way out: put together in blocks, for one call that takes many costs less than many that take one. */
 import * as Result from "effect/Result"
-import type { CodecError } from "../../CodecError.ts"
+import type { CodecError } from "../../codecs/CodecError.ts"
 import { prefixLength, tooLong, writeFrame } from "./frame.ts"
 import { blockSize } from "./options.ts"
 

@@ -2,7 +2,7 @@
 import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { CodecError, type CodecErrorReason } from "../../CodecError.ts"
+import { CodecError, type CodecErrorReason } from "../../codecs/CodecError.ts"
 
 export abstract class Incremental<A> {
   readonly #results = MutableList.make<Result.Result<A, CodecError>>()

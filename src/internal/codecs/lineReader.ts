@@ -1,5 +1,5 @@
 /** Cuts bytes into lines. Each byte is looked at once; what is kept is never more than the limit and one byte. */
-import { InvalidUtf8, LineTooLong } from "../../CodecError.ts"
+import { InvalidUtf8, LineTooLong } from "../../codecs/CodecError.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
 import { Incremental } from "./incremental.ts"
 import { validUpTo } from "./utf8.ts"

@@ -1,6 +1,6 @@
 /** Lines as bytes. */
 import * as Result from "effect/Result"
-import { CodecError, LineEndInLine } from "../../CodecError.ts"
+import { CodecError, LineEndInLine } from "../../codecs/CodecError.ts"
 import { blockSize } from "./options.ts"
 
 const utf8 = new TextEncoder()

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { CodecError } from "../../CodecError.ts"
+import type { CodecError } from "../../codecs/CodecError.ts"
 import type { Incremental } from "./incremental.ts"
 
 /**

@@ -7,12 +7,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno } from "../failure.ts"
-import { Io } from "../io.ts"
-import type { Libc } from "../libc/functions.ts"
-import { Owned } from "../owned.ts"
-import type { Attachment } from "../polling/attachment.ts"
-import * as Socket from "./socket.ts"
+import { fromErrno } from "../errors/pollerErrors.ts"
+import { Io } from "../descriptor/watchedFd.ts"
+import type { Libc } from "../libc/koffi.ts"
+import { Owned } from "../descriptor/ownedFd.ts"
+import type { Attachment } from "../layers/openPoller.ts"
+import * as Socket from "./socketCalls.ts"
 
 const { errno } = constants
 

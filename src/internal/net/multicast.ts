@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import type { PollerError } from "../../PollerError.ts"
-import type { MulticastOptions } from "../../Udp.ts"
-import { invalidArgument, unsupported } from "../failure.ts"
-import type { SocketProfile } from "../libc/socketProfile.ts"
+import type { MulticastOptions } from "../../net/Udp.ts"
+import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import { encodeInet, ipv6Bytes } from "./sockaddr.ts"
 
 /** A value of setsockopt(2). */

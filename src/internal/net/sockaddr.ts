@@ -1,6 +1,6 @@
 /** `struct sockaddr` as bytes, for every profile: with and without the byte that says how long it is. */
 import * as NetAddress from "effect/net/NetAddress"
-import type { SocketProfile } from "../libc/socketProfile.ts"
+import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 
 /** Bytes that hold any address: `struct sockaddr_storage`. */
 export const capacity = 128

@@ -3,9 +3,9 @@
  * entry by entry. Nothing in it waits, and nothing in it is a thread's or the system's.
  */
 import { constants } from "node:os"
-import type { Alarm, Selector, Trigger } from "../selector/selector.ts"
-import { highOf, Interest, lowOf, Readiness } from "../selector/selector.ts"
-import { localTrigger } from "../userEvent.ts"
+import type { Alarm, Selector, Trigger } from "../kernel/selector.ts"
+import { highOf, Interest, lowOf, Readiness } from "../kernel/selector.ts"
+import { localTrigger } from "../delivery/userEvent.ts"
 
 const { EBADF, EEXIST, ENOENT, EPERM } = constants.errno
 

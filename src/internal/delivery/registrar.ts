@@ -1,0 +1,182 @@
+/** The Registrar service: one kernel call on the calling thread for each operation. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Event } from "../../Event.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import type { FdLike, RegisterOptions, Registrar } from "../../Registrar.ts"
+import { State } from "../shared/pollerMemory.ts"
+import { toMillis } from "../errors/timeout.ts"
+import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
+import { add, count, refusal, release } from "./registration.ts"
+import type { Attachment } from "../layers/openPoller.ts"
+import { Interest } from "../kernel/selector.ts"
+import * as UserEvent from "./userEvent.ts"
+
+export const make = (attachment: Attachment): Registrar["Service"] => {
+  const { control, dispatcher, mailbox, selector } = attachment
+
+  /** Why the arguments cannot be used, or the poller cannot be. */
+  const check = (fd: number, interest: number): PollerError | undefined =>
+    refusal(attachment, fd, interest) ??
+    (interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined)
+
+  const registerNow = (fdLike: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<number, PollerError> => {
+    const fd = toFd(fdLike)
+    const interest = toInterest(event, options)
+    const refused = check(fd, interest)
+    if (refused !== undefined) return Exit.fail(refused)
+    const registered = add(attachment, fd, interest)
+    return isPollerError(registered) ? Exit.fail(registered) : Exit.succeed(registered.id)
+  }
+
+  const reregisterNow = (
+    id: number,
+    fdLike: FdLike,
+    event: Event,
+    options?: RegisterOptions
+  ): Exit.Exit<void, PollerError> => {
+    const fd = toFd(fdLike)
+    const interest = toInterest(event, options)
+    const refused = check(fd, interest)
+    if (refused !== undefined) return Exit.fail(refused)
+    if (!control.wasIssued(id)) {
+      return Exit.fail(notRegistered(`${String(id)} was never a registration: give the id that register answered`, fd))
+    }
+    const known = dispatcher.byFd(fd)
+    const elsewhere = dispatcher.byId(id)
+    // A number that this thread knows under another id may have been closed, and registered anew by another thread.
+    const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
+    if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
+      return Exit.fail(notRegistered(`this descriptor is not registered as ${id}: give the id that it has`, fd))
+    }
+    const exclusive = (interest & Interest.Exclusive) !== 0
+    if (exclusive || (known?.id === id && known.exclusive)) {
+      return Exit.fail(
+        invalidArgument(
+          "an exclusive registration cannot be changed, nor another one become exclusive: deregister and register it",
+          fd
+        )
+      )
+    }
+    const errno = selector.modify(fd, interest, mailbox, id)
+    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, fd))
+    if (known?.id !== id) {
+      dispatcher.add(id, fd, false)
+      count(attachment)
+    }
+    attachment.afterRegistering?.()
+    return Exit.void
+  }
+
+  const deregisterNow = (fdLike: FdLike): Exit.Exit<void, PollerError> => {
+    const fd = toFd(fdLike)
+    const refused = check(fd, 0)
+    if (refused !== undefined) return Exit.fail(refused)
+    const errno = selector.remove(fd)
+    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, fd))
+    const known = dispatcher.byFd(fd)
+    if (known !== undefined) {
+      dispatcher.remove(known)
+      known.source?.end?.(notRegistered("this descriptor was deregistered while it was waited for", fd))
+    }
+    count(attachment)
+    return Exit.void
+  }
+
+  const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {
+    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    const millis = toMillis(duration)
+    if (millis === undefined || (repeat && millis === 0)) {
+      return Exit.fail(
+        invalidArgument(
+          repeat
+            ? `the period ${String(duration)} is none: give a duration above zero`
+            : `the time ${String(duration)} is no duration: give one of zero or more`
+        )
+      )
+    }
+    try {
+      const timers = dispatcher.timers(() => attachment.openAlarm())
+      const id = control.takeId()
+      dispatcher.addSource(id, undefined)
+      timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
+      return Exit.succeed(id)
+    } catch (thrown) {
+      return Exit.fail(fromThrown(thrown))
+    }
+  }
+
+  const cancelNow = (id: number): Exit.Exit<void, PollerError> => {
+    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    if (dispatcher.cancelTimer(id)) return Exit.void
+    return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it is finished`))
+  }
+
+  const register: Registrar["Service"]["register"] = (fd, event, options) =>
+    Effect.suspend(() => registerNow(fd, event, options))
+
+  const service: Registrar["Service"] = {
+    register,
+    registerScoped: (fd, event, options) =>
+      Effect.acquireRelease(register(fd, event, options), (id) =>
+        Effect.sync(() => {
+          const known = dispatcher.byId(id)
+          if (known !== undefined) release(attachment, known)
+        })
+      ),
+    reregister: (id, fd, event, options) => Effect.suspend(() => reregisterNow(id, fd, event, options)),
+    deregister: (fd) => Effect.suspend(() => deregisterNow(fd)),
+    setTimeout: (duration) => Effect.suspend(() => startTimer(duration, false)),
+    setInterval: (duration) => Effect.suspend(() => startTimer(duration, true)),
+    cancelTimeout: (id) => Effect.suspend(() => cancelNow(id)),
+    userEvent: UserEvent.open(attachment)
+  }
+  attachments.set(service, attachment)
+  return service
+}
+
+/** What stands behind each service. */
+const attachments = new WeakMap<Registrar["Service"], Attachment>()
+
+/** For what is more than the service offers, such as waits for one descriptor. */
+export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attachment, PollerError> => {
+  const attachment = attachments.get(service)
+  return attachment === undefined
+    ? Effect.fail(invalidArgument("this Registrar is none of this library's: provide a layer of Poller"))
+    : Effect.succeed(attachment)
+}
+
+/** Milliseconds: a thread that is woken more often than this does nothing else. */
+const shortestPeriod = 1
+
+/** The number that is meant; not a number if there is none. */
+export const toFd = (fd: FdLike): number =>
+  typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN)
+
+type InterestError = keyof typeof interestErrors
+
+const interestErrors = {
+  [-1]: 'the event to watch for is "Read", "Write" or "Both"',
+  [-2]: 'the mode of a registration is "edge" or "oneshot"',
+  [-3]: "exclusive goes with neither oneshot nor priority: the kernel has no such registration"
+} as const
+
+/** The interest as bits, or what is wrong with it as a negative number. */
+const toInterest = (event: Event, options: RegisterOptions | undefined): number => {
+  let interest: number
+  if (event === "Read") interest = Interest.Read
+  else if (event === "Write") interest = Interest.Write
+  else if (event === "Both") interest = Interest.Read | Interest.Write
+  else return -1
+  // Null comes from programs that are not type-checked.
+  if (options === undefined || options === null) return interest
+  if (options.mode === "oneshot") interest |= Interest.Oneshot
+  else if (options.mode !== undefined && options.mode !== "edge") return -2
+  if (options.priority === true) interest |= Interest.Priority
+  if (options.exclusive === true) {
+    if ((interest & (Interest.Oneshot | Interest.Priority)) !== 0) return -3
+    interest |= Interest.Exclusive
+  }
+  return interest
+}

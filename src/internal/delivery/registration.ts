@@ -1,0 +1,66 @@
+/** One kernel call to register something, and what this thread notes of it. */
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../shared/pollerMemory.ts"
+import type { Registration, Source } from "./dispatcher.ts"
+import { fromErrno, invalidArgument, notOpen, unsupported } from "../errors/pollerErrors.ts"
+import type { Attachment } from "../layers/openPoller.ts"
+import { Interest } from "../kernel/selector.ts"
+
+/** Why a descriptor cannot be registered, or the poller cannot be used. */
+export const refusal = (
+  { control, origin, selector }: Attachment,
+  fd: number,
+  interest: number
+): PollerError | undefined => {
+  if (control.state !== State.Open) return notOpen(control)
+  if (!Number.isInteger(fd) || fd !== (fd | 0)) {
+    return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
+  }
+  const { handle } = selector
+  if (fd >= 0 && (fd === handle.fd || fd === handle.wake || fd === origin.fd || fd === origin.wake)) {
+    return invalidArgument("this descriptor belongs to the poller itself: give one of your own", fd)
+  }
+  return interest > 0 && (interest & selector.lacks) !== 0 ? lacking(interest & selector.lacks) : undefined
+}
+
+const lacking = (lacks: number): PollerError =>
+  unsupported(
+    (lacks & Interest.Exclusive) !== 0
+      ? "this system has no exclusive registrations (Linux has): register without that"
+      : "this system does not report exceptional conditions: register without priority"
+  )
+
+/** Tells how many descriptors this thread has registered. */
+export const count = ({ control, dispatcher, mailbox }: Attachment): void =>
+  control.noteRegistrations(mailbox, dispatcher.registrations)
+
+/** Registers a descriptor that `refusal` has nothing against. */
+export const add = (
+  attachment: Attachment,
+  fd: number,
+  interest: number,
+  source?: Source
+): Registration | PollerError => {
+  const { control, dispatcher, mailbox, selector } = attachment
+  const refused = attachment.beforeRegistering?.()
+  if (refused !== undefined) return refused
+  const id = control.takeId()
+  const errno = selector.add(fd, interest, mailbox, id)
+  if (errno !== 0) {
+    control.returnId(id)
+    return fromErrno(selector.syscalls.add, errno, fd)
+  }
+  const registration = dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0, source)
+  count(attachment)
+  attachment.afterRegistering?.()
+  return registration
+}
+
+/** Ends a registration if it is still there. Its descriptor must not have been closed yet. */
+export const release = (attachment: Attachment, registration: Registration): void => {
+  const { control, dispatcher, selector } = attachment
+  if (dispatcher.byId(registration.id) !== registration || control.state !== State.Open) return
+  selector.remove(registration.fd)
+  dispatcher.remove(registration)
+  count(attachment)
+}

@@ -1,0 +1,118 @@
+/**
+ * All the timers of one thread, on one alarm of the kernel's: a heap by the time at which each is due next.
+ *
+ * What is due is found out on the thread that consumes it, so a consumer that comes late gets one notification for all
+ * the periods that it has missed, and the periods themselves do not shift.
+ */
+import type { Alarm } from "../kernel/selector.ts"
+
+interface Timer {
+  readonly id: number
+  readonly start: number
+  /** Milliseconds, or 0 for a timer that goes off once. */
+  readonly period: number
+  deadline: number
+  /** Its place in the heap. */
+  index: number
+}
+
+export class Timers {
+  readonly #alarm: Alarm
+  readonly #heap: Array<Timer> = []
+  readonly #byId = new Map<number, Timer>()
+  /** When the alarm goes off. */
+  #armed = Infinity
+
+  constructor(alarm: Alarm) {
+    this.#alarm = alarm
+  }
+
+  /** Starts a timer of so many milliseconds; with `repeat`, again and again. */
+  add(id: number, millis: number, repeat: boolean): void {
+    const start = this.#alarm.now()
+    const timer: Timer = { id, start, period: repeat ? millis : 0, deadline: start + millis, index: this.#heap.length }
+    this.#byId.set(id, timer)
+    this.#heap.push(timer)
+    this.#up(timer)
+    this.#arm()
+  }
+
+  /** Answers whether there was such a timer. */
+  cancel(id: number): boolean {
+    const timer = this.#byId.get(id)
+    if (timer === undefined) return false
+    this.#remove(timer)
+    return true
+  }
+
+  has(id: number): boolean {
+    return this.#byId.has(id)
+  }
+
+  /** Reports all that are due, the earliest first, and sets the alarm for the next. */
+  expire(report: (id: number) => void): void {
+    const now = this.#alarm.now()
+    this.#armed = Infinity
+    for (let timer = this.#heap[0]; timer !== undefined && timer.deadline <= now; timer = this.#heap[0]) {
+      if (timer.period === 0) {
+        this.#remove(timer)
+      } else {
+        // From the start and not from now: however late this is, the next is due when it would have been.
+        timer.deadline = timer.start + (Math.floor((now - timer.start) / timer.period) + 1) * timer.period
+        // Rounding must not make the same one due again.
+        if (timer.deadline <= now) timer.deadline += timer.period
+        this.#down(timer)
+      }
+      report(timer.id)
+    }
+    this.#arm()
+  }
+
+  close(): void {
+    this.#alarm.close()
+  }
+
+  #arm(): void {
+    const next = this.#heap[0]
+    // An alarm that goes off too early, for a timer that was cancelled, does no harm.
+    if (next === undefined || next.deadline >= this.#armed) return
+    this.#armed = next.deadline
+    this.#alarm.set(next.deadline)
+  }
+
+  #remove(timer: Timer): void {
+    this.#byId.delete(timer.id)
+    const last = this.#heap.pop()!
+    if (last === timer) return
+    this.#put(last, timer.index)
+    this.#up(last)
+    this.#down(last)
+  }
+
+  #put(timer: Timer, index: number): void {
+    this.#heap[index] = timer
+    timer.index = index
+  }
+
+  #up(timer: Timer): void {
+    while (timer.index > 0) {
+      const parent = this.#heap[(timer.index - 1) >> 1]!
+      if (parent.deadline <= timer.deadline) return
+      const { index } = parent
+      this.#put(parent, timer.index)
+      this.#put(timer, index)
+    }
+  }
+
+  #down(timer: Timer): void {
+    for (;;) {
+      const left = this.#heap[timer.index * 2 + 1]
+      const right = this.#heap[timer.index * 2 + 2]
+      const child = right !== undefined && right.deadline < left!.deadline ? right : left
+      if (child === undefined || timer.deadline <= child.deadline) return
+      const { index } = child
+      this.#put(child, timer.index)
+      this.#put(timer, index)
+    }
+  }
+}

@@ -1,0 +1,233 @@
+/** What `DatagramSocket` of `effect/socket` asks of a system's sockets, of a UDP socket on the poller. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+import * as DatagramSocket from "effect/socket/DatagramSocket"
+import type { Options } from "../../net/PollerDatagramSocket.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import type { Registrar } from "../../Registrar.ts"
+import type { BindOptions } from "../../net/Udp.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
+import { plan, toInet } from "./resolveHost.ts"
+import { network } from "../net/tcp.ts"
+import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
+
+type SocketError = DatagramSocket.DatagramSocketError
+
+export const open = (
+  options: Options,
+  events: DatagramSocket.BackingEvents
+): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
+  Effect.gen(function* () {
+    const { bindHost, family, remoteHost } = yield* Effect.mapError(plan(options), (cause) =>
+      openError(cause, "AddressNotAvailable")
+    )
+    const remote = options.connect ?? options.peer
+    const peer = remoteHost === undefined ? undefined : { host: remoteHost, port: remote!.port }
+    return yield* Effect.gen(function* () {
+      const net = yield* network
+      const local = yield* inetOrFail(bindHost, options.bind?.port ?? 0)
+      if ((local._tag === "InetAddressV6") !== (family === "ipv6")) {
+        return yield* Effect.fail(invalidArgument(`a socket of ${family} cannot be bound at ${bindHost}`))
+      }
+      const socket = yield* openUdp(net, local, toBindOptions(options))
+      return yield* Effect.gen(function* () {
+        if (options.connect !== undefined) yield* socket.connect(yield* inetOrFail(peer!.host, peer!.port))
+        return new BackingSocketImpl(socket, yield* socket.localAddress, events, peer, options.connect !== undefined)
+      }).pipe(Effect.onError(() => Effect.sync(() => void socket.owned.closeUnsafe())))
+    }).pipe(Effect.mapError((error) => openError(error)))
+  })
+
+const inetOrFail = (host: string, port: number): Effect.Effect<NetAddress.InetAddress, unknown> =>
+  Effect.suspend(() => {
+    const result = toInet(host, port)
+    return Result.isSuccess(result) ? Effect.succeed(result.success) : Effect.fail(result.failure)
+  })
+
+const toBindOptions = (options: Options): BindOptions =>
+  given({
+    reuseAddress: options.reuseAddress,
+    reusePort: options.reusePort,
+    ipv6Only: options.ipv6Only,
+    receiveBufferSize: options.kernelReceiveBufferSize,
+    sendBufferSize: options.kernelSendBufferSize,
+    broadcast: options.broadcast,
+    ttl: options.ttl,
+    multicastInterface: options.multicast?.interface,
+    multicastLoopback: options.multicast?.loopback,
+    multicastTtl: options.multicast?.ttl
+  })
+
+/** Without what is not given. */
+const given = <T extends object>(all: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as {
+    readonly [K in keyof T]?: Exclude<T[K], undefined>
+  }
+
+class BackingSocketImpl implements DatagramSocket.BackingSocket {
+  readonly address: DatagramSocket.BackingAddress
+  readonly connected: boolean
+  readonly peer: DatagramSocket.BackingAddress | undefined
+  readonly #socket: UdpSocketImpl
+  readonly #events: DatagramSocket.BackingEvents
+  #closing = false
+  // Most datagrams go to where the one before went.
+  #lastHost: string | undefined
+  #lastPort = 0
+  #lastBytes: Uint8Array | undefined
+
+  constructor(
+    socket: UdpSocketImpl,
+    address: NetAddress.InetAddress,
+    events: DatagramSocket.BackingEvents,
+    peer: DatagramSocket.BackingAddress | undefined,
+    connected: boolean
+  ) {
+    this.#socket = socket
+    this.#events = events
+    this.address = { host: NetAddress.formatHost(address), port: address.port }
+    this.peer = peer
+    this.connected = connected
+    Effect.runFork(Effect.forever(this.#receive)).addObserver((exit) => {
+      if (Exit.isFailure(exit)) this.#ended(Cause.squash(exit.cause))
+    })
+  }
+
+  /** One batch. Others have their turn before the next, those who pull among them. */
+  get #receive(): Effect.Effect<void, PollerError> {
+    return Effect.matchEffect(this.#socket.channel.receiveMany, {
+      onSuccess: (datagrams) =>
+        Effect.sync(() => {
+          for (const { payload, sender } of datagrams) {
+            // Whoever got the one before may have closed the socket.
+            if (this.#closing) return
+            this.#events.onPacket(payload, sender.host, sender.port)
+          }
+        }),
+      onFailure: (error) => {
+        if (isFinal(error)) return Effect.fail(error)
+        return Effect.sync(() => this.#events.onError(readError(error)))
+      }
+    })
+  }
+
+  #ended(error: unknown): void {
+    if (this.#closing) return
+    if (isPollerError(error) && error.reason._tag === "Closed") this.#events.onClose()
+    else this.#events.onReadError(readError(error))
+  }
+
+  send(
+    payload: Uint8Array,
+    destination: DatagramSocket.BackingAddress | undefined,
+    done: (error?: SocketError) => void
+  ): void {
+    const sending = this.#send(payload, destination)
+    if (Exit.isExit(sending)) finish(sending, done)
+    else Effect.runFork(sending).addObserver((exit) => finish(exit, done))
+  }
+
+  sendMany(
+    payloads: ReadonlyArray<Uint8Array>,
+    destinations: ReadonlyArray<DatagramSocket.BackingAddress | undefined>,
+    done: (error?: SocketError, index?: number) => void
+  ): void {
+    let left = payloads.length
+    let failure: readonly [SocketError, number] | undefined
+    if (left === 0) return done()
+    payloads.forEach((payload, index) =>
+      this.send(payload, destinations[index], (error) => {
+        if (error !== undefined) failure ??= [error, index]
+        if (--left > 0) return
+        if (failure === undefined) done()
+        else done(...failure)
+      })
+    )
+  }
+
+  #send(payload: Uint8Array, destination: DatagramSocket.BackingAddress | undefined): Effect.Effect<number, unknown> {
+    const { channel } = this.#socket
+    if (destination === undefined) return channel.sendUnsafe(payload, undefined)
+    const { host, port } = destination
+    if (host !== this.#lastHost || port !== this.#lastPort) {
+      const result = toInet(host, port)
+      if (Result.isFailure(result)) return Effect.fail(result.failure)
+      this.#lastBytes = this.#socket.encodeUnsafe(result.success)
+      this.#lastHost = host
+      this.#lastPort = port
+    }
+    return channel.sendUnsafe(payload, this.#lastBytes)
+  }
+
+  joinMulticast(options: {
+    readonly group: NetAddress.IpAddress
+    readonly interface?: NetAddress.MulticastInterface | undefined
+    readonly source?: NetAddress.IpAddress | undefined
+  }): Effect.Effect<() => Effect.Effect<void>, SocketError> {
+    const { group, interface: ingress, source } = options
+    const joining = this.#socket.join({ group, ...given({ interface: ingress, source }) })
+    return Effect.mapBoth(joining, { onSuccess: (leave) => () => leave, onFailure: (error) => openError(error) })
+  }
+
+  close(): void {
+    this.#closing = true
+    this.#socket.owned.closeUnsafe()
+  }
+}
+
+const finish = (exit: Exit.Exit<unknown, unknown>, done: (error?: SocketError) => void): void =>
+  Exit.isSuccess(exit) ? done() : done(writeError(Cause.squash(exit.cause)))
+
+const reasonOf = (error: unknown): PollerError["reason"] | undefined =>
+  isPollerError(error) ? error.reason : undefined
+
+/** Whether the socket is good for nothing more; anything else is about a datagram. */
+const isFinal = ({ reason }: PollerError): boolean =>
+  !("syscall" in reason) || reason.syscall !== "recvfrom" || reason._tag === "BadDescriptor"
+
+const openError = (
+  cause: unknown,
+  kind: DatagramSocket.DatagramSocketOpenError["kind"] = openKind(cause)
+): SocketError =>
+  new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketOpenError({ kind, cause }) })
+
+const openKind = (cause: unknown): DatagramSocket.DatagramSocketOpenError["kind"] => {
+  const tag = reasonOf(cause)?._tag
+  switch (tag) {
+    case "AddressInUse":
+    case "AddressNotAvailable":
+    case "PermissionDenied":
+      return tag
+    default:
+      return "Unknown"
+  }
+}
+
+const ioKind = (cause: unknown): DatagramSocket.IoErrorKind => {
+  const reason = reasonOf(cause)
+  switch (reason?._tag) {
+    case "ConnectionRefused":
+    case "PermissionDenied":
+    case "Unreachable":
+      return reason._tag
+    case "InvalidArgument":
+      return reason.code === "EMSGSIZE" ? "MessageTooLarge" : "Unknown"
+    default:
+      return "Unknown"
+  }
+}
+
+const readError = (cause: unknown): SocketError =>
+  new DatagramSocket.DatagramSocketError({
+    reason: new DatagramSocket.DatagramSocketReadError({ kind: ioKind(cause), cause })
+  })
+
+const writeError = (cause: unknown): SocketError =>
+  new DatagramSocket.DatagramSocketError({
+    reason:
+      reasonOf(cause)?._tag === "Closed"
+        ? new DatagramSocket.DatagramSocketClosedError()
+        : new DatagramSocket.DatagramSocketWriteError({ kind: ioKind(cause), cause })
+  })

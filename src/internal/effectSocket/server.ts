@@ -1,0 +1,86 @@
+/** Listeners as `effect/socket`'s `SocketServer`. */
+import * as Effect from "effect/Effect"
+import type * as NetAddress from "effect/net/NetAddress"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import type { PollerError } from "../../PollerError.ts"
+import type { Options } from "../../net/PollerSocketServer.ts"
+import type { Registrar } from "../../Registrar.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
+import * as EffectSocket from "./socket.ts"
+import type { Listener } from "../net/listener.ts"
+import { at, resolve } from "./connect.ts"
+import type { StreamSocket } from "../net/streamSocket.ts"
+import * as Tcp from "../net/tcp.ts"
+import * as Unix from "../net/unix.ts"
+
+interface Bound {
+  readonly listener: Listener<StreamSocket<unknown>>
+  readonly address: NetAddress.SocketAddress
+}
+
+export const make = (
+  options: Options
+): Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Registrar | Scope.Scope> =>
+  Effect.map(
+    Effect.mapError(
+      listen(options),
+      (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+    ),
+    ({ address, listener }) => SocketServer.SocketServer.of({ address, run: (handler) => run(listener, handler) })
+  )
+
+const run = <R, E, _>(
+  listener: Bound["listener"],
+  handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
+): Effect.Effect<never, SocketServer.SocketServerError, R> =>
+  Effect.mapError(
+    listener.serve((connection) => {
+      let isTaken = false
+      const open = Effect.acquireRelease(
+        Effect.suspend(() => {
+          isTaken = true
+          return connection.fd === -1
+            ? Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) }))
+            : Effect.succeed(connection)
+        }),
+        ({ owned }) => Effect.sync(() => void owned.closeUnsafe())
+      )
+      return Effect.flatMap(EffectSocket.make(open), handler).pipe(
+        Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
+        // A handler that has not asked for the reader has left the connection to nobody.
+        Effect.ensuring(
+          Effect.sync(() => {
+            if (!isTaken) connection.owned.closeUnsafe()
+          })
+        )
+      )
+    }),
+    (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerUnknownError({ cause }) })
+  ) as Effect.Effect<never, SocketServer.SocketServerError, R>
+
+const listen = (options: Options): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
+  Effect.suspend(() => {
+    const { address, host, path, port, ...rest } = options
+    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+    const unixPath = path ?? (typeof address === "object" && "path" in address ? address.path : undefined)
+    if (unixPath !== undefined) {
+      return Effect.map(Unix.listen(unixPath, given), (listener) => bound(listener, listener.address))
+    }
+    const tcp = (at: NetAddress.InetAddressInput) =>
+      Effect.map(Tcp.listen(at, given), (listener) => bound(listener, listener.address))
+    if (address !== undefined) return tcp(address as NetAddress.InetAddressInput)
+    if (port === undefined) return Effect.fail(invalidArgument("nowhere to listen: give a port, an address or a path"))
+    if (host !== undefined) return Effect.flatMap(resolve(host), ([first]) => tcp(at(first, port)))
+    // Both families, where there are two.
+    return Effect.catchIf(tcp({ address: "::", port }), hasNoIpv6, () => tcp({ address: "0.0.0.0", port }))
+  })
+
+const hasNoIpv6 = ({ reason }: PollerError): boolean =>
+  "code" in reason && (reason.code === "EAFNOSUPPORT" || reason.code === "EADDRNOTAVAIL")
+
+const bound = (listener: unknown, address: unknown): Bound => ({
+  listener: listener as Bound["listener"],
+  address: address as NetAddress.SocketAddress
+})

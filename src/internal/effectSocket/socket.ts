@@ -1,0 +1,175 @@
+/**
+ * A stream socket as `effect/socket`'s `Socket`: a reader that owns the connection, and a writer that belongs to whichever
+ * connection there is.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import type { PollerError } from "../../PollerError.ts"
+import { chunkSize } from "../bytes/byteChannel.ts"
+import type { StreamSocket } from "../net/streamSocket.ts"
+
+type Connection = StreamSocket<unknown>
+type Pulled = NonEmptyReadonlyArray<Uint8Array>
+
+const closeError = (code: number): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
+
+const readError = (cause: unknown): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+
+const writeError = (cause: unknown): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+
+const failWrite = (cause: PollerError) => Effect.fail(writeError(cause))
+
+export const openError = (cause: unknown): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
+
+const openTimeout = (): Socket.SocketError =>
+  new Socket.SocketError({
+    reason: new Socket.SocketOpenError({ kind: "Timeout", cause: new Error("the connection was not made in time") })
+  })
+
+/** The scope in which a connection is opened also closes it. */
+export const make = <R>(
+  open: Effect.Effect<Connection, Socket.SocketError, R>,
+  options?: { readonly openTimeout?: Duration.Input | undefined }
+): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> =>
+  Effect.contextWith((services: Context.Context<Exclude<R, Scope.Scope>>) => {
+    const state = new State()
+    const opening =
+      options?.openTimeout === undefined
+        ? open
+        : Effect.timeoutOrElse(open, { duration: options.openTimeout, orElse: () => Effect.fail(openTimeout()) })
+    const reader = Effect.flatMap(opening, (connection) => {
+      const session = new Session(connection)
+      const begin = Effect.sync(() => {
+        state.open(session)
+        return { pull: session.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+      })
+      return Effect.acquireRelease(begin, () => Effect.sync(() => state.close(session)))
+    }).pipe(
+      Effect.updateContext(
+        (input: Context.Context<Scope.Scope>) => Context.merge(services, input) as Context.Context<R | Scope.Scope>
+      )
+    )
+    const writer: Socket.Socket["writer"] = Effect.acquireRelease(
+      Effect.succeed({ write: state.write, writeAll: state.writeAll }),
+      () => Effect.suspend(() => state.shutdown)
+    )
+    return Effect.succeed(Socket.make({ reader, writer }))
+  })
+
+/** Which connection there is at present, if any. */
+class State {
+  readonly #latch = Latch.makeUnsafe(false)
+  #session: Session | undefined
+
+  open(session: Session): void {
+    this.#session = session
+    this.#latch.openUnsafe()
+  }
+
+  close(session: Session): void {
+    session.end(closeError(1006))
+    if (this.#session !== session) return
+    this.#session = undefined
+    this.#latch.closeUnsafe()
+  }
+
+  readonly write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
+    Effect.suspend(() => {
+      const session = this.#session
+      if (session === undefined) return this.#latch.whenOpen(this.write(chunk))
+      return Socket.isCloseEvent(chunk) ? session.break(chunk) : session.writeNow(encode(chunk))
+    })
+
+  readonly writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> =>
+    Effect.suspend(() => {
+      const session = this.#session
+      if (session === undefined) return this.#latch.whenOpen(this.writeAll(chunks))
+      return session.writeNow(chunks.length === 1 ? encode(chunks[0]) : Buffer.concat(chunks.map(encode)))
+    })
+
+  get shutdown(): Effect.Effect<void> {
+    return this.#session === undefined ? Effect.void : this.#session.shutdown
+  }
+}
+
+const encoder = new TextEncoder()
+const encode = (chunk: Uint8Array | string): Uint8Array => (typeof chunk === "string" ? encoder.encode(chunk) : chunk)
+
+/** One connection, from when it is open until its reader's scope closes. */
+class Session {
+  readonly connection: Connection
+  /** Why there is nothing more to pull. */
+  #ended: Socket.SocketError | undefined
+  /** Why it was closed on purpose. */
+  #broken: Socket.SocketError | undefined
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  get pull(): Effect.Effect<Pulled, Socket.SocketError> {
+    const { channel, io } = this.connection
+    const toFailure = (error: PollerError) => this.#end(toReadError(error))
+    return io.attemptOrElse(
+      io.reading,
+      () => {
+        if (this.#ended !== undefined) return Effect.fail(this.#ended)
+        const chunk = channel.takeChunk()
+        if (chunk === undefined) return undefined
+        if (chunk === null) return this.#end(closeError(1000))
+        return chunk instanceof Uint8Array ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
+      },
+      toFailure,
+      chunkSize
+    )
+  }
+
+  #end(error: Socket.SocketError): Effect.Effect<never, Socket.SocketError> {
+    this.#ended ??= this.#broken ?? error
+    return Effect.fail(this.#ended)
+  }
+
+  /** Writes from now on. */
+  writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
+    // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
+    return this.connection.channel.writeAllNow(bytes, bytes.length, true, failWrite)
+  }
+
+  /** Nothing more is written after what is being written by now. */
+  get shutdown(): Effect.Effect<void> {
+    const { io } = this.connection
+    const shutdown = this.connection.shutdown("write")
+    return Effect.ignore(
+      io.writing.isFree ? shutdown : Effect.sync(() => void Effect.runFork(io.attempt(io.writing, () => shutdown)))
+    )
+  }
+
+  /** The program closes the connection by a `CloseEvent`. */
+  break(event: Socket.CloseEvent): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#broken = event.code > 1000 ? readError(new Error(`closed with code ${event.code}`)) : closeError(1000)
+      this.connection.owned.closeUnsafe()
+    })
+  }
+
+  /** The reader's scope closes: whoever pulls fails, and what the peer has sent and nobody read is not its concern. */
+  end(error: Socket.SocketError): void {
+    this.#ended ??= error
+    const { connection } = this
+    // Bytes that are left unread would have the kernel break the connection off, and the peer lose what it was sent last.
+    if (connection.fd !== -1) connection.channel.discard()
+    connection.owned.closeUnsafe()
+  }
+}
+
+const toReadError = (error: PollerError): Socket.SocketError =>
+  error.reason._tag === "Closed" ? closeError(1006) : readError(error)

@@ -1,0 +1,23 @@
+/** The selector of the system that this is. */
+import type { Libc } from "../libc/koffi.ts"
+import type { Profile } from "../libc/profiles/profile.ts"
+import * as Epoll from "./epoll.ts"
+import * as Kqueue from "./kqueue.ts"
+import type { Selector, SelectorHandle, Trigger } from "./selector.ts"
+
+/** What each of those files has. */
+interface Backend {
+  open(libc: Libc, batchSize: number): Selector
+  attach(libc: Libc, handle: SelectorHandle): Selector
+  borrow(libc: Libc, handle: SelectorHandle, batchSize: number): Selector
+  attachTrigger(libc: Libc, handle: number): Trigger
+}
+
+const backends: { readonly [Name in Profile["selector"]]: Backend } = { epoll: Epoll, kqueue: Kqueue }
+
+const backendOf = ({ profile }: Libc): Backend => backends[profile.selector]
+
+export const open: Backend["open"] = (libc, batchSize) => backendOf(libc).open(libc, batchSize)
+export const attach: Backend["attach"] = (libc, handle) => backendOf(libc).attach(libc, handle)
+export const borrow: Backend["borrow"] = (libc, handle, batchSize) => backendOf(libc).borrow(libc, handle, batchSize)
+export const attachTrigger: Backend["attachTrigger"] = (libc, handle) => backendOf(libc).attachTrigger(libc, handle)

@@ -1,0 +1,107 @@
+/** The calling thread itself waits in the kernel, and does nothing else meanwhile. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { isMainThread } from "node:worker_threads"
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../shared/pollerMemory.ts"
+import { isAnyPaused } from "../descriptor/direction.ts"
+import type { Dispatcher } from "../delivery/dispatcher.ts"
+import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
+import { SelectorFailure } from "../kernel/selector.ts"
+import { currentThread } from "../kernel/threadId.ts"
+import type { Attachment } from "./openPoller.ts"
+import { failWith, open as openPoller } from "./openPoller.ts"
+import type { Options } from "./options.ts"
+import { Router } from "../shared/router.ts"
+import { safetyNet } from "../shared/safetyNet.ts"
+
+/**
+ * How a poller is opened that blocks the calling thread.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface BlockingOptions extends Options {
+  /** Allows the main thread to block, which keeps it from everything else it does; refused unless given. */
+  readonly allowMainThread?: boolean | undefined
+}
+
+export const open = Effect.fnUntraced(function* (
+  options: BlockingOptions | undefined
+): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  if (isMainThread && options?.allowMainThread !== true) {
+    return yield* invalidArgument(
+      "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
+    )
+  }
+  const { control, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
+  const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
+  control.threadId = currentThread()
+
+  const poll = (timeout: number): number => {
+    if (control.state !== State.Open) return 0
+    try {
+      return router.poll(timeout)
+    } catch (thrown) {
+      const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
+      failWith(control, dispatcher, errno, () => notOpen(control))
+      return 0
+    }
+  }
+  const block = (timeout: number): void => {
+    // Whoever blocks may do so in the midst of a batch.
+    dispatcher.batch?.settle()
+    // Nor while somebody has yet to be served of what is ready.
+    poll(isAnyPaused() ? 0 : Math.min(timeout, safetyNet))
+    dispatcher.flush()
+  }
+  fillOnDemand(dispatcher, () => block(safetyNet))
+  const sync = Effect.suspend(() => {
+    while (poll(0) === selector.capacity);
+    dispatcher.flush()
+    return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+  })
+  return {
+    libc,
+    control,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain: () => block(0),
+    sync,
+    openAlarm: () => selector.openAlarm(mailbox),
+    block
+  }
+})
+
+/**
+ * Waits for as long as someone takes from the queue and there is nothing in it, or waits for one descriptor. Nobody else
+ * could tell them, and to wait while nobody does would block the thread for no one.
+ */
+const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
+  const { queue } = dispatcher
+  let scheduled = false
+  const isAwaited = () =>
+    queue.state._tag !== "Done" &&
+    (queue.state.takers.size > 0 || (dispatcher.waiters > 0 && queue.state._tag === "Open"))
+  const schedule = () => {
+    if (scheduled) return
+    scheduled = true
+    // By way of the event loop, so that the thread's other fibers, its timers and its messages have their turn.
+    setImmediate(() => {
+      scheduled = false
+      if (!isAwaited()) return
+      block()
+      if (isAwaited()) schedule()
+    })
+  }
+  dispatcher.onWait = schedule
+  class Takers<T> extends Set<T> {
+    override add(taker: T): this {
+      schedule()
+      return super.add(taker)
+    }
+  }
+  if (queue.state._tag === "Open") queue.state = { ...queue.state, takers: new Takers() }
+}

@@ -1,0 +1,120 @@
+/** The Poller service over one thread's attachment. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { Notification } from "../../Notification.ts"
+import type { Poller, PollerHandle, PollerStats } from "../../Poller.ts"
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../shared/pollerMemory.ts"
+import { toMillis } from "../errors/timeout.ts"
+import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
+import type { Attachment } from "./openPoller.ts"
+
+type Notifications = ReadonlyArray<Notification>
+
+export const handleTypeId = "effect-amy/PollerHandle"
+
+export const statsOf = ({ control, dispatcher }: Attachment): PollerStats => ({
+  notifications: dispatcher.notifications,
+  merged: dispatcher.merged,
+  batches: dispatcher.batches,
+  waits: control.waits,
+  wakeups: control.wakeups,
+  overflows: control.overflows,
+  registrations: control.registrations
+})
+
+export const make = (attachment: Attachment, handle: PollerHandle): Poller["Service"] => {
+  const { queue } = attachment.dispatcher
+  const waitFor = attachment.block === undefined ? waitOnQueue(attachment) : waitInKernel(attachment, attachment.block)
+  return {
+    wait: (timeout) =>
+      Effect.suspend(() => {
+        const millis = toMillis(timeout)
+        if (millis === undefined) {
+          return Effect.fail(
+            invalidArgument(
+              `the timeout ${String(timeout)} is no duration: give one of zero or more, or Duration.infinity`
+            )
+          )
+        }
+        return waitFor(millis)
+      }),
+    queue,
+    notifications: Stream.fromQueue(queue),
+    handle,
+    stats: Effect.sync(() => statsOf(attachment))
+  }
+}
+
+/** Takes everything that is in the queue. Fails once the poller is closed or has died and nothing is left. */
+const takeAll = ({ control, dispatcher: { queue } }: Attachment): Effect.Effect<Notifications, PollerError> =>
+  Effect.suspend(() =>
+    queue.messages.length === 0 && (control.state !== State.Open || queue.state._tag !== "Open")
+      ? Effect.fail(notOpen(control))
+      : Queue.clear(queue)
+  )
+
+/** For where someone else fills the queue. */
+const waitOnQueue = (attachment: Attachment) => {
+  const { dispatcher, drain, sync } = attachment
+  const take = takeAll(attachment)
+  const arrival = Queue.peek(dispatcher.queue).pipe(
+    Effect.catchTag("Done", () => Effect.suspend(() => Effect.fail(notOpen(attachment.control))))
+  )
+
+  // Waiting is for something to be there and takes nothing, so that an interruption or a timeout that comes at the same
+  // moment loses nothing; it is taken in a step of its own.
+  const until = (clock: Clock.Clock, deadline: number): Effect.Effect<Notifications, PollerError> =>
+    Effect.suspend(() => {
+      const left = deadline - now(clock)
+      if (left <= 0) return take
+      const arrived =
+        left === Infinity
+          ? Effect.asSome(arrival)
+          : Effect.timeoutOption(arrival, Math.min(Math.ceil(left), longestTimer))
+      return Effect.flatMap(arrived, (first) =>
+        Effect.flatMap(take, (taken) =>
+          // A timer may fire a little early, and another consumer may have been faster.
+          taken.length > 0 || (Option.isNone(first) && now(clock) >= deadline)
+            ? Effect.succeed(taken)
+            : until(clock, deadline)
+        )
+      )
+    })
+
+  return (timeout: number): Effect.Effect<Notifications, PollerError> => {
+    // Should the poller have ended, what it reported before is still to be had.
+    if (timeout === 0) return Effect.andThen(Effect.ignore(sync), take)
+    drain()
+    if (dispatcher.queue.messages.length > 0) return take
+    return Clock.clockWith((clock) => until(clock, timeout === Infinity ? Infinity : now(clock) + timeout))
+  }
+}
+
+/** What a timer of Node's takes at most; a longer wait is made of several. */
+const longestTimer = 2 ** 31 - 1
+
+const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** For where the calling thread is the one that waits. Its time is the kernel's, whatever clock the program has. */
+const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) => {
+  const { control, dispatcher, sync } = attachment
+  const take = takeAll(attachment)
+
+  const until = (deadline: number): Effect.Effect<Notifications, PollerError> =>
+    Effect.suspend(() => {
+      // Should the poller have ended, what it reported before is still to be had.
+      if (control.state !== State.Open || dispatcher.queue.messages.length > 0) return take
+      // However short the timeout, it has a look at the kernel.
+      block(Math.max(0, Math.ceil(deadline - performance.now())))
+      if (dispatcher.queue.messages.length > 0 || performance.now() >= deadline) return take
+      // The thread's other fibers, its timers and its messages have their turn at least this often.
+      return Effect.andThen(Effect.yieldNow, until(deadline))
+    })
+
+  return (timeout: number): Effect.Effect<Notifications, PollerError> =>
+    timeout === 0 ? Effect.andThen(Effect.ignore(sync), take) : Effect.suspend(() => until(performance.now() + timeout))
+}

@@ -1,0 +1,88 @@
+/** A dedicated thread waits in the kernel; a scoped fiber watches over it. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Worker } from "node:worker_threads"
+import type { PollerError } from "../../PollerError.ts"
+import { State } from "../shared/pollerMemory.ts"
+import { workerFailed } from "../errors/pollerErrors.ts"
+import type { Attachment, Opened } from "./openPoller.ts"
+import { failWith, open as openPoller } from "./openPoller.ts"
+import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
+import type { Options } from "./options.ts"
+import type { ThreadData } from "../shared/pollingThread.ts"
+
+// With the ending of this file: TypeScript in the sources, JavaScript in the published package.
+const entry = new URL(
+  `../shared/pollingThread${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
+  import.meta.url
+)
+
+export const open = Effect.fnUntraced(function* (
+  options: Options | undefined
+): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  const poller = yield* openPoller(options)
+  const { control, dispatcher, libc, mailbox, selector } = poller
+  const consumer = yield* Effect.acquireRelease(
+    Effect.sync(() => new MailboxConsumer(control, selector, dispatcher, mailbox, () => {})),
+    (consumer) =>
+      Effect.sync(() => {
+        consumer.drain()
+        consumer.stop()
+      })
+  )
+  const thread = yield* Effect.acquireRelease(start(poller), (thread) =>
+    Effect.suspend(() => {
+      control.advance(State.Closing)
+      selector.wake()
+      return thread.exited
+    })
+  )
+  yield* Effect.forkScoped(
+    Effect.map(thread.exited, (cause) => {
+      const error = workerFailed("the polling thread has ended by itself", cause)
+      failWith(control, dispatcher, 0, () => error)
+    })
+  )
+  return {
+    libc,
+    control,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain: consumer.drain,
+    sync: consumer.sync,
+    openAlarm: () => selector.openAlarm(mailbox)
+  }
+})
+
+interface Thread {
+  /** Returns when the thread has ended, with what it died of. */
+  readonly exited: Effect.Effect<unknown>
+}
+
+const start = ({ control, selector }: Opened): Effect.Effect<Thread, PollerError> =>
+  Effect.callback((resume) => {
+    const data: ThreadData = { control: control.buffer, selector: selector.handle, batchSize: selector.capacity }
+    const failed = (cause: unknown) =>
+      resume(Effect.fail(workerFailed("the polling thread could not be started", cause)))
+    let worker: Worker
+    control.beginLoading()
+    try {
+      // Without the options of this process: a loader or a profiler that someone gave it is not for this thread.
+      worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
+    } catch (cause) {
+      control.endLoading()
+      return failed(cause)
+    }
+    let reason: unknown
+    const exit = new Promise<unknown>((resolve) => {
+      worker.on("error", (cause) => (reason = cause))
+      worker.on("exit", (code) => {
+        const cause = reason ?? new Error(`the thread ended with exit code ${code}`)
+        resolve(cause)
+        failed(cause)
+      })
+    })
+    worker.once("message", () => resume(Effect.succeed({ exited: Effect.promise(() => exit) })))
+  })

@@ -1,0 +1,161 @@
+/** Datagrams in and out of a socket: one call each, and whoever sent it only looked at when somebody asks. */
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import { constants } from "node:os"
+import type { PollerError } from "../../PollerError.ts"
+import type { Datagram } from "../../net/Udp.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import type { Io } from "../descriptor/watchedFd.ts"
+import type { Libc } from "../libc/koffi.ts"
+import { copyOf } from "../bytes/chunkPool.ts"
+import { call, outcome } from "../descriptor/systemCall.ts"
+import { capacity, decodeInet } from "./sockaddr.ts"
+
+/** Datagrams that are received at a time: others have their turn in between. */
+const batch = 64
+
+// What all receiving of this thread shares. The longest datagram that UDP has is shorter than this, so none is cut.
+const scratch = Buffer.alloc(64 * 1024)
+const from = new Uint8Array(capacity)
+const fromLength = new Uint32Array(1)
+
+const nowhere = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
+
+/** An address as the kernel has it. Datagrams that come one after the other from the same share it. */
+export class Sender {
+  readonly bytes: Uint8Array
+  readonly #libc: Libc
+  #address: NetAddress.InetAddress | undefined
+  #host: string | undefined
+
+  constructor(libc: Libc, bytes: Uint8Array) {
+    this.#libc = libc
+    this.bytes = bytes
+  }
+
+  get address(): NetAddress.InetAddress {
+    return (this.#address ??= decodeInet(this.#libc.profile.socket, this.bytes) ?? nowhere)
+  }
+
+  get host(): string {
+    return (this.#host ??= NetAddress.formatHost(this.address))
+  }
+
+  get port(): number {
+    return this.address.port
+  }
+}
+
+export class DatagramImpl implements Datagram {
+  readonly payload: Uint8Array
+  readonly sender: Sender
+
+  constructor(payload: Uint8Array, sender: Sender) {
+    this.payload = payload
+    this.sender = sender
+  }
+
+  get address(): NetAddress.InetAddress {
+    return this.sender.address
+  }
+}
+
+const isSame = (bytes: Uint8Array, length: number): boolean => {
+  if (bytes.length !== length) return false
+  for (let i = 0; i < length; i++) if (bytes[i] !== from[i]) return false
+  return true
+}
+
+/** What a call says of a socket that is not connected, on one system or the other. */
+const notConnected: ReadonlySet<number> = new Set([constants.errno.EDESTADDRREQ, constants.errno.ENOTCONN])
+
+export class DatagramChannel {
+  readonly io: Io
+  readonly #libc: Libc
+  #last: Sender
+  /** An error that came after datagrams. The kernel tells it once, and the datagrams come first. */
+  #kept: PollerError | undefined
+
+  constructor(io: Io, libc: Libc) {
+    this.io = io
+    this.#libc = libc
+    this.#last = new Sender(libc, new Uint8Array(0))
+  }
+
+  readonly receive: Effect.Effect<DatagramImpl, PollerError> = Effect.suspend(() =>
+    this.io.attempt(this.io.reading, () => {
+      const received = this.#receive()
+      return received instanceof DatagramImpl ? Effect.succeed(received) : received && Effect.fail(received)
+    })
+  )
+
+  /** All that wait, at least one. */
+  readonly receiveMany: Effect.Effect<readonly [DatagramImpl, ...Array<DatagramImpl>], PollerError> = Effect.suspend(
+    () =>
+      this.io.attempt(this.io.reading, () => {
+        const first = this.#receive()
+        if (!(first instanceof DatagramImpl)) return first && Effect.fail(first)
+        const received: [DatagramImpl, ...Array<DatagramImpl>] = [first]
+        while (received.length < batch) {
+          const next = this.#receive()
+          if (next instanceof DatagramImpl) {
+            received.push(next)
+            continue
+          }
+          if (next === undefined) this.io.reading.forget()
+          this.#kept = next
+          break
+        }
+        return Effect.succeed(received)
+      })
+  )
+
+  #receive(): DatagramImpl | PollerError | undefined {
+    const kept = this.#kept
+    if (kept !== undefined) {
+      this.#kept = undefined
+      return kept
+    }
+    const libc = this.#libc
+    const { fd } = this.io
+    const count = call(libc, () => {
+      fromLength[0] = capacity
+      return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
+    })
+    if (count >= 0) return new DatagramImpl(copyOf(scratch, 0, count), this.#sender(Math.min(fromLength[0]!, capacity)))
+    return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, fd)
+  }
+
+  #sender(length: number): Sender {
+    if (!isSame(this.#last.bytes, length)) this.#last = new Sender(this.#libc, from.slice(0, length))
+    return this.#last
+  }
+
+  /**
+   * To an address, or to where the socket is connected. Made at once: what is answered is an `Exit` unless it has to wait
+   * for room.
+   */
+  sendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> {
+    if (!(payload instanceof Uint8Array)) {
+      return Effect.fail(invalidArgument("the payload of a datagram is bytes: give a Uint8Array"))
+    }
+    const libc = this.#libc
+    const { send, sendto } = libc.functions
+    const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL
+    const { fd } = this.io
+    const attempt = () => {
+      const result = call(libc, () =>
+        to === undefined
+          ? send(fd, payload, payload.length, flags)
+          : sendto(fd, payload, payload.length, flags, to, to.length)
+      )
+      if (to === undefined && notConnected.has(-result)) {
+        return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
+      }
+      return outcome(libc, to === undefined ? "send" : "sendto", fd, result)
+    }
+    const { writing } = this.io
+    return this.io.tryNow(writing, attempt, Effect.fail) ?? this.io.attempt(writing, attempt)
+  }
+}

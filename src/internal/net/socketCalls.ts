@@ -1,0 +1,136 @@
+/**
+ * Sockets as the C library has them, each call an effect or a plain answer. Every socket that is made here is
+ * non-blocking and close-on-exec from its first moment, or as soon as the system allows.
+ */
+import * as Effect from "effect/Effect"
+import type { PollerError } from "../../PollerError.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import type { Libc } from "../libc/koffi.ts"
+import { attempt, call } from "../descriptor/systemCall.ts"
+import { capacity } from "./sockaddr.ts"
+
+/** Makes descriptors that were just opened non-blocking and close-on-exec, where their call could not. */
+export const setFlags = (libc: Libc, fds: Iterable<number>): void => {
+  const { fcntl } = libc.profile
+  setCloseOnExec(libc, fds)
+  for (const fd of fds) {
+    const flags = libc.functions.fcntl(fd, fcntl.F_GETFL, "int", 0)
+    libc.functions.fcntl(fd, fcntl.F_SETFL, "int", flags | fcntl.O_NONBLOCK)
+  }
+}
+
+export const setCloseOnExec = (libc: Libc, fds: Iterable<number>): void => {
+  const { F_SETFD, FD_CLOEXEC } = libc.profile.fcntl
+  for (const fd of fds) libc.functions.fcntl(fd, F_SETFD, "int", FD_CLOEXEC)
+}
+
+/** The flags that make a new socket so, or 0 if there are none for it. */
+const creationFlags = ({ profile: { socket } }: Libc): number =>
+  socket.SOCK_NONBLOCK === undefined || socket.SOCK_CLOEXEC === undefined
+    ? 0
+    : socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+/** socket(2). */
+export const open = (libc: Libc, domain: number, type: number): Effect.Effect<number, PollerError> =>
+  Effect.map(
+    attempt(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), 0)),
+    (fd) => {
+      if (creationFlags(libc) === 0) setFlags(libc, [fd])
+      return fd
+    }
+  )
+
+/** Closes a descriptor that could not be made what it was meant to be. */
+export const closeOnFailure = <A, E, R>(libc: Libc, fd: number, use: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.onError(use, () => Effect.sync(() => void libc.functions.close(fd)))
+
+/** socketpair(2). */
+export const openPair = (
+  libc: Libc,
+  domain: number,
+  type: number
+): Effect.Effect<readonly [number, number], PollerError> => {
+  const fds = new Int32Array(2)
+  return Effect.map(
+    attempt(libc, "socketpair", undefined, () => libc.functions.socketpair(domain, type | creationFlags(libc), 0, fds)),
+    () => {
+      if (creationFlags(libc) === 0) setFlags(libc, fds)
+      return [fds[0]!, fds[1]!] as const
+    }
+  )
+}
+
+/** accept4(2), or accept(2) and fcntl(2): a descriptor, or the negative of the errno. */
+export const accept = (libc: Libc, fd: number): number => {
+  if (libc.profile.socket.hasAccept4) {
+    return call(libc, () => libc.functions.accept4(fd, null, null, creationFlags(libc)))
+  }
+  const accepted = call(libc, () => libc.functions.accept(fd, null, null))
+  if (accepted >= 0) setFlags(libc, [accepted])
+  return accepted
+}
+
+/** getsockname(2) or getpeername(2): as many bytes as the address has. */
+export const addressOf = (
+  libc: Libc,
+  fd: number,
+  which: "getsockname" | "getpeername"
+): Effect.Effect<Uint8Array, PollerError> =>
+  Effect.suspend(() => {
+    const bytes = new Uint8Array(capacity)
+    const length = new Uint32Array([capacity])
+    return Effect.map(
+      attempt(libc, which, fd, () => libc.functions[which](fd, bytes, length)),
+      () => bytes.subarray(0, Math.min(length[0]!, capacity))
+    )
+  })
+
+export const setOption = (
+  libc: Libc,
+  fd: number,
+  level: number,
+  name: number,
+  value: number | Uint8Array
+): Effect.Effect<void, PollerError> =>
+  Effect.suspend(() => {
+    const bytes = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value
+    return Effect.asVoid(
+      attempt(libc, "setsockopt", fd, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
+    )
+  })
+
+/** An option that is an `int`: what it is, or the negative of the errno. */
+export const getOption = (libc: Libc, fd: number, level: number, name: number): number => {
+  const value = new Int32Array(1)
+  const result = call(libc, () =>
+    libc.functions.getsockopt(fd, level, name, new Uint8Array(value.buffer), new Uint32Array([4]))
+  )
+  return result < 0 ? result : value[0]!
+}
+
+/** The error that waits at a socket, and is gone once it was asked for. */
+export const takeError = (libc: Libc, syscall: string, fd: number): PollerError | undefined => {
+  const { SOL_SOCKET, SO_ERROR } = libc.profile.socket
+  const errno = getOption(libc, fd, SOL_SOCKET, SO_ERROR)
+  return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), fd)
+}
+
+/** What kind of socket a descriptor is, for one that somebody else has opened. */
+export const check = (
+  libc: Libc,
+  fd: number,
+  type: number,
+  isFamily: (address: Uint8Array) => boolean,
+  what: string
+): Effect.Effect<void, PollerError> =>
+  Effect.suspend(() => {
+    if (!Number.isInteger(fd) || fd !== (fd | 0)) {
+      return Effect.fail(invalidArgument(`${String(fd)} is no descriptor: give a whole number`))
+    }
+    const { SOL_SOCKET, SO_TYPE } = libc.profile.socket
+    const found = getOption(libc, fd, SOL_SOCKET, SO_TYPE)
+    if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, fd))
+    const wrong = Effect.fail(invalidArgument(`this descriptor is a socket, but no ${what}`, fd))
+    if (found !== type) return wrong
+    return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) => (isFamily(address) ? Effect.void : wrong))
+  })

@@ -1,0 +1,179 @@
+/**
+ * Connections of the poller as `effect/socket`'s `Socket`, so that what is written against that service, such as Effect's
+ * RPC, runs on this poller unchanged.
+ *
+ * It behaves as `NodeSocket` of `@effect/platform-node` does: acquiring the reader connects, its scope owns the connection,
+ * and the writer waits for whichever connection there is. TLS is not offered: `upgrade` fails with `SocketUpgradeError`. As in
+ * `Tcp`, what is ready together is read and written together.
+ *
+ * Where the peer has ended its side, ours stays open until the reader's scope closes; Node's ends by itself.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, PollerSocket, PollerSocketServer } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
+ *   yield* server
+ *     .run((socket) =>
+ *       Effect.gen(function* () {
+ *         const { pull } = yield* socket.reader
+ *         const { writeAll } = yield* socket.writer
+ *         yield* Effect.forever(Effect.flatMap(pull, writeAll))
+ *       }).pipe(Effect.scoped, Effect.ignore)
+ *     )
+ *     .pipe(Effect.forkScoped)
+ *
+ *   const socket = yield* PollerSocket.make({ address: server.address })
+ *   const { pull } = yield* socket.reader
+ *   const { write } = yield* socket.writer
+ *   yield* write("hello")
+ *   const [chunk] = yield* pull
+ *   console.log(Buffer.from(chunk).toString())
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => hello
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as NetAddress from "effect/net/NetAddress"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as internal from "../internal/effectSocket/connect.ts"
+import type { PollerError } from "../PollerError.ts"
+import type { Registrar } from "../Registrar.ts"
+import type { KeepAlive, TcpStream } from "./Tcp.ts"
+import type { UnixStream } from "./Unix.ts"
+
+/**
+ * An address, a host and a port, or the path of a Unix socket.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export type Target =
+  | {
+      readonly address: NetAddress.SocketAddress.Input
+      readonly host?: never
+      readonly port?: never
+      readonly path?: never
+    }
+  | { readonly host?: string | undefined; readonly port: number; readonly address?: never; readonly path?: never }
+  | { readonly path: string; readonly address?: never; readonly host?: never; readonly port?: never }
+
+/**
+ * Whom to connect to, and how. The host is looked up each time, and its addresses are tried in turn; it is `"localhost"` unless
+ * given. What is said of TCP is of no use to a Unix socket, and ignored there, as Node does.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export type Options = Target & {
+  /** How long connecting may take; after that it fails with a `SocketOpenError` of kind `"Timeout"`. */
+  readonly openTimeout?: Duration.Input | undefined
+  /** Of TCP: see `Tcp.TcpOptions`. */
+  readonly noDelay?: boolean | undefined
+  /** Of TCP: see `Tcp.TcpOptions`. */
+  readonly keepAlive?: boolean | KeepAlive | undefined
+}
+
+/**
+ * Makes a socket that connects each time its reader is acquired.
+ *
+ * **Details**
+ *
+ * Making it cannot fail. Acquiring the reader fails with a `SocketOpenError` whose `cause` is the `PollerError`.
+ *
+ * **Example** (Nobody listens, until it is tried again)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, PollerError, PollerSocket, Tcp } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const listener = yield* Tcp.listen("127.0.0.1:0")
+ *   yield* listener.close
+ *   const socket = yield* PollerSocket.make({ address: listener.address })
+ *   const { reason } = yield* Effect.flip(Effect.scoped(socket.reader))
+ *   if (reason._tag === "SocketOpenError" && PollerError.isPollerError(reason.cause)) console.log(reason.cause.reason._tag)
+ *
+ *   yield* Tcp.listen(listener.address)
+ *   yield* Effect.scoped(socket.reader)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => ConnectionRefused
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options: Options) => Effect.Effect<Socket.Socket, never, Registrar> = internal.make
+
+/**
+ * Makes a socket of connections that are opened otherwise, each in the scope of the reader.
+ *
+ * **Example** (Both ends of a pair)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, PollerSocket, Unix } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const [one, other] = yield* Unix.socketPair
+ *   const socket = yield* PollerSocket.fromStream(Effect.succeed(one))
+ *   const { pull } = yield* socket.reader
+ *   yield* other.writeAll(new TextEncoder().encode("hello"))
+ *   const [chunk] = yield* pull
+ *   console.log(Buffer.from(chunk).toString())
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => hello
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromStream: <R>(
+  open: Effect.Effect<TcpStream | UnixStream, PollerError, R>,
+  options?: { readonly openTimeout?: Duration.Input | undefined }
+) => Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> = internal.fromStream
+
+/**
+ * Provides a socket that is made with `make`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Socket } from "effect/socket"
+ * import { Poller, PollerSocket, Unix } from "effect-amy"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ *
+ * const path = join(tmpdir(), `example-socket-${process.pid}.sock`)
+ *
+ * const program = Effect.gen(function* () {
+ *   const listener = yield* Unix.listen(path)
+ *   const socket = yield* Socket.Socket
+ *   const { pull } = yield* socket.reader
+ *   const connection = yield* listener.accept
+ *   yield* connection.writeAll(new TextEncoder().encode("hello"))
+ *   const [chunk] = yield* pull
+ *   console.log(Buffer.from(chunk).toString())
+ * })
+ *
+ * const layer = PollerSocket.layer({ path }).pipe(Layer.provideMerge(Poller.layerEventLoop()))
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer))) // => hello
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Socket.Socket, never, Registrar> =>
+  Layer.effect(Socket.Socket, make(options))

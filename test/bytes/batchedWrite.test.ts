@@ -1,0 +1,739 @@
+/**
+ * What is written to TCP connections while a batch of reports is dealt with, and sent by one system call afterwards: it is in
+ * one piece, in turn, and on its way before the thread does anything that takes long.
+ */
+import { expect, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scheduler } from "effect"
+import { Poller, PollerSocketServer, Tcp } from "effect-amy"
+import { once } from "node:events"
+import * as net from "node:net"
+import type { StreamSocket } from "../../src/internal/net/streamSocket.ts"
+import {
+  describeUring,
+  bytesOf,
+  changeFunctions,
+  type Connected,
+  echo,
+  expectEcho,
+  joinAll,
+  manyConnected,
+  message,
+  readOnce,
+  run,
+  startAll,
+  timeless,
+  withoutUring
+} from "../support/batch.ts"
+import { echo as echoSocket } from "../support/effectSockets.ts"
+import * as Kernel from "../support/kernel.ts"
+import { layers } from "../support/layers.ts"
+import { until } from "../support/observe.ts"
+import { YieldAt } from "../support/scheduler.ts"
+import { block } from "../support/thread.ts"
+import { begin, isEmpty, scopedFds } from "../support/watched.ts"
+import { describeTcp, randomNumbers, startWaiting, turn, twoLayers, waiters } from "../net/tcp/support.ts"
+
+const everyLayer = Object.entries(layers)
+
+/** Leaves no room, after the peer has written: what it sends makes some. */
+const fillNow = ({ connection }: Connected): number => {
+  let total = 0
+  for (let taken = 1; taken > 0; total += taken) taken = Kernel.fill(connection.fd)
+  return total
+}
+
+/** One that has had to wait for room, and of which there is known to be some now. */
+const knownToHaveRoom = Effect.gen(function* () {
+  const [one] = yield* manyConnected(1)
+  const filled = fillNow(one!)
+  const waiting = yield* startWaiting(one!.connection.writeAll(bytesOf("room.")))
+  expect(yield* textAfter(one!, filled, 5)).toBe("room.")
+  yield* Fiber.join(waiting)
+  return one!
+})
+
+/** What the peer gets until that is enough, or for two seconds if it never is. */
+const soon = ({ peer }: Connected, isEnough: (text: Buffer) => boolean) =>
+  Effect.gen(function* () {
+    let all = peer.read()
+    // Something small is held back by the kernel until what was sent before is acknowledged, which takes 40 ms.
+    for (const end = Date.now() + 2000; Date.now() < end && !isEnough(all); all = Buffer.concat([all, peer.read()])) {
+      yield* turn
+    }
+    return all
+  })
+
+/** Everything that the peer gets until it has got so much, without what `fillUp` has written. */
+const textAfter = ({ peer }: Connected, filled: number, count: number) =>
+  Effect.map(peer.receive(filled + count), (all) => all.subarray(filled).toString())
+
+/** Each does its own once it is told; all are told in one batch, in this order, and nothing is sent before its end. */
+const inOneBatch = <A, E>(
+  all: ReadonlyArray<Connected>,
+  handlers: ReadonlyArray<
+    (one: Connected, fibers: ReadonlyArray<Fiber.Fiber<A, E>>) => Effect.Effect<A, E, Poller.Poller>
+  >
+) =>
+  Effect.gen(function* () {
+    const fibers: Array<Fiber.Fiber<A, E>> = []
+    fibers.push(
+      ...((yield* startAll(all, (one, index) =>
+        Effect.andThen(
+          Effect.orDie(readOnce(one.connection)),
+          Effect.suspend(() => handlers[index]!(one, fibers))
+        )
+      )) as ReadonlyArray<Fiber.Fiber<A, E>>)
+    )
+    for (const { peer } of all) peer.write("go")
+    return fibers
+  })
+
+const three = Effect.map(manyConnected(3), (all) => all as [Connected, Connected, Connected])
+
+/** Every step of a fiber is followed by a turn of the loop, in which reports arrive and others run. */
+const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
+
+describeUring("promise 13: whoever has put in a write is interrupted by another of the same batch", () => {
+  it.live("all of it is written or nothing, and what is written next follows it", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* three
+        const first = all[0]
+        const fibers = yield* timeless(
+          Effect.tap(
+            inOneBatch<unknown, unknown>(all, [
+              ({ connection }) => connection.writeAll(bytesOf("first.")),
+              (_, [writer]) => Effect.andThen(Fiber.interrupt(writer!), first.connection.writeAll(bytesOf("second."))),
+              ({ connection }) => connection.writeAll(bytesOf("other."))
+            ]),
+            (fibers) => Fiber.awaitAll(fibers)
+          )
+        )
+        expect(Exit.isFailure(yield* Fiber.await(fibers[0]!))).toBe(true)
+        yield* first.connection.writeAll(bytesOf("third."))
+        expect(["first.second.third.", "second.third."]).toContain(
+          (yield* soon(first, (text) => text.length >= 19)).toString()
+        )
+        expect(all[2].peer.read().toString()).toBe("other.")
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("what it was going to write may be overwritten from then on", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* three
+        const target = yield* knownToHaveRoom
+        const buffer = bytesOf("first.")
+        yield* timeless(
+          Effect.flatMap(
+            inOneBatch<unknown, unknown>(all, [
+              () => target.connection.writeAll(buffer),
+              (_, [writer]) =>
+                Effect.gen(function* () {
+                  yield* Fiber.interrupt(writer!)
+                  buffer.fill(0x78)
+                  yield* target.connection.writeAll(bytesOf("second."))
+                }),
+              () => Effect.void
+            ]),
+            Fiber.awaitAll
+          )
+        )
+        const text = yield* soon(target, (text) => text.toString().endsWith("second."))
+        expect(["first.second.", "second."]).toContain(text.toString())
+      })
+    )
+  )
+})
+
+describeUring("no room, or not enough, in the midst of a batch", () => {
+  for (const [name, layer] of everyLayer) {
+    it.live(`writeAll waits for it, and is in one piece with a second writer behind it (${name})`, () =>
+      run(
+        Effect.fnUntraced(function* () {
+          const all = yield* manyConnected(12)
+          const fibers = yield* startAll(all, ({ connection }, index) =>
+            Effect.gen(function* () {
+              yield* readOnce(connection)
+              const first = yield* Effect.forkChild(connection.writeAll(message(index, 4000)), {
+                startImmediately: true
+              })
+              yield* connection.writeAll(message(index, 3000))
+              yield* Fiber.join(first)
+            })
+          )
+          for (const { peer } of all) peer.write("go")
+          const filled = all.map((one, index) => (index % 2 === 0 ? fillNow(one) : 0))
+          for (const [index, one] of all.entries()) {
+            const received = yield* one.peer.receive(filled[index]! + 7000)
+            const expected = Buffer.concat([message(index, 4000), message(index, 3000)])
+            expect(received.subarray(filled[index]).equals(expected), `what came to ${index}`).toBe(true)
+          }
+          yield* joinAll(fibers)
+          expect(yield* waiters).toBe(0)
+        }),
+        layer
+      )
+    )
+
+    it.live(`interrupted while it waits, it leaves no waiter, and the next one writes (${name})`, () =>
+      run(
+        () =>
+          Effect.gen(function* () {
+            const all = yield* manyConnected(6)
+            const fibers = yield* startAll(all, ({ connection }) =>
+              Effect.andThen(readOnce(connection), connection.writeAll(bytesOf("never")))
+            )
+            for (const { peer } of all) peer.write("go")
+            const filled = all.map(fillNow)
+            yield* until(() => all.every(({ connection }) => isEmpty(connection.fd)))
+            for (let i = 0; i < 5; i++) yield* turn
+            // Now and then the kernel makes a little room by itself, and it has been written.
+            const wait = fibers.map((fiber) => fiber.pollUnsafe() === undefined)
+            expect(yield* waiters).toBe(wait.filter((waits) => waits).length)
+            for (const fiber of fibers) yield* Fiber.interrupt(fiber)
+            expect(yield* waiters).toBe(0)
+            for (const [index, one] of all.entries()) {
+              const expected = wait[index]! ? "next" : "nevernext"
+              const writing = yield* begin(one.connection.writeAll(bytesOf("next")))
+              expect(yield* textAfter(one, filled[index]!, expected.length)).toBe(expected)
+              yield* Fiber.join(writing)
+            }
+            return wait.includes(true)
+          }).pipe(Effect.scoped, Effect.repeat({ until: (hasWaited) => hasWaited })),
+        layer
+      )
+    )
+  }
+
+  it.live("what there was room for is written once, and the rest when there is more", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = yield* three
+        uring.mostSent = 1000
+        const fibers = yield* inOneBatch(
+          all,
+          all.map(
+            (_, index) =>
+              ({ connection }) =>
+                Effect.orDie(connection.writeAll(message(index, 4000)))
+          )
+        )
+        for (const [index, { peer }] of all.entries()) {
+          expect((yield* peer.receive(4000)).equals(message(index, 4000))).toBe(true)
+        }
+        yield* joinAll(fibers)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("of one that goes on though its fiber was interrupted, the rest is what it was then", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = yield* three
+        uring.mostSent = 1000
+        const mine = Buffer.from(message(0, 4000))
+        const fibers = yield* timeless(
+          Effect.tap(
+            inOneBatch<unknown, unknown>(all, [
+              // As PollerSocket writes.
+              ({ connection }) =>
+                (connection as unknown as StreamSocket<unknown>).channel.writeAllNow(mine, 4000, true, Effect.fail),
+              (_, [writer]) =>
+                Effect.andThen(
+                  Fiber.interrupt(writer!),
+                  Effect.sync(() => void mine.fill(0x78))
+                ),
+              () => Effect.void
+            ]),
+            Fiber.awaitAll
+          )
+        )
+        expect(fibers).toHaveLength(3)
+        expect((yield* all[0].peer.receive(4000)).equals(message(0, 4000))).toBe(true)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("the same, at whatever step its fiber is made to yield", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        uring.mostSent = 1000
+        for (let step = 1; step <= 20; step++) {
+          yield* Effect.gen(function* () {
+            const all = yield* three
+            const scheduler = new YieldAt()
+            const fibers = yield* startAll(all, ({ connection }, index) =>
+              Effect.gen(function* () {
+                yield* readOnce(connection)
+                if (index === 0) scheduler.left = step
+                yield* connection.writeAll(message(index, 4000))
+              }).pipe((handler) =>
+                index === 0 ? Effect.provideService(handler, Scheduler.Scheduler, scheduler) : handler
+              )
+            )
+            for (const { peer } of all) peer.write("go")
+            yield* joinAll(fibers)
+            const received = yield* Effect.forEach(all, (one) => soon(one, (text) => text.length >= 4000), {
+              concurrency: 3
+            })
+            expect([step, received.map(({ length }) => length)]).toEqual([step, [4000, 4000, 4000]])
+            for (const [index, each] of received.entries()) expect(each.equals(message(index, 4000))).toBe(true)
+            expect(yield* waiters).toBe(0)
+          }).pipe(Effect.scoped)
+        }
+      })
+    )
+  )
+
+  it.live("interrupted while it waits, it leaves no waiter, at whatever step it was made to yield before", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        for (let step = 1; step <= 20;) {
+          const hasWaited = yield* Effect.gen(function* () {
+            const all = yield* three
+            const [first] = all
+            const scheduler = new YieldAt()
+            const fibers = yield* startAll(all, ({ connection }, index) =>
+              Effect.gen(function* () {
+                yield* readOnce(connection)
+                if (index === 0) scheduler.left = step
+                yield* connection.writeAll(bytesOf("never"))
+              }).pipe((handler) =>
+                index === 0 ? Effect.provideService(handler, Scheduler.Scheduler, scheduler) : handler
+              )
+            )
+            for (const { peer } of all) peer.write("go")
+            const filled = fillNow(first)
+            yield* joinAll(fibers.slice(1))
+            for (let i = 0; i < 5; i++) yield* turn
+            // Now and then the kernel makes a little room by itself, and it has been written: once more.
+            if (fibers[0]!.pollUnsafe() !== undefined) return false
+            yield* Fiber.interrupt(fibers[0]!)
+            expect([step, yield* waiters]).toEqual([step, 0])
+            const next = yield* begin(first.connection.writeAll(bytesOf("next")))
+            expect(yield* textAfter(first, filled, 4)).toBe("next")
+            yield* Fiber.join(next)
+            return true
+          }).pipe(Effect.scoped)
+          if (hasWaited) step++
+        }
+      })
+    )
+  )
+
+  it.live("a part that is written before the end of the batch is not written again at its end", () =>
+    Effect.gen(function* () {
+      const [empty] = yield* scopedFds(Kernel.socketPair)
+      let isFull = false
+      let most = Infinity
+      yield* changeFunctions(({ recv, send }) => ({
+        send: (fd, buffer, count, flags) => {
+          // As it is where there is room for so much.
+          if (isFull) return recv(empty, new Uint8Array(1), 1, 0x40)
+          isFull = most !== Infinity
+          return send(fd, buffer, Math.min(count, most), flags)
+        }
+      }))
+      yield* run(
+        Effect.fnUntraced(function* () {
+          const all = yield* three
+          const target = yield* knownToHaveRoom
+          const fibers = yield* timeless(
+            Effect.tap(
+              inOneBatch<void, unknown>(all, [
+                () => target.connection.writeAll(bytesOf("one two three. ")),
+                () =>
+                  Effect.gen(function* () {
+                    most = 4
+                    const second = yield* begin(target.connection.writeAll(bytesOf("second.")))
+                    most = Infinity
+                    isFull = false
+                    yield* Fiber.join(second)
+                  }),
+                () => Effect.void
+              ]),
+              (fibers) => Fiber.await(fibers[2]!)
+            )
+          )
+          // What was not written is when room is reported.
+          expect((yield* soon(target, (text) => text.length >= 4)).toString()).toBe("one ")
+          target.peer.write("x")
+          const [filled, reader] = [fillNow(target), yield* begin(target.connection.read(new Uint8Array(8)))]
+          const rest = yield* soon(target, (text) => text.toString().includes("second."))
+          expect(rest.toString().replaceAll("\0", "")).toBe("two three. second.")
+          expect(rest.length).toBe(filled + "two three. second.".length)
+          yield* Fiber.join(reader)
+          yield* joinAll(fibers)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describeUring("what is put in comes before what is done afterwards", () => {
+  const afterwards: {
+    readonly [name: string]: (connection: Tcp.TcpStream) => Effect.Effect<unknown, unknown>
+  } = {
+    "shutting it down": (connection) => connection.shutdown("write"),
+    "closing it": (connection) => connection.close,
+    "giving it away": (connection) => Effect.map(connection.take, Kernel.close)
+  }
+  for (const [name, act] of Object.entries(afterwards)) {
+    it.live(name, () =>
+      run(
+        Effect.fnUntraced(function* () {
+          const all = yield* three
+          const fibers = yield* inOneBatch<unknown, unknown>(
+            all,
+            all.map(
+              () =>
+                ({ connection }) =>
+                  Effect.gen(function* () {
+                    const writing = yield* begin(connection.writeAll(bytesOf("reply")))
+                    yield* act(connection)
+                    yield* Fiber.join(writing)
+                  })
+            )
+          )
+          yield* joinAll(fibers)
+          for (const { peer } of all) {
+            expect((yield* peer.receive(5)).toString()).toBe("reply")
+            // The end, and no error.
+            expect(Kernel.read(peer.fd)).toBe(0)
+          }
+          expect(yield* waiters).toBe(0)
+        })
+      )
+    )
+  }
+
+  it.live("another write, however large, and one of nothing, and a part of a buffer", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* three
+        const fibers = yield* inOneBatch<unknown, unknown>(
+          all,
+          all.map(
+            () =>
+              ({ connection }) =>
+                Effect.gen(function* () {
+                  const large = new Uint8Array(9000).fill(0x2e)
+                  const writes = [
+                    connection.writeAll(bytesOf("not this: one"), 10),
+                    connection.writeAll(large),
+                    connection.write(bytesOf("two")),
+                    connection.writeAll(new Uint8Array(0)),
+                    connection.writeAll(bytesOf("not this: three, nor this"), 10, 5)
+                  ]
+                  const writing = yield* Effect.forEach(writes, (each) =>
+                    begin(each as Effect.Effect<unknown, unknown>)
+                  )
+                  yield* joinAll(writing)
+                })
+          )
+        )
+        const expected = `one${".".repeat(9000)}twothree`
+        for (const { peer } of all) expect((yield* peer.receive(expected.length)).toString()).toBe(expected)
+        yield* joinAll(fibers)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+})
+
+describeUring("what is put in does not wait for what takes long", () => {
+  it.live("when one after a handler that blocks the thread is told, the reply before it is at its peer", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = yield* three
+        const [first] = all
+        const fibers = yield* inOneBatch<boolean, unknown>(all, [
+          ({ connection }) => Effect.as(connection.writeAll(bytesOf("reply")), true),
+          () => Effect.sync(() => (block(50), true)),
+          () => Effect.sync(() => !isEmpty(first.peer.fd))
+        ])
+        expect(yield* joinAll(fibers)).toEqual([true, true, true])
+        expect(uring.count).toBe(2)
+      })
+    )
+  )
+
+  it.live("layerBlocking: it goes out before the thread blocks from within the same batch", () =>
+    Effect.gen(function* () {
+      let peer = -1
+      const wereSent: Array<boolean> = []
+      yield* changeFunctions(({ epoll_wait }) => ({
+        epoll_wait: (epfd, events, most, timeout) => {
+          if (peer !== -1 && timeout !== 0) wereSent.push(!isEmpty(peer))
+          return epoll_wait(epfd, events, most, timeout)
+        }
+      }))
+      yield* run(
+        Effect.fnUntraced(function* (uring) {
+          const all = yield* three
+          const poller = yield* Poller.Poller
+          const fibers = yield* timeless(
+            Effect.tap(
+              inOneBatch<unknown, unknown>(all, [
+                ({ connection, peer: { fd } }) =>
+                  Effect.andThen(
+                    Effect.sync(() => void (peer = fd)),
+                    connection.writeAll(bytesOf("reply"))
+                  ),
+                () => Effect.asVoid(poller.wait("10 seconds")).pipe(Effect.timeoutOption("50 millis")),
+                () => Effect.void
+              ]),
+              (fibers) => Fiber.await(fibers[2]!)
+            )
+          )
+          yield* Fiber.join(fibers[0]!)
+          expect(wereSent.length).toBeGreaterThan(0)
+          expect(new Set(wereSent)).toEqual(new Set([true]))
+          expect(uring.count).toBeGreaterThan(0)
+          peer = -1
+          yield* Fiber.interruptAll(fibers)
+        }),
+        () => Poller.layerBlocking({ allowMainThread: true })
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("layerBlocking: an echo on many connections", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* manyConnected(200)
+        const fibers = yield* startAll(all, ({ connection }) => echo(connection))
+        for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 30, round)
+        for (const { peer } of all) peer.end()
+        yield* joinAll(fibers)
+        expect(yield* waiters).toBe(0)
+      }),
+      () => Poller.layerBlocking({ allowMainThread: true })
+    )
+  )
+
+  it.live("who writes without end, to a peer that always reads, leaves the others their turns", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* three
+        const others = { hadTurn: false }
+        let count = 0
+        const fibers = yield* inOneBatch<void, unknown>(all, [
+          ({ connection, peer }) =>
+            Effect.gen(function* () {
+              while (!others.hadTurn) {
+                yield* connection.writeAll(bytesOf("again and again"))
+                peer.read()
+                // So that the test ends if nobody else ever has a turn.
+                if (++count === 500_000) return yield* Effect.fail("nobody else had a turn")
+              }
+            }),
+          () => Effect.void,
+          () => Effect.void
+        ])
+        yield* turn
+        yield* turn
+        others.hadTurn = true
+        expect(yield* Effect.exit(Fiber.join(fibers[0]!))).toEqual(Exit.void)
+      })
+    )
+  )
+})
+
+describeUring("a barrier in the midst of a batch delivers the rest of it, and what has come since", () => {
+  const withBarrier = [...everyLayer, ["layerBlocking", () => Poller.layerBlocking({ allowMainThread: true })] as const]
+  for (const [name, layer] of withBarrier) {
+    it.live(`each connection is served (${name})`, () =>
+      run(
+        Effect.fnUntraced(function* () {
+          const late = yield* manyConnected(5)
+          const lateFibers = yield* startAll(late, ({ connection }) => echo(connection))
+          const all = yield* manyConnected(40)
+          const poller = yield* Poller.Poller
+          const fibers = yield* startAll(all, ({ connection }, index) =>
+            Effect.gen(function* () {
+              const buffer = new Uint8Array(100)
+              for (;;) {
+                const count = yield* connection.read(buffer)
+                if (count === 0) return
+                yield* connection.writeAll(buffer, 0, count)
+                if (index % 8 !== 3) continue
+                late[index >> 3]!.peer.write("late")
+                yield* poller.wait(0)
+              }
+            })
+          )
+          for (let round = 1; round <= 3; round++) {
+            yield* expectEcho(all, (index) => 1 + index, round)
+            for (const { peer } of late) expect((yield* peer.receive(4)).toString()).toBe("late")
+          }
+          for (const { peer } of [...all, ...late]) peer.end()
+          yield* joinAll([...fibers, ...lateFibers])
+          expect(yield* waiters).toBe(0)
+        }),
+        layer
+      )
+    )
+  }
+})
+
+describeUring("where there is no io_uring", () => {
+  it.live("every peer of an echo gets its own bytes", () =>
+    Effect.gen(function* () {
+      yield* withoutUring
+      yield* run(
+        Effect.fnUntraced(function* (uring) {
+          const all = yield* manyConnected(300)
+          yield* startAll(all, ({ connection }) => echo(connection))
+          for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 30, round)
+          expect(uring.count).toBe(0)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  for (const breaksAt of [1, 2, 3, 4]) {
+    it.live(`or it breaks with call ${breaksAt}: the same`, () =>
+      run(
+        Effect.fnUntraced(function* (uring) {
+          uring.breaksAt = breaksAt
+          const all = yield* manyConnected(300)
+          const fibers = yield* startAll(all, ({ connection }) => echo(connection))
+          for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 30, round)
+          expect(uring.count).toBe(breaksAt)
+          for (const { peer } of all) peer.end()
+          yield* joinAll(fibers)
+        })
+      )
+    )
+  }
+
+  it.live("or it breaks while something is to be sent by one that has had to wait for room before", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = yield* three
+        const target = yield* knownToHaveRoom
+        uring.breaksAt = 2
+        const fibers = yield* inOneBatch(all, [
+          () => target.connection.writeAll(bytesOf("reply")),
+          () => Effect.void,
+          () => Effect.void
+        ])
+        expect((yield* soon(target, (text) => text.length >= 5)).toString()).toBe("reply")
+        yield* joinAll(fibers)
+        expect(uring.count).toBe(2)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+})
+
+describeUring("whatever a fiber's scheduler puts between its steps", () => {
+  for (const [name, layer] of everyLayer) {
+    it.live(`an echo writes back just what came (${name})`, () =>
+      run(
+        Effect.fnUntraced(function* () {
+          const all = yield* manyConnected(150)
+          const fibers = yield* startAll(all, ({ connection }) => yielding(echo(connection)))
+          for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 40, round)
+          for (const { peer } of all) peer.end()
+          yield* joinAll(fibers)
+          expect(yield* waiters).toBe(0)
+        }),
+        layer
+      )
+    )
+
+    it.live(`writes of two fibers to one connection are each in one piece (${name})`, () =>
+      run(
+        Effect.fnUntraced(function* (uring) {
+          const all = yield* manyConnected(10)
+          const size = 4000
+          for (let round = 0; round < 10; round++) {
+            // Now and then a write is made in parts.
+            uring.mostSent = round % 2 === 0 ? 1500 : Infinity
+            const fibers = yield* startAll(all, ({ connection }) =>
+              Effect.gen(function* () {
+                yield* readOnce(connection)
+                const writes = [1, 2, 3].map((value) => connection.writeAll(new Uint8Array(size).fill(value)))
+                yield* Effect.all([yielding(writes[0]!), writes[1]!, yielding(writes[2]!)], { concurrency: 3 })
+              })
+            )
+            for (const { peer } of all) peer.write("go")
+            for (const [index, { peer }] of all.entries()) {
+              const received = yield* peer.receive(3 * size)
+              const values = [0, 1, 2].map((part) => new Set(received.subarray(part * size, (part + 1) * size)))
+              expect(
+                values.map(({ size }) => size),
+                `torn at ${index} in round ${round}`
+              ).toEqual([1, 1, 1])
+              expect(values.flatMap((each) => Array.from(each)).toSorted()).toEqual([1, 2, 3])
+            }
+            yield* joinAll(fibers)
+          }
+          expect(yield* waiters).toBe(0)
+        }),
+        layer
+      )
+    )
+  }
+})
+
+/** A hundred clients of node:net, each of which sends messages and gets them back. */
+const nodeClients = (port: number, count = 100) =>
+  Effect.promise(async () => {
+    const below = randomNumbers(port)
+    const sizes = () => Array.from({ length: 6 }, () => 1 + Math.floor(below() ** 3 * 30_000))
+    await Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        const socket = net.connect({ port, host: "127.0.0.1" })
+        try {
+          await once(socket, "connect")
+          for (const [round, size] of sizes().entries()) {
+            const sent = message(index * 10 + round, size)
+            socket.write(sent)
+            const chunks: Array<Buffer> = []
+            for (let left = size; left > 0;) {
+              const chunk = socket.read() as Buffer | null
+              if (chunk === null) {
+                await once(socket, "readable")
+                continue
+              }
+              chunks.push(chunk)
+              left -= chunk.length
+            }
+            expect(Buffer.concat(chunks).equals(sent), `client ${index}, message ${round} of ${size}`).toBe(true)
+          }
+        } finally {
+          socket.destroy()
+        }
+      })
+    )
+  })
+
+describeTcp(
+  "servers under a hundred clients of node:net",
+  (live) => {
+    live("TcpListener.run", () =>
+      Effect.gen(function* () {
+        const listener = yield* Tcp.listen("127.0.0.1:0")
+        yield* Effect.forkScoped(listener.run((connection) => echo(connection)))
+        yield* nodeClients(listener.address.port)
+      })
+    )
+
+    live("PollerSocketServer", () =>
+      Effect.gen(function* () {
+        const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
+        yield* Effect.forkScoped(server.run(echoSocket))
+        yield* nodeClients("port" in server.address ? server.address.port : 0)
+      })
+    )
+  },
+  twoLayers
+)

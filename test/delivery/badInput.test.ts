@@ -1,0 +1,437 @@
+/**
+ * What cannot be registered, waited for or built is refused with its reason, in a sentence that says what to do, and
+ * nothing has changed: no descriptor, no registration, no id used up, and what was there before still works.
+ */
+import { assert, describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Poller, PollerError, Registrar } from "effect-amy"
+import { execFile } from "node:child_process"
+import { closeSync, openSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { fileURLToPath } from "node:url"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers, idsReadyNow } from "../support/layers.ts"
+
+type Reason = PollerError.PollerErrorReason["_tag"]
+
+/** What someone without types may pass. */
+const untyped = (value: unknown) => value as never
+
+/** Fails with this reason and message, and everything is as it was. */
+const isRefused = <A, R>(
+  effect: Effect.Effect<A, PollerError.PollerError, R>,
+  reason: Reason,
+  message: string | RegExp
+) =>
+  Effect.gen(function* () {
+    const { stats } = yield* Poller.Poller
+    const witness = Kernel.eventfd()
+    const id = yield* Registrar.register(witness, "Read")
+    const descriptors = Kernel.openDescriptors()
+    const { registrations } = yield* stats
+    const error = yield* Effect.flip(effect)
+    assert(PollerError.isPollerError(error))
+    expect(error.reason._tag).toBe(reason)
+    if (typeof message === "string") expect(error.message).toBe(message)
+    else expect(error.message).toMatch(message)
+    expect(Kernel.openDescriptors()).toEqual(descriptors)
+    expect((yield* stats).registrations).toBe(registrations)
+    // Nobody but the witness is there to be reported, and it still is.
+    Kernel.signal(witness)
+    expect(yield* idsReadyNow).toEqual([id])
+    yield* Registrar.deregister(witness)
+    // The id after the witness's is the next one.
+    expect(yield* Registrar.register(witness, "Read")).toBe(id + 1)
+    yield* Registrar.deregister(witness)
+    Kernel.close(witness)
+    return error
+  })
+
+const noDescriptor = /is no descriptor: give a whole number, or an object whose fd is one$/
+
+const noNumbers: ReadonlyArray<unknown> = [
+  1.5,
+  NaN,
+  Infinity,
+  -Infinity,
+  2 ** 31,
+  -(2 ** 31) - 1,
+  2 ** 32 + 1,
+  undefined,
+  null,
+  "3",
+  3n,
+  true,
+  {},
+  [],
+  { fd: 1.5 },
+  { fd: "3" },
+  { fd: undefined },
+  { fd: null }
+]
+
+const alreadyRegistered = (call: string, fd: number) =>
+  `${call} on fd ${fd}: EEXIST, this descriptor is registered already ` +
+  "(reregister it to change what is watched, or deregister it first)"
+const notRegistered = (call: string, fd: number) =>
+  `${call} on fd ${fd}: ENOENT, this descriptor is not registered ` +
+  "(register it first; closing a descriptor also ends its registration)"
+const notOpen = (call: string, fd: number) =>
+  `${call} on fd ${fd}: EBADF, this is not an open descriptor (it may have been closed already)`
+const notPollable = (fd: number) =>
+  `epoll_ctl(ADD) on fd ${fd}: EPERM, this descriptor cannot be polled (regular files and directories never can)`
+
+describeLayers("promise 12: registering what cannot be registered", (layer) => {
+  it.live("a closed or a negative number", () =>
+    Effect.gen(function* () {
+      const closed = Kernel.eventfd()
+      const highest = 2 ** 31 - 1
+      // Far away from the numbers that are handed out next.
+      const far = 15_000
+      Kernel.dup2(closed, far)
+      const id = yield* Registrar.register(far, "Read")
+      Kernel.close(far)
+      Kernel.close(closed)
+      for (const fd of [-1, -(2 ** 31), highest, far]) {
+        const add = yield* isRefused(Registrar.register(fd, "Read"), "BadDescriptor", notOpen("epoll_ctl(ADD)", fd))
+        expect(add.reason).toMatchObject({ syscall: "epoll_ctl(ADD)", errno: 9, code: "EBADF", fd })
+        yield* isRefused(Registrar.deregister(fd), "BadDescriptor", notOpen("epoll_ctl(DEL)", fd))
+      }
+      yield* isRefused(Registrar.reregister(id, far, "Read"), "BadDescriptor", notOpen("epoll_ctl(MOD)", far))
+      yield* isRefused(
+        Effect.scoped(Registrar.registerScoped(-1, "Read")),
+        "BadDescriptor",
+        notOpen("epoll_ctl(ADD)", -1)
+      )
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("no number at all, or not a whole one", () =>
+    Effect.gen(function* () {
+      for (const value of noNumbers) {
+        yield* isRefused(Registrar.register(untyped(value), "Read"), "InvalidArgument", noDescriptor)
+        yield* isRefused(Registrar.reregister(1, untyped(value), "Read"), "InvalidArgument", noDescriptor)
+        yield* isRefused(Registrar.deregister(untyped(value)), "InvalidArgument", noDescriptor)
+      }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("a regular file, a directory", () =>
+    Effect.gen(function* () {
+      for (const path of [fileURLToPath(import.meta.url), tmpdir()]) {
+        const fd = openSync(path, "r")
+        const error = yield* isRefused(Registrar.register(fd, "Both"), "NotPollable", notPollable(fd))
+        expect(error.reason).toMatchObject({ errno: 1, code: "EPERM", fd })
+        yield* isRefused(Registrar.register({ fd }, "Both"), "NotPollable", notPollable(fd))
+        closeSync(fd)
+      }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("the same descriptor twice", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      const id = yield* Registrar.register(fd, "Read")
+      yield* isRefused(Registrar.register(fd, "Write"), "AlreadyRegistered", alreadyRegistered("epoll_ctl(ADD)", fd))
+      yield* isRefused(Registrar.register({ fd }, "Read"), "AlreadyRegistered", alreadyRegistered("epoll_ctl(ADD)", fd))
+      // It is watched as before: not for writing.
+      expect(yield* idsReadyNow).toEqual([])
+      Kernel.signal(fd)
+      expect(yield* idsReadyNow).toEqual([id])
+      yield* Registrar.deregister(fd)
+      Kernel.close(fd)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("deregistering or reregistering what is not there", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      yield* isRefused(Registrar.deregister(fd), "NotRegistered", notRegistered("epoll_ctl(DEL)", fd))
+      const id = yield* Registrar.register(fd, "Read")
+      yield* Registrar.deregister(fd)
+      yield* isRefused(Registrar.deregister(fd), "NotRegistered", notRegistered("epoll_ctl(DEL)", fd))
+      yield* isRefused(Registrar.reregister(id, fd, "Read"), "NotRegistered", notRegistered("epoll_ctl(MOD)", fd))
+      Kernel.close(fd)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("reregistering under an id that it does not have", () =>
+    Effect.gen(function* () {
+      const [one, other] = [Kernel.eventfd(), Kernel.eventfd()]
+      const id = yield* Registrar.register(one, "Read")
+      const otherId = yield* Registrar.register(other, "Read")
+      for (const never of [otherId + 1_000_000, 0, -1, 1.5, NaN, Infinity, 2 ** 53, undefined, null, `${id}`]) {
+        yield* isRefused(
+          Registrar.reregister(untyped(never), one, "Write"),
+          "NotRegistered",
+          `on fd ${one}: ${String(never)} was never a registration: give the id that register answered`
+        )
+      }
+      for (const [wrong, fd] of [
+        [otherId, one],
+        [id, other]
+      ] as const) {
+        yield* isRefused(
+          Registrar.reregister(wrong, fd, "Write"),
+          "NotRegistered",
+          `on fd ${fd}: this descriptor is not registered as ${wrong}: give the id that it has`
+        )
+      }
+      // Nor under one that was another's, and is nobody's by now.
+      const third = Kernel.eventfd()
+      const retired = yield* Registrar.register(third, "Read")
+      yield* Registrar.deregister(third)
+      Kernel.close(third)
+      yield* isRefused(
+        Registrar.reregister(retired, one, "Write"),
+        "NotRegistered",
+        `on fd ${one}: this descriptor is not registered as ${retired}: give the id that it has`
+      )
+      // Neither was changed to be watched for writing.
+      expect(yield* idsReadyNow).toEqual([])
+      Kernel.signal(one)
+      Kernel.signal(other)
+      expect(yield* idsReadyNow).toEqual([id, otherId])
+      for (const fd of [one, other]) {
+        yield* Registrar.deregister(fd)
+        Kernel.close(fd)
+      }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("exclusive together with oneshot or priority, and a change from or to exclusive", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      for (const options of [{ mode: "oneshot" }, { priority: true }, { mode: "oneshot", priority: true }] as const) {
+        yield* isRefused(
+          Registrar.register(fd, "Read", { ...options, exclusive: true }),
+          "InvalidArgument",
+          "exclusive goes with neither oneshot nor priority: the kernel has no such registration"
+        )
+      }
+      const unchangeable =
+        `on fd ${fd}: an exclusive registration cannot be changed, nor another one become exclusive: ` +
+        "deregister and register it"
+      const plain = yield* Registrar.register(fd, "Read")
+      yield* isRefused(Registrar.reregister(plain, fd, "Read", { exclusive: true }), "InvalidArgument", unchangeable)
+      yield* Registrar.deregister(fd)
+      const exclusive = yield* Registrar.register(fd, "Read", { exclusive: true })
+      yield* isRefused(Registrar.reregister(exclusive, fd, "Both"), "InvalidArgument", unchangeable)
+      Kernel.signal(fd)
+      expect(yield* idsReadyNow).toEqual([exclusive])
+      yield* Registrar.deregister(fd)
+      Kernel.close(fd)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("an event or a mode that there is not", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      const id = yield* Registrar.register(fd, "Read")
+      const other = Kernel.eventfd()
+      for (const event of ["read", "", "Readable", "toString", 1, null, undefined, {}]) {
+        const message = /the event to watch for is "Read", "Write" or "Both"$/
+        yield* isRefused(Registrar.register(other, untyped(event)), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(id, fd, untyped(event)), "InvalidArgument", message)
+      }
+      for (const mode of ["level", "Edge", "", 1, null]) {
+        const message = /the mode of a registration is "edge" or "oneshot"$/
+        yield* isRefused(Registrar.register(other, "Read", untyped({ mode })), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(id, fd, "Read", untyped({ mode })), "InvalidArgument", message)
+      }
+      yield* Registrar.deregister(fd)
+      Kernel.close(fd)
+      Kernel.close(other)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("the poller's own descriptors", () =>
+    Effect.gen(function* () {
+      const { handle } = yield* Poller.Poller
+      for (const fd of [handle.selector.fd, handle.selector.wake]) {
+        const message = `on fd ${fd}: this descriptor belongs to the poller itself: give one of your own`
+        yield* isRefused(Registrar.register(fd, "Read"), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(1, fd, "Read"), "InvalidArgument", message)
+        yield* isRefused(Registrar.deregister(fd), "InvalidArgument", message)
+      }
+      // A duplicate of the kernel's poller is found out by the kernel.
+      const duplicate = Kernel.dup(handle.selector.fd)
+      yield* isRefused(Registrar.register(duplicate, "Read"), "InvalidArgument", /a poller cannot watch itself/)
+      Kernel.close(duplicate)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("waiting for no time at all that there is", () =>
+    Effect.gen(function* () {
+      const { wait } = yield* Poller.Poller
+      for (const timeout of [
+        NaN,
+        -1,
+        -0.5,
+        -Infinity,
+        "abc",
+        "-1 seconds",
+        "",
+        undefined,
+        null,
+        true,
+        { millis: NaN }
+      ]) {
+        yield* isRefused(
+          Effect.suspend(() => wait(untyped(timeout))),
+          "InvalidArgument",
+          `the timeout ${String(timeout)} is no duration: give one of zero or more, or Duration.infinity`
+        )
+      }
+    }).pipe(Effect.provide(layer()))
+  )
+})
+
+describe("promise 12: building what cannot be built", () => {
+  const outside = {
+    mailboxSize: [0, -1, 1.5, NaN, Infinity, 2 ** 20 + 1, "64"],
+    maxThreads: [0, -1, 1.5, NaN, 2048, "2"],
+    batchSize: [0, -1, 1.5, NaN, 65_537, "1"]
+  }
+  const limits = { mailboxSize: 1_048_576, maxThreads: 2047, batchSize: 65_536 }
+  const builders = {
+    layerWorker: Poller.layerWorker,
+    layerEventLoop: Poller.layerEventLoop,
+    layerBlocking: (options?: Poller.Options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+  }
+
+  for (const [name, layer] of Object.entries(builders)) {
+    it.live(`options outside their range (${name})`, () =>
+      Effect.gen(function* () {
+        for (const option of ["mailboxSize", "maxThreads", "batchSize"] as const) {
+          for (const value of outside[option]) {
+            const before = Kernel.openDescriptors()
+            const error = yield* Effect.flip(
+              Effect.scoped(Effect.provide(Effect.void, layer({ [option]: untyped(value) })))
+            )
+            expect(error.reason._tag).toBe("InvalidArgument")
+            expect(error.message).toBe(`${option} is ${String(value)}: give a whole number from 1 to ${limits[option]}`)
+            expect(Kernel.openDescriptors()).toEqual(before)
+          }
+        }
+      })
+    )
+  }
+
+  it.live("layerBlocking on the main thread, unless it is allowed", () =>
+    // Tests run on the main thread of a process of their own.
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.provide(Effect.void, Poller.layerBlocking()))
+      expect(error.reason._tag).toBe("InvalidArgument")
+      expect(error.message).toBe(
+        "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
+      )
+    })
+  )
+
+  it.live("attaching with what is no handle", () =>
+    Effect.gen(function* () {
+      const { handle } = yield* Poller.Poller
+      for (const value of [
+        undefined,
+        null,
+        1,
+        {},
+        { ...handle, _tag: "other" },
+        { ...handle, control: new ArrayBuffer(8) },
+        { ...handle, control: new SharedArrayBuffer(0) },
+        { ...handle, control: new SharedArrayBuffer(4) },
+        { ...handle, control: new SharedArrayBuffer(handle.control.byteLength) },
+        { ...handle, selector: { fd: "3", wake: 4 } },
+        { ...handle, selector: undefined }
+      ]) {
+        yield* isRefused(
+          Effect.provide(Effect.void, Poller.layerAttach(untyped(value))),
+          "InvalidArgument",
+          "this is no handle of a poller: give what Poller.handle is in the other thread"
+        )
+      }
+    }).pipe(Effect.provide(Poller.layerWorker()))
+  )
+
+  it.live("attaching more threads than maxThreads", () =>
+    Effect.gen(function* () {
+      const { handle } = yield* Poller.Poller
+      const attach = Effect.provide(Effect.succeed("attached"), Poller.layerAttach(handle))
+      const nested = Effect.provide(
+        isRefused(
+          attach,
+          "LimitReached",
+          "all 2 mailboxes of this poller are taken (build it with a larger maxThreads)"
+        ),
+        Poller.layerAttach(handle)
+      )
+      yield* nested
+      // Given back, and taken again.
+      expect(yield* attach).toBe("attached")
+    }).pipe(Effect.provide(Poller.layerWorker({ maxThreads: 2 })))
+  )
+
+  it.live("any layer while the process may open no more descriptors", () =>
+    Effect.gen(function* () {
+      const output = yield* Effect.promise(() => runWithFewDescriptors(program))
+      const lines = output.trim().split("\n")
+      const emfile = "EMFILE, this process may open no more descriptors (raise `ulimit -n`, or close some)"
+      expect(lines).toEqual([
+        ...["worker", "eventLoop", "blocking"].flatMap((name) => [
+          `${name} with 0 left: LimitReached epoll_create1: ${emfile}; leaked 0`,
+          `${name} with 1 left: LimitReached eventfd: ${emfile}; leaked 0`
+        ]),
+        `attach with 0 left: LimitReached fcntl(F_DUPFD_CLOEXEC): ${emfile}; leaked 0`,
+        `attach with 1 left: LimitReached fcntl(F_DUPFD_CLOEXEC): ${emfile}; leaked 0`,
+        "afterwards: attached"
+      ])
+    })
+  )
+})
+
+/** Says what becomes of each layer with no and with one descriptor left, and how many numbers it has kept. */
+const program = `
+  import { Effect } from "effect"
+  import { Poller } from "effect-amy"
+  import { closeSync, openSync } from "node:fs"
+  const exhaust = () => {
+    const all = []
+    for (;;) try { all.push(openSync("/dev/null", "r")) } catch (error) { if (error.code === "EMFILE") return all; throw error }
+  }
+  const build = (layer) => Effect.provide(Effect.succeed("attached"), layer)
+  const attempt = (name, layer, left) => Effect.gen(function* () {
+    const all = exhaust()
+    for (let i = 0; i < left; i++) closeSync(all.pop())
+    const error = yield* Effect.flip(build(layer))
+    const rest = exhaust()
+    for (const fd of [...all, ...rest]) closeSync(fd)
+    console.log(\`\${name} with \${left} left: \${error.reason._tag} \${error.message}; leaked \${left - rest.length}\`)
+  })
+  const layers = {
+    worker: Poller.layerWorker(),
+    eventLoop: Poller.layerEventLoop(),
+    blocking: Poller.layerBlocking({ allowMainThread: true })
+  }
+  await Effect.runPromise(Effect.gen(function* () {
+    yield* build(Poller.layerWorker())
+    for (const [name, layer] of Object.entries(layers)) for (const left of [0, 1]) yield* attempt(name, layer, left)
+    yield* Effect.gen(function* () {
+      const { handle } = yield* Poller.Poller
+      for (const left of [0, 1]) yield* attempt("attach", Poller.layerAttach(handle), left)
+      console.log("afterwards: " + (yield* build(Poller.layerAttach(handle))))
+    }).pipe(Effect.provide(Poller.layerWorker()))
+  }))
+`
+
+const runWithFewDescriptors = (program: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const flags = ["--conditions=effect-amy-source", "--input-type=module", "--eval", program]
+    const shell = ["-c", 'ulimit -n 128 && exec "$0" "$@"', process.execPath, ...flags]
+    execFile(
+      "sh",
+      shell,
+      { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 25_000 },
+      (error, stdout) => (error === null ? resolve(stdout) : reject(error))
+    )
+  })

@@ -1,0 +1,364 @@
+/** Nothing is lost, memory is bounded, and one slow consumer delays no other. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Queue, Stream } from "effect"
+import { type Notification, Poller, Registrar } from "effect-amy"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { blockUntilOpen, openGate } from "../support/attachedThread.ts"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
+import { until } from "../support/observe.ts"
+import { makeGate, startThread } from "../support/threads.ts"
+
+/** A descriptor of one kind or another: what is registered, how to make it ready, and all that has to be closed. */
+interface Source {
+  readonly fd: number
+  readonly makeReady: () => void
+  readonly fds: ReadonlyArray<number>
+}
+
+const eventfd = (): Source => {
+  const fd = Kernel.eventfd()
+  return { fd, makeReady: () => Kernel.signal(fd), fds: [fd] }
+}
+
+const pipe = (): Source => {
+  const [fd, writer] = Kernel.pipe()
+  return { fd, makeReady: () => void Kernel.write(writer, 1), fds: [fd, writer] }
+}
+
+const socket = (): Source => {
+  const [fd, peer] = Kernel.socketPair()
+  return { fd, makeReady: () => void Kernel.write(peer, 1), fds: [fd, peer] }
+}
+
+const sources = (makes: ReadonlyArray<readonly [count: number, make: () => Source]>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => makes.flatMap(([count, make]) => Array.from({ length: count }, make))),
+    (all) => Effect.sync(() => all.forEach(({ fds }) => fds.forEach(Kernel.close)))
+  )
+
+const registerAll = (all: ReadonlyArray<Source>) => Effect.forEach(all, ({ fd }) => Registrar.register(fd, "Read"))
+
+const ascending = (ids: Iterable<number>): Array<number> => [...ids].toSorted((a, b) => a - b)
+
+const ascendingIds = (all: Iterable<Notification.Notification>) => ascending(Array.from(all, ({ id }) => id))
+
+setFlagsFromString("--expose-gc")
+const collectGarbage = runInNewContext("gc") as () => void
+
+/** Bytes of JavaScript that are in use, and of the whole process. */
+const memory = (): { readonly heap: number; readonly resident: number } => {
+  collectGarbage()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { heap: heapUsed, resident: rss }
+}
+
+const mebibyte = 1 << 20
+
+/** One turn of the event loop. */
+const turn = Effect.promise(() => new Promise(setImmediate))
+
+describe("promise 4: nothing is lost with 10,000 descriptors", () => {
+  const layers: { readonly [name: string]: PollerLayer } = {
+    layerWorker: Poller.layerWorker(),
+    layerEventLoop: Poller.layerEventLoop(),
+    "layerWorker with a mailbox of one entry": Poller.layerWorker({ mailboxSize: 1 }),
+    "layerEventLoop with batches of seven": Poller.layerEventLoop({ batchSize: 7 })
+  }
+  // 15,000 descriptors in all.
+  const mix = sources([
+    [2500, pipe],
+    [2500, socket],
+    [5000, eventfd]
+  ])
+
+  for (const [name, layer] of Object.entries(layers)) {
+    it.live(`each is reported exactly once, and then again, to waits (${name})`, () =>
+      Effect.gen(function* () {
+        const all = yield* mix
+        const ids = yield* registerAll(all)
+        expect(yield* idsReadyNow).toEqual([])
+        for (let round = 0; round < 3; round++) {
+          for (const each of all) each.makeReady()
+          expect(yield* idsReadyNow).toEqual(ids)
+          expect(yield* idsReadyNow).toEqual([])
+          // Every second time they are left as they are: what comes next is an edge anyway.
+          if (round % 2 === 0) for (const { fd } of all) Kernel.read(fd)
+        }
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+
+    it.live(`each is reported exactly once, and then again, to the stream (${name})`, () =>
+      Effect.gen(function* () {
+        const poller = yield* Poller.Poller
+        const all = yield* mix
+        const ids = yield* registerAll(all)
+        for (let round = 0; round < 2; round++) {
+          const consumer = yield* Effect.forkChild(
+            poller.notifications.pipe(Stream.take(ids.length), Stream.runCollect, Effect.map(ascendingIds)),
+            { startImmediately: true }
+          )
+          // One after the other, while the poller is at it.
+          yield* Effect.forEach(all, (each) => Effect.sync(each.makeReady))
+          expect(yield* Fiber.join(consumer)).toEqual(ids)
+          expect(yield* idsReadyNow).toEqual([])
+          for (const { fd } of all) Kernel.read(fd)
+        }
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+})
+
+/** What a consumer sleeps through: 99 bytes for each of a thousand sockets, and at last the end of each. */
+const asleep = Effect.gen(function* () {
+  const pairs = yield* Effect.acquireRelease(
+    Effect.sync(() => Array.from({ length: 1000 }, Kernel.socketPair)),
+    (pairs) => Effect.sync(() => pairs.flat().forEach(Kernel.close))
+  )
+  return {
+    fds: pairs.map(([ours]) => ours),
+    rounds: Array.from({ length: 100 }, (_, round) => () => {
+      for (const [, theirs] of pairs) {
+        if (round < 99) Kernel.write(theirs, 1)
+        else Kernel.shutdownWrite(theirs)
+      }
+    })
+  }
+})
+
+/** That the last edge of each has come: the end is what no earlier one had. */
+const expectLastEdges = (
+  reported: ReadonlyArray<Pick<Notification.Notification, "id" | "readClosed">>,
+  ids: ReadonlyArray<number>
+) => {
+  const ended = new Set(reported.filter(({ readClosed }) => readClosed).map(({ id }) => id))
+  expect(ascending(ended)).toEqual(ids)
+}
+
+describe("promise 4: a consumer sleeps through 100,000 edges", () => {
+  const layers: { readonly [name: string]: PollerLayer } = {
+    layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
+    layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 }),
+    "layerAttach to a layerWorker": layerAttached({ mailboxSize: 1 })
+  }
+  for (const [name, layer] of Object.entries(layers)) {
+    it.live(`it takes nothing from its queue; another thread is served meanwhile (${name})`, () =>
+      Effect.gen(function* () {
+        const { handle, queue, stats } = yield* Poller.Poller
+        const thread = yield* startThread(handle)
+        const others = yield* sources([[100, eventfd]])
+        const otherIds = yield* thread.call(
+          "registerAll",
+          others.map(({ fd }) => fd),
+          "Read"
+        )
+        const { fds, rounds } = yield* asleep
+        const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
+        // Once through it all before anything is measured.
+        rounds[0]!()
+        yield* until(() => Queue.sizeUnsafe(queue) === 1000)
+        const before = memory()
+        for (const makeEdges of rounds.slice(1)) {
+          makeEdges()
+          for (const { makeReady } of others) makeReady()
+          // The other thread does its work in every round, while this one still takes nothing.
+          const reported = yield* thread.call("collect", otherIds)
+          expect(new Set(reported.map(({ id }) => id)).size).toBe(100)
+          expect(Queue.sizeUnsafe(queue)).toBe(1000)
+        }
+        const after = memory()
+        expect(after.heap - before.heap).toBeLessThan(8 * mebibyte)
+        expect(after.resident - before.resident).toBeLessThan(96 * mebibyte)
+        expect((yield* stats).merged).toBeGreaterThan(0)
+
+        const reported = yield* readyNow
+        expect(ascending(reported.map(({ id }) => id))).toEqual(ids)
+        expectLastEdges(reported, ids)
+        expect(yield* readyNow).toEqual([])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+
+  for (const [name, layer] of Object.entries({
+    layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
+    layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 })
+  })) {
+    it.live(`its thread is blocked; the others are served meanwhile (${name})`, () =>
+      Effect.gen(function* () {
+        const { handle } = yield* Poller.Poller
+        const [sleeper, awake] = yield* Effect.all([startThread(handle), startThread(handle)])
+        const others = yield* sources([[100, eventfd]])
+        const otherIds = yield* awake.call(
+          "registerAll",
+          others.map(({ fd }) => fd),
+          "Read"
+        )
+        const mine = yield* sources([[100, eventfd]])
+        const myIds = yield* registerAll(mine)
+        const { fds, rounds } = yield* asleep
+        const ids = yield* sleeper.call("registerAll", fds, "Read")
+
+        const gate = makeGate()
+        const sleep = yield* Effect.forkChild(sleeper.call("blockUntilOpen", gate.buffer), { startImmediately: true })
+        yield* gate.reached
+        const before = memory()
+        for (const makeEdges of rounds) {
+          makeEdges()
+          for (const { makeReady } of others) makeReady()
+          yield* awake.call("collect", otherIds)
+          for (const { makeReady } of mine) makeReady()
+          expect(yield* idsReadyNow).toEqual(myIds)
+        }
+        const after = memory()
+        expect(after.heap - before.heap).toBeLessThan(8 * mebibyte)
+        expect(after.resident - before.resident).toBeLessThan(96 * mebibyte)
+
+        openGate(gate.buffer)
+        expect(yield* Fiber.join(sleep)).toBe(true)
+        const reported = yield* sleeper.call("wait", 0)
+        expect(ascending(reported.map(({ id }) => id))).toEqual(ids)
+        expectLastEdges(reported, ids)
+        expect(yield* sleeper.call("wait", 0)).toEqual([])
+        // All that was kept for it: one entry in its mailbox, and one for each registration.
+        const { merged, notifications } = yield* sleeper.call("stats")
+        expect(notifications + merged).toBeLessThanOrEqual(1001)
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+
+  it.live("this very thread is blocked, and another one does its work before it wakes (layerWorker)", () =>
+    Effect.gen(function* () {
+      const { handle } = yield* Poller.Poller
+      const thread = yield* startThread(handle)
+      const mine = yield* sources([[1000, eventfd]])
+      const ids = yield* registerAll(mine)
+      const others = yield* sources([[100, eventfd]])
+      const otherFds = others.map(({ fd }) => fd)
+      const otherIds = yield* thread.call("registerAll", otherFds, "Read")
+
+      // The thread makes all the edges itself, those of this one first, and lets this one go once it has its own.
+      const gate = makeGate()
+      const work = yield* Effect.forkChild(
+        Effect.all(
+          [
+            thread.call(
+              "signal",
+              mine.map(({ fd }) => fd),
+              100
+            ),
+            thread.call("signal", otherFds),
+            thread.call("collectAndOpen", otherIds, gate.buffer)
+          ],
+          { concurrency: "unbounded" }
+        ),
+        { startImmediately: true }
+      )
+      expect(blockUntilOpen(gate.buffer)).toBe(true)
+      const [, , reported] = yield* Fiber.join(work)
+      expect(ascending(reported.map(({ id }) => id))).toEqual(otherIds)
+      expect(yield* idsReadyNow).toEqual(ids)
+      expect(yield* idsReadyNow).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerWorker({ mailboxSize: 1 })))
+  )
+})
+
+const untilMerged = (count: number) =>
+  Effect.gen(function* () {
+    const { stats } = yield* Poller.Poller
+    yield* until(() => Effect.runSync(stats).merged >= count)
+    expect((yield* stats).merged).toBe(count)
+  })
+
+describeLayers("promise 4: pending readiness of one id is merged", (layer) => {
+  it.live("what was reported at different times is in one notification", () =>
+    Effect.gen(function* () {
+      const { queue, stats } = yield* Poller.Poller
+      const [ours, theirs] = Kernel.socketPair()
+      const id = yield* Registrar.register(ours, "Both")
+      yield* Queue.peek(queue)
+      expect((yield* stats).merged).toBe(0)
+      Kernel.write(theirs, 1)
+      yield* untilMerged(1)
+      Kernel.shutdownWrite(theirs)
+      yield* untilMerged(2)
+      expect(Queue.sizeUnsafe(queue)).toBe(1)
+      const reported = yield* readyNow
+      expect(reported.map((each) => [each.id, each.event, each.readClosed])).toEqual([[id, "Both", true]])
+      expect(yield* readyNow).toEqual([])
+      yield* Registrar.deregister(ours)
+      Kernel.close(ours)
+      Kernel.close(theirs)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("a notification that was taken does not change any more, and the next edge is another one", () =>
+    Effect.gen(function* () {
+      const { queue } = yield* Poller.Poller
+      const [ours, theirs] = Kernel.socketPair()
+      const id = yield* Registrar.register(ours, "Read")
+      Kernel.write(theirs, 1)
+      const first = yield* Queue.take(queue)
+      Kernel.shutdownWrite(theirs)
+      const second = yield* Queue.take(queue)
+      expect([first.id, second.id]).toEqual([id, id])
+      expect([first.readClosed, second.readClosed]).toEqual([false, true])
+      expect(second).not.toBe(first)
+      yield* Registrar.deregister(ours)
+      Kernel.close(ours)
+      Kernel.close(theirs)
+    }).pipe(Effect.provide(layer()))
+  )
+})
+
+describeLayers("competing consumers", (layer) => {
+  it.live("each notification goes to one taker, whichever way it takes", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const all = yield* sources([[300, eventfd]])
+      const ids = yield* registerAll(all)
+      const taken: Array<number> = []
+      const note = ({ id }: Notification.Notification) => Effect.sync(() => void taken.push(id))
+      const consumers = yield* Effect.all(
+        [
+          Effect.forever(Effect.flatMap(Queue.take(poller.queue), note)),
+          Effect.forever(Effect.flatMap(Queue.take(poller.queue), note)),
+          Effect.forever(Effect.flatMap(Queue.takeAll(poller.queue), (some) => Effect.forEach(some, note))),
+          Effect.forever(Effect.flatMap(poller.wait("1 minute"), (some) => Effect.forEach(some, note))),
+          Stream.runForEach(poller.notifications, note),
+          Stream.runForEach(poller.notifications, note)
+        ].map((consumer) => Effect.forkChild(consumer, { startImmediately: true }))
+      )
+      for (let round = 1; round <= 20; round++) {
+        for (const [index, { makeReady }] of all.entries()) {
+          makeReady()
+          // Some come alone and some together.
+          if (index % 7 === round % 7) yield* turn
+        }
+        yield* until(() => taken.length >= ids.length)
+        // Nothing is left, and nothing was taken twice.
+        expect(yield* idsReadyNow).toEqual([])
+        expect(ascending(taken)).toEqual(ids)
+        taken.length = 0
+      }
+      for (const consumer of consumers) yield* Fiber.interrupt(consumer)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+describeLayers("what a consumer does next", (layer) => {
+  it.live("what it puts off with a promise does not wait for something else to wake the event loop", () =>
+    Effect.gen(function* () {
+      const { queue } = yield* Poller.Poller
+      const [{ fd, makeReady }] = (yield* sources([[1, eventfd]])) as [Source]
+      const id = yield* Registrar.register(fd, "Read")
+      // Nothing else happens in this process meanwhile, so a promise that is left lying in one round ends it all.
+      for (let round = 0; round < 1000; round++) {
+        const taker = yield* Effect.forkChild(Queue.take(queue), { startImmediately: true })
+        makeReady()
+        expect((yield* Fiber.join(taker)).id).toBe(id)
+        yield* Effect.promise(() => Promise.resolve())
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})

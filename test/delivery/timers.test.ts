@@ -1,0 +1,414 @@
+/** Timers on the real kernel. Times are only ever bounded from below: how late something is is the machine's business. */
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Queue, Stream } from "effect"
+import { PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
+import { outcomeOf, reasonOf } from "../support/outcome.ts"
+import { block, start } from "../support/thread.ts"
+
+/** Milliseconds that two readings of the clock may differ by for rounding alone. */
+const rounding = 0.001
+
+const wait = (timeout: Duration.Input) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
+
+/** The ids of what comes next. */
+const next = Effect.map(wait(Duration.infinity), (all) => all.map(({ id }) => id))
+
+/** Returns when there is something in the queue, and leaves it there. */
+const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
+
+const timerDescriptors = Effect.sync(
+  () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("timerfd")).length
+)
+
+/** What is no duration, or a negative one. */
+const refused = [
+  "-1 millis",
+  -1,
+  -0.001,
+  NaN,
+  "abc",
+  "NaN millis",
+  Number.NEGATIVE_INFINITY
+] as ReadonlyArray<Duration.Input>
+
+const blocking = (): PollerLayer => Poller.layerBlocking({ allowMainThread: true })
+
+const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
+  it.live("is never early, not by a fraction of a millisecond, and zero is due at once", () =>
+    Effect.gen(function* () {
+      const durations: ReadonlyArray<Duration.Input> = [
+        0,
+        0.01,
+        0.5,
+        1,
+        1.001,
+        1.5,
+        2.75,
+        10,
+        "20 millis",
+        Duration.micros(700n),
+        Duration.nanos(1_300_001n)
+      ]
+      for (const duration of durations) {
+        const begin = performance.now()
+        const id = yield* Registrar.setTimeout(duration)
+        const [notification, ...others] = yield* wait(Duration.infinity)
+        const elapsed = performance.now() - begin
+        expect(notification).toMatchObject({ id, event: "Read", readClosed: false, writeClosed: false, error: false })
+        expect(others).toEqual([])
+        expect(elapsed).toBeGreaterThanOrEqual(Duration.toMillis(duration) - rounding)
+      }
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("is reported once, and timers in the order in which they are due", () =>
+    Effect.gen(function* () {
+      const begin = performance.now()
+      const millis = [30, 10, 20, 0, 10.5]
+      const ids: Array<number> = []
+      for (const each of millis) ids.push(yield* Registrar.setTimeout(each))
+      const reported: Array<number> = []
+      while (reported.length < ids.length) {
+        for (const id of yield* next) {
+          reported.push(id)
+          expect(performance.now() - begin).toBeGreaterThanOrEqual(millis[ids.indexOf(id)]! - rounding)
+        }
+      }
+      expect(reported.map((id) => millis[ids.indexOf(id)])).toEqual([0, 10, 10.5, 20, 30])
+      // One that is due after all of them: nothing comes twice.
+      const last = yield* Registrar.setTimeout(35)
+      expect(yield* next).toEqual([last])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("that is infinite, or longer than any clock runs, is accepted, never due and in nobody's way", () =>
+    Effect.gen(function* () {
+      const ids: Array<number> = []
+      for (const duration of [Duration.infinity, Number.MAX_VALUE, Number.MAX_SAFE_INTEGER, "10000000 days"] as const) {
+        ids.push(yield* Registrar.setTimeout(duration), yield* Registrar.setInterval(duration))
+      }
+      const soon = yield* Registrar.setTimeout(3)
+      expect(yield* next).toEqual([soon])
+      for (const id of ids) yield* Registrar.cancelTimeout(id)
+      expect(yield* idsReadyNow).toEqual([])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("an interval's n-th report is never before the start and n periods", () =>
+    Effect.gen(function* () {
+      const period = 4.5
+      const begin = performance.now()
+      const id = yield* Registrar.setInterval(period)
+      for (let n = 1; n <= 10; n++) {
+        expect(yield* next).toEqual([id])
+        expect(performance.now() - begin).toBeGreaterThanOrEqual(n * period - rounding)
+      }
+      yield* Registrar.cancelTimeout(id)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("an interval does not drift: after a late consumer the next is due on the old grid", () =>
+    Effect.gen(function* () {
+      const period = 60
+      const id = yield* Registrar.setInterval(period)
+      // Counted from when the late one is taken, the next would always be a whole period away. On its grid it is half a
+      // period away, and on a loaded machine it is seen at last in one of many rounds.
+      for (;;) {
+        yield* next
+        block(period * 1.5)
+        expect(yield* next).toEqual([id])
+        const taken = performance.now()
+        yield* next
+        if (performance.now() - taken < period - 5) break
+      }
+      yield* Registrar.cancelTimeout(id)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("a consumer that missed several periods gets one notification", () =>
+    Effect.gen(function* () {
+      const begin = performance.now()
+      const id = yield* Registrar.setInterval(50)
+      for (let round = 1; round <= 3; round++) {
+        block(170)
+        expect(yield* idsReadyNow).toEqual([id])
+        // Three periods at least had passed each time.
+        expect(performance.now() - begin).toBeGreaterThanOrEqual(round * 150)
+      }
+      yield* Registrar.cancelTimeout(id)
+      expect(yield* idsReadyNow).toEqual([])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("a cancelled timer is not reported, whether or not it has gone off in the kernel", () =>
+    Effect.gen(function* () {
+      const notYet = yield* Registrar.setTimeout(5)
+      yield* Registrar.cancelTimeout(notYet)
+      const gone = yield* Registrar.setTimeout(1)
+      const interval = yield* Registrar.setInterval(1)
+      // Long enough for both, and nothing on this thread can have looked at them.
+      block(5)
+      yield* Registrar.cancelTimeout(gone)
+      yield* Registrar.cancelTimeout(interval)
+      expect(yield* idsReadyNow).toEqual([])
+      const later = yield* Registrar.setTimeout(10)
+      expect(yield* next).toEqual([later])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("an id that is unknown, finished, cancelled or no timer's fails with NotRegistered", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      const registration = yield* Registrar.register(fd, "Read")
+      const event = yield* UserEvent.make
+      const notYetAny = yield* outcomeOf(Registrar.cancelTimeout(registration))
+      expect(notYetAny).toBe("NotRegistered")
+      const timer = yield* Registrar.setTimeout(1)
+      expect(yield* next).toEqual([timer])
+      const cancelled = yield* Registrar.setInterval(1000)
+      yield* Registrar.cancelTimeout(cancelled)
+      for (const id of [timer, cancelled, registration, event.id, 0, -1, 1.5, NaN, Infinity, 12_345]) {
+        expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+      }
+      // What has that id otherwise is as it was.
+      Kernel.signal(fd)
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([registration, event.id])
+      yield* Registrar.deregister(fd)
+      Kernel.close(fd)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("a duration that is none is refused, and nothing has changed", () =>
+    Effect.gen(function* () {
+      const first = yield* Registrar.setTimeout(0)
+      expect(yield* next).toEqual([first])
+      const before = Kernel.openDescriptors().size
+      for (const duration of refused) {
+        expect(yield* reasonOf(Registrar.setTimeout(duration))).toBe("InvalidArgument")
+        expect(yield* reasonOf(Registrar.setInterval(duration))).toBe("InvalidArgument")
+      }
+      for (const period of [0, "0 millis", Duration.zero] as const) {
+        expect(yield* reasonOf(Registrar.setInterval(period))).toBe("InvalidArgument")
+      }
+      expect(Kernel.openDescriptors().size).toBe(before)
+      const second = yield* Registrar.setTimeout(0)
+      expect(second).toBe(first + 1)
+      expect(yield* next).toEqual([second])
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("10,000 at once need one descriptor, and each is reported once", () =>
+    Effect.gen(function* () {
+      yield* readyNow
+      const before = Kernel.openDescriptors().size
+      const timerfds = yield* timerDescriptors
+      const begin = performance.now()
+      const due = new Map<number, number>()
+      for (let i = 0; i < 10_000; i++) {
+        const millis = (i * 7) % 300
+        due.set(yield* Registrar.setTimeout(millis), millis)
+      }
+      expect([(yield* timerDescriptors) - timerfds, Kernel.openDescriptors().size - before]).toEqual([1, 1])
+      while (due.size > 0) {
+        for (const id of yield* next) {
+          const millis = due.get(id)
+          expect(millis).toBeDefined()
+          expect(performance.now() - begin).toBeGreaterThanOrEqual(millis! - rounding)
+          due.delete(id)
+        }
+      }
+      expect(yield* idsReadyNow).toEqual([])
+      expect(Kernel.openDescriptors().size - before).toBe(1)
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("closing the layer with timers that still run leaves no descriptor, and they are Closed after it", () =>
+    Effect.gen(function* () {
+      const use = Effect.gen(function* () {
+        const registrar = yield* Registrar.Registrar
+        for (let i = 0; i < 100; i++) yield* registrar.setTimeout(i)
+        const interval = yield* registrar.setInterval(1)
+        yield* next
+        return { interval, registrar }
+      }).pipe(Effect.provide(layer()))
+      // What is only opened once a process is open after the first time.
+      yield* use
+      const before = Kernel.openDescriptors().size
+      const { interval, registrar } = yield* use
+      expect(Kernel.openDescriptors().size).toBe(before)
+      expect(yield* timerDescriptors).toBe(0)
+      expect(yield* reasonOf(registrar.setTimeout(1))).toBe("Closed")
+      expect(yield* reasonOf(registrar.setInterval(1))).toBe("Closed")
+      expect(yield* reasonOf(registrar.cancelTimeout(interval))).toBe("Closed")
+    })
+  )
+
+  it.live("reports to whoever takes from the queue, or the stream", () =>
+    Effect.gen(function* () {
+      const { notifications, queue } = yield* Poller.Poller
+      const one = yield* Registrar.setTimeout(3)
+      expect((yield* Queue.take(queue)).id).toBe(one)
+      const two = yield* Registrar.setInterval(2)
+      const taken = yield* Stream.runCollect(Stream.take(notifications, 3))
+      expect(taken.map(({ id }) => id)).toEqual([two, two, two])
+      yield* Registrar.cancelTimeout(two)
+    }).pipe(Effect.provide(layer()))
+  )
+}
+
+describeLayers("promise 7: a timer", timerTests)
+describe("promise 7: a timer (layerBlocking)", () => {
+  timerTests(blocking)
+})
+
+describeLayers("promise 12: a cancelled timer's id is never reported afterwards", (layer) => {
+  it.live("also when it has gone off already and its notification is in the queue", () =>
+    Effect.gen(function* () {
+      const id = yield* Registrar.setTimeout(1)
+      yield* arrival
+      yield* Registrar.cancelTimeout(id)
+      expect(yield* idsReadyNow).toEqual([])
+      expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("also of an interval whose notification is in the queue", () =>
+    Effect.gen(function* () {
+      const id = yield* Registrar.setInterval(1)
+      yield* arrival
+      yield* Registrar.cancelTimeout(id)
+      expect(yield* idsReadyNow).toEqual([])
+      const later = yield* Registrar.setTimeout(5)
+      expect(yield* next).toEqual([later])
+      expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("and the others in the queue stay there", () =>
+    Effect.gen(function* () {
+      const ids: Array<number> = []
+      for (let i = 0; i < 9; i++) ids.push(yield* Registrar.setTimeout(i / 10))
+      block(5)
+      yield* arrival
+      const { queue } = yield* Poller.Poller
+      // The first is finished, every other one of the rest is not wanted any more.
+      expect((yield* Queue.take(queue)).id).toBe(ids[0])
+      for (const index of [1, 3, 5, 7]) yield* Registrar.cancelTimeout(ids[index]!)
+      expect(yield* reasonOf(Registrar.cancelTimeout(ids[0]!))).toBe("NotRegistered")
+      const rest: Array<number> = []
+      while (rest.length < 4) rest.push(...(yield* next))
+      expect(rest.toSorted((a, b) => a - b)).toEqual([2, 4, 6, 8].map((index) => ids[index]))
+      for (const id of ids) expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+    }).pipe(Effect.provide(layer()))
+  )
+
+  it.live("at whatever moment: an id is either reported or was cancelled, and never both", () =>
+    Effect.gen(function* () {
+      const reported = new Set<number>()
+      const cancelled = new Set<number>()
+      const ids: Array<number> = []
+      for (let i = 0; i < 600; i++) ids.push(yield* Registrar.setTimeout((i % 60) / 2))
+      const { queue } = yield* Poller.Poller
+      const consumer = yield* Effect.forkChild(
+        Effect.forever(
+          Effect.map(Queue.take(queue), ({ id }) => {
+            expect(reported.has(id) || cancelled.has(id)).toBe(false)
+            reported.add(id)
+          })
+        )
+      )
+      for (let i = 0; i < ids.length; i += 2) {
+        const id = ids[i]!
+        const outcome = yield* outcomeOf(Registrar.cancelTimeout(id))
+        // One that cannot be cancelled was seen by the consumer, at the latest in the turn that just ran.
+        expect(outcome).toBe(reported.has(id) ? "NotRegistered" : "ok")
+        if (outcome === "ok") cancelled.add(id)
+        if (i % 20 === 0) yield* Effect.sleep(0)
+      }
+      while (reported.size + cancelled.size < ids.length) yield* Effect.sleep(1)
+      yield* readyNow
+      yield* Fiber.interrupt(consumer)
+      expect([...cancelled].filter((id) => reported.has(id))).toEqual([])
+    }).pipe(Effect.provide(layer()))
+  )
+})
+
+describeLayers("promise 2: ids rise", (layer) => {
+  it.live("over descriptors, timers, events and channels alike", () =>
+    Effect.gen(function* () {
+      const fd = Kernel.eventfd()
+      const ids: Array<number> = []
+      ids.push(yield* Registrar.setTimeout("1 hour"))
+      ids.push(yield* Registrar.register(fd, "Read"))
+      ids.push(yield* Registrar.setInterval("1 hour"))
+      ids.push((yield* UserEvent.make).id)
+      ids.push((yield* PollChannel.make<number>()).receiver.id)
+      yield* Registrar.cancelTimeout(ids[0]!)
+      yield* Registrar.deregister(fd)
+      ids.push(yield* Registrar.setTimeout("1 hour"))
+      expect(ids).toEqual([1, 2, 3, 4, 5, 6])
+      Kernel.close(fd)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+interface ThreadReport {
+  readonly ids: ReadonlyArray<number>
+  readonly reported: ReadonlyArray<number>
+  readonly early: ReadonlyArray<number>
+  readonly afterwards: ReadonlyArray<unknown>
+}
+
+const report = (poller: Poller.PollerHandle | undefined) =>
+  Effect.gen(function* () {
+    const thread = yield* start("./timerThread.ts", { poller })
+    const message = (yield* thread.message) as ThreadReport
+    expect(yield* thread.exited).toBe(0)
+    expect(message.reported).toEqual(message.ids)
+    expect([message.early, message.afterwards]).toEqual([[], []])
+    return message
+  })
+
+describeLayers("promise 7: a timer is reported to the thread that sets it", (layer) => {
+  it.live("and to no other", () =>
+    Effect.gen(function* () {
+      const mine = yield* Registrar.setTimeout("1 hour")
+      const { handle } = yield* Poller.Poller
+      const [one, two] = yield* Effect.all([report(handle), report(handle)], { concurrency: 2 })
+      expect(new Set([mine, ...one.ids, ...two.ids]).size).toBe(9)
+      // Neither of the two threads' timers came here, and this one's cannot be ended by their ids.
+      expect(yield* readyNow).toEqual([])
+      for (const id of one.ids) expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+      const soon = yield* Registrar.setTimeout(1)
+      expect(yield* next).toEqual([soon])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+describe("promise 7: a timer in a thread that only polls", () => {
+  it.live("wakes it from layerBlocking", () => Effect.scoped(report(undefined)))
+})
+
+const message = (effect: Effect.Effect<unknown, PollerError.PollerError, Registrar.Registrar>) =>
+  Effect.map(Effect.flip(effect), ({ message }) => message)
+
+describe("promise 12: a timer that cannot be had", () => {
+  it.live("asks for no descriptor if it is refused", () =>
+    Effect.gen(function* () {
+      const before = yield* timerDescriptors
+      for (const duration of refused) yield* outcomeOf<unknown, Registrar.Registrar>(Registrar.setTimeout(duration))
+      expect(yield* timerDescriptors).toBe(before)
+    }).pipe(Effect.provide(layerAttached()))
+  )
+
+  it.live("says what is wrong with it", () =>
+    Effect.gen(function* () {
+      expect(yield* message(Registrar.setTimeout(NaN))).toContain("NaN")
+      expect(yield* message(Registrar.setInterval(0))).toContain("above zero")
+      expect(yield* message(Registrar.cancelTimeout(7))).toContain("7")
+    }).pipe(Effect.provide(Poller.layerEventLoop()))
+  )
+})

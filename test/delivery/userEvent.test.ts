@@ -1,0 +1,414 @@
+/** Events that a program triggers itself, from this thread and from others. */
+import { describe, expect, it } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
+import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
+import { TestPoller } from "effect-amy/testing"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers, idsReadyNow, readyNow } from "../support/layers.ts"
+import { outcomeOf, reasonOf } from "../support/outcome.ts"
+import type { EventCommand } from "../support/eventThread.ts"
+import { block, start, type Thread } from "../support/thread.ts"
+
+const wait = Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity))
+const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
+
+/** A thread that has opened the event. */
+const open = (handle: UserEvent.UserEventHandle) =>
+  Effect.gen(function* () {
+    const thread = yield* start("./eventThread.ts", { handle })
+    expect(yield* thread.message).toBe("open")
+    return thread
+  })
+
+const tell = (thread: Thread, command: EventCommand) => Effect.andThen(thread.post(command), thread.message)
+
+const eventDescriptors = () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("eventfd")).length
+
+describeLayers("a user event", (layer) => {
+  it.live("is reported when it is triggered, once for each time that its notification was taken", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      expect(yield* readyNow).toEqual([])
+      for (let round = 0; round < 20; round++) {
+        yield* event.trigger
+        const all = yield* wait
+        expect(all.length).toBe(1)
+        expect(all[0]).toMatchObject({
+          id: event.id,
+          event: "Read",
+          readClosed: false,
+          writeClosed: false,
+          error: false,
+          priority: false
+        })
+        expect(yield* readyNow).toEqual([])
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("triggers before the notification is taken are one", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      // In one go, and with the first of them in the queue already.
+      for (let i = 0; i < 1000; i++) yield* event.trigger
+      yield* arrival
+      for (let i = 0; i < 1000; i++) yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+      expect(yield* readyNow).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("several are reported by themselves", () =>
+    Effect.gen(function* () {
+      const events = yield* Effect.all(Array.from({ length: 50 }, () => UserEvent.make))
+      for (const { trigger } of events.toReversed()) yield* trigger
+      expect(yield* idsReadyNow).toEqual(events.map(({ id }) => id))
+      yield* events[7]!.trigger
+      expect(yield* idsReadyNow).toEqual([events[7]!.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is made by the registrar as well", () =>
+    Effect.gen(function* () {
+      const registrar = yield* Registrar.Registrar
+      const event = yield* registrar.userEvent
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("clear takes back what is not reported yet: in the kernel, on its way and in the queue", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const other = yield* UserEvent.make
+      yield* event.trigger
+      yield* event.clear
+      expect(yield* readyNow).toEqual([])
+
+      yield* event.trigger
+      // The polling thread, where there is one, has time to put it into the ring that this thread cannot empty.
+      block(20)
+      yield* event.clear
+      expect(yield* readyNow).toEqual([])
+
+      yield* other.trigger
+      yield* event.trigger
+      yield* arrival
+      yield* event.clear
+      expect(yield* idsReadyNow).toEqual([other.id])
+
+      // Nothing to take back does no harm, and what comes afterwards is reported.
+      yield* event.clear
+      yield* event.clear
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is triggered again between clear and the report: reported once", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      for (let round = 0; round < 20; round++) {
+        yield* event.trigger
+        if (round % 2 === 0) block(1)
+        yield* event.clear
+        yield* event.trigger
+        expect(yield* idsReadyNow).toEqual([event.id])
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is Closed once its scope has closed, and never reported", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const before = Kernel.openDescriptors().size
+      const event = yield* Scope.provide(UserEvent.make, scope)
+      const queued = yield* Scope.provide(UserEvent.make, scope)
+      yield* queued.trigger
+      yield* arrival
+      yield* event.trigger
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* readyNow).toEqual([])
+      expect(yield* reasonOf(event.trigger)).toBe("Closed")
+      expect(yield* reasonOf(event.clear)).toBe("Closed")
+      expect(yield* reasonOf(Effect.scoped(UserEvent.fromHandle(event.handle)))).toBe("Closed")
+      expect(Kernel.openDescriptors().size).toBe(before)
+      // Its descriptor's number has a new owner at once; that one is left alone.
+      const next = yield* UserEvent.make
+      yield* outcomeOf(event.trigger)
+      expect(yield* readyNow).toEqual([])
+      yield* next.trigger
+      expect(yield* idsReadyNow).toEqual([next.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is Closed once the poller has closed, though its own scope is open", () =>
+    Effect.gen(function* () {
+      const before = Kernel.openDescriptors().size
+      const scope = yield* Scope.make()
+      const pollerScope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(layer(), pollerScope)
+      const event = yield* Scope.provide(Context.get(context, Registrar.Registrar).userEvent, scope)
+      const opened = yield* Scope.provide(UserEvent.fromHandle(event.handle), scope)
+      yield* event.trigger
+      yield* Scope.close(pollerScope, Exit.void)
+      for (const each of [event, opened]) {
+        expect(yield* reasonOf(each.trigger)).toBe("Closed")
+        expect(yield* reasonOf(each.clear)).toBe("Closed")
+      }
+      expect(yield* reasonOf(Effect.scoped(UserEvent.fromHandle(event.handle)))).toBe("Closed")
+      expect(yield* reasonOf(Effect.scoped(Context.get(context, Registrar.Registrar).userEvent))).toBe("Closed")
+      yield* Scope.close(scope, Exit.void)
+      expect(Kernel.openDescriptors().size).toBeLessThanOrEqual(before)
+    })
+  )
+
+  it.live("opened from its handle on the same thread, triggers and clears the same event", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const before = Kernel.openDescriptors().size
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const opened = yield* UserEvent.fromHandle(structuredClone(event.handle))
+          expect(opened.id).toBe(event.id)
+          yield* opened.trigger
+          expect(yield* idsReadyNow).toEqual([event.id])
+          yield* event.trigger
+          yield* opened.clear
+          expect(yield* readyNow).toEqual([])
+        })
+      )
+      expect(Kernel.openDescriptors().size).toBe(before)
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("opened from its handle, is Closed once that scope has closed", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const opened = yield* Effect.scoped(UserEvent.fromHandle(event.handle))
+      expect(yield* reasonOf(opened.trigger)).toBe("Closed")
+      expect(yield* reasonOf(opened.clear)).toBe("Closed")
+      expect(yield* readyNow).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("leaves no descriptor, however many there were", () =>
+    Effect.gen(function* () {
+      yield* readyNow
+      const before = Kernel.openDescriptors().size
+      for (let i = 0; i < 200; i++) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const event = yield* UserEvent.make
+            const opened = yield* UserEvent.fromHandle(event.handle)
+            yield* opened.trigger
+          })
+        )
+      }
+      expect(Kernel.openDescriptors().size).toBe(before)
+      expect(yield* readyNow).toEqual([])
+    }).pipe(Effect.provide(layer()))
+  )
+})
+
+describeLayers("a user event wakes a poller from any thread", (layer) => {
+  it.live("from one that has its handle as workerData, or by postMessage", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const started = yield* open(event.handle)
+      const posted = yield* start("./eventThread.ts", { handle: undefined })
+      yield* posted.post(event.handle)
+      expect(yield* posted.message).toBe("open")
+      for (const thread of [started, posted]) {
+        yield* thread.post({ trigger: 1 } satisfies EventCommand)
+        expect((yield* wait).map(({ id }) => id)).toEqual([event.id])
+        expect(yield* thread.message).toBe("ok")
+        expect(yield* readyNow).toEqual([])
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("from several at once: nothing is lost, and what comes together is one", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const threads = yield* Effect.all(
+        Array.from({ length: 3 }, () => open(event.handle)),
+        { concurrency: 3 }
+      )
+      for (let round = 0; round < 10; round++) {
+        yield* Effect.all(
+          threads.map((thread) => tell(thread, { trigger: 500 })),
+          { concurrency: 3 }
+        )
+        // Nobody has taken in between, and all have triggered.
+        expect(yield* idsReadyNow).toEqual([event.id])
+        expect(yield* readyNow).toEqual([])
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("another thread's clear takes back what has not arrived yet", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const thread = yield* open(event.handle)
+      yield* event.trigger
+      yield* thread.post("clear" satisfies EventCommand)
+      // Wherever that comes in between, the next trigger is reported.
+      expect(yield* thread.message).toBe("ok")
+      yield* readyNow
+      expect(yield* tell(thread, { trigger: 1 })).toBe("ok")
+      expect(yield* idsReadyNow).toEqual([event.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is Closed for another thread once its scope has closed, and its descriptors are gone", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const before = eventDescriptors()
+      const event = yield* Scope.provide(UserEvent.make, scope)
+      const thread = yield* open(event.handle)
+      expect(yield* tell(thread, { trigger: 1 })).toBe("ok")
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* readyNow).toEqual([])
+      expect(yield* tell(thread, { trigger: 1 })).toBe("Closed")
+      expect(yield* tell(thread, "clear")).toBe("Closed")
+      expect(yield* tell(thread, "open")).toBe("Closed")
+      expect(yield* readyNow).toEqual([])
+      const late = yield* start("./eventThread.ts", { handle: event.handle })
+      expect(yield* late.message).toBe("Closed")
+      yield* thread.post("end" satisfies EventCommand)
+      expect([yield* thread.exited, yield* late.exited]).toEqual([0, 0])
+      expect(eventDescriptors()).toBe(before)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("is Closed for another thread once the poller has closed", () =>
+    Effect.gen(function* () {
+      const pollerScope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(layer(), pollerScope)
+      // In a scope that outlives the poller's.
+      const event = yield* Context.get(context, Registrar.Registrar).userEvent
+      const thread = yield* open(event.handle)
+      yield* Scope.close(pollerScope, Exit.void)
+      expect(yield* tell(thread, { trigger: 1 })).toBe("Closed")
+      expect(yield* tell(thread, "open")).toBe("Closed")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a thread that held a handle and was terminated disturbs nobody", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const [one, two] = yield* Effect.all([open(event.handle), open(event.handle)], { concurrency: 2 })
+      expect(yield* tell(one, { trigger: 1 })).toBe("ok")
+      // In the middle of what it does.
+      yield* one.post({ trigger: 1_000_000_000 } satisfies EventCommand)
+      yield* wait
+      yield* one.terminate
+      // Whatever it did last is taken here.
+      yield* readyNow
+      expect(yield* readyNow).toEqual([])
+      expect(yield* tell(two, { trigger: 1 })).toBe("ok")
+      expect(yield* idsReadyNow).toEqual([event.id])
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})
+
+describe("a user event's handle", () => {
+  it.live("is the only thing that opens one", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const { handle } = event
+      const wrong: ReadonlyArray<unknown> = [
+        undefined,
+        null,
+        1,
+        "handle",
+        {},
+        (yield* Poller.Poller).handle,
+        { ...handle, _tag: "effect-amy/PollerHandle" },
+        { ...handle, id: "1" },
+        { ...handle, trigger: 0.5 },
+        { ...handle, shared: new ArrayBuffer(4) },
+        { ...handle, trigger: -1 }
+      ]
+      for (const each of wrong) {
+        expect(yield* reasonOf(Effect.scoped(UserEvent.fromHandle(each as UserEvent.UserEventHandle)))).toBe(
+          "InvalidArgument"
+        )
+      }
+      expect(yield* readyNow).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+  )
+})
+
+describe("a user event of layerBlocking", () => {
+  it.live("ends the wait of a thread that is blocked in the kernel", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const thread = yield* start("./eventThread.ts", { handle: event.handle })
+      yield* thread.post({ trigger: 1 } satisfies EventCommand)
+      expect((yield* wait).map(({ id }) => id)).toEqual([event.id])
+      yield* event.trigger
+      yield* event.trigger
+      expect(yield* idsReadyNow).toEqual([event.id])
+      yield* event.trigger
+      yield* event.clear
+      expect(yield* readyNow).toEqual([])
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerBlocking({ allowMainThread: true })))
+  )
+})
+
+describe("promise 8: consumers never hang, though the last notification was taken back after the end", () => {
+  it.live("a user event's, when the poller has died and then the event's scope closes", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const poller = yield* Poller.Poller
+      const scope = yield* Scope.make()
+      const event = yield* Scope.provide(UserEvent.make, scope)
+      yield* event.trigger
+      yield* kernel.kill
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* reasonOf(poller.wait(Duration.infinity))).toBe("WorkerFailed")
+      expect(yield* Effect.flip(Queue.take(poller.queue))).toMatchObject({ reason: { _tag: "WorkerFailed" } })
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("promise 8: what the library opens is closed", () => {
+  it.live("an event that is opened in a scope that has closed already", () =>
+    Effect.gen(function* () {
+      const event = yield* UserEvent.make
+      const scope = yield* Scope.make()
+      yield* Scope.close(scope, Exit.void)
+      const before = Kernel.openDescriptors()
+      const opened = yield* Scope.provide(UserEvent.fromHandle(event.handle), scope)
+      expect(Kernel.openDescriptors()).toEqual(before)
+      expect(yield* reasonOf(opened.trigger)).toBe("Closed")
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+  )
+
+  it.live("what a consumer opens while an attached layer closes is refused", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const before = Kernel.openDescriptors()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Poller.layerAttach(poller.handle), scope)
+      const channelScope = yield* Scope.make()
+      const { receiver } = yield* PollChannel.make<number>().pipe(Effect.provide(context), Scope.provide(channelScope))
+      const consumer = yield* Effect.forkChild(
+        Effect.flatMap(reasonOf(receiver.receive), (reason) =>
+          Effect.map(reasonOf(Context.get(context, Registrar.Registrar).setTimeout("1 hour")), (then) => [reason, then])
+        ),
+        { startImmediately: true }
+      )
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* Fiber.join(consumer)).toEqual(["Closed", "Closed"])
+      yield* Scope.close(channelScope, Exit.void)
+      expect(Kernel.openDescriptors()).toEqual(before)
+    }).pipe(Effect.provide(Poller.layerWorker()))
+  )
+})

@@ -1,0 +1,212 @@
+/** Reading and writing with owned descriptors: each is one call, into and from a part of the caller's buffer. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Option } from "effect"
+import { AsyncFd, Fd } from "effect-amy"
+import { openSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { describeLayers } from "../support/layers.ts"
+import { outcome } from "../support/opened.ts"
+import { leavesNothing, text } from "../support/owned.ts"
+import { encode } from "../support/watched.ts"
+
+describe("Fd: reading and writing", () => {
+  it.live("an empty pipe would block, a full one would block, and the end is zero", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const buffer = new Uint8Array(1 << 20)
+        expect(yield* reader.read(buffer)).toEqual(Option.none())
+        expect(yield* reader.readv([buffer])).toEqual(Option.none())
+        const taken = Option.getOrThrow(yield* writer.write(buffer))
+        expect(taken).toBe(65_536)
+        expect(yield* writer.write(buffer)).toEqual(Option.none())
+        expect(yield* writer.writev([buffer])).toEqual(Option.none())
+        expect(yield* reader.read(buffer)).toEqual(Option.some(taken))
+        yield* writer.close
+        expect(yield* reader.read(buffer)).toEqual(Option.some(0))
+      })
+    )
+  )
+
+  it.live("an offset and a length are a part of the buffer, and nothing around it is touched", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        expect(yield* writer.write(encode("0123456789"), 3, 4)).toEqual(Option.some(4))
+        const buffer = new Uint8Array(10).fill(46)
+        expect(yield* reader.read(buffer, 5)).toEqual(Option.some(4))
+        expect(text(buffer)).toBe(".....3456.")
+        yield* writer.write(encode("abcdef"), 4)
+        yield* writer.write(encode("xyz"))
+        expect(yield* reader.read(buffer, 1, 3)).toEqual(Option.some(3))
+        expect(text(buffer)).toBe(".efx.3456.")
+        expect(yield* reader.read(buffer, 9, 1)).toEqual(Option.some(1))
+        expect(text(buffer)).toBe(".efx.3456y")
+      })
+    )
+  )
+
+  it.live("a buffer may itself be a part of a larger one", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const whole = new Uint8Array(8).fill(46)
+        yield* writer.write(encode("--abc--").subarray(2, 5))
+        yield* reader.read(whole.subarray(3, 7), 1)
+        expect(text(whole)).toBe("....abc.")
+      })
+    )
+  )
+
+  it.live("writev and readv go through their buffers one after the other", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const pieces = ["one", "", "two", "three"].map(encode)
+        expect(yield* writer.writev(pieces)).toEqual(Option.some(11))
+        const whole = new Uint8Array(16).fill(46)
+        const parts = [whole.subarray(0, 4), whole.subarray(5, 10), whole.subarray(11)]
+        expect(yield* reader.readv(parts)).toEqual(Option.some(11))
+        expect(text(whole)).toBe("onet.wothr.ee...")
+        expect(yield* writer.writev(Array.from({ length: 1024 }, () => encode("x")))).toEqual(Option.some(1024))
+        expect(yield* reader.readv(Array.from({ length: 1024 }, () => new Uint8Array(2)))).toEqual(Option.some(1024))
+      })
+    )
+  )
+
+  it.live("the work is done when the effect runs, each time it runs", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const write = writer.write(encode("ab"))
+        const buffer = new Uint8Array(8)
+        const read = reader.read(buffer)
+        expect(yield* reader.read(buffer)).toEqual(Option.none())
+        yield* write
+        yield* write
+        expect(yield* read).toEqual(Option.some(4))
+        expect(yield* read).toEqual(Option.none())
+      })
+    )
+  )
+
+  it.live("a pipe that nobody reads any more is BrokenPipe, and the process lives", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        yield* reader.close
+        const error = yield* Effect.flip(writer.write(encode("x")))
+        expect(error.reason).toMatchObject({ _tag: "BrokenPipe", syscall: "write", code: "EPIPE", fd: writer.fd })
+        expect(yield* outcome(writer.writev([encode("x")]))).toBe("BrokenPipe")
+      })
+    )
+  )
+
+  it.live("writing to what is open to read, and reading a directory, say what the kernel says", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader } = yield* Fd.pipe
+        expect(yield* outcome(reader.write(encode("x")))).toBe("BadDescriptor")
+        const directory = yield* Fd.own(openSync(tmpdir(), "r"))
+        const error = yield* Effect.flip(directory.read(new Uint8Array(8)))
+        expect(error.reason).toMatchObject({ _tag: "SystemError", code: "EISDIR" })
+      })
+    )
+  )
+})
+
+const transferred = (): Uint8Array<ArrayBuffer> => {
+  const buffer = new Uint8Array(8)
+  structuredClone(buffer.buffer, { transfer: [buffer.buffer] })
+  return buffer
+}
+
+describe("Fd: a buffer that was transferred", () => {
+  it.live("is InvalidArgument, whether that was before or after the effect was made", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const later = new Uint8Array(8)
+        const effects = [reader.read(later), writer.write(later), reader.readv([later])]
+        structuredClone(later.buffer, { transfer: [later.buffer] })
+        effects.push(reader.read(transferred()), writer.write(transferred()))
+        for (const [i, effect] of effects.entries()) expect([i, yield* outcome(effect)]).toEqual([i, "InvalidArgument"])
+      })
+    )
+  )
+})
+
+describe("Fd: parts that are outside of a buffer", () => {
+  const bad: ReadonlyArray<readonly [offset: number, length?: number]> = [
+    [-1],
+    [9],
+    [0.5],
+    [Number.NaN],
+    [Infinity],
+    [0, 9],
+    [4, 5],
+    [0, -1],
+    [0, 1.5],
+    [0, Number.NaN],
+    [0, 2 ** 32 + 1]
+  ]
+  for (const [offset, length] of bad) {
+    it.live(`InvalidArgument, and nothing is read or written (offset ${offset}, length ${length})`, () =>
+      leavesNothing(
+        Effect.gen(function* () {
+          const { reader, writer } = yield* Fd.pipe
+          const buffer = new Uint8Array(8)
+          expect(yield* outcome(writer.write(buffer, offset, length))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.read(buffer, offset, length))).toBe("InvalidArgument")
+          expect(yield* reader.read(buffer)).toEqual(Option.none())
+        })
+      )
+    )
+  }
+
+  it.live("reading into nothing would look like the end; writing nothing is fine", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        expect(yield* outcome(reader.read(new Uint8Array(0)))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.readv([new Uint8Array(0), new Uint8Array(0)]))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.read(new Uint8Array(8), 8))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.read(new Uint8Array(8), 0, 0))).toBe("InvalidArgument")
+        expect(yield* writer.write(new Uint8Array(0))).toEqual(Option.some(0))
+        expect(yield* writer.write(new Uint8Array(8), 8)).toEqual(Option.some(0))
+      })
+    )
+  )
+
+  it.live("what is no buffer at all, and too many or no pieces", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        for (const none of ["text", [1, 2], new Uint16Array(4), new ArrayBuffer(4), 5, {}]) {
+          expect(yield* outcome(writer.write(none as never))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.read(none as never))).toBe("InvalidArgument")
+          expect(yield* outcome(writer.writev([none as never]))).toBe("InvalidArgument")
+        }
+        for (const pieces of [[], Array.from({ length: 1025 }, () => encode("x"))]) {
+          expect(yield* outcome(writer.writev(pieces))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.readv(pieces))).toBe("InvalidArgument")
+        }
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.none())
+      })
+    )
+  )
+})
+
+describeLayers("Fd: with AsyncFd", (layer) => {
+  it.live("its calls are attempts that can be retried", () =>
+    Effect.gen(function* () {
+      const { reader, writer } = yield* Fd.pipe
+      const watched = yield* AsyncFd.make(reader, { event: "Read" })
+      const parts = [new Uint8Array(2), new Uint8Array(8)]
+      const waiting = yield* Effect.forkChild(watched.readWhenReady(reader.readv(parts)), { startImmediately: true })
+      yield* writer.writev([encode("ab"), encode("cde")])
+      expect(yield* Fiber.join(waiting)).toBe(5)
+      expect(text(parts[0]!) + text(parts[1]!, 3)).toBe("abcde")
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+})

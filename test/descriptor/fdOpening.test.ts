@@ -1,0 +1,164 @@
+/** How owned descriptors come to be: made, opened, duplicated, or taken over. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Option, Scope } from "effect"
+import { Fd } from "effect-amy"
+import { openSync } from "node:fs"
+import { join } from "node:path"
+import * as Kernel from "../support/kernel.ts"
+import { outcome } from "../support/opened.ts"
+import * as Owned from "../support/owned.ts"
+import { count, fifo, leavesNothing, text } from "../support/owned.ts"
+import { encode, scopedFds } from "../support/watched.ts"
+
+describe("Fd: constructors", () => {
+  it.live("promise 11: everything it opens is close-on-exec, and does not block", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const path = yield* fifo
+        const { reader, writer } = yield* Fd.pipe
+        const eventfd = yield* Fd.eventfd()
+        const opened = [reader, writer, eventfd, yield* eventfd.dup, yield* reader.dup, yield* Fd.open(path, "both")]
+        for (const { fd } of opened) {
+          expect(Kernel.isCloseOnExec(fd)).toBe(true)
+          expect(Kernel.isNonblocking(fd)).toBe(true)
+        }
+        expect(new Set(opened.map(({ fd }) => fd)).size).toBe(opened.length)
+      })
+    )
+  )
+
+  it.live("eventfd counts from what it is given, and refuses what is no count", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        for (const initial of [1, 5, 0xffff_ffff]) {
+          const eventfd = yield* Fd.eventfd(initial)
+          yield* eventfd.write(count(2n))
+          const buffer = new BigUint64Array(1)
+          expect(yield* eventfd.read(new Uint8Array(buffer.buffer))).toEqual(Option.some(8))
+          expect(buffer[0]).toBe(BigInt(initial) + 2n)
+          expect(yield* eventfd.read(new Uint8Array(buffer.buffer))).toEqual(Option.none())
+        }
+        for (const initial of [-1, 0.5, Number.NaN, 2 ** 32, "1" as never]) {
+          expect(yield* outcome(Fd.eventfd(initial))).toBe("InvalidArgument")
+        }
+        const eventfd = yield* Fd.eventfd()
+        const error = yield* Effect.flip(eventfd.read(new Uint8Array(4)))
+        expect(error.reason).toMatchObject({ _tag: "InvalidArgument", code: "EINVAL", syscall: "read" })
+      })
+    )
+  )
+
+  it.live("dup is the same open file under a number of its own; each is closed on its own", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { reader, writer } = yield* Fd.pipe
+        const inner = yield* Scope.make()
+        const copy = yield* Effect.provideService(writer.dup, Scope.Scope, inner)
+        yield* writer.close
+        yield* copy.write(encode("x"))
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(1))
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.none())
+        yield* Scope.close(inner, Exit.void)
+        expect(copy.fd).toBe(-1)
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(0))
+      })
+    )
+  )
+
+  it.live("setNonblocking sets and clears, for every duplicate, and changes no other flag", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const [read] = yield* scopedFds(Kernel.blockingPipe)
+        const owned = yield* Fd.own(Kernel.dup(read))
+        for (const mode of [true, true, false, false, true]) {
+          yield* owned.setNonblocking(mode)
+          expect(Kernel.isNonblocking(owned.fd)).toBe(mode)
+          expect(Kernel.isNonblocking(read)).toBe(mode)
+        }
+        expect(yield* owned.read(new Uint8Array(1))).toEqual(Option.none())
+        const directory = yield* Owned.directory
+        const appending = yield* Fd.own(openSync(join(directory, "file"), "a"))
+        yield* appending.setNonblocking(true)
+        yield* appending.write(encode("one"))
+        const same = yield* Fd.own(openSync(join(directory, "file"), "a"))
+        yield* same.write(encode("two"))
+        yield* appending.write(encode("three"))
+        const reader = yield* Fd.own(openSync(join(directory, "file"), "r"))
+        const buffer = new Uint8Array(32)
+        expect(text(buffer, Option.getOrThrow(yield* reader.read(buffer)))).toBe("onetwothree")
+      })
+    )
+  )
+
+  it.live("own: takes over what is open, leaves its mode alone, and refuses what is none", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const [read, write] = yield* scopedFds(Kernel.blockingPipe)
+        yield* Effect.scoped(Fd.own(read))
+        expect(Kernel.isOpen(read)).toBe(false)
+        expect(yield* outcome(Fd.own(read))).toBe("BadDescriptor")
+        const owned = yield* Fd.own(write)
+        expect(owned.fd).toBe(write)
+        expect(Kernel.isNonblocking(write)).toBe(false)
+        expect(yield* outcome(Fd.own(-1))).toBe("BadDescriptor")
+        expect(yield* outcome(Fd.own(999_999))).toBe("BadDescriptor")
+        for (const none of [0.5, Number.NaN, 2 ** 40, Infinity, "3" as never, null as never, undefined as never]) {
+          expect(yield* outcome(Fd.own(none))).toBe("InvalidArgument")
+        }
+      })
+    )
+  )
+})
+
+describe("Fd: open", () => {
+  it.live("a FIFO to read at once, to write only when it is read, and for both at any time", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const path = yield* fifo
+        const early = yield* Effect.flip(Fd.open(path, "write"))
+        expect(early.reason).toMatchObject({ _tag: "SystemError", code: "ENXIO", syscall: `open("${path}")` })
+        const reader = yield* Fd.open(path, "read")
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(0))
+        const writer = yield* Fd.open(path, "write")
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.none())
+        yield* writer.write(encode("hello"))
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(5))
+        yield* writer.close
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.some(0))
+        const both = yield* Fd.open(path, "both")
+        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.none())
+        expect(yield* both.read(new Uint8Array(8))).toEqual(Option.none())
+        expect(yield* outcome(reader.write(encode("x")))).toBe("BadDescriptor")
+      })
+    )
+  )
+
+  it.live("a device", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const zero = yield* Fd.open("/dev/zero", "read")
+        const buffer = new Uint8Array(4).fill(1)
+        expect(yield* zero.read(buffer)).toEqual(Option.some(4))
+        expect(buffer).toEqual(new Uint8Array(4))
+      })
+    )
+  )
+
+  it.live("what does not exist is not created; bad paths and accesses are refused", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const directory = yield* Owned.directory
+        for (const access of ["read", "write", "both"] as const) {
+          const path = join(directory, "none")
+          const error = yield* Effect.flip(Fd.open(path, access))
+          expect(error.reason).toMatchObject({ _tag: "SystemError", code: "ENOENT", syscall: `open("${path}")` })
+        }
+        expect(yield* outcome(Fd.open(directory, "write"))).toBe("SystemError")
+        expect(yield* outcome(Fd.open("a\0b", "read"))).toBe("InvalidArgument")
+        expect(yield* outcome(Fd.open("/dev/null", "append" as never))).toBe("InvalidArgument")
+        expect(yield* outcome(Fd.open(5 as never, "read"))).toBe("InvalidArgument")
+        expect(yield* outcome(Fd.open("x".repeat(5000), "read"))).toBe("InvalidArgument")
+      })
+    )
+  )
+})

@@ -1,0 +1,466 @@
+/**
+ * `PollerDatagramSocket` in place of `NodeDatagramSocket`: the same programs on both of them, with the same outcome, and
+ * what is particular to ours.
+ */
+import { NodeDatagramSocket } from "@effect/platform-node"
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { PollerDatagramSocket, Registrar } from "effect-amy"
+import { NetAddress } from "effect/net"
+import { DatagramSocket } from "effect/socket"
+import { networkInterfaces } from "node:os"
+import * as Dgram from "../support/dgram.ts"
+import * as Kernel from "../support/kernel.ts"
+import { layers, type PollerLayer } from "../support/layers.ts"
+import { open } from "../support/opened.ts"
+
+type Make = (
+  options?: PollerDatagramSocket.Options
+) => Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
+
+interface Implementation {
+  readonly make: Make
+  readonly layer: PollerLayer | undefined
+}
+
+const implementations: { readonly [name: string]: Implementation } = {
+  NodeDatagramSocket: { make: NodeDatagramSocket.make, layer: undefined },
+  ...Object.fromEntries(
+    Object.entries(layers).map(([name, layer]) => [
+      `PollerDatagramSocket on ${name}`,
+      { make: PollerDatagramSocket.make, layer: layer() }
+    ])
+  )
+}
+
+const text = ({ payload }: DatagramSocket.Datagram) => new TextDecoder().decode(payload)
+const ip = NetAddress.ipFromStringUnsafe
+const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
+const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
+
+/** A service with its reader and its writer open. */
+const opened = (make: Make, options?: PollerDatagramSocket.Options) =>
+  Effect.gen(function* () {
+    const socket = yield* make(options)
+    const reader = yield* socket.reader
+    return { reader, writer: yield* socket.writer, port: reader.address.port, address: reader.address }
+  })
+
+/** How something failed: its reason, and of what kind. */
+const failureOf = <A, R>(effect: Effect.Effect<A, DatagramSocket.DatagramSocketError, R>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => ("kind" in reason ? `${reason._tag} ${reason.kind}` : reason._tag))
+
+/** So many datagrams, however they are cut into pulls. */
+const pullMany = (reader: DatagramSocket.Reader, count: number) =>
+  Effect.gen(function* () {
+    const received: Array<DatagramSocket.Datagram> = []
+    while (received.length < count) received.push(...(yield* reader.pull))
+    return received
+  })
+
+const local = { bind: { address: "127.0.0.1" } }
+
+const boundAt = (make: Make, options: PollerDatagramSocket.Options) =>
+  Effect.scoped(Effect.map(opened(make, options), ({ address }) => NetAddress.formatIp(address.address)))
+
+/** The port at which nobody is any more. */
+const desertedPort = (make: Make) => Effect.scoped(Effect.map(opened(make, local), ({ port }) => port))
+
+const rightFamily = (group: NetAddress.IpAddress) => {
+  if (!NetAddress.isIpv4Address(group) || !NetAddress.isMulticast(group)) throw new Error("no group of IPv4")
+  return group
+}
+
+for (const [name, { layer, make }] of Object.entries(implementations)) {
+  const live = <E>(what: string, body: () => Effect.Effect<void, E, Registrar.Registrar | Scope.Scope>, skip = false) =>
+    it.live.skipIf(skip)(what, () => {
+      const scoped = Effect.scoped(body())
+      // The one on Node's sockets does without.
+      return layer === undefined
+        ? (scoped as Effect.Effect<void, E>)
+        : (Effect.provide(scoped, layer) as Effect.Effect<void, unknown>)
+    })
+
+  describe(`drop-in (${name})`, () => {
+    live("asks and answers: by address, by datagram, the datagram itself, and to the peer", () =>
+      Effect.gen(function* () {
+        const server = yield* opened(make, local)
+        const client = yield* opened(make, { ...local, peer: { address: "127.0.0.1", port: server.port } })
+        yield* client.writer.write({ payload: "to the peer" })
+        yield* client.writer.write({ payload: new TextEncoder().encode("by address"), address: server.address })
+        const received = yield* pullMany(server.reader, 2)
+        expect(received.map(text)).toEqual(["to the peer", "by address"])
+        for (const { address } of received) expect(address).toEqual(client.address)
+
+        yield* server.writer.write(received[0]!)
+        yield* server.writer.write({ payload: "by datagram", address: received[0]! })
+        yield* server.writer.write({ payload: "by its address", address: received[0]!.address })
+        yield* server.writer.writeAll([
+          { payload: "all 1", address: client.address },
+          { payload: "all 2", address: client.address }
+        ])
+        const answers = yield* pullMany(client.reader, 5)
+        expect(answers.map(text)).toEqual(["to the peer", "by datagram", "by its address", "all 1", "all 2"])
+        for (const { address } of answers) expect(address).toEqual(server.address)
+      })
+    )
+
+    live("talks to node:dgram, in long, short and empty datagrams", () =>
+      Effect.gen(function* () {
+        const { port, reader, writer } = yield* opened(make, {
+          ...local,
+          kernelReceiveBufferSize: 1 << 20,
+          kernelSendBufferSize: 1 << 20
+        })
+        const peer = yield* Dgram.bind("127.0.0.1")
+        const address = NetAddress.inetAddressUnsafe(NetAddress.ipv4Loopback, peer.port)
+        for (const payload of [patterned(65_507), patterned(1), new Uint8Array(0), patterned(1472)]) {
+          yield* writer.write({ payload, address })
+          const [received] = yield* peer.receive(1)
+          expect(received!.port).toBe(port)
+          expect(Buffer.compare(received!.payload, payload)).toBe(0)
+          peer.send(payload, port)
+          const [answer] = yield* reader.pull
+          expect(answer.address).toEqual(address)
+          expect(Buffer.compare(answer.payload, payload)).toBe(0)
+        }
+      })
+    )
+
+    live(
+      "over IPv6, which hears IPv4 too unless told not to",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* opened(make, { family: "ipv6" })
+          expect(NetAddress.formatIp(server.address.address)).toBe("::")
+          const six = yield* opened(make, { peer: { address: ip("::1"), port: server.port } })
+          const four = yield* opened(make, { ...local, peer: { address: "127.0.0.1", port: server.port } })
+          yield* six.writer.write({ payload: "six" })
+          const [fromSix] = yield* server.reader.pull
+          expect([text(fromSix), NetAddress.formatInet(fromSix.address)]).toEqual(["six", `[::1]:${six.port}`])
+          yield* four.writer.write({ payload: "four" })
+          const [fromFour] = yield* server.reader.pull
+          expect([text(fromFour), NetAddress.formatInet(NetAddress.toCanonical(fromFour.address))]).toEqual([
+            "four",
+            `127.0.0.1:${four.port}`
+          ])
+          yield* server.writer.write(fromSix)
+          yield* server.writer.write(fromFour)
+          expect([text((yield* six.reader.pull)[0]), text((yield* four.reader.pull)[0])]).toEqual(["six", "four"])
+
+          const only = yield* opened(make, { family: "ipv6", ipv6Only: true })
+          yield* opened(make, { bind: { address: "0.0.0.0", port: only.port } })
+        }),
+      !hasIpv6
+    )
+
+    live("the family is that of what is given", () =>
+      Effect.gen(function* () {
+        expect(yield* boundAt(make, {})).toBe("0.0.0.0")
+        expect(yield* boundAt(make, { bind: { address: ip("127.0.0.1") } })).toBe("127.0.0.1")
+        expect(yield* boundAt(make, { bind: { address: "localhost" }, family: "ipv4" })).toBe("127.0.0.1")
+        expect(yield* boundAt(make, { peer: { address: "localhost", port: 9 } })).toBe("0.0.0.0")
+        expect(yield* boundAt(make, { connect: { address: "localhost", port: 9 }, family: "ipv4" })).toBe("127.0.0.1")
+        if (!hasIpv6) return
+        expect(yield* boundAt(make, { bind: { address: "::1" } })).toBe("::1")
+        expect(yield* boundAt(make, { peer: NetAddress.inetAddressUnsafe(ip("::1"), 9) })).toBe("::")
+        expect(yield* boundAt(make, { connect: { address: "::1", port: 9 } })).toBe("::1")
+      })
+    )
+
+    live("connected, it sends without an address, refuses one, and hears nobody else", () =>
+      Effect.gen(function* () {
+        const server = yield* opened(make, local)
+        const stranger = yield* opened(make, local)
+        const client = yield* opened(make, { connect: { address: "localhost", port: server.port }, family: "ipv4" })
+        yield* client.writer.write({ payload: "hello" })
+        const [hello] = yield* server.reader.pull
+        expect([text(hello), hello.address]).toEqual(["hello", client.address])
+        expect(yield* failureOf(client.writer.write({ payload: "x", address: server.address }))).toBe(
+          "DatagramSocketWriteError Unknown"
+        )
+        yield* stranger.writer.write({ payload: "psst", address: client.address })
+        yield* server.writer.write({ payload: "hi", address: hello })
+        const [hi] = yield* client.reader.pull
+        expect(text(hi)).toBe("hi")
+        yield* client.writer.write(hi)
+        expect(text((yield* server.reader.pull)[0])).toBe("hi")
+      })
+    )
+
+    live("nobody is there: onError is told, and it goes on", () =>
+      Effect.gen(function* () {
+        const port = yield* desertedPort(make)
+        const told = yield* Deferred.make<DatagramSocket.DatagramSocketError>()
+        const { reader, writer } = yield* opened(make, {
+          connect: { address: "127.0.0.1", port },
+          onError: (error) => void Deferred.doneUnsafe(told, Exit.succeed(error))
+        })
+        yield* writer.write({ payload: "anyone?" })
+        const { reason } = yield* Deferred.await(told)
+        expect(reason).toMatchObject({ _tag: "DatagramSocketReadError", kind: "ConnectionRefused" })
+        const late = yield* opened(make, { bind: { address: "127.0.0.1", port } })
+        yield* writer.write({ payload: "and now?" })
+        yield* late.writer.write((yield* late.reader.pull)[0])
+        expect(text((yield* reader.pull)[0])).toBe("and now?")
+      })
+    )
+
+    live("what cannot be sent fails its write, with the address", () =>
+      Effect.gen(function* () {
+        const { address, reader, writer } = yield* opened(make, local)
+        const tooLong = new Uint8Array(65_508)
+        const one = yield* Effect.flip(writer.write({ payload: tooLong, address }))
+        expect(one.reason).toMatchObject({ _tag: "DatagramSocketWriteError", kind: "MessageTooLarge", address })
+        const all = yield* Effect.flip(
+          writer.writeAll([
+            { payload: "first", address },
+            { payload: tooLong, address }
+          ])
+        )
+        expect(all.reason).toMatchObject({ _tag: "DatagramSocketWriteError", kind: "MessageTooLarge", address })
+        expect(text((yield* reader.pull)[0])).toBe("first")
+        expect(yield* failureOf(writer.write({ payload: "nowhere" }))).toBe("DatagramSocketWriteError Unknown")
+        const everybody = NetAddress.inetAddressUnsafe(ip("127.255.255.255"), address.port)
+        expect(yield* failureOf(writer.write({ payload: "all", address: everybody }))).toBe(
+          "DatagramSocketWriteError PermissionDenied"
+        )
+      })
+    )
+
+    live("broadcasts if it may", () =>
+      Effect.gen(function* () {
+        const receiver = yield* opened(make)
+        const { writer } = yield* opened(make, {
+          ...local,
+          broadcast: true,
+          ttl: 1,
+          peer: { address: "127.255.255.255", port: receiver.port }
+        })
+        yield* writer.write({ payload: "all" })
+        expect(text((yield* receiver.reader.pull)[0])).toBe("all")
+      })
+    )
+
+    live("members of a group hear it while their scope is open", () =>
+      Effect.gen(function* () {
+        const member = yield* opened(make, { bind: { address: "0.0.0.0" }, reuseAddress: true })
+        const group = rightFamily(ip("239.83.7.3"))
+        const { writer } = yield* opened(make, {
+          multicast: { interface: NetAddress.ipv4Loopback, ttl: 1, loopback: true },
+          peer: { address: group, port: member.port }
+        })
+        const direct = NetAddress.inetAddressUnsafe(NetAddress.ipv4Loopback, member.port)
+        const membership = { group, interface: NetAddress.ipv4Loopback }
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* member.reader.joinMulticast(membership)
+            yield* writer.write({ payload: "to all" })
+            expect(text((yield* member.reader.pull)[0])).toBe("to all")
+            expect(yield* failureOf(Effect.scoped(member.reader.joinMulticast(membership)))).toBe(
+              "DatagramSocketOpenError AddressInUse"
+            )
+          })
+        )
+        yield* writer.write({ payload: "to nobody" })
+        yield* writer.write({ payload: "to you", address: direct })
+        expect(text((yield* member.reader.pull)[0])).toBe("to you")
+
+        yield* member.reader.joinMulticast({ ...membership, source: ip("127.9.9.9") as NetAddress.Ipv4Address })
+        yield* writer.write({ payload: "from another" })
+        yield* writer.write({ payload: "to you again", address: direct })
+        expect(text((yield* member.reader.pull)[0])).toBe("to you again")
+      })
+    )
+
+    live("what cannot be opened fails with its kind, and leaves nothing open", () =>
+      Effect.gen(function* () {
+        const taken = yield* opened(make, local)
+        const before = Kernel.openDescriptors().size
+        const failures: { readonly [kind: string]: ReadonlyArray<PollerDatagramSocket.Options> } = {
+          AddressInUse: [{ bind: { address: "127.0.0.1", port: taken.port } }],
+          AddressNotAvailable: [
+            // Of the network for documentation: no machine has it.
+            { bind: { address: "198.51.100.77" } },
+            // A name with an empty part is none.
+            { bind: { address: "no..name" } },
+            { peer: { address: "no..name", port: 9 } }
+          ],
+          Unknown: [
+            { ...local, ttl: 256 },
+            { ...local, multicast: { ttl: 256 } },
+            { ...local, connect: { address: "::1", port: 9 } },
+            { ...local, connect: { address: "127.0.0.1", port: 65_536 } },
+            { ...local, connect: { address: "127.0.0.1", port: 0 } },
+            { ...local, family: "ipv6" }
+          ]
+        }
+        for (const [kind, all] of Object.entries(failures)) {
+          for (const options of all) {
+            const socket = yield* make(options)
+            expect([options, yield* failureOf(Effect.scoped(socket.reader))]).toEqual([
+              options,
+              `DatagramSocketOpenError ${kind}`
+            ])
+          }
+        }
+        // What Node's sockets open is closed a moment later.
+        while (Kernel.openDescriptors().size > before) yield* Effect.yieldNow
+        expect(Kernel.openDescriptors().size).toBe(before)
+      })
+    )
+
+    for (const strategy of ["dropping", "sliding"] as const) {
+      live(`nobody pulls: ${strategy}, and counted`, () =>
+        Effect.gen(function* () {
+          const { port, reader } = yield* opened(make, { ...local, receiveBuffer: { capacity: 10, strategy } })
+          const peer = yield* Dgram.bind("127.0.0.1")
+          for (let i = 0; i < 100; i++) peer.send(String(i), port)
+          while (reader.dropped() < 90) yield* Effect.yieldNow
+          expect(reader.dropped()).toBe(90)
+          const first = strategy === "dropping" ? 0 : 90
+          expect((yield* reader.pull).map(text)).toEqual(Array.from({ length: 10 }, (_, i) => String(first + i)))
+        })
+      )
+    }
+
+    live("many datagrams: each comes once, and as it was", () =>
+      Effect.gen(function* () {
+        const total = 5000
+        const window = 100
+        const server = yield* opened(make, local)
+        const client = yield* opened(make, { ...local, peer: { address: "127.0.0.1", port: server.port } })
+        yield* Effect.forkScoped(
+          Effect.forever(Effect.flatMap(server.reader.pull, (received) => server.writer.writeAll(received)))
+        )
+        const numbered = Array.from({ length: total }, (_, i) => `${i}:${"x".repeat(i % 200)}`)
+        const answers: Array<string> = []
+        for (let first = 0; first < total; first += window) {
+          for (const payload of numbered.slice(first, first + window)) yield* client.writer.write({ payload })
+          answers.push(...(yield* pullMany(client.reader, window)).map(text))
+        }
+        expect(answers.toSorted((a, b) => Number.parseInt(a) - Number.parseInt(b))).toEqual(numbered)
+      })
+    )
+
+    live("writes wait for a reader; there is one at a time, and each opens a socket of its own", () =>
+      Effect.gen(function* () {
+        const server = yield* opened(make, local)
+        const client = yield* make({ ...local, peer: { address: "127.0.0.1", port: server.port } })
+        const writer = yield* client.writer
+        const writing = yield* Effect.forkScoped(writer.write({ payload: "at last" }), { startImmediately: true })
+        const first = yield* Scope.make()
+        const { address } = yield* Scope.provide(client.reader, first)
+        yield* Fiber.join(writing)
+        expect((yield* server.reader.pull)[0].address).toEqual(address)
+
+        const second = yield* Effect.forkScoped(client.reader, { startImmediately: true })
+        yield* Effect.yieldNow
+        expect(second.pollUnsafe()).toBe(undefined)
+        yield* Scope.close(first, Exit.void)
+        const reader = yield* Fiber.join(second)
+        yield* writer.write({ payload: "again" })
+        expect((yield* server.reader.pull)[0].address).toEqual(reader.address)
+      })
+    )
+
+    live("closing the reader's scope fails those who pull, and gives the port back", () =>
+      Effect.gen(function* () {
+        const socket = yield* make(local)
+        const scope = yield* Scope.make()
+        const reader = yield* Scope.provide(socket.reader, scope)
+        const { address } = reader
+        const pulling = yield* Effect.forkScoped(
+          Effect.all([failureOf(reader.pull), failureOf(reader.pull)], { concurrency: 2 }),
+          {
+            startImmediately: true
+          }
+        )
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* Fiber.join(pulling)).toEqual(["DatagramSocketClosedError", "DatagramSocketClosedError"])
+        expect(yield* failureOf(reader.pull)).toBe("DatagramSocketClosedError")
+        yield* opened(make, { bind: { address: "127.0.0.1", port: address.port } })
+      })
+    )
+
+    live("an interrupted pull takes nothing with it", () =>
+      Effect.gen(function* () {
+        const { address, reader, writer } = yield* opened(make, local)
+        for (let round = 0; round < 20; round++) {
+          const pulling = yield* Effect.forkScoped(reader.pull, { startImmediately: true })
+          yield* Fiber.interrupt(pulling)
+          yield* writer.write({ payload: String(round), address })
+          expect((yield* reader.pull).map(text)).toEqual([String(round)])
+        }
+      })
+    )
+
+    live("a reader that is interrupted while it opens leaves nothing open", () =>
+      Effect.gen(function* () {
+        const before = Kernel.openDescriptors().size
+        const socket = yield* make({ bind: { address: "localhost" } })
+        for (let round = 0; round < 5; round++) {
+          const opening = yield* Effect.forkScoped(Effect.scoped(socket.reader), { startImmediately: true })
+          yield* Fiber.interrupt(opening)
+        }
+        // The next one waits for those before.
+        yield* Effect.scoped(socket.reader)
+        while (Kernel.openDescriptors().size > before) yield* Effect.yieldNow
+        expect(Kernel.openDescriptors().size).toBe(before)
+      })
+    )
+  })
+}
+
+for (const [name, layer] of Object.entries(layers)) {
+  describe(`PollerDatagramSocket (${name})`, () => {
+    it.live("is provided by its layer", () =>
+      Effect.gen(function* () {
+        const socket = yield* DatagramSocket.DatagramSocket
+        const { address } = yield* socket.reader
+        expect(NetAddress.formatIp(address.address)).toBe("127.0.0.1")
+      }).pipe(Effect.scoped, Effect.provide(PollerDatagramSocket.layer(local)), Effect.provide(layer()))
+    )
+
+    it.live("refuses a port that is none, where Node takes another one", () =>
+      Effect.gen(function* () {
+        const socket = yield* PollerDatagramSocket.make({ bind: { port: 65_536 } })
+        expect(yield* failureOf(Effect.scoped(socket.reader))).toBe("DatagramSocketOpenError Unknown")
+        const { writer } = yield* opened(PollerDatagramSocket.make, { peer: { address: "127.0.0.1", port: 65_536 } })
+        expect(yield* failureOf(writer.write({ payload: "x" }))).toBe("DatagramSocketWriteError Unknown")
+      }).pipe(Effect.scoped, Effect.provide(layer()))
+    )
+
+    it.live("promise 8: once the poller is closed, pulling and writing fail with Closed", () =>
+      Effect.gen(function* () {
+        const { close, registrar } = yield* open(layer())
+        const before = Kernel.openDescriptors().size
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { address, reader, writer } = yield* Effect.provideService(
+              opened(PollerDatagramSocket.make, local),
+              Registrar.Registrar,
+              registrar
+            )
+            const pulling = yield* Effect.forkScoped(failureOf(reader.pull), { startImmediately: true })
+            yield* close
+            expect(yield* Fiber.join(pulling)).toBe("DatagramSocketClosedError")
+            expect(yield* failureOf(reader.pull)).toBe("DatagramSocketClosedError")
+            expect(yield* failureOf(writer.write({ payload: "x", address }))).toBe("DatagramSocketClosedError")
+          })
+        )
+        expect(Kernel.openDescriptors().size).toBeLessThan(before)
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("closes its descriptor with the reader's scope, at once", () =>
+      Effect.gen(function* () {
+        const socket = yield* PollerDatagramSocket.make(local)
+        const before = [...Kernel.openDescriptors().keys()]
+        const during = yield* Effect.scoped(Effect.map(socket.reader, () => [...Kernel.openDescriptors().keys()]))
+        expect(during.length).toBe(before.length + 1)
+        expect([...Kernel.openDescriptors().keys()]).toEqual(before)
+      }).pipe(Effect.provide(layer()))
+    )
+  })
+}

@@ -1,0 +1,317 @@
+/** The end of a layer's scope is the end of everything that it has opened and started. */
+import { describe, expect, it } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { collectGarbage } from "../support/garbage.ts"
+import * as Kernel from "../support/kernel.ts"
+import { layers, type PollerLayer } from "../support/layers.ts"
+import { manyEventfds, registerAll } from "../support/many.ts"
+import { allClosed, open, operationsNow, outcome, startConsumers } from "../support/opened.ts"
+import { type ConsumerData, startConsumer } from "../support/programs.ts"
+
+const all: { readonly [name: string]: (options?: Poller.Options) => PollerLayer } = {
+  ...layers,
+  "layerBlocking on the main thread": (options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+}
+
+const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+
+/** What the process has of what a poller opens. */
+const possessions = () => ({ descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() })
+
+const consumersEnded = { waitForEver: "Closed", waitAnHour: "Closed", take: "Done", stream: "success" }
+
+for (const [name, layer] of Object.entries(all)) {
+  describe(`promise 8: closing (${name})`, () => {
+    it.live("joins the thread and closes every descriptor that the library opened", () =>
+      Effect.gen(function* () {
+        const before = possessions()
+        const { close, poller, registrar } = yield* open(layer())
+        const fd = yield* scopedEventfd
+        yield* registrar.register(fd, "Read")
+        Kernel.signal(fd)
+        yield* poller.wait(Duration.infinity)
+        expect(Kernel.openDescriptors().size).toBeGreaterThan(before.descriptors.size + 1)
+        if (!/^layer(EventLoop|Blocking)/.test(name)) expect(Kernel.threadCount()).toBeGreaterThan(before.threads)
+        yield* close
+        const after = possessions()
+        expect([...after.descriptors.keys()].filter((each) => !before.descriptors.has(each))).toEqual([fd])
+        expect(after.threads).toBe(before.threads)
+      }).pipe(Effect.scoped)
+    )
+
+    it.live("ends pending waits, queues and streams, and everything else fails with Closed", () =>
+      Effect.gen(function* () {
+        const opened = yield* open(layer())
+        const consumers = yield* startConsumers(opened)
+        yield* opened.close
+        expect(yield* consumers).toEqual(consumersEnded)
+        expect(yield* operationsNow(opened)).toEqual(allClosed)
+      })
+    )
+
+    it.live("ends a consumer that closes the scope itself", () =>
+      Effect.gen(function* () {
+        const { close, poller, registrar } = yield* open(layer())
+        const fd = yield* scopedEventfd
+        const id = yield* registrar.register(fd, "Read")
+        const seen: Array<number> = []
+        Kernel.signal(fd)
+        yield* Stream.runForEach(poller.notifications, (one) => {
+          seen.push(one.id)
+          return close
+        })
+        expect(seen).toEqual([id])
+      })
+    )
+
+    it.live("what had been reported is still there to be taken, then comes the end", () =>
+      Effect.gen(function* () {
+        const { close, poller, registrar } = yield* open(layer())
+        const fd = yield* scopedEventfd
+        const id = yield* registrar.register(fd, "Read")
+        Kernel.signal(fd)
+        // It is in the queue, and nobody has taken it.
+        yield* Queue.peek(poller.queue)
+        yield* close
+        expect((yield* Queue.take(poller.queue)).id).toBe(id)
+        expect(yield* outcome(Queue.take(poller.queue))).toBe("Done")
+        expect(yield* outcome(poller.wait(0))).toBe("Closed")
+      })
+    )
+
+    it.live("with 10,000 registrations, all of them ready or none, and with consumers waiting", (test) =>
+      Effect.gen(function* () {
+        const fds = yield* manyEventfds(10_000)
+        for (const ready of [false, true]) {
+          const before = possessions()
+          const opened = yield* open(layer())
+          yield* registerAll(opened.registrar, fds)
+          const consumers = yield* startConsumers(opened)
+          if (ready) for (const fd of fds) Kernel.signal(fd)
+          const start = performance.now()
+          yield* opened.close
+          const millis = performance.now() - start
+          const ends = yield* consumers
+          if (!ready) expect(ends).toEqual(consumersEnded)
+          yield* Effect.promise(() => test.annotate(`closed in ${Math.round(millis)} ms`))
+          expect(millis).toBeLessThan(2000)
+          // Readiness that was delivered before the end stays to be taken.
+          yield* Queue.clear(opened.poller.queue).pipe(Effect.ignore)
+          expect(yield* operationsNow(opened)).toEqual(allClosed)
+          expect(possessions()).toEqual(before)
+        }
+      })
+    )
+
+    it.live("is idempotent", () =>
+      Effect.gen(function* () {
+        const before = possessions()
+        const opened = yield* open(layer())
+        yield* Effect.all([opened.close, opened.close], { concurrency: "unbounded" })
+        yield* opened.close
+        expect(yield* operationsNow(opened)).toEqual(allClosed)
+        expect(possessions()).toEqual(before)
+      })
+    )
+
+    it.live("of one poller leaves another alone", () =>
+      Effect.gen(function* () {
+        const [first, second] = [yield* open(layer()), yield* open(layer())]
+        const fd = yield* scopedEventfd
+        yield* first.registrar.register(fd, "Read")
+        const id = yield* second.registrar.register(fd, "Read")
+        yield* first.close
+        Kernel.signal(fd)
+        expect((yield* second.poller.wait(Duration.infinity)).map((one) => one.id)).toEqual([id])
+        expect(yield* operationsNow(first)).toEqual(allClosed)
+      })
+    )
+
+    it.live("a layer that is built twice is one poller, closed when the last who uses it has gone", () =>
+      Effect.gen(function* () {
+        const before = possessions()
+        const shared = layer()
+        const memo = yield* Layer.makeMemoMap
+        const scopes = [yield* Scope.make(), yield* Scope.make()] as const
+        const first = yield* Layer.buildWithMemoMap(shared, memo, scopes[0])
+        const second = yield* Layer.buildWithMemoMap(shared, memo, scopes[1])
+        const poller = Context.get(second, Poller.Poller)
+        expect(Context.get(first, Poller.Poller)).toBe(poller)
+        yield* Scope.close(scopes[0], Exit.void)
+        expect(yield* poller.wait(0)).toEqual([])
+        yield* Scope.close(scopes[1], Exit.void)
+        expect(yield* outcome(poller.wait(0))).toBe("Closed")
+        expect(possessions()).toEqual(before)
+
+        // Built anew, it is a new one.
+        const anew = yield* open(shared)
+        expect(yield* anew.poller.wait(0)).toEqual([])
+        yield* anew.close
+        expect(possessions()).toEqual(before)
+      })
+    )
+
+    it.live("is the end of a scope that is interrupted, too", () =>
+      Effect.gen(function* () {
+        const before = possessions()
+        const running = yield* Effect.forkScoped(
+          Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity)).pipe(Effect.provide(layer())),
+          { startImmediately: true }
+        )
+        // At whatever point of building or waiting it may be.
+        yield* Fiber.interrupt(running)
+        expect(possessions()).toEqual(before)
+      })
+    )
+  })
+}
+
+const turnOfTheLoop = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
+/** Bytes in use, once the event loop has let go of what was closed. */
+const memory = Effect.gen(function* () {
+  for (let i = 0; i < 4; i++) {
+    yield* turnOfTheLoop
+    collectGarbage()
+  }
+  const { arrayBuffers, external, heapUsed } = process.memoryUsage()
+  return heapUsed + external + arrayBuffers
+})
+
+describe("promise 8: closing 200 times leaves nothing", () => {
+  for (const [name, layer] of Object.entries({
+    layerWorker: Poller.layerWorker,
+    layerEventLoop: Poller.layerEventLoop
+  })) {
+    it.live(
+      name,
+      (test) =>
+        Effect.gen(function* () {
+          const fd = yield* scopedEventfd
+          const once = Effect.gen(function* () {
+            const poller = yield* Poller.Poller
+            yield* Registrar.register(fd, "Read")
+            Kernel.signal(fd)
+            yield* poller.wait(Duration.infinity)
+          }).pipe(Effect.provide(Layer.fresh(layer())))
+          // What is loaded and compiled once is no leak.
+          yield* Effect.repeat(once, { times: 9 })
+          const before = { ...possessions(), memory: yield* memory }
+          yield* Effect.repeat(once, { times: 199 })
+          expect(possessions()).toEqual({ descriptors: before.descriptors, threads: before.threads })
+          const grown = ((yield* memory) - before.memory) / 1024
+          yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more after 200 times`))
+          // One poller's shared memory alone is two MiB: two that stayed would be seen.
+          expect(grown).toBeLessThan(4 * 1024)
+        }),
+      // A start is some 50 ms, and a multiple of it on a machine that has other things to do.
+      240_000
+    )
+  }
+})
+
+const eventpolls = () => [...Kernel.openDescriptors().values()].filter((what) => what.includes("eventpoll")).length
+
+describe("promise 8: when the owner closes, attached threads see the end", () => {
+  for (const layer of ["worker", "eventLoop", "blocking"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
+    it.live(`of a thread with a layer of kind ${layer}: their consumers end, their duplicates are closed`, () =>
+      Effect.gen(function* () {
+        const before = possessions()
+        const without = eventpolls()
+        const owner = yield* startConsumer({ layer })
+        const withOwner = eventpolls()
+        const attached = []
+        for (const consume of ["stream", "queue", "wait"] as const) {
+          attached.push({ consume, ...(yield* startConsumer({ layer: "attached", handle: owner.handle, consume })) })
+        }
+        const withAttached = eventpolls()
+        const here = yield* open(Poller.layerAttach(owner.handle))
+        const consumers = yield* startConsumers(here)
+        yield* owner.close
+        expect(yield* owner.next).toEqual({ _tag: "closed" })
+        expect(yield* consumers).toEqual(consumersEnded)
+        expect(yield* operationsNow(here)).toEqual(allClosed)
+        const ends = { stream: "success", queue: "Done", wait: "Closed" }
+        for (const thread of attached) {
+          expect(yield* thread.next).toEqual({
+            _tag: "ended",
+            outcome: ends[thread.consume],
+            operations: allClosed
+          })
+        }
+        yield* owner.exited
+        // Their layers are still open, and yet each has one epoll descriptor less than when it was attached.
+        expect(eventpolls() - without).toBe(withAttached - withOwner - attached.length)
+        expect(yield* outcome(open(Poller.layerAttach(owner.handle)))).toBe("Closed")
+        for (const thread of attached) {
+          yield* thread.close
+          expect(yield* thread.next).toEqual({ _tag: "closed" })
+          expect(yield* thread.exited).toBe(0)
+        }
+        expect(possessions()).toEqual(before)
+      })
+    )
+  }
+
+  it.live("this thread's duplicates go with the poller, not only with its own layer", () =>
+    Effect.gen(function* () {
+      const before = possessions()
+      const owner = yield* open(Poller.layerWorker())
+      const attached = yield* open(Poller.layerAttach(owner.poller.handle))
+      const end = yield* Effect.forkScoped(Stream.runDrain(attached.poller.notifications), { startImmediately: true })
+      yield* owner.close
+      yield* Fiber.join(end)
+      // The consumers hear of it first, and then, in the same turn, it lets go.
+      yield* Effect.yieldNow
+      expect(possessions()).toEqual(before)
+      expect(yield* operationsNow(attached)).toEqual(allClosed)
+      yield* attached.close
+      expect(possessions()).toEqual(before)
+    })
+  )
+})
+
+describe("promise 8: a thread that leaves a poller which goes on", () => {
+  it.live("finds it closed, and no longer touches it, its mailbox or its descriptors", () =>
+    Effect.gen(function* () {
+      const owner = yield* open(Poller.layerWorker({ maxThreads: 2 }))
+      const left = yield* open(Poller.layerAttach(owner.poller.handle))
+      const consumers = yield* startConsumers(left)
+      yield* left.close
+      expect(yield* consumers).toEqual(consumersEnded)
+
+      // These have the numbers and the mailbox that it had.
+      const next = yield* open(Poller.layerAttach(owner.poller.handle))
+      const fd = yield* scopedEventfd
+      const id = yield* next.registrar.register(fd, "Read")
+      Kernel.signal(fd)
+      yield* Effect.repeat(
+        Effect.gen(function* () {
+          expect(yield* operationsNow(left)).toEqual(allClosed)
+        }),
+        { times: 3 }
+      )
+      expect((yield* next.poller.wait(Duration.infinity)).map((one) => one.id)).toEqual([id])
+      yield* left.close
+      Kernel.signal(fd)
+      expect((yield* next.poller.wait(0)).map((one) => one.id)).toEqual([id])
+    })
+  )
+
+  it.live("does not write to a descriptor that has the number of one of its own", () =>
+    Effect.gen(function* () {
+      const owner = yield* open(Poller.layerWorker())
+      const before = Kernel.openDescriptors()
+      const left = yield* open(Poller.layerAttach(owner.poller.handle))
+      const its = [...Kernel.openDescriptors().keys()].filter((fd) => !before.has(fd))
+      expect(its.length).toBe(2)
+      yield* left.close
+      const eventfds = yield* manyEventfds(its.length)
+      expect(eventfds.toSorted()).toEqual(its.toSorted())
+      expect(yield* outcome(left.poller.wait(0))).toBe("Closed")
+      expect(yield* outcome(left.poller.wait(1))).toBe("Closed")
+      expect(eventfds.map((fd) => Kernel.read(fd, 8))).toEqual([-1, -1])
+    })
+  )
+})

@@ -1,0 +1,125 @@
+/** Messages that carry descriptors, byte for byte, in the two layouts that 64-bit systems have. */
+import { describe, expect, it } from "@effect/vitest"
+import type { Libc } from "../../src/internal/libc/koffi.ts"
+import { linux } from "../../src/internal/libc/profiles/linux.ts"
+import type { MessageLayout } from "../../src/internal/libc/profiles/socketProfile.ts"
+import { Message } from "../../src/internal/net/descriptorMessage.ts"
+
+/** Lengths of four bytes, and nothing between a header and its data. */
+const narrow: MessageLayout = {
+  size: 48,
+  vector: 16,
+  vectorCount: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 44,
+  vectorCountBytes: 4,
+  controlLengthBytes: 4,
+  header: { lengthBytes: 4, level: 4, type: 8, data: 12, alignment: 4 }
+}
+
+const layouts = { "eight-byte lengths": linux.socket.message, "four-byte lengths": narrow }
+
+/** A message, and the memory that its addresses point to: the address of each is 0x1000 times its number. */
+const make = (layout: MessageLayout, buffer: Uint8Array, capacity: number) => {
+  const memory: Array<Uint8Array> = []
+  const libc = {
+    profile: { ...linux, socket: { ...linux.socket, message: layout } },
+    addressOf: (bytes: Uint8Array) => BigInt(0x1000 * memory.push(bytes))
+  } as unknown as Libc
+  const message = new Message(libc, buffer, buffer.length, capacity)
+  const view = new DataView(message.header.buffer)
+  const addressed = (offset: number): Uint8Array => memory[Number(view.getBigUint64(offset, true)) / 0x1000 - 1]!
+  return { message, view, vector: addressed(layout.vector), control: addressed(layout.control), memory }
+}
+
+const length = (view: DataView, offset: number, bytes: 4 | 8): number =>
+  bytes === 8 ? Number(view.getBigUint64(offset, true)) : view.getUint32(offset, true)
+
+const { MSG_CTRUNC, SCM_RIGHTS, SOL_SOCKET } = linux.socket
+
+/** A control message as the kernel writes it: its own length, level, type, and then the numbers. */
+const control = ({ header }: MessageLayout, level: number, type: number, numbers: ReadonlyArray<number>) => {
+  const own = header.data + 4 * numbers.length
+  const bytes = new Uint8Array(Math.ceil(own / header.alignment) * header.alignment)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, own, true)
+  view.setInt32(header.level, level, true)
+  view.setInt32(header.type, type, true)
+  numbers.forEach((number, i) => view.setInt32(header.data + 4 * i, number, true))
+  return bytes
+}
+
+/** A message as recvmsg(2) leaves it. */
+const receive = (layout: MessageLayout, capacity: number, controls: ReadonlyArray<Uint8Array>) => {
+  const made = make(layout, new Uint8Array(1), capacity)
+  const all = Buffer.concat(controls)
+  made.control.set(all.subarray(0, made.control.length))
+  made.view.setUint32(layout.controlLength, all.length, true)
+  return made
+}
+
+for (const [name, layout] of Object.entries(layouts)) {
+  describe(`a message (${name})`, () => {
+    it("has one buffer, and room for so many descriptors", () => {
+      const buffer = new Uint8Array(77)
+      const { control, memory, message, vector, view } = make(layout, buffer, 3)
+      expect(message.header).toHaveLength(layout.size)
+      expect(length(view, layout.vectorCount, layout.vectorCountBytes)).toBe(1)
+      const words = new BigUint64Array(vector.buffer)
+      expect(memory[Number(words[0]) / 0x1000 - 1]).toBe(buffer)
+      expect(Number(words[1])).toBe(77)
+      expect(length(view, layout.controlLength, layout.controlLengthBytes)).toBe(control.length)
+      expect(control.length % layout.header.alignment).toBe(0)
+      expect(control.length).toBeGreaterThanOrEqual(layout.header.data + 12)
+    })
+
+    it("says which descriptors it takes along, and their number in its length", () => {
+      const { control: bytes, message } = make(layout, new Uint8Array(1), 3)
+      message.setDescriptors([5, 1000, 70_000])
+      expect([...bytes]).toEqual([...control(layout, SOL_SOCKET, SCM_RIGHTS, [5, 1000, 70_000])])
+    })
+
+    it("knows those that have come, from one or several control messages", () => {
+      const one = control(layout, SOL_SOCKET, SCM_RIGHTS, [7])
+      const three = control(layout, SOL_SOCKET, SCM_RIGHTS, [8, 9, 10])
+      expect(receive(layout, 253, []).message.descriptors).toEqual([])
+      expect(receive(layout, 253, [one]).message.descriptors).toEqual([7])
+      expect(receive(layout, 253, [three]).message.descriptors).toEqual([8, 9, 10])
+      expect(receive(layout, 253, [one, three]).message.descriptors).toEqual([7, 8, 9, 10])
+    })
+
+    it("passes over control messages of another kind", () => {
+      const credentials = control(layout, SOL_SOCKET, SCM_RIGHTS + 1, [1, 2, 3])
+      const foreign = control(layout, SOL_SOCKET + 1, SCM_RIGHTS, [4])
+      const rights = control(layout, SOL_SOCKET, SCM_RIGHTS, [5])
+      expect(receive(layout, 253, [credentials, foreign, rights]).message.descriptors).toEqual([5])
+    })
+
+    it("reads nothing beyond what the kernel says that it wrote", () => {
+      const { message, view } = receive(layout, 253, [control(layout, SOL_SOCKET, SCM_RIGHTS, [7, 8])])
+      view.setUint32(layout.controlLength, layout.header.data - 1, true)
+      expect(message.descriptors).toEqual([])
+      view.setUint32(layout.controlLength, 0, true)
+      expect(message.descriptors).toEqual([])
+    })
+
+    it("does not run in circles after a length that cannot be", () => {
+      const zero = control(layout, SOL_SOCKET, SCM_RIGHTS, [7])
+      zero[0] = 0
+      expect(receive(layout, 253, [zero]).message.descriptors).toEqual([])
+      const long = control(layout, SOL_SOCKET, SCM_RIGHTS, [7])
+      long[0] = 255
+      expect(receive(layout, 253, [long]).message.descriptors).toEqual([])
+    })
+
+    it("says whether there were more than fit", () => {
+      const { message, view } = receive(layout, 1, [])
+      expect(message.isTruncated).toBe(false)
+      view.setInt32(layout.flags, MSG_CTRUNC | 0x40, true)
+      expect(message.isTruncated).toBe(true)
+      view.setInt32(layout.flags, 0x40, true)
+      expect(message.isTruncated).toBe(false)
+    })
+  })
+}

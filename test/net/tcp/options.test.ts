@@ -1,0 +1,118 @@
+/** Options reach the kernel: what it says of them, with the numbers of Linux's headers. */
+import { expect } from "@effect/vitest"
+import { Effect } from "effect"
+import { Tcp } from "effect-amy"
+import { until } from "../../support/observe.ts"
+import { reasonOf } from "../../support/outcome.ts"
+import { describeTcp, nodeClient, nodeServer, socketOption, twoLayers } from "./support.ts"
+
+const noDelay = (fd: number) => socketOption(fd, 6, 1)
+const keepAlive = (fd: number) => [
+  socketOption(fd, 1, 9),
+  socketOption(fd, 6, 4),
+  socketOption(fd, 6, 5),
+  socketOption(fd, 6, 6)
+]
+const sendBuffer = (fd: number) => socketOption(fd, 1, 7)
+const receiveBuffer = (fd: number) => socketOption(fd, 1, 8)
+
+const options: Tcp.TcpOptions = {
+  noDelay: false,
+  keepAlive: { idle: "7 seconds", interval: "3500 millis", count: 5 },
+  sendBufferSize: 50_000,
+  receiveBufferSize: 60_000
+}
+
+const expectOptions = (fd: number) => {
+  expect(noDelay(fd)).toBe(0)
+  // Probes are counted in whole seconds, and never sooner than was asked for.
+  expect(keepAlive(fd)).toEqual([1, 7, 4, 5])
+  expect(sendBuffer(fd)).toBe(100_000)
+  expect(receiveBuffer(fd)).toBe(120_000)
+}
+
+describeTcp(
+  "issue 4: options of Tcp",
+  (live) => {
+    live("connections send at once unless told otherwise, and are not probed", () =>
+      Effect.gen(function* () {
+        const notGiven = { noDelay: undefined, keepAlive: undefined, sendBufferSize: undefined, timeout: undefined }
+        const listener = yield* Tcp.listen("127.0.0.1:0", notGiven)
+        const client = yield* Tcp.connect(listener.address, notGiven)
+        const another = yield* Tcp.connect(listener.address)
+        for (const { fd } of [client, another, yield* listener.accept]) {
+          expect(noDelay(fd)).toBe(1)
+          expect(keepAlive(fd)[0]).toBe(0)
+        }
+      })
+    )
+
+    live("those of a listener are those of what it accepts", () =>
+      Effect.gen(function* () {
+        const listener = yield* Tcp.listen("127.0.0.1:0", options)
+        yield* nodeClient(listener.address.port)
+        expectOptions((yield* listener.accept).fd)
+      })
+    )
+
+    live("those of connect", () =>
+      Effect.gen(function* () {
+        const port = yield* nodeServer(() => {})
+        expectOptions((yield* Tcp.connect({ address: "127.0.0.1", port }, options)).fd)
+      })
+    )
+
+    live("setOptions changes what is given, and nothing else", () =>
+      Effect.gen(function* () {
+        const port = yield* nodeServer(() => {})
+        const connection = yield* Tcp.connect({ address: "127.0.0.1", port })
+        yield* connection.setOptions(options)
+        expectOptions(connection.fd)
+        yield* connection.setOptions({ noDelay: true })
+        expect(noDelay(connection.fd)).toBe(1)
+        expect(keepAlive(connection.fd)).toEqual([1, 7, 4, 5])
+        yield* connection.setOptions({ keepAlive: false })
+        expect(keepAlive(connection.fd)[0]).toBe(0)
+        yield* connection.setOptions({ keepAlive: true })
+        expect(keepAlive(connection.fd)).toEqual([1, 7, 4, 5])
+        expect(noDelay(connection.fd)).toBe(1)
+      })
+    )
+
+    live("reuseAddress is on unless told otherwise", () =>
+      Effect.gen(function* () {
+        expect(socketOption((yield* Tcp.listen("127.0.0.1:0")).fd, 1, 2)).toBe(1)
+        expect(socketOption((yield* Tcp.listen("127.0.0.1:0", { reuseAddress: false })).fd, 1, 2)).toBe(0)
+      })
+    )
+
+    live("reusePort: several listeners share a port, and each connection reaches one of them", () =>
+      Effect.gen(function* () {
+        const first = yield* Tcp.listen("127.0.0.1:0", { reusePort: true })
+        expect(yield* reasonOf(Tcp.listen(first.address))).toBe("AddressInUse")
+        const second = yield* Tcp.listen(first.address, { reusePort: true })
+        let accepted = 0
+        for (const listener of [first, second]) {
+          yield* Effect.forkChild(Effect.forever(Effect.tap(listener.accept, () => Effect.sync(() => accepted++))))
+        }
+        for (let i = 0; i < 20; i++) {
+          const client = yield* Tcp.connect(first.address)
+          yield* client.shutdown("write")
+        }
+        yield* until(() => accepted === 20)
+      })
+    )
+
+    live("backlog: so many may wait, and one more does not get through", () =>
+      Effect.gen(function* () {
+        const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 3 })
+        // Linux lets one more than that wait.
+        for (let i = 0; i < 4; i++) yield* Tcp.connect(listener.address)
+        expect(yield* reasonOf(Tcp.connect(listener.address, { timeout: 100 }))).toBe("TimedOut")
+        yield* listener.accept
+        yield* Tcp.connect(listener.address)
+      })
+    )
+  },
+  twoLayers
+)

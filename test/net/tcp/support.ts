@@ -1,0 +1,274 @@
+/** What the tests of Tcp share: peers of node:net, the layers to run on, and a count of what is open. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Queue, type Scope } from "effect"
+import { type Poller, type Registrar, Tcp } from "effect-amy"
+import type * as NetAddress from "effect/net/NetAddress"
+import koffi from "koffi"
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import * as net from "node:net"
+import { networkInterfaces } from "node:os"
+import * as Kernel from "../../support/kernel.ts"
+import { layers, type PollerLayer, readyNow } from "../../support/layers.ts"
+import { until } from "../../support/observe.ts"
+import { waiters } from "../../support/waiters.ts"
+
+export { waiters }
+
+type Test = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar | Scope.Scope>
+
+/** The same tests on each of the layers, or on some; each of them must leave no socket open. */
+export const describeTcp = (
+  name: string,
+  body: (
+    live: (name: string, test: () => Test, timeout?: number) => void,
+    layer: (options?: Poller.Options) => PollerLayer
+  ) => void,
+  names: ReadonlyArray<keyof typeof layers> = Object.keys(layers) as Array<keyof typeof layers>
+): void => {
+  for (const layerName of names) {
+    describe(`${name} (${layerName})`, () => {
+      body((name, test, timeout) => {
+        it.live(
+          name,
+          () => leavesNothing(Effect.suspend(test).pipe(Effect.scoped, Effect.provide(layers[layerName]()))),
+          timeout
+        )
+      }, layers[layerName])
+    })
+  }
+}
+
+/** Without the attached thread, for what takes long. */
+export const twoLayers = ["layerWorker", "layerEventLoop"] as const
+
+export const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
+
+/** The sockets of this process. */
+export const sockets = (): ReadonlyArray<number> =>
+  [...Kernel.openDescriptors()].filter(([, what]) => what.startsWith("socket:")).map(([fd]) => fd)
+
+/** Runs something, and expects the sockets that are open afterwards to be those that were before. */
+export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function* () {
+    const before = sockets().length
+    const result = yield* effect
+    // Those of node:net are closed a little later.
+    yield* until(() => sockets().length === before).pipe(Effect.timeoutOption("5 seconds"))
+    expect(sockets().length, "sockets left open, or closed that were not ours").toBe(before)
+    return result
+  })
+
+/** A turn of the event loop. */
+export const turn = Effect.promise(() => new Promise(setImmediate))
+
+/** A server of node:net, and what has connected to it; its port is free at the end. */
+export const nodeServer = (
+  onConnection: (socket: net.Socket) => void,
+  options: net.ServerOpts = {},
+  host = "127.0.0.1"
+): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const open = new Set<net.Socket>()
+      const server = net.createServer({ allowHalfOpen: true, ...options }, (socket) => {
+        open.add(socket)
+        socket.on("error", () => {}).on("close", () => open.delete(socket))
+        onConnection(socket)
+      })
+      server.listen(0, host)
+      await once(server, "listening")
+      return { server, open }
+    }),
+    ({ open, server }) =>
+      Effect.promise(async () => {
+        for (const socket of open) socket.destroy()
+        server.close()
+        await once(server, "close")
+      })
+  ).pipe(Effect.map(({ server }) => (server.address() as net.AddressInfo).port))
+
+/** A connection of node:net, once it is made. It reads nothing until it is told to. */
+export const nodeClient = (port: number, host = "127.0.0.1"): Effect.Effect<net.Socket, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const socket = net.connect({ port, host, allowHalfOpen: true })
+      await once(socket, "connect")
+      socket.on("error", () => {}).pause()
+      return socket
+    }),
+    (socket) => Effect.sync(() => void socket.destroy())
+  )
+
+/** Everything that a socket of node:net receives until the end. */
+export const receiveAll = (socket: net.Socket): Effect.Effect<Buffer> =>
+  Effect.promise(async () => {
+    const chunks: Array<Buffer> = []
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) chunks.push(chunk as Buffer)
+    return Buffer.concat(chunks)
+  })
+
+/** The next so many bytes. */
+export const receive = (socket: net.Socket, count: number): Effect.Effect<string> =>
+  Effect.promise(async () => {
+    const chunks: Array<Buffer> = []
+    for (let left = count; left > 0;) {
+      const chunk = socket.read() as Buffer | null
+      if (chunk === null) {
+        if (socket.readableEnded) break
+        await once(socket, "readable")
+      } else {
+        chunks.push(chunk)
+        left -= chunk.length
+      }
+    }
+    return Buffer.concat(chunks).toString()
+  })
+
+/** A listener of ours, and a peer of node:net on the other side of a connection. */
+export const withNodePeer = (options?: Tcp.ListenOptions, address: NetAddress.InetAddressInput = "127.0.0.1:0") =>
+  Effect.gen(function* () {
+    const listener = yield* Tcp.listen(address, options)
+    const peer = yield* nodeClient(listener.address.port)
+    return { listener, peer, connection: yield* listener.accept }
+  })
+
+/** Two connections of ours. */
+export const pair = Effect.gen(function* () {
+  const listener = yield* Tcp.listen("127.0.0.1:0")
+  const client = yield* Tcp.connect(listener.address)
+  return { listener, client, server: yield* listener.accept }
+})
+
+export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** Exactly so many bytes, or fewer at the end. */
+export const readText = (connection: Tcp.TcpStream, count: number) =>
+  Effect.gen(function* () {
+    const buffer = new Uint8Array(count)
+    let length = 0
+    while (length < count) {
+      const read = yield* connection.read(buffer, length)
+      if (read === 0) break
+      length += read
+    }
+    return new TextDecoder().decode(buffer.subarray(0, length))
+  })
+
+/** Numbers from 0 to 1, the same ones for the same seed. */
+export const randomNumbers = (seed: number): (() => number) => {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+}
+
+const libc = koffi.load(null)
+const fcntl = libc.func("int fcntl(int fd, int command, ...)") as (
+  fd: number,
+  command: number,
+  type: "int",
+  argument: number
+) => number
+const getsockopt = libc.func("int getsockopt(int fd, int level, int name, void *value, void *length)") as (
+  fd: number,
+  level: number,
+  name: number,
+  value: Int32Array,
+  length: Uint32Array
+) => number
+
+/** Takes O_NONBLOCK away. */
+export const setBlocking = (fd: number): void => void fcntl(fd, 4, "int", fcntl(fd, 3, "int", 0) & ~0x800)
+
+/** What the kernel says of an option that is an `int`. */
+export const socketOption = (fd: number, level: number, name: number): number => {
+  const value = new Int32Array(1)
+  expect(getsockopt(fd, level, name, value, new Uint32Array([4]))).toBe(0)
+  return value[0]!
+}
+
+/** Starts something that has to wait, and answers once it does. */
+export const startWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const before = yield* waiters
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    for (;;) {
+      yield* readyNow
+      expect(fiber.pollUnsafe(), "it did not have to wait").toBeUndefined()
+      if ((yield* waiters) > before) return fiber
+      yield* turn
+    }
+  })
+
+/**
+ * Whether the peer has said that it has no room at all, and has told of all that was sent (`TCP_INFO`). As long as it has a
+ * little, the kernel sends that much now and then, after which there is room here.
+ */
+const isStuck = (fd: number): boolean => {
+  const info = new Int32Array(64)
+  expect(getsockopt(fd, 6, 11, info, new Uint32Array([info.byteLength]))).toBe(0)
+  const unacknowledged = info[6]
+  const window = info[57]
+  return unacknowledged === 0 && window === 0
+}
+
+/** Writes until there is no more room anywhere; answers how many bytes were taken. */
+export const fill = (connection: Tcp.TcpStream) =>
+  Effect.gen(function* () {
+    const chunk = new Uint8Array(65_536)
+    let total = 0
+    for (;;) {
+      const fiber = yield* Effect.forkChild(connection.write(chunk), { startImmediately: true })
+      let stuck = false
+      while (fiber.pollUnsafe() === undefined && !stuck) {
+        stuck = isStuck(connection.fd)
+        // What was said before that is heard by then.
+        yield* Effect.andThen(readyNow, turn)
+      }
+      if (fiber.pollUnsafe() === undefined) {
+        yield* Fiber.interrupt(fiber)
+        const exit = yield* Fiber.await(fiber)
+        return Exit.isSuccess(exit) ? total + exit.value : total
+      }
+      total += yield* Fiber.join(fiber)
+    }
+  })
+
+/** A listener whose queue is full, so that to connect to it takes until somebody accepts. */
+export const fullListener = Effect.gen(function* () {
+  const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 0 })
+  const first = yield* Tcp.connect(listener.address)
+  return { listener, first }
+})
+
+/** A program of test/programs as a process of its own, until the scope closes. */
+export const startProcess = (name: string, args: ReadonlyArray<string> = []) =>
+  Effect.gen(function* () {
+    const messages = yield* Queue.unbounded<unknown>()
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        fork(new URL(`../../programs/${name}.ts`, import.meta.url), args, {
+          execArgv: ["--conditions=effect-amy-source"],
+          stdio: ["ignore", "pipe", "pipe", "ipc"]
+        })
+      ),
+      (child) => Effect.sync(() => void child.kill("SIGKILL"))
+    )
+    let output = ""
+    child.stdout!.on("data", (chunk: Buffer) => (output += chunk.toString()))
+    child.stderr!.on("data", (chunk: Buffer) => (output += chunk.toString()))
+    child.on("message", (message) => Queue.offerUnsafe(messages, message))
+    const ended = new Promise<{ readonly code: number | null; readonly signal: string | null }>((resolve) =>
+      child.on("close", (code, signal) => resolve({ code, signal }))
+    )
+    return {
+      child,
+      output: () => output,
+      next: Effect.timeout(Queue.take(messages), "20 seconds"),
+      ended: Effect.promise(() => ended)
+    }
+  })

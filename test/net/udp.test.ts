@@ -1,0 +1,634 @@
+/** UDP sockets: against those of `node:dgram`, and against each other. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, type Scope, Stream } from "effect"
+import { Poller, PollerError, Registrar, Udp } from "effect-amy"
+import { NetAddress } from "effect/net"
+import { constants, networkInterfaces } from "node:os"
+import { Io } from "../../src/internal/descriptor/watchedFd.ts"
+import { DatagramChannel } from "../../src/internal/net/datagramChannel.ts"
+import { encodeInet } from "../../src/internal/net/sockaddr.ts"
+import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
+import * as Dgram from "../support/dgram.ts"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers } from "../support/layers.ts"
+import { open } from "../support/opened.ts"
+import { reasonOf } from "../support/outcome.ts"
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const text = ({ payload }: Udp.Datagram) => new TextDecoder().decode(payload)
+const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
+
+/** The address at which nobody is any more. */
+const deserted = Effect.scoped(Effect.map(Udp.bind("127.0.0.1:0"), ({ address }) => address))
+
+const families = { IPv4: "127.0.0.1", IPv6: "::1" }
+const at = (host: string, port = 0) => ({ address: host, port })
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
+
+/** An interface over which groups can be tried: its address, and for IPv6 its index. The loopback one has no IPv6 groups. */
+const outside = (wanted: "IPv4" | "IPv6") =>
+  Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .map(({ address, family, internal, scopeid }) => ({ address, family, internal, index: scopeid ?? 0 }))
+    .filter(({ family, internal }) => family === wanted && !internal)
+const links = { IPv4: outside("IPv4"), IPv6: outside("IPv6") }
+const indexOfLink = links.IPv6.find(({ index }) => index > 0)?.index
+const hostOfLink = links.IPv6.find(({ index }) => index === 0)?.address
+
+interface Where {
+  readonly bind: string
+  readonly group: string
+  readonly interface: string | number | undefined
+  readonly one: {
+    readonly group: string
+    readonly source: string | undefined
+    readonly other: string
+  }
+}
+const groups: { readonly [family: string]: Where } = {
+  IPv4: {
+    bind: "0.0.0.0",
+    group: "239.83.7.1",
+    interface: "127.0.0.1",
+    one: { group: "232.83.7.2", source: "127.0.0.1", other: "127.9.9.9" }
+  },
+  IPv6: {
+    bind: "::",
+    group: "ff02::8371",
+    interface: indexOfLink,
+    one: { group: "ff32::8371", source: hostOfLink, other: "2001:db8::9" }
+  }
+}
+
+const numbered = (i: number) => `${i}:${"x".repeat(i % 200)}`
+
+/** A channel on a socket, with a function of the C library in place of which a test answers. */
+const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (real: () => number) => number) =>
+  Effect.gen(function* () {
+    const attachment = yield* attachmentOf(yield* Registrar.Registrar)
+    const libc = attachment.libc!
+    const real = libc.functions[name] as (...args: ReadonlyArray<unknown>) => number
+    let errno = 0
+    const functions: typeof libc.functions = Object.create(libc.functions, {
+      [name]: {
+        value: (...args: ReadonlyArray<unknown>) => {
+          const result = make(() => real(...args))
+          errno = result < 0 ? -result : 0
+          return result < 0 ? -1 : result
+        }
+      }
+    })
+    const io = new Io(attachment, socket.fd)
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        const error = new PollerError.PollerError({ reason: new PollerError.Closed({}) })
+        io.release(error)
+        io.end(error)
+      })
+    )
+    return new DatagramChannel(io, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
+  })
+
+/** Returns when the network has reported something, and leaves it there. */
+const reported = (socket: Udp.UdpSocket) =>
+  Effect.gen(function* () {
+    const { wait } = yield* Poller.Poller
+    yield* Registrar.register(socket, "Read")
+    while (!(yield* wait("10 seconds")).some(({ error }) => error));
+    yield* Registrar.deregister(socket)
+  })
+
+describeLayers("Udp", (layer) => {
+  const live = <E>(
+    name: string,
+    body: () => Effect.Effect<void, E, Poller.Poller | Registrar.Registrar | Scope.Scope>,
+    skip = false
+  ) => it.live.skipIf(skip)(name, () => body().pipe(Effect.scoped, Effect.provide(layer())))
+
+  for (const [family, host] of Object.entries(families)) {
+    describe(`with node:dgram over ${family}`, () => {
+      const skip = family === "IPv6" && !hasIpv6
+      live(
+        "receives with the sender's address, and answers",
+        () =>
+          Effect.gen(function* () {
+            const socket = yield* Udp.bind(at(host))
+            const peer = yield* Dgram.bind(host)
+            peer.send("ping", socket.address.port)
+            const received = yield* socket.receive
+            expect(text(received)).toBe("ping")
+            expect(NetAddress.formatInet(received.address)).toBe(
+              family === "IPv4" ? `127.0.0.1:${peer.port}` : `[::1]:${peer.port}`
+            )
+            expect(yield* socket.send(bytes("by datagram"), received)).toBe(11)
+            expect(yield* socket.send(bytes("by address"), received.address)).toBe(10)
+            expect(yield* socket.send(bytes("by address again"), received.address)).toBe(16)
+            expect(yield* socket.send(bytes("by text"), NetAddress.formatInet(received.address))).toBe(7)
+            const answers = yield* peer.receive(4)
+            expect(answers.map(({ payload }) => payload.toString())).toEqual([
+              "by datagram",
+              "by address",
+              "by address again",
+              "by text"
+            ])
+            for (const { port, address } of answers) expect([address, port]).toEqual([host, socket.address.port])
+          }),
+        skip
+      )
+
+      live(
+        "the largest datagram comes whole, a longer one is refused, and an empty one is a datagram",
+        () =>
+          Effect.gen(function* () {
+            const largest = patterned(family === "IPv4" ? 65_507 : 65_527)
+            const options = { receiveBufferSize: 1 << 20, sendBufferSize: 1 << 20 }
+            const socket = yield* Udp.bind(at(host), options)
+            const other = yield* Udp.bind(at(host), options)
+            expect(yield* socket.send(largest, other.address)).toBe(largest.length)
+            expect(Buffer.compare((yield* other.receive).payload, largest)).toBe(0)
+            const tooLong = yield* Effect.flip(socket.send(new Uint8Array(65_536), other.address))
+            expect(tooLong.reason).toMatchObject({ _tag: "InvalidArgument", code: "EMSGSIZE" })
+            expect(yield* socket.send(new Uint8Array(0), other.address)).toBe(0)
+            expect(yield* socket.send(bytes("after"), other.address)).toBe(5)
+            expect((yield* other.receive).payload).toEqual(new Uint8Array(0))
+            expect(text(yield* other.receive)).toBe("after")
+
+            const peer = yield* Dgram.bind(host)
+            yield* socket.send(largest, at(host, peer.port))
+            const [received] = yield* peer.receive(1)
+            expect(received!.payload.equals(largest)).toBe(true)
+            peer.send("", socket.address.port)
+            expect((yield* socket.receive).payload.length).toBe(0)
+          }),
+        skip
+      )
+
+      live(
+        "connected, it sends without an address, hears nobody else, and can be disconnected",
+        () =>
+          Effect.gen(function* () {
+            const socket = yield* Udp.bind(at(host))
+            const peer = yield* Dgram.bind(host)
+            const stranger = yield* Udp.bind(at(host))
+            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("InvalidArgument")
+            yield* socket.connect(at(host, peer.port))
+            yield* socket.send(bytes("hello"))
+            expect((yield* peer.receive(1))[0]!.payload.toString()).toBe("hello")
+            yield* stranger.send(bytes("psst"), socket.address)
+            peer.send("hi", socket.address.port)
+            expect(text(yield* socket.receive)).toBe("hi")
+
+            yield* socket.disconnect
+            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("InvalidArgument")
+            yield* stranger.send(bytes("at last"), socket.address)
+            const received = yield* socket.receive
+            expect([text(received), received.address.port]).toEqual(["at last", stranger.address.port])
+          }),
+        skip
+      )
+    })
+  }
+
+  describe("many datagrams", () => {
+    live("each comes once, and as it was", () =>
+      Effect.gen(function* () {
+        const total = 5000
+        const window = 100
+        const socket = yield* Udp.bind("127.0.0.1:0", { receiveBufferSize: 1 << 20 })
+        const peer = yield* Dgram.bind("127.0.0.1")
+        // The sender is told of every hundred, so that no buffer overflows.
+        const send = (first: number) => {
+          for (let i = first; i < Math.min(first + window, total); i++) peer.send(numbered(i), socket.address.port)
+        }
+        send(0)
+        const received: Array<string> = []
+        let chunks = 0
+        yield* socket.stream.pipe(
+          Stream.chunks,
+          Stream.takeUntil((chunk) => {
+            chunks++
+            expect(chunk.length).toBeLessThanOrEqual(64)
+            for (const one of chunk) {
+              received.push(text(one))
+              if (received.length % window === 0) send(received.length)
+            }
+            return received.length === total
+          }),
+          Stream.runDrain
+        )
+        const inOrder = received.toSorted((a, b) => Number.parseInt(a) - Number.parseInt(b))
+        expect(inOrder).toEqual(Array.from({ length: total }, (_, i) => numbered(i)))
+        expect(chunks).toBeLessThanOrEqual(total)
+      })
+    )
+
+    live("several that receive get one each", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        const receiving = yield* Effect.forkScoped(
+          Effect.all(
+            Array.from({ length: 10 }, () => socket.receive),
+            { concurrency: "unbounded" }
+          ),
+          { startImmediately: true }
+        )
+        for (let i = 0; i < 10; i++) yield* sender.send(bytes(String(i)), socket.address)
+        const received = (yield* Fiber.join(receiving)).map(text)
+        expect(received.toSorted()).toEqual(Array.from({ length: 10 }, (_, i) => String(i)))
+      })
+    )
+
+    live("receiveMany takes what waits, up to 64, and payloads and senders are kept apart", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const senders = yield* Effect.all([Udp.bind("127.0.0.1:0"), Udp.bind("127.0.0.1:0")])
+        for (let i = 0; i < 140; i++) yield* senders[i % 2]!.send(bytes(String(i)), socket.address)
+        const batches: Array<ReadonlyArray<Udp.Datagram>> = []
+        while (batches.flat().length < 140) batches.push(yield* socket.receiveMany)
+        for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(64)
+        const received = batches.flat().toSorted((a, b) => Number(text(a)) - Number(text(b)))
+        expect(received.map((one) => [text(one), one.address.port])).toEqual(
+          Array.from({ length: 140 }, (_, i) => [String(i), senders[i % 2]!.address.port])
+        )
+      })
+    )
+  })
+
+  describe("what the kernel answers now and then", () => {
+    live("no room: sending waits, and is tried again", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        const answers = [-constants.errno.EINTR, -constants.errno.EAGAIN]
+        const channel = yield* channelWith(sender, "sendto", (real) => answers.shift() ?? real())
+        const to = encodeInet((yield* attachmentOf(yield* Registrar.Registrar)).libc!.profile.socket, socket.address)
+        expect(yield* channel.sendUnsafe(bytes("patience"), to)).toBe(8)
+        expect(answers).toEqual([])
+        expect(text(yield* socket.receive)).toBe("patience")
+      })
+    )
+
+    live("an error among datagrams is told after those that came before it, once", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        let calls = 0
+        const channel = yield* channelWith(socket, "recvfrom", (real) =>
+          ++calls === 2 ? -constants.errno.ECONNREFUSED : real()
+        )
+        yield* sender.send(bytes("before"), socket.address)
+        expect((yield* channel.receiveMany).map(text)).toEqual(["before"])
+        expect(yield* reasonOf(channel.receiveMany)).toBe("ConnectionRefused")
+        yield* sender.send(bytes("after"), socket.address)
+        expect((yield* channel.receiveMany).map(text)).toEqual(["after"])
+      })
+    )
+  })
+
+  describe("the network's reports on a connected socket", () => {
+    live("ConnectionRefused is told to whoever receives, waiting or not, and the socket goes on", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        yield* socket.connect(yield* deserted)
+        const waiting = yield* Effect.forkScoped(reasonOf(socket.receive), { startImmediately: true })
+        yield* socket.send(bytes("anyone?"))
+        expect(yield* Fiber.join(waiting)).toBe("ConnectionRefused")
+        yield* socket.send(bytes("really?"))
+        expect(yield* reasonOf(socket.receiveMany)).toBe("ConnectionRefused")
+
+        const peer = yield* Udp.bind("127.0.0.1:0")
+        yield* socket.connect(peer.address)
+        yield* socket.send(bytes("you"))
+        yield* peer.send(bytes("me"), yield* peer.receive)
+        expect(text(yield* socket.receive)).toBe("me")
+      })
+    )
+
+    live("or to whoever sends", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        yield* socket.connect(yield* deserted)
+        yield* socket.send(bytes("anyone?"))
+        yield* reported(socket)
+        expect(yield* reasonOf(socket.send(bytes("really?")))).toBe("ConnectionRefused")
+      })
+    )
+
+    live("and takes no datagram with it that came before", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const other = yield* Udp.bind("127.0.0.1:0")
+        yield* socket.connect(other.address)
+        yield* other.send(bytes("last words"), socket.address)
+        yield* other.close
+        yield* socket.send(bytes("still there?"))
+        yield* reported(socket)
+        expect(yield* reasonOf(socket.receiveMany)).toBe("ConnectionRefused")
+        expect((yield* socket.receiveMany).map(text)).toEqual(["last words"])
+      })
+    )
+  })
+
+  describe("groups", () => {
+    for (const [family, { bind, group, interface: link, one }] of Object.entries(groups)) {
+      live(
+        `${family}: datagrams to a group come while the scope is open`,
+        () =>
+          Effect.gen(function* () {
+            const member = yield* Udp.bind(at(bind))
+            // A ttl of 0: what is sent stays on this machine.
+            const sender = yield* Udp.bind(at(bind), { multicastInterface: link!, multicastTtl: 0 })
+            const to = at(group, member.address.port)
+            const join = member.joinMulticast({ group, interface: link! })
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                yield* join
+                expect(yield* reasonOf(Effect.scoped(join))).toBe("AddressInUse")
+                yield* sender.send(bytes("to all"), to)
+                const received = yield* member.receive
+                expect([text(received), received.address.port]).toEqual(["to all", sender.address.port])
+              })
+            )
+            yield* sender.send(bytes("to nobody"), to)
+            yield* sender.send(bytes("to you"), at(families[family as "IPv4"], member.address.port))
+            expect(text(yield* member.receive)).toBe("to you")
+          }),
+        link === undefined
+      )
+
+      live(
+        `${family}: of one source alone`,
+        () =>
+          Effect.gen(function* () {
+            const member = yield* Udp.bind(at(bind))
+            const sender = yield* Udp.bind(at(one.source!), { multicastInterface: link!, multicastTtl: 0 })
+            const to = at(one.group, member.address.port)
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                yield* member.joinMulticast({ group: one.group, interface: link!, source: one.other })
+                yield* sender.send(bytes("not for you"), to)
+              })
+            )
+            yield* member.joinMulticast({ group: one.group, interface: link!, source: one.source! })
+            yield* sender.send(bytes("for you"), to)
+            expect(text(yield* member.receive)).toBe("for you")
+          }),
+        link === undefined || one.source === undefined
+      )
+    }
+
+    const [link] = links.IPv4
+    live(
+      "without loopback, this machine does not hear itself",
+      () =>
+        Effect.gen(function* () {
+          const { group } = groups["IPv4"]!
+          const member = yield* Udp.bind("0.0.0.0:0")
+          const sender = yield* Udp.bind("0.0.0.0:0", { multicastInterface: link!.address, multicastTtl: 0 })
+          yield* member.joinMulticast({ group, interface: link!.address })
+          yield* sender.setOptions({ multicastLoopback: false })
+          yield* sender.send(bytes("unheard"), at(group, member.address.port))
+          yield* sender.setOptions({ multicastLoopback: true })
+          yield* sender.send(bytes("heard"), at(group, member.address.port))
+          expect(text(yield* member.receive)).toBe("heard")
+        }),
+      link === undefined
+    )
+  })
+
+  describe("options", () => {
+    live("broadcasting has to be allowed", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const receiver = yield* Udp.bind("0.0.0.0:0")
+        const everybody = at("127.255.255.255", receiver.address.port)
+        expect(yield* reasonOf(socket.send(bytes("all"), everybody))).toBe("PermissionDenied")
+        yield* socket.setOptions({ broadcast: true })
+        yield* socket.send(bytes("all"), everybody)
+        expect(text(yield* receiver.receive)).toBe("all")
+        yield* socket.setOptions({ broadcast: false })
+        expect(yield* reasonOf(socket.send(bytes("all"), everybody))).toBe("PermissionDenied")
+      })
+    )
+
+    live("a port is shared only if all say so", () =>
+      Effect.gen(function* () {
+        for (const option of ["reuseAddress", "reusePort"] as const) {
+          const first = yield* Udp.bind("127.0.0.1:0", { [option]: true })
+          const second = yield* Udp.bind(first.address, { [option]: true })
+          expect(second.address).toEqual(first.address)
+          expect(yield* reasonOf(Udp.bind(first.address))).toBe("AddressInUse")
+        }
+      })
+    )
+
+    live(
+      "a socket at an IPv6 address hears and reaches IPv4, unless told not to",
+      () =>
+        Effect.gen(function* () {
+          const both = yield* Udp.bind("[::]:0")
+          const four = yield* Udp.bind("127.0.0.1:0")
+          yield* four.send(bytes("four"), at("127.0.0.1", both.address.port))
+          const received = yield* both.receive
+          expect([text(received), received.address.port]).toEqual(["four", four.address.port])
+          yield* both.send(bytes("by datagram"), received)
+          yield* both.send(bytes("by address"), four.address)
+          expect([text(yield* four.receive), text(yield* four.receive)]).toEqual(["by datagram", "by address"])
+          const only = yield* Udp.bind("[::]:0", { ipv6Only: true })
+          expect(yield* reasonOf(only.send(bytes("four"), four.address))).toBe("Unreachable")
+          const shared = yield* Udp.bind(at("0.0.0.0", only.address.port))
+          yield* four.send(bytes("mine"), at("127.0.0.1", only.address.port))
+          expect(text(yield* shared.receive)).toBe("mine")
+        }),
+      !hasIpv6
+    )
+  })
+
+  describe("promise 12: bad input fails with its reason, and leaves nothing open", () => {
+    live("addresses and options", () =>
+      Effect.gen(function* () {
+        const before = Kernel.openDescriptors().size
+        const refused = {
+          "a name": Udp.bind("localhost:0"),
+          "no port": Udp.bind("127.0.0.1"),
+          "a port out of range": Udp.bind(at("127.0.0.1", 65_536)),
+          "a ttl of 0": Udp.bind("127.0.0.1:0", { ttl: 0 }),
+          "a ttl of 256": Udp.bind("[::1]:0", { ttl: 256 }),
+          "a ttl of 1.5": Udp.bind("127.0.0.1:0", { ttl: 1.5 }),
+          "a multicast ttl of -1": Udp.bind("127.0.0.1:0", { multicastTtl: -1 }),
+          "a multicast ttl of NaN": Udp.bind("127.0.0.1:0", { multicastTtl: Number.NaN }),
+          "a buffer of 0": Udp.bind("127.0.0.1:0", { sendBufferSize: 0 }),
+          "a buffer of 2^31": Udp.bind("127.0.0.1:0", { receiveBufferSize: 2 ** 31 }),
+          "an index for IPv4": Udp.bind("127.0.0.1:0", { multicastInterface: 1 }),
+          "an address for IPv6": Udp.bind("[::1]:0", { multicastInterface: "127.0.0.1" }),
+          "an interface that is none": Udp.bind("127.0.0.1:0", { multicastInterface: "nonsense" })
+        }
+        for (const [what, effect] of Object.entries(refused)) {
+          expect([what, yield* reasonOf(effect)]).toEqual([what, "InvalidArgument"])
+        }
+        // Of the network for documentation: no machine has it.
+        expect(yield* reasonOf(Udp.bind("198.51.100.77:0"))).toBe("AddressNotAvailable")
+        const taken = yield* Udp.bind("127.0.0.1:0")
+        expect(yield* reasonOf(Udp.bind(taken.address))).toBe("AddressInUse")
+        expect(Kernel.openDescriptors().size).toBe(before + 1)
+      })
+    )
+
+    live("what is sent, and where to", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const target = yield* Udp.bind("127.0.0.1:0")
+        const send = (payload: unknown, to: unknown) =>
+          reasonOf(socket.send(payload as Uint8Array, to as NetAddress.InetAddressInput))
+        expect(yield* send("text", target.address)).toBe("InvalidArgument")
+        expect(yield* send(undefined, target.address)).toBe("InvalidArgument")
+        expect(yield* send(bytes("x"), "localhost:1")).toBe("InvalidArgument")
+        expect(yield* send(bytes("x"), "127.0.0.1:0")).toBe("InvalidArgument")
+        expect(yield* send(bytes("x"), "[::1]:1")).toBe("InvalidArgument")
+        expect(yield* reasonOf(socket.connect("[::1]:1"))).toBe("InvalidArgument")
+        expect(yield* reasonOf(socket.connect("nowhere"))).toBe("InvalidArgument")
+        expect(yield* reasonOf(socket.connect("127.0.0.1:0"))).toBe("InvalidArgument")
+        // None of it has harmed the socket.
+        yield* socket.send(bytes("x"), target.address)
+        expect(text(yield* target.receive)).toBe("x")
+      })
+    )
+
+    live("groups", () =>
+      Effect.gen(function* () {
+        const four = yield* Udp.bind("127.0.0.1:0")
+        const join = (options: Udp.MulticastOptions) => Effect.scoped(reasonOf(four.joinMulticast(options)))
+        expect(yield* join(undefined as never)).toBe("InvalidArgument")
+        expect(yield* join({ group: undefined as never })).toBe("InvalidArgument")
+        expect(yield* join({ group: "127.0.0.1" })).toBe("InvalidArgument")
+        expect(yield* join({ group: "nonsense" })).toBe("InvalidArgument")
+        expect(yield* join({ group: "ff02::1" })).toBe("InvalidArgument")
+        expect(yield* join({ group: "239.0.0.1", interface: 1 })).toBe("InvalidArgument")
+        expect(yield* join({ group: "239.0.0.1", interface: "::1" as string })).toBe("InvalidArgument")
+        expect(yield* join({ group: "239.0.0.1", source: "::1" })).toBe("InvalidArgument")
+        expect(yield* join({ group: "239.0.0.1", source: "nonsense" })).toBe("InvalidArgument")
+      })
+    )
+
+    live("descriptors that are no UDP sockets stay their owner's", () =>
+      Effect.gen(function* () {
+        const [reading, writing] = Kernel.pipe()
+        const [left, right] = Kernel.socketPair()
+        const listener = Kernel.listen()
+        for (const fd of [reading, left, listener.fd, -2, 1.5]) {
+          expect([fd, yield* reasonOf(Udp.fromFd(fd))]).toEqual([fd, fd === -2 ? "BadDescriptor" : "InvalidArgument"])
+        }
+        for (const fd of [reading, writing, left, right, listener.fd]) Kernel.close(fd)
+        expect(yield* reasonOf(Udp.fromFd(reading))).toBe("BadDescriptor")
+      })
+    )
+  })
+
+  describe("promise 13: interruption leaves nothing behind", () => {
+    live("neither a waiter, nor a lost datagram", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        for (let round = 0; round < 20; round++) {
+          const waiting = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
+          const other = yield* Effect.forkScoped(socket.receiveMany, { startImmediately: true })
+          yield* Fiber.interrupt(waiting)
+          if (round % 2 === 0) yield* sender.send(bytes(`early ${round}`), socket.address)
+          yield* Fiber.interrupt(other)
+          const late = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
+          if (round % 2 === 1) yield* sender.send(bytes(`late ${round}`), socket.address)
+          const exit = yield* Fiber.await(other)
+          // Either it was interrupted or it has got it: it is never lost.
+          if (exit._tag === "Success") {
+            expect(exit.value.map(text)).toEqual([`early ${round}`])
+            yield* Fiber.interrupt(late)
+          } else {
+            expect(text(yield* Fiber.join(late))).toBe(`${round % 2 === 0 ? "early" : "late"} ${round}`)
+          }
+        }
+      })
+    )
+  })
+
+  describe("closing", () => {
+    live("ends whoever waits, and whatever is asked for afterwards, with Closed", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const { address } = socket
+        const waiting = yield* Effect.forkScoped(
+          Effect.all(
+            [reasonOf(socket.receive), reasonOf(socket.receiveMany), reasonOf(Stream.runDrain(socket.stream))],
+            {
+              concurrency: "unbounded"
+            }
+          ),
+          { startImmediately: true }
+        )
+        yield* socket.close
+        expect(yield* Fiber.join(waiting)).toEqual(["Closed", "Closed", "Closed"])
+        expect(socket.fd).toBe(-1)
+        const later: ReadonlyArray<Effect.Effect<unknown, PollerError.PollerError>> = [
+          socket.receive,
+          socket.receiveMany,
+          socket.send(bytes("x"), address),
+          socket.send(bytes("x")),
+          socket.connect(address),
+          socket.disconnect,
+          socket.setOptions({ ttl: 1 }),
+          Effect.scoped(socket.joinMulticast({ group: "239.0.0.1" })),
+          socket.close,
+          socket.take
+        ]
+        for (const effect of later) expect(yield* reasonOf(effect)).toBe("Closed")
+        // The port is free again.
+        yield* Udp.bind(address)
+      })
+    )
+
+    it.live("promise 8: so does closing the poller, and the descriptor goes with its scope", () =>
+      Effect.gen(function* () {
+        const { close, registrar } = yield* open(layer())
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const socket = yield* Udp.bind("127.0.0.1:0")
+            const waiting = yield* Effect.forkScoped(reasonOf(socket.receive), { startImmediately: true })
+            yield* close
+            expect(yield* Fiber.join(waiting)).toBe("Closed")
+            expect(yield* reasonOf(socket.receive)).toBe("Closed")
+            expect(Kernel.isOpen(socket.fd)).toBe(true)
+            const { fd } = socket
+            yield* Effect.addFinalizer(() => Effect.sync(() => expect(Kernel.isOpen(fd)).toBe(true)))
+          })
+        ).pipe(Effect.provideService(Registrar.Registrar, registrar))
+      }).pipe(Effect.scoped)
+    )
+
+    live("the scope closes what is open, groups and all; what was taken stays open", () =>
+      Effect.gen(function* () {
+        const before = Kernel.openDescriptors()
+        const taken = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const socket = yield* Udp.bind("0.0.0.0:0")
+            yield* socket.joinMulticast({ group: "239.83.7.1", interface: "127.0.0.1" })
+            yield* Effect.forkScoped(Stream.runDrain(socket.stream), { startImmediately: true })
+            expect(Kernel.isCloseOnExec(socket.fd)).toBe(true)
+            expect(Kernel.isNonblocking(socket.fd)).toBe(true)
+            const other = yield* Udp.bind("127.0.0.1:0")
+            return yield* other.take
+          })
+        )
+        expect([...Kernel.openDescriptors().keys()].filter((fd) => !before.has(fd))).toEqual([taken])
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const again = yield* Udp.fromFd(taken)
+            yield* again.send(bytes("to myself"), again.address)
+            expect(text(yield* again.receive)).toBe("to myself")
+          })
+        )
+        expect(Kernel.isOpen(taken)).toBe(false)
+      })
+    )
+  })
+})

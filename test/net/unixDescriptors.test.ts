@@ -1,0 +1,330 @@
+/** Descriptors as messages: what arrives is open, belongs to its scope, and nothing is left when something goes wrong. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Option, Scope } from "effect"
+import { Fd, type Poller, type Registrar, Unix } from "effect-amy"
+import * as Kernel from "../support/kernel.ts"
+import { describeLayers } from "../support/layers.ts"
+import { outcomeOf, reasonOf } from "../support/outcome.ts"
+import { withRoomFor } from "../support/descriptorLimit.ts"
+import { atOnce, begin, beginWaiting, encode, scopedFds, waiters } from "../support/watched.ts"
+
+/** Nothing that the test opened is open after it, and nobody waits for it. */
+const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const before = [...Kernel.openDescriptors().keys()]
+    yield* Effect.scoped(effect)
+    expect([...Kernel.openDescriptors().keys()]).toEqual(before)
+    expect(yield* waiters).toBe(0)
+  })
+
+/** So many descriptors, each of which tells which one it is. */
+const numbered = (count: number) =>
+  scopedFds(() =>
+    Array.from({ length: count }, (_, n) => {
+      const fd = Kernel.eventfd()
+      for (let i = 0; i <= n; i++) Kernel.signal(fd)
+      return fd
+    })
+  )
+
+const numberOf = (fd: Fd.Fd) =>
+  Effect.sync(() => {
+    const value = new BigUint64Array(1)
+    return Effect.map(fd.read(new Uint8Array(value.buffer)), () => Number(value[0]))
+  }).pipe(Effect.flatten)
+
+const openCount = () => Kernel.openDescriptors().size
+
+/** Reads until so many bytes have come. */
+const readAll = (stream: Unix.UnixStream, bytes: Uint8Array, from = 0) =>
+  Effect.gen(function* () {
+    for (let length = from; length < bytes.length;) {
+      const count = yield* stream.read(bytes, length)
+      if (count === 0) break
+      length += count
+    }
+    return bytes
+  })
+
+type Body = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar | Scope.Scope>
+
+describeLayers("Unix: descriptors as messages", (layer) => {
+  const live = (name: string, body: () => Body) =>
+    it.live(name, () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
+
+  for (const count of [1, 2, 7, 253]) {
+    live(`${count} at a time arrive in their order, open, close-on-exec, and under numbers of their own`, () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Unix.socketPair
+        const fds = yield* numbered(count)
+        yield* one.sendDescriptors(fds, encode("here"))
+        const buffer = new Uint8Array(16)
+        const { descriptors, length } = yield* other.receiveDescriptors(buffer, count)
+        expect(new TextDecoder().decode(buffer.subarray(0, length))).toBe("here")
+        expect(descriptors).toHaveLength(count)
+        for (const [n, descriptor] of descriptors.entries()) {
+          expect(fds).not.toContain(descriptor.fd)
+          expect(Kernel.isCloseOnExec(descriptor.fd)).toBe(true)
+          expect(yield* numberOf(descriptor)).toBe(n + 1)
+        }
+        // They stay open here, too.
+        expect(fds.every(Kernel.isOpen)).toBe(true)
+      })
+    )
+  }
+
+  live("they are closed with the scope in which they were received", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const fds = yield* numbered(3)
+      yield* one.sendDescriptors(fds, encode("x"))
+      const before = openCount()
+      const scope = yield* Scope.make()
+      const { descriptors } = yield* Scope.provide(other.receiveDescriptors(new Uint8Array(1), 3), scope)
+      expect(openCount()).toBe(before + 3)
+      // What was closed or given away before is not closed again.
+      yield* descriptors[0]!.close
+      const taken = yield* descriptors[1]!.take
+      yield* Scope.close(scope, Exit.void)
+      expect(openCount()).toBe(before + 1)
+      Kernel.close(taken)
+    })
+  )
+
+  live("a stream is given to somebody else, who goes on with it", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const [near, far] = yield* Unix.socketPair
+      yield* one.sendDescriptors([near], encode("x"))
+      yield* near.close
+      const { descriptors } = yield* other.receiveDescriptors(new Uint8Array(1), 1)
+      const received = yield* Unix.fromFd(yield* descriptors[0]!.take)
+      yield* far.writeAll(encode("still here"))
+      const buffer = new Uint8Array(10)
+      yield* readAll(received, buffer)
+      expect(new TextDecoder().decode(buffer)).toBe("still here")
+    })
+  )
+
+  live("with 4 MiB of bytes they come with the first of them, once, and the rest follows", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const fds = yield* numbered(2)
+      const payload = new Uint8Array(4 << 20).map((_, i) => i * 13)
+      const sending = yield* begin(one.sendDescriptors(fds, payload))
+      expect(sending.pollUnsafe()).toBeUndefined()
+      // Whatever else is written comes after it.
+      const after = yield* begin(one.writeAll(encode("after")))
+      const buffer = new Uint8Array(payload.length + 5)
+      const first = yield* other.receiveDescriptors(buffer, 2)
+      expect(first.descriptors).toHaveLength(2)
+      let { length } = first
+      while (length < buffer.length) {
+        const more = yield* other.receiveDescriptors(buffer.subarray(length), 2)
+        expect(more.descriptors).toHaveLength(0)
+        length += more.length
+      }
+      yield* Fiber.join(sending)
+      yield* Fiber.join(after)
+      expect(Buffer.from(buffer.buffer, 0, payload.length).equals(Buffer.from(payload))).toBe(true)
+      expect(new TextDecoder().decode(buffer.subarray(payload.length))).toBe("after")
+    })
+  )
+
+  live("messages are not put together: each receiving gets the descriptors of one", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const fds = yield* numbered(3)
+      for (const [n, fd] of fds.entries()) yield* one.sendDescriptors([fd], encode(`${n}`))
+      for (let n = 0; n < 3; n++) {
+        const buffer = new Uint8Array(16)
+        const { descriptors, length } = yield* other.receiveDescriptors(buffer, 3)
+        expect(new TextDecoder().decode(buffer.subarray(0, length))).toBe(`${n}`)
+        expect(yield* Effect.forEach(descriptors, numberOf)).toEqual([n + 1])
+      }
+    })
+  )
+
+  live("without any there are none, and at the end the length is 0", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      yield* one.writeAll(encode("plain"))
+      yield* one.close
+      const buffer = new Uint8Array(16)
+      expect(yield* other.receiveDescriptors(buffer, 1)).toEqual({ length: 5, descriptors: [] })
+      expect(yield* other.receiveDescriptors(buffer, 1)).toEqual({ length: 0, descriptors: [] })
+    })
+  )
+
+  for (const [sent, most] of [
+    [2, 1],
+    [3, 2],
+    [4, 1],
+    [253, 252]
+  ] as const) {
+    live(`${sent} where there is room for ${most}: LimitReached, none is left open, and the connection goes on`, () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Unix.socketPair
+        const fds = yield* numbered(sent)
+        yield* one.sendDescriptors(fds, encode("x"))
+        const before = openCount()
+        expect(yield* reasonOf(Effect.scoped(other.receiveDescriptors(new Uint8Array(1), most)))).toBe("LimitReached")
+        expect(openCount()).toBe(before)
+        yield* one.sendDescriptors(fds.slice(0, most), encode("y"))
+        const { descriptors } = yield* other.receiveDescriptors(new Uint8Array(1), most)
+        expect(descriptors).toHaveLength(most)
+      })
+    )
+  }
+
+  for (const room of [0, 1, 2]) {
+    live(`three where this process can open only ${room} more: LimitReached, and none is left open`, () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Unix.socketPair
+        const fds = yield* numbered(3)
+        yield* one.sendDescriptors(fds, encode("x"))
+        const before = openCount()
+        const receiving = Effect.scoped(other.receiveDescriptors(new Uint8Array(1), 3))
+        expect(yield* withRoomFor(room, reasonOf(atOnce(receiving)))).toBe("LimitReached")
+        expect(openCount()).toBe(before)
+        yield* one.sendDescriptors(fds, encode("y"))
+        expect((yield* other.receiveDescriptors(new Uint8Array(1), 3)).descriptors).toHaveLength(3)
+      })
+    )
+  }
+
+  live("a read in its place has the kernel close them", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const { reader, writer } = yield* Fd.pipe
+      yield* one.sendDescriptors([writer], encode("read"))
+      yield* writer.close
+      const before = openCount()
+      expect(yield* other.read(new Uint8Array(16))).toBe(4)
+      expect(openCount()).toBe(before)
+      // Nobody has the writing end any more.
+      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.some(0))
+    })
+  )
+
+  live("what was sent and never received is closed with the connection", () =>
+    Effect.gen(function* () {
+      const { reader, writer } = yield* Fd.pipe
+      const [one, other] = yield* Unix.socketPair
+      yield* one.sendDescriptors([writer], encode("lost"))
+      yield* writer.close
+      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.none())
+      yield* other.close
+      yield* one.close
+      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.some(0))
+    })
+  )
+
+  live("receiving that was interrupted has taken nothing", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const [fd] = yield* numbered(1)
+      for (let round = 0; round < 3; round++) {
+        const receiving = yield* beginWaiting(Effect.scoped(other.receiveDescriptors(new Uint8Array(1), 1)))
+        yield* Fiber.interrupt(receiving)
+      }
+      yield* one.sendDescriptors([fd!], encode("x"))
+      const { descriptors } = yield* other.receiveDescriptors(new Uint8Array(1), 1)
+      expect(descriptors).toHaveLength(1)
+    })
+  )
+
+  live("receiving that is interrupted just when they come leaks none of them", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const [fd] = yield* numbered(1)
+      const before = openCount()
+      for (let round = 0; round < 20; round++) {
+        const receiving = yield* begin(Effect.scoped(other.receiveDescriptors(new Uint8Array(1), 1)))
+        yield* one.sendDescriptors([fd!], encode("x"))
+        if (round % 2 === 0) yield* Effect.yieldNow
+        yield* Fiber.interrupt(receiving)
+        const exit = yield* Fiber.await(receiving)
+        if (Exit.isFailure(exit)) yield* Effect.scoped(other.receiveDescriptors(new Uint8Array(1), 1))
+        expect(openCount()).toBe(before)
+      }
+    })
+  )
+
+  live("what else the kernel was asked to tell is no descriptor, and takes no room of theirs", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      Kernel.passCredentials(other.fd)
+      const buffer = new Uint8Array(8)
+      yield* one.writeAll(encode("plain"))
+      expect(yield* other.receiveDescriptors(buffer, 1)).toEqual({ length: 5, descriptors: [] })
+      const fds = yield* numbered(2)
+      yield* one.sendDescriptors(fds, encode("here"))
+      const { descriptors, length } = yield* other.receiveDescriptors(buffer, 2)
+      expect([length, yield* Effect.forEach(descriptors, numberOf)]).toEqual([4, [1, 2]])
+    })
+  )
+
+  live("sending that waits for room can be interrupted", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const [fd] = yield* numbered(1)
+      Kernel.fill(one.fd)
+      const sending = yield* beginWaiting(one.sendDescriptors([fd!], encode("x")))
+      yield* Fiber.interrupt(sending)
+      Kernel.drain(other.fd)
+      yield* one.sendDescriptors([fd!], encode("y"))
+      const buffer = new Uint8Array(8)
+      const { descriptors, length } = yield* other.receiveDescriptors(buffer, 1)
+      expect([descriptors.length, length, buffer[0]]).toEqual([1, 1, "y".charCodeAt(0)])
+    })
+  )
+
+  describe("bad input is refused before anything is sent", () => {
+    live("sending", () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Unix.socketPair
+        const [fd] = yield* numbered(1)
+        const byte = Uint8Array.of(1)
+        expect(yield* reasonOf(one.sendDescriptors([], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors(Array<number>(254).fill(fd!), byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([fd!], new Uint8Array(0)))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([1.5], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([Number.NaN], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors(5 as never, byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([null as never], byte))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([fd!], undefined as never))).toBe("InvalidArgument")
+        expect(yield* reasonOf(one.sendDescriptors([fd!, -1], byte))).toBe("BadDescriptor")
+        const closed = Kernel.eventfd()
+        Kernel.close(closed)
+        const error = yield* Effect.flip(one.sendDescriptors([fd!, closed], byte))
+        // The one that is to blame, and not the socket.
+        expect(error.reason).toMatchObject({ _tag: "BadDescriptor", fd: closed })
+        yield* one.close
+        expect(yield* atOnce(other.receiveDescriptors(byte, 1))).toEqual({ length: 0, descriptors: [] })
+      })
+    )
+
+    live("receiving", () =>
+      Effect.gen(function* () {
+        const [, other] = yield* Unix.socketPair
+        const byte = new Uint8Array(1)
+        for (const most of [0, -1, 1.5, 254, Number.NaN]) {
+          expect(yield* reasonOf(Effect.scoped(other.receiveDescriptors(byte, most)))).toBe("InvalidArgument")
+        }
+        for (const buffer of [new Uint8Array(0), undefined, null, 5]) {
+          expect(yield* outcomeOf(Effect.scoped(other.receiveDescriptors(buffer as never, 1)))).toBe("InvalidArgument")
+        }
+      })
+    )
+  })
+
+  live("to a peer that is gone: BrokenPipe, and no signal", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Unix.socketPair
+      const [fd] = yield* numbered(1)
+      yield* other.close
+      expect(yield* reasonOf(one.sendDescriptors([fd!], encode("x")))).toBe("BrokenPipe")
+    })
+  )
+})

@@ -1,0 +1,265 @@
+/** What `TestPoller` itself promises; that its poller behaves as the others do is in behaviours.test.ts. */
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer } from "effect"
+import { PollChannel, Poller, PollerError, Registrar, UserEvent } from "effect-amy"
+import { TestPoller } from "effect-amy/testing"
+import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
+import { idsReadyNow, readyNow } from "../support/layers.ts"
+import { outcome } from "../support/opened.ts"
+import { play, randomSteps } from "../support/randomSteps.ts"
+import { onKernel, onTestPoller, said } from "../support/worlds.ts"
+
+const limit = new PollerError.LimitReached({ description: "no more" })
+
+describe("TestPoller: failNextRegistration", () => {
+  it.effect("fails one registration with that reason, and changes nothing", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      yield* descriptor.readable
+      yield* kernel.failNextRegistration(limit)
+      const refused = yield* Effect.flip(Registrar.register(descriptor, "Read"))
+      expect(refused.reason).toBe(limit)
+      expect(yield* kernel.registered).toEqual([])
+      expect(yield* Registrar.register(descriptor, "Read")).toBe(1)
+      expect(yield* idsReadyNow).toEqual([1])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("holds for registerScoped, and not for reregister", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      const id = yield* Registrar.register(descriptor, "Read")
+      yield* kernel.failNextRegistration(limit)
+      yield* Registrar.reregister(id, descriptor, "Write")
+      yield* Registrar.deregister(descriptor)
+      expect(yield* outcome(Effect.scoped(Registrar.registerScoped(descriptor, "Read")))).toBe("LimitReached")
+      expect(yield* outcome(Effect.scoped(Registrar.registerScoped(descriptor, "Read")))).toBe("success")
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("counts when the registration runs, not when it is built", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      const register = Registrar.register(descriptor, "Read")
+      yield* kernel.failNextRegistration(limit)
+      expect(yield* outcome(register)).toBe("LimitReached")
+      expect(yield* outcome(register)).toBe("success")
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("TestPoller: registered", () => {
+  it.effect("says what is registered, and how", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const first = yield* kernel.open
+      const second = yield* kernel.open
+      const third = yield* kernel.open
+      expect([first.fd, second.fd, third.fd]).toEqual([3, 4, 5])
+      const plain = { mode: "edge", priority: false, exclusive: false }
+      const id = yield* Registrar.register(first, "Read")
+      yield* Registrar.register(second, "Write", { mode: "oneshot", priority: true })
+      yield* Registrar.register({ fd: third.fd }, "Both", { exclusive: true })
+      expect(yield* kernel.registered).toEqual([
+        { id, fd: 3, event: "Read", ...plain },
+        { id: id + 1, fd: 4, event: "Write", mode: "oneshot", priority: true, exclusive: false },
+        { id: id + 2, fd: 5, event: "Both", mode: "edge", priority: false, exclusive: true }
+      ])
+      yield* Registrar.reregister(id, first, "Both")
+      yield* Registrar.deregister(second)
+      yield* third.close
+      expect(yield* kernel.registered).toEqual([{ id, fd: 3, event: "Both", ...plain }])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("promise 13: an interrupted wait and a closed scope leave nothing behind", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const poller = yield* Poller.Poller
+      const descriptor = yield* kernel.open
+      const waiting = yield* Effect.forkChild(
+        Effect.scoped(Effect.andThen(Registrar.registerScoped(descriptor, "Read"), poller.wait(Duration.infinity))),
+        { startImmediately: true }
+      )
+      expect(yield* kernel.registered).toHaveLength(1)
+      yield* Fiber.interrupt(waiting)
+      expect(yield* kernel.registered).toEqual([])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("TestPoller: its descriptors", () => {
+  it.effect("one that is closed refuses everything, and its number is used again", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      const other = yield* kernel.open
+      yield* descriptor.close
+      const { close, drained, failed, full, hungUp, priority, readable, readClosed, writable } = descriptor
+      for (const each of [close, drained, failed, full, hungUp, priority, readable, readClosed, writable]) {
+        const error = yield* Effect.flip(each)
+        expect(error.reason).toMatchObject({ _tag: "BadDescriptor", fd: descriptor.fd, code: "EBADF" })
+      }
+      const next = yield* kernel.open
+      expect(next.fd).toBe(descriptor.fd)
+      expect((yield* kernel.open).fd).toBe(other.fd + 1)
+      // The old one has no part in the new one of its number.
+      const id = yield* Registrar.register(next, "Read")
+      expect(yield* outcome(readable)).toBe("BadDescriptor")
+      expect(yield* readyNow).toEqual([])
+      yield* next.readable
+      expect(yield* idsReadyNow).toEqual([id])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("an unpollable one can be open and not be registered", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.openUnpollable
+      const error = yield* Effect.flip(Registrar.register(descriptor, "Read"))
+      expect(error.message).toBe(
+        `epoll_ctl(ADD) on fd ${descriptor.fd}: EPERM, this descriptor cannot be polled (regular files and directories never can)`
+      )
+      yield* descriptor.readable
+      expect(yield* readyNow).toEqual([])
+      yield* descriptor.close
+      expect(yield* outcome(Registrar.register(descriptor, "Read"))).toBe("BadDescriptor")
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("after its end it stays readable, however often it is drained", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      yield* descriptor.readClosed
+      yield* descriptor.drained
+      const id = yield* Registrar.register(descriptor, "Read")
+      expect((yield* readyNow).map(said)).toEqual([{ id, event: "Read", flags: ["readClosed"] }])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("TestPoller: kill", () => {
+  it.effect("says who it was", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const poller = yield* Poller.Poller
+      const waiting = yield* Effect.forkChild(Effect.flip(poller.wait(Duration.infinity)), { startImmediately: true })
+      const descriptor = yield* kernel.open
+      yield* Registrar.register(descriptor, "Read")
+      yield* kernel.kill
+      yield* kernel.kill
+      expect((yield* Fiber.join(waiting)).reason._tag).toBe("WorkerFailed")
+      // What the kernel still has to say reaches nobody.
+      yield* descriptor.readable
+      expect(yield* outcome(poller.wait(0))).toBe("WorkerFailed")
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("promise 7: time is the TestClock's", () => {
+  it.effect("a wait lasts as long as the clock says", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const waiting = yield* Effect.forkChild(poller.wait("1 hour"), { startImmediately: true })
+      yield* TestClock.adjust("59 minutes")
+      expect(waiting.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 minute")
+      expect(yield* Fiber.join(waiting)).toEqual([])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("a timer goes off at its time and not before", () =>
+    Effect.gen(function* () {
+      const id = yield* Registrar.setTimeout(10)
+      const interval = yield* Registrar.setInterval(4)
+      yield* TestClock.adjust(3)
+      expect(yield* idsReadyNow).toEqual([])
+      yield* TestClock.adjust(1)
+      expect(yield* idsReadyNow).toEqual([interval])
+      yield* TestClock.adjust(5)
+      expect(yield* idsReadyNow).toEqual([interval])
+      yield* TestClock.adjust(1)
+      expect(yield* idsReadyNow).toEqual([id])
+      yield* TestClock.adjust(100)
+      expect(yield* idsReadyNow).toEqual([interval])
+      yield* Registrar.cancelTimeout(interval)
+      yield* TestClock.adjust("1 day")
+      expect(yield* idsReadyNow).toEqual([])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("a timer that is due first may be set last", () =>
+    Effect.gen(function* () {
+      const late = yield* Registrar.setTimeout("2 hours")
+      const early = yield* Registrar.setTimeout("1 hour")
+      yield* TestClock.adjust("1 hour")
+      expect(yield* idsReadyNow).toEqual([early])
+      yield* TestClock.adjust("1 hour")
+      expect(yield* idsReadyNow).toEqual([late])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+})
+
+describe("TestPoller: handles", () => {
+  it.effect("are refused, for there is nothing that another thread could open", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const event = yield* UserEvent.make
+      const { sender } = yield* PollChannel.make<string>()
+      const senderHandle = yield* sender.handle
+      expect(yield* outcome(Layer.build(Poller.layerAttach(poller.handle)))).toBe("InvalidArgument")
+      expect(yield* outcome(UserEvent.fromHandle(event.handle))).toBe("InvalidArgument")
+      expect(yield* outcome(PollChannel.fromHandle(senderHandle))).toBe("InvalidArgument")
+      senderHandle.port.close()
+    }).pipe(Effect.scoped, Effect.provide(TestPoller.layer))
+  )
+})
+
+/** Runs a program on a layer in a process of its own: how much it was told, and whether koffi's library was loaded. */
+const loadsKoffi = (layer: string) => {
+  const program = `
+    import { Effect } from "effect"
+    import { Poller, Registrar } from "effect-amy"
+    import { TestPoller } from "effect-amy/testing"
+    const program = Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      yield* Registrar.setTimeout("1 milli")
+      return (yield* poller.wait("10 seconds")).length
+    })
+    const taken = await Effect.runPromise(Effect.provide(program, ${layer}))
+    const objects = process.report.getReport().sharedObjects
+    console.log(taken, objects.some((object) => object.includes("koffi")))`
+  const args = ["--conditions=effect-amy-source", "--input-type=module", "--eval", program]
+  return execFileSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 }).trimEnd()
+}
+
+describe("TestPoller: no native library", () => {
+  it("is loaded", () => {
+    expect(loadsKoffi("TestPoller.layer")).toBe("1 false")
+  })
+
+  it("while a real layer loads it", () => {
+    expect(loadsKoffi("Poller.layerEventLoop()")).toBe("1 true")
+  })
+})
+
+describe("TestPoller: the same random operations give the same notifications as a real kernel", () => {
+  const layers = { layerEventLoop: Poller.layerEventLoop, layerWorker: Poller.layerWorker }
+  for (const [name, layer] of Object.entries(layers)) {
+    for (let seed = 1; seed <= 20; seed++) {
+      it.live(`${name}, seed ${seed}`, () =>
+        Effect.gen(function* () {
+          const steps = randomSteps(seed, 120)
+          const declared = yield* onTestPoller(play(steps))
+          expect(declared.flat().length).toBeGreaterThan(100)
+          expect(declared).toEqual(yield* onKernel(layer(), play(steps)))
+        })
+      )
+    }
+  }
+})

@@ -1,0 +1,262 @@
+/** The public types of the sockets: what this file says is checked by the compiler, not at run time. */
+import { describe, expect, expectTypeOf, it } from "@effect/vitest"
+import type { Duration, Effect, Layer, Scope, Sink, Stream } from "effect"
+import {
+  type Fd,
+  type PollerError,
+  PollerDatagramSocket,
+  PollerSocket,
+  PollerSocketServer,
+  type Registrar,
+  Tcp,
+  Udp,
+  Unix
+} from "effect-amy"
+import type * as NetAddress from "effect/net/NetAddress"
+import type { DatagramSocket, Socket, SocketServer } from "effect/socket"
+import { type Loose, same, type Same } from "../support/types.ts"
+
+type Failure = PollerError.PollerError
+type Needs = Registrar.Registrar | Scope.Scope
+type Opening<A> = Effect.Effect<A, Failure, Needs>
+type Transfer<A> = (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<A, Failure>
+
+/** What a TCP and a Unix connection have in common. */
+interface Connection<Address> {
+  readonly fd: number
+  readonly localAddress: Effect.Effect<Address, Failure>
+  readonly remoteAddress: Effect.Effect<Address, Failure>
+  readonly read: Transfer<number>
+  readonly write: Transfer<number>
+  readonly writeAll: Transfer<void>
+  readonly stream: Stream.Stream<Uint8Array, Failure>
+  readonly sink: Sink.Sink<void, Uint8Array, never, Failure>
+  readonly shutdown: (how: "read" | "write" | "both") => Effect.Effect<void, Failure>
+  readonly close: Effect.Effect<void, Failure>
+  readonly take: Effect.Effect<number, Failure>
+}
+
+/** What a listener has but for its `run`, which is generic. */
+interface Listening<Address, Stream_> {
+  readonly fd: number
+  readonly address: Address
+  readonly accept: Effect.Effect<Stream_, Failure, Scope.Scope>
+  readonly incoming: Stream.Stream<Stream_, Failure>
+  readonly close: Effect.Effect<void, Failure>
+}
+
+type Plain<A> = { [K in keyof A]: A[K] }
+
+class Service {
+  declare private readonly _: never
+}
+declare const handler: (connection: unknown) => Effect.Effect<string, "handled", Service | Scope.Scope>
+const maybe = undefined as boolean | undefined
+const maybeNumber = undefined as number | undefined
+
+/** Compiled, and never run. */
+const compiled = (use: () => unknown) => expect(use).toBeTypeOf("function")
+
+describe("Tcp", () => {
+  it("is connections and listeners", () => {
+    same<
+      Same<
+        Plain<Tcp.TcpStream>,
+        Plain<
+          Connection<NetAddress.InetAddress> & {
+            readonly setOptions: (options: Tcp.TcpOptions) => Effect.Effect<void, Failure>
+          }
+        >
+      >
+    >(true)
+    same<Same<Omit<Tcp.TcpListener, "run">, Plain<Listening<NetAddress.InetAddress, Tcp.TcpStream>>>>(true)
+    expectTypeOf<Loose<Tcp.TcpStream> | Loose<Tcp.TcpListener> | Loose<typeof Tcp>>().toBeNever()
+  })
+
+  it("is opened in a scope, on a Registrar", () => {
+    expectTypeOf(Tcp.listen).toEqualTypeOf<
+      (address: NetAddress.InetAddressInput, options?: Tcp.ListenOptions) => Opening<Tcp.TcpListener>
+    >()
+    expectTypeOf(Tcp.connect).toEqualTypeOf<
+      (address: NetAddress.InetAddressInput, options?: Tcp.ConnectOptions) => Opening<Tcp.TcpStream>
+    >()
+    expectTypeOf(Tcp.fromFd).toEqualTypeOf<(fd: number) => Opening<Tcp.TcpStream>>()
+    expect(Object.keys(Tcp).toSorted()).toEqual(["connect", "fromFd", "listen"])
+    compiled(() => [
+      // @ts-expect-error it would have two owners: a number that was taken is what is taken over
+      Tcp.fromFd({ fd: 3 }),
+      // @ts-expect-error a port is a number
+      Tcp.listen({ address: "127.0.0.1", port: "80" }),
+      // @ts-expect-error it is for listeners alone
+      Tcp.connect("127.0.0.1:80", { backlog: 5 })
+    ])
+  })
+
+  it("runs handlers of any error and result, and asks for what they need but for a scope", () => {
+    compiled((listener: Tcp.TcpListener = {} as Tcp.TcpListener) => {
+      const running = listener.run(handler)
+      expectTypeOf(running).toEqualTypeOf<Effect.Effect<never, Failure, Service>>()
+      return running
+    })
+  })
+
+  it("takes undefined for an option that is not given", () => {
+    const keepAlive = { idle: maybeNumber, interval: maybeNumber, count: maybeNumber }
+    const options = { noDelay: maybe, keepAlive, sendBufferSize: maybeNumber, receiveBufferSize: maybeNumber }
+    compiled(() => [
+      Tcp.connect("[::1]:1", { ...options, timeout: maybeNumber, localAddress: undefined }),
+      Tcp.listen("[::1]:1", {
+        ...options,
+        backlog: maybeNumber,
+        reuseAddress: maybe,
+        reusePort: maybe,
+        ipv6Only: maybe
+      })
+    ])
+    expectTypeOf<Tcp.ConnectOptions["timeout"]>().toEqualTypeOf<Duration.Input | undefined>()
+  })
+})
+
+describe("Unix", () => {
+  it("is connections that also carry descriptors, and listeners", () => {
+    same<
+      Same<
+        Plain<Unix.UnixStream>,
+        Plain<
+          Connection<Unix.UnixAddress> & {
+            readonly sendDescriptors: (
+              fds: ReadonlyArray<Registrar.FdLike>,
+              bytes: Uint8Array
+            ) => Effect.Effect<void, Failure>
+            readonly receiveDescriptors: (
+              buffer: Uint8Array,
+              most: number
+            ) => Effect.Effect<Unix.Received, Failure, Scope.Scope>
+          }
+        >
+      >
+    >(true)
+    same<Same<Omit<Unix.UnixListener, "run">, Plain<Listening<Unix.UnixAddress, Unix.UnixStream>>>>(true)
+    same<Same<Unix.Received, { readonly length: number; readonly descriptors: ReadonlyArray<Fd.Fd> }>>(true)
+    expectTypeOf<Loose<Unix.UnixStream> | Loose<Unix.UnixListener> | Loose<typeof Unix>>().toBeNever()
+  })
+
+  it("is opened in a scope, on a Registrar", () => {
+    expectTypeOf(Unix.listen).toEqualTypeOf<
+      (address: Unix.UnixAddressInput, options?: Unix.ListenOptions) => Opening<Unix.UnixListener>
+    >()
+    expectTypeOf(Unix.connect).toEqualTypeOf<
+      (address: Unix.UnixAddressInput, options?: Unix.ConnectOptions) => Opening<Unix.UnixStream>
+    >()
+    expectTypeOf(Unix.socketPair).toEqualTypeOf<Opening<readonly [Unix.UnixStream, Unix.UnixStream]>>()
+    expectTypeOf(Unix.fromFd).toEqualTypeOf<(fd: number) => Opening<Unix.UnixStream>>()
+    expect(Object.keys(Unix).toSorted()).toEqual(["connect", "fromFd", "listen", "socketPair"])
+    compiled((fd: Fd.Fd = {} as Fd.Fd) => [
+      // @ts-expect-error it would have two owners
+      Unix.fromFd(fd),
+      // @ts-expect-error an address is a path or a name
+      Unix.connect({ host: "localhost" }),
+      Unix.listen("/path", { backlog: maybeNumber, sendBufferSize: maybeNumber, receiveBufferSize: maybeNumber }),
+      Unix.connect({ abstract: "name" }, { timeout: maybeNumber })
+    ])
+  })
+})
+
+describe("Udp", () => {
+  it("is a socket of datagrams, each with its sender", () => {
+    same<
+      Same<
+        Plain<Udp.UdpSocket>,
+        {
+          readonly fd: number
+          readonly address: NetAddress.InetAddress
+          readonly send: (
+            payload: Uint8Array,
+            to?: NetAddress.InetAddressInput | Udp.Datagram
+          ) => Effect.Effect<number, Failure>
+          readonly receive: Effect.Effect<Udp.Datagram, Failure>
+          readonly receiveMany: Effect.Effect<readonly [Udp.Datagram, ...Array<Udp.Datagram>], Failure>
+          readonly stream: Stream.Stream<Udp.Datagram, Failure>
+          readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, Failure>
+          readonly disconnect: Effect.Effect<void, Failure>
+          readonly joinMulticast: (options: Udp.MulticastOptions) => Effect.Effect<void, Failure, Scope.Scope>
+          readonly setOptions: (options: Udp.UdpOptions) => Effect.Effect<void, Failure>
+          readonly close: Effect.Effect<void, Failure>
+          readonly take: Effect.Effect<number, Failure>
+        }
+      >
+    >(true)
+    same<Same<Plain<Udp.Datagram>, { readonly payload: Uint8Array; readonly address: NetAddress.InetAddress }>>(true)
+    expectTypeOf<Loose<Udp.UdpSocket> | Loose<typeof Udp>>().toBeNever()
+  })
+
+  it("is opened in a scope, on a Registrar", () => {
+    expectTypeOf(Udp.bind).toEqualTypeOf<
+      (address: NetAddress.InetAddressInput, options?: Udp.BindOptions) => Opening<Udp.UdpSocket>
+    >()
+    expectTypeOf(Udp.fromFd).toEqualTypeOf<(fd: number) => Opening<Udp.UdpSocket>>()
+    expect(Object.keys(Udp).toSorted()).toEqual(["bind", "fromFd"])
+    compiled((socket: Udp.UdpSocket = {} as Udp.UdpSocket) => [
+      Udp.bind("[::]:0", { broadcast: maybe, ttl: maybeNumber, multicastInterface: maybeNumber, reusePort: maybe }),
+      socket.joinMulticast({ group: "224.0.0.1", interface: maybeNumber, source: undefined }),
+      // @ts-expect-error a datagram is bytes
+      socket.send("text"),
+      // @ts-expect-error it would have two owners
+      Udp.fromFd(socket)
+    ])
+  })
+})
+
+describe("the services of effect/socket", () => {
+  it("are made on a Registrar, with the errors of their modules", () => {
+    expectTypeOf(PollerSocket.make).toEqualTypeOf<
+      (options: PollerSocket.Options) => Effect.Effect<Socket.Socket, never, Registrar.Registrar>
+    >()
+    expectTypeOf(PollerSocket.layer).toEqualTypeOf<
+      (options: PollerSocket.Options) => Layer.Layer<Socket.Socket, never, Registrar.Registrar>
+    >()
+    expectTypeOf(PollerSocketServer.make).toEqualTypeOf<
+      (
+        options: PollerSocketServer.Options
+      ) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Needs>
+    >()
+    expectTypeOf(PollerSocketServer.layer).toEqualTypeOf<
+      (
+        options: PollerSocketServer.Options
+      ) => Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError, Registrar.Registrar>
+    >()
+    expectTypeOf(PollerDatagramSocket.make).toEqualTypeOf<
+      (
+        options?: PollerDatagramSocket.Options
+      ) => Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
+    >()
+    expectTypeOf(PollerDatagramSocket.layer).toEqualTypeOf<
+      (options?: PollerDatagramSocket.Options) => Layer.Layer<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
+    >()
+    expectTypeOf<
+      Loose<typeof PollerSocket> | Loose<typeof PollerSocketServer> | Loose<typeof PollerDatagramSocket>
+    >().toBeNever()
+  })
+
+  it("of a stream needs what opening it needs, but for a scope", () => {
+    compiled((open: Effect.Effect<Tcp.TcpStream, Failure, Service | Scope.Scope> = {} as never) => {
+      const socket = PollerSocket.fromStream(open)
+      expectTypeOf(socket).toEqualTypeOf<Effect.Effect<Socket.Socket, never, Service>>()
+      return socket
+    })
+  })
+
+  it("take one target", () => {
+    compiled(() => [
+      PollerSocket.make({ port: 80, host: undefined, openTimeout: maybeNumber, noDelay: maybe }),
+      PollerSocketServer.make({ path: "/path", backlog: maybeNumber }),
+      PollerDatagramSocket.make({ bind: { port: maybeNumber }, ttl: maybeNumber }),
+      // @ts-expect-error a path or a port, not both
+      PollerSocket.make({ path: "/path", port: 80 }),
+      // @ts-expect-error somewhere it has to go
+      PollerSocket.make({ host: "localhost" }),
+      // @ts-expect-error a peer or a connection, not both
+      PollerDatagramSocket.make({ peer: { address: "::1", port: 1 }, connect: { address: "::1", port: 1 } })
+    ])
+  })
+})
