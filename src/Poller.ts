@@ -43,12 +43,12 @@ import type * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import { Control } from "./internal/shared/pollerMemory.ts"
+import { PollerMemory } from "./internal/shared/pollerMemory.ts"
 import { invalidArgument } from "./internal/errors/pollerErrors.ts"
 import * as internalMetrics from "./internal/layers/metrics.ts"
 import * as internal from "./internal/layers/pollerService.ts"
 import * as Attach from "./internal/layers/attach.ts"
-import type { Attachment } from "./internal/layers/openPoller.ts"
+import type { Attachment } from "./internal/delivery/attachment.ts"
 import * as Blocking from "./internal/layers/blocking.ts"
 import type { BlockingOptions } from "./internal/layers/blocking.ts"
 import * as EventLoop from "./internal/layers/eventLoop.ts"
@@ -70,7 +70,7 @@ export type { BlockingOptions, Options }
  */
 export const PollerHandle = Schema.Struct({
   _tag: Schema.tag("effect-amy/PollerHandle"),
-  control: Schema.instanceOf(SharedArrayBuffer),
+  memory: Schema.instanceOf(SharedArrayBuffer),
   selector: Schema.Struct({ fd: Schema.Int, wake: Schema.Int })
 })
 
@@ -154,7 +154,7 @@ const fromAttachment = (
       yield* internalMetrics.register(name, () => internal.statsOf(attachment))
       const handle: PollerHandle = {
         _tag: "effect-amy/PollerHandle",
-        control: attachment.control.buffer,
+        memory: attachment.memory.buffer,
         selector: attachment.origin
       }
       return Context.make(Poller, internal.make(attachment, handle)).pipe(
@@ -322,11 +322,11 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
   fromAttachment(
     "attached",
     Effect.suspend(() =>
-      !Schema.is(PollerHandle)(handle) || !Control.isOne(handle.control)
+      !Schema.is(PollerHandle)(handle) || !PollerMemory.isOne(handle.memory)
         ? Effect.fail(invalidArgument("this is no handle of a poller: give what Poller.handle is in the other thread"))
         : handle.selector.fd === -1
           ? Effect.fail(invalidArgument("nobody can attach to a TestPoller: there is no kernel behind it"))
-          : Attach.open(handle.control, handle.selector)
+          : Attach.open(handle.memory, handle.selector)
     )
   )
 

@@ -14,12 +14,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { Control, State } from "../internal/shared/pollerMemory.ts"
+import { PollerMemory, State } from "../internal/shared/pollerMemory.ts"
 import { Dispatcher } from "../internal/delivery/dispatcher.ts"
 import { badDescriptor, notOpen, workerFailed } from "../internal/errors/pollerErrors.ts"
 import * as internalMetrics from "../internal/layers/metrics.ts"
 import * as internal from "../internal/layers/pollerService.ts"
-import type { Attachment } from "../internal/layers/openPoller.ts"
+import type { Attachment } from "../internal/delivery/attachment.ts"
 import { failWith } from "../internal/layers/openPoller.ts"
 import { Router } from "../internal/shared/router.ts"
 import * as internalRegistrar from "../internal/delivery/registrar.ts"
@@ -147,28 +147,28 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const kernel = new MemoryKernel()
-    const control = Control.make(1, 1)
-    const mailbox = control.claim(0)
+    const memory = PollerMemory.make(1, 1)
+    const mailbox = memory.mailboxes.claim(0)
     const selector = kernel.selector(1024, () => clockAlarm(clock, () => kernel.send(mailbox, 0)))
     const dispatcher = yield* Dispatcher.make
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        control.advance(State.Closed)
+        memory.advance(State.Closed)
         dispatcher.end()
         selector.close()
       })
     )
 
-    const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
+    const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
     const drain = () => {
-      if (control.state !== State.Open) return
+      if (memory.state !== State.Open) return
       while (router.poll(0) === selector.capacity);
       dispatcher.flush()
     }
     kernel.onEdge = drain
     let nextFailure: PollerErrorReason | undefined
     const attachment: Attachment = {
-      control,
+      memory,
       selector,
       origin: selector.handle,
       mailbox,
@@ -176,7 +176,7 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
       drain,
       sync: Effect.suspend(() => {
         drain()
-        return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+        return memory.state === State.Open ? Effect.void : Effect.fail(notOpen(memory))
       }),
       openAlarm: () => selector.openAlarm(mailbox),
       libc: undefined,
@@ -193,7 +193,7 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
 
     const handle: PollerHandle = {
       _tag: "effect-amy/PollerHandle",
-      control: control.buffer,
+      memory: memory.buffer,
       selector: selector.handle
     }
     return Context.make(Poller, internal.make(attachment, handle)).pipe(
@@ -207,7 +207,7 @@ export const layer: Layer.Layer<Poller | Registrar | TestPoller> = Layer.effectC
             nextFailure = reason
           }),
         kill: Effect.sync(() => {
-          failWith(control, dispatcher, 0, () => workerFailed("the polling thread was killed by TestPoller.kill"))
+          failWith(memory, dispatcher, 0, () => workerFailed("the polling thread was killed by TestPoller.kill"))
         })
       })
     )

@@ -1,11 +1,11 @@
 /** Two reports of one socket in one batch, as a polling thread delivers them when it was faster than their consumer. */
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Batch } from "../../src/internal/bytes/socketBatch.ts"
+import type { Batch } from "../../src/internal/delivery/batch.ts"
 import { ByteChannel } from "../../src/internal/bytes/byteChannel.ts"
-import { Io } from "../../src/internal/descriptor/watchedFd.ts"
+import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
 import { libc } from "../../src/internal/libc/koffi.ts"
-import type { Attachment } from "../../src/internal/layers/openPoller.ts"
+import type { Attachment } from "../../src/internal/delivery/attachment.ts"
 
 const refuse = () => expect.fail("it makes no call of its own")
 
@@ -14,7 +14,7 @@ it.effect("it is read once for both, for a second read would take the place of t
     const rooms: Array<number> = []
     const batch = { read: (_, room) => void rooms.push(room) } satisfies Pick<Batch, "read"> as unknown as Batch
     const calls = { reading: "recv", read: refuse, writing: "send", write: refuse, isStream: true }
-    const channel = new ByteChannel(new Io({} as Attachment, -1), libc(), calls, batch)
+    const channel = new ByteChannel(new WatchedFd({} as Attachment, -1), libc(), calls, batch)
     channel.readIn(batch, 8)
     channel.readIn(batch, 8)
     expect(rooms).toEqual([8])

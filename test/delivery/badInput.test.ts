@@ -338,10 +338,10 @@ describe("promise 12: building what cannot be built", () => {
         1,
         {},
         { ...handle, _tag: "other" },
-        { ...handle, control: new ArrayBuffer(8) },
-        { ...handle, control: new SharedArrayBuffer(0) },
-        { ...handle, control: new SharedArrayBuffer(4) },
-        { ...handle, control: new SharedArrayBuffer(handle.control.byteLength) },
+        { ...handle, memory: new ArrayBuffer(8) },
+        { ...handle, memory: new SharedArrayBuffer(0) },
+        { ...handle, memory: new SharedArrayBuffer(4) },
+        { ...handle, memory: new SharedArrayBuffer(handle.memory.byteLength) },
         { ...handle, selector: { fd: "3", wake: 4 } },
         { ...handle, selector: undefined }
       ]) {

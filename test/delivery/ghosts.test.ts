@@ -5,11 +5,13 @@
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"
-import { Box, Control } from "../../src/internal/shared/pollerMemory.ts"
+import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
+import { Box } from "../../src/internal/shared/mailboxTable.ts"
 import { Dispatcher } from "../../src/internal/delivery/dispatcher.ts"
 import { pack } from "../../src/internal/shared/mailbox.ts"
 import type { NotificationImpl } from "../../src/internal/delivery/notification.ts"
-import { highOf, lowOf, Readiness } from "../../src/internal/kernel/selector.ts"
+import { Readiness } from "../../src/internal/kernel/selector.ts"
+import { highOf, lowOf } from "../../src/internal/kernel/userData.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
 import { random } from "../support/model.ts"
@@ -35,18 +37,18 @@ const untilMerged = (count: number) =>
   until(Effect.flatMap(Poller.Poller, ({ stats }) => Effect.map(stats, ({ merged }) => merged === count)))
 
 /** Keeps this thread busy until the polling thread has written something to shared memory. */
-const busyUntil = (holds: (control: Control) => boolean) =>
+const busyUntil = (holds: (memory: PollerMemory) => boolean) =>
   Effect.map(Poller.Poller, ({ handle }) => {
-    const control = new Control(handle.control)
+    const memory = new PollerMemory(handle.memory)
     const deadline = performance.now() + 20_000
-    while (!holds(control)) assert(performance.now() < deadline, "the polling thread delivers nothing")
+    while (!holds(memory)) assert(performance.now() < deadline, "the polling thread delivers nothing")
   })
 
 /** How many entries were ever put into all rings. */
-const delivered = (control: Control): number => {
+const delivered = (memory: PollerMemory): number => {
   let sum = 0
-  for (let mailbox = 1; mailbox <= control.mailboxes; mailbox++) {
-    sum += Atomics.load(control.words, control.base(mailbox) + Box.Tail)
+  for (let mailbox = 1; mailbox <= memory.mailboxes.count; mailbox++) {
+    sum += Atomics.load(memory.words, memory.mailboxes.base(mailbox) + Box.Tail)
   }
   return sum
 }
@@ -245,7 +247,7 @@ for (const [name, layer] of threaded) {
         const [ended, other] = yield* several(2)
         Kernel.signal(ended!.fd)
         Kernel.signal(other!.fd)
-        yield* busyUntil((control) => delivered(control) === 2)
+        yield* busyUntil((memory) => delivered(memory) === 2)
         yield* Registrar.deregister(ended!.fd)
         expect(yield* idsReadyNow).toEqual([other!.id])
         yield* Registrar.deregister(other!.fd)
@@ -257,7 +259,7 @@ for (const [name, layer] of threaded) {
       Effect.gen(function* () {
         const old = yield* registered
         Kernel.signal(old.fd)
-        yield* busyUntil((control) => delivered(control) === 1)
+        yield* busyUntil((memory) => delivered(memory) === 1)
         yield* Registrar.deregister(old.fd)
         const fresh = Kernel.eventfd()
         Kernel.dup2(fresh, old.fd)
@@ -275,7 +277,7 @@ for (const [name, layer] of threaded) {
         const all = yield* several(10)
         for (const { fd } of all) Kernel.signal(fd)
         // One is in the ring.
-        yield* busyUntil((control) => control.overflows >= 9)
+        yield* busyUntil((memory) => memory.overflows >= 9)
         const kept = new Set([all[0]!, all[6]!, all[9]!])
         for (const each of all) if (!kept.has(each)) yield* Registrar.deregister(each.fd)
         expect(yield* idsReadyNow).toEqual([...kept].map(({ id }) => id))
@@ -297,11 +299,11 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
     const dispatcher = Effect.runSync(Dispatcher.make)
     for (const id of [1, 2, 3]) dispatcher.add(id, id + 100, false)
     for (const id of [1, 2, 3]) accept(dispatcher, id, Readiness.Readable)
-    dispatcher.remove(dispatcher.byId(2)!)
+    dispatcher.remove(dispatcher.registrations.byId(2)!)
     accept(dispatcher, 2, Readiness.Readable)
     accept(dispatcher, 3, Readiness.Writable)
     dispatcher.flush()
-    const taken = Effect.runSync(Queue.clear(dispatcher.queue))
+    const taken = Effect.runSync(dispatcher.queue.takeAll)
     expect(taken).toMatchObject([
       { id: 1, event: "Read" },
       { id: 3, event: "Both" }
@@ -331,7 +333,7 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
         if (there === undefined) waiting.set(id, { bits: readiness, handedOver: false })
         else there.bits |= readiness
       } else if (dice < 0.6) {
-        dispatcher.remove(dispatcher.byId(id)!)
+        dispatcher.remove(dispatcher.registrations.byId(id)!)
         live.splice(live.indexOf(id), 1)
         waiting.delete(id)
       } else if (dice < 0.8) {
@@ -340,7 +342,7 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
       } else {
         const count = Math.min(Math.floor(next() * 4), handedOver())
         for (let i = 0; i < count; i++) {
-          const taken = Effect.runSync(Queue.take(dispatcher.queue))
+          const taken = Effect.runSync(Queue.take(dispatcher.queue.queue))
           // Each once, with all that was merged into it, and in whatever order: to take back may change that.
           expect(waiting.get(taken.id), `step ${step} of MODEL_SEED=${seed}`).toEqual({
             bits: bitsOf(taken),
@@ -349,7 +351,7 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
           waiting.delete(taken.id)
         }
       }
-      expect(dispatcher.queue.messages.length, `step ${step} of MODEL_SEED=${seed}`).toBe(handedOver())
+      expect(dispatcher.queue.length, `step ${step} of MODEL_SEED=${seed}`).toBe(handedOver())
     }
   })
 })

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, Schema } from "effect"
 import { PollerError } from "effect-amy"
 import { constants } from "node:os"
-import { Control, State } from "../../src/internal/shared/pollerMemory.ts"
+import { PollerMemory, State } from "../../src/internal/shared/pollerMemory.ts"
 import {
   closed,
   errnoName,
@@ -87,19 +87,19 @@ describe("a reason without particulars", () => {
 
 describe("a poller that is not open", () => {
   it("is closed, or has failed of what its thread died of", () => {
-    const closing = Control.make(1, 1)
+    const closing = PollerMemory.make(1, 1)
     closing.advance(State.Closing)
     expect(notOpen(closing).reason._tag).toBe("Closed")
     expect(notOpen(closing).message).toBe("the poller is closed (its layer's scope has ended)")
 
-    const failed = Control.make(1, 1)
+    const failed = PollerMemory.make(1, 1)
     failed.fail(9)
     expect(notOpen(failed).reason._tag).toBe("WorkerFailed")
     expect(notOpen(failed).message).toBe(
       "the thread that waited in the kernel has died of EBADF (build the layer anew to go on)"
     )
 
-    const killed = Control.make(1, 1)
+    const killed = PollerMemory.make(1, 1)
     killed.fail(0)
     expect(notOpen(killed).message).toBe(
       "the thread that waited in the kernel has died (build the layer anew to go on)"

@@ -7,12 +7,13 @@ import { freebsd, freebsdKevent } from "../../src/internal/libc/profiles/freebsd
 import { provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
-import { profileOf } from "../../src/internal/libc/profiles/profile.ts"
+import { profileOf } from "../../src/internal/libc/profiles/index.ts"
 import { decodeEvents, encodeChange } from "../../src/internal/kernel/kqueue.ts"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
-import { Interest, joinId, maxMailboxes, Readiness, SelectorFailure } from "../../src/internal/kernel/selector.ts"
-import { Watched } from "../../src/internal/kernel/knotes.ts"
+import { Interest, Readiness, SelectorFailure } from "../../src/internal/kernel/selector.ts"
+import { joinId, maxMailboxes } from "../../src/internal/kernel/userData.ts"
+import { Knotes } from "../../src/internal/kernel/knotes.ts"
 import { outcome } from "../support/opened.ts"
 import { SimulatedKqueue } from "../support/simulatedKqueue.ts"
 import { onSimulatedKqueue } from "../support/worlds.ts"
@@ -566,8 +567,8 @@ describe.each([
 
 describe("the notes of what is watched", () => {
   it("are the same for all threads, however large they grow", () => {
-    const one = Watched.make()
-    const other = new Watched(one.buffer)
+    const one = Knotes.make()
+    const other = new Knotes(one.buffer)
     for (const fd of [0, 1023, 1024, 100_000, 1_000_000]) {
       expect(other.userData(fd)).toBe(0n)
       expect(one.reach(fd)).toBe(true)

@@ -3,22 +3,16 @@
  * the shared memory that both live in.
  */
 import { afterEach, beforeEach, describe, expect, it } from "@effect/vitest"
-import { Box, Control, State } from "../../src/internal/shared/pollerMemory.ts"
+import { PollerMemory, State } from "../../src/internal/shared/pollerMemory.ts"
+import { Box } from "../../src/internal/shared/mailboxTable.ts"
 import type { Libc } from "../../src/internal/libc/koffi.ts"
 import { libc } from "../../src/internal/libc/koffi.ts"
 import { MailboxReader, MailboxWriter } from "../../src/internal/shared/mailbox.ts"
 import { Router } from "../../src/internal/shared/router.ts"
 import { attach, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
-import {
-  highBits,
-  highOf,
-  Interest,
-  joinId,
-  lowOf,
-  Readiness,
-  SelectorFailure
-} from "../../src/internal/kernel/selector.ts"
+import { Interest, Readiness, SelectorFailure } from "../../src/internal/kernel/selector.ts"
+import { highBits, highOf, joinId, lowOf } from "../../src/internal/kernel/userData.ts"
 import * as Kernel from "../support/kernel.ts"
 import { random } from "../support/model.ts"
 
@@ -168,72 +162,81 @@ describe("the shared memory", () => {
       [4096, 4096],
       [4097, 8192]
     ] as const) {
-      const control = Control.make(3, asked)
-      expect(control.ringSize).toBe(size)
-      expect(control.mailboxes).toBe(3)
+      const memory = PollerMemory.make(3, asked)
+      expect(memory.mailboxes.ringSize).toBe(size)
+      expect(memory.mailboxes.count).toBe(3)
       // The last word of the last ring is the last word of all, or before it.
-      expect(control.base(4)).toBeLessThanOrEqual(control.words.length)
-      const again = new Control(control.buffer)
-      expect([again.ringSize, again.mailboxes, again.base(3)]).toEqual([size, 3, control.base(3)])
+      expect(memory.mailboxes.base(4)).toBeLessThanOrEqual(memory.words.length)
+      const again = new PollerMemory(memory.buffer)
+      expect([again.mailboxes.ringSize, again.mailboxes.count, again.mailboxes.base(3)]).toEqual([
+        size,
+        3,
+        memory.mailboxes.base(3)
+      ])
     }
   })
 
   it("gives out rising ids, and takes back only the one given out last", () => {
-    const control = Control.make(1, 1)
-    expect([control.takeId(), control.takeId()]).toEqual([1, 2])
-    control.returnId(1)
-    expect(control.takeId()).toBe(3)
-    control.returnId(3)
-    expect(control.wasIssued(3)).toBe(false)
-    expect(control.takeId()).toBe(3)
-    for (const issued of [1, 2, 3]) expect(control.wasIssued(issued)).toBe(true)
-    for (const never of [0, -1, 4, 1.5, NaN, Infinity]) expect(control.wasIssued(never)).toBe(false)
+    const memory = PollerMemory.make(1, 1)
+    expect([memory.takeId(), memory.takeId()]).toEqual([1, 2])
+    memory.returnId(1)
+    expect(memory.takeId()).toBe(3)
+    memory.returnId(3)
+    expect(memory.wasIssued(3)).toBe(false)
+    expect(memory.takeId()).toBe(3)
+    for (const issued of [1, 2, 3]) expect(memory.wasIssued(issued)).toBe(true)
+    for (const never of [0, -1, 4, 1.5, NaN, Infinity]) expect(memory.wasIssued(never)).toBe(false)
   })
 
   it("gives out ids above 2^32, up to the largest safe integer", () => {
-    const control = Control.make(1, 1)
-    const next = new BigInt64Array(control.buffer, 16, 1)
+    const memory = PollerMemory.make(1, 1)
+    const next = new BigInt64Array(memory.buffer, 16, 1)
     next[0] = 0xffff_ffffn
-    expect([control.takeId(), control.takeId()]).toEqual([0xffff_ffff, 0x1_0000_0000])
-    control.returnId(0x1_0000_0000)
-    expect(control.takeId()).toBe(0x1_0000_0000)
+    expect([memory.takeId(), memory.takeId()]).toEqual([0xffff_ffff, 0x1_0000_0000])
+    memory.returnId(0x1_0000_0000)
+    expect(memory.takeId()).toBe(0x1_0000_0000)
     next[0] = BigInt(Number.MAX_SAFE_INTEGER)
-    expect(control.takeId()).toBe(Number.MAX_SAFE_INTEGER)
-    expect(control.wasIssued(Number.MAX_SAFE_INTEGER)).toBe(true)
-    control.returnId(Number.MAX_SAFE_INTEGER)
+    expect(memory.takeId()).toBe(Number.MAX_SAFE_INTEGER)
+    expect(memory.wasIssued(Number.MAX_SAFE_INTEGER)).toBe(true)
+    memory.returnId(Number.MAX_SAFE_INTEGER)
     expect(next[0]).toBe(BigInt(Number.MAX_SAFE_INTEGER))
   })
 
   it("gives each mailbox to one thread, and takes it back", () => {
-    const control = Control.make(3, 1)
-    expect([control.claim(100), control.claim(0), control.claim(100), control.claim(7)]).toEqual([1, 2, 3, 0])
-    control.release(2)
-    expect([control.claim(9), control.claim(9)]).toEqual([2, 0])
+    const memory = PollerMemory.make(3, 1)
+    expect([
+      memory.mailboxes.claim(100),
+      memory.mailboxes.claim(0),
+      memory.mailboxes.claim(100),
+      memory.mailboxes.claim(7)
+    ]).toEqual([1, 2, 3, 0])
+    memory.mailboxes.release(2)
+    expect([memory.mailboxes.claim(9), memory.mailboxes.claim(9)]).toEqual([2, 0])
   })
 
   it("takes back what terminated threads have left, once", () => {
-    const control = Control.make(4, 1)
-    for (const thread of [100, 200, 0, 300]) control.claim(thread)
-    control.noteOpened(2, { fd: 0, wake: 41 })
-    control.noteOpened(4, { fd: 50, wake: 51 })
+    const memory = PollerMemory.make(4, 1)
+    for (const thread of [100, 200, 0, 300]) memory.mailboxes.claim(thread)
+    memory.mailboxes.noteOpened(2, { fd: 0, wake: 41 })
+    memory.mailboxes.noteOpened(4, { fd: 50, wake: 51 })
     const alive = new Set([100])
     const isAlive = (thread: number) => alive.has(thread)
-    expect(control.reap(isAlive)).toEqual([0, 41, 50, 51])
-    expect(control.reap(isAlive)).toEqual([])
+    expect(memory.mailboxes.reap(isAlive)).toEqual([0, 41, 50, 51])
+    expect(memory.mailboxes.reap(isAlive)).toEqual([])
     // The living one's stays, and that of the thread which has no number.
-    expect([control.claim(5), control.claim(5), control.claim(5)]).toEqual([2, 4, 0])
+    expect([memory.mailboxes.claim(5), memory.mailboxes.claim(5), memory.mailboxes.claim(5)]).toEqual([2, 4, 0])
     // What the next owner has not noted is not what the one before had.
-    expect(control.reap(() => false)).toEqual([])
+    expect(memory.mailboxes.reap(() => false)).toEqual([])
   })
 
   it("goes from one state to a later one only, and fails only while it is open", () => {
-    const control = Control.make(1, 1)
-    control.advance(State.Closed)
-    control.advance(State.Closing)
-    expect(control.state).toBe(State.Closed)
-    expect(control.fail(5)).toBe(false)
-    expect(control.failedWith).toBe(0)
-    const failing = Control.make(1, 1)
+    const memory = PollerMemory.make(1, 1)
+    memory.advance(State.Closed)
+    memory.advance(State.Closing)
+    expect(memory.state).toBe(State.Closed)
+    expect(memory.fail(5)).toBe(false)
+    expect(memory.failedWith).toBe(0)
+    const failing = PollerMemory.make(1, 1)
     expect(failing.fail(5)).toBe(true)
     expect(failing.fail(6)).toBe(false)
     expect([failing.state, failing.failedWith]).toEqual([State.Failed, 5])
@@ -242,21 +245,21 @@ describe("the shared memory", () => {
 
 /** The two ends of one, with so many entries having gone through it before. */
 const make = (size: number, startAt = 0) => {
-  const control = Control.make(2, size)
+  const memory = PollerMemory.make(2, size)
   const mailbox = 2
-  control.claim(1)
-  control.claim(1)
-  const base = control.base(mailbox)
-  control.words[base + Box.Tail] = startAt | 0
-  const reader = new MailboxReader(control, mailbox)
-  const writer = new MailboxWriter(control, mailbox)
+  memory.mailboxes.claim(1)
+  memory.mailboxes.claim(1)
+  const base = memory.mailboxes.base(mailbox)
+  memory.words[base + Box.Tail] = startAt | 0
+  const reader = new MailboxReader(memory, mailbox)
+  const writer = new MailboxWriter(memory, mailbox)
   const push = (id: number, readiness: number) => writer.push(lowOf(id), highOf(id), readiness)
   const drain = () => {
     const entries: Array<readonly [id: number, readiness: number]> = []
     const more = reader.drain((low, word) => entries.push([joinId(low, word), word >>> highBits]))
     return { entries, more }
   }
-  return { control, base, reader, writer, push, drain, mailbox }
+  return { memory, base, reader, writer, push, drain, mailbox }
 }
 
 describe("a mailbox", () => {
@@ -272,14 +275,14 @@ describe("a mailbox", () => {
   })
 
   it("with a ring of one keeps the rest, merged by id, and hands it on one by one", () => {
-    const { control, drain, push, reader, writer } = make(1)
+    const { memory, drain, push, reader, writer } = make(1)
     push(1, Readiness.Readable)
     push(2, Readiness.Readable)
     push(3, Readiness.Writable)
     push(2, Readiness.ReadClosed)
     push(1, Readiness.Error)
     writer.publish()
-    expect(control.overflows).toBe(4)
+    expect(memory.overflows).toBe(4)
     const got: Array<readonly [number, number]> = []
     for (let turn = 0; turn < 4; turn++) {
       const { entries, more } = drain()
@@ -314,7 +317,7 @@ describe("a mailbox", () => {
     "works across the wrap-around of its counters, from %i on",
     (startAt) => {
       for (const size of [1, 2, 8]) {
-        const { base, control, drain, push, writer } = make(size, startAt)
+        const { base, memory, drain, push, writer } = make(size, startAt)
         let id = 0x1_0000_0000
         for (let turn = 0; turn < 6; turn++) {
           const expected: Array<readonly [number, number]> = []
@@ -325,20 +328,20 @@ describe("a mailbox", () => {
           writer.publish()
           expect(drain()).toEqual({ entries: expected, more: false })
         }
-        expect(control.words[base + Box.Tail]).toBe((startAt + 6 * size) | 0)
-        expect(control.overflows).toBe(0)
+        expect(memory.words[base + Box.Tail]).toBe((startAt + 6 * size) | 0)
+        expect(memory.overflows).toBe(0)
       }
     }
   )
 
   it("begins with what comes from now on when it has a new owner", () => {
-    const { control, drain, mailbox, push, reader, writer } = make(4)
+    const { memory, drain, mailbox, push, reader, writer } = make(4)
     push(1, 1)
     writer.publish()
     expect(reader.isEmpty).toBe(false)
-    control.release(mailbox)
-    expect(control.claim(5)).toBe(mailbox)
-    const next = new MailboxReader(control, mailbox)
+    memory.mailboxes.release(mailbox)
+    expect(memory.mailboxes.claim(5)).toBe(mailbox)
+    const next = new MailboxReader(memory, mailbox)
     expect(next.isEmpty).toBe(true)
     push(2, 1)
     writer.publish()
@@ -346,22 +349,22 @@ describe("a mailbox", () => {
   })
 
   it("keeps nothing for a thread that has gone", () => {
-    const { control, drain, mailbox, push, reader, writer } = make(1)
+    const { memory, drain, mailbox, push, reader, writer } = make(1)
     push(1, 1)
     writer.publish()
-    control.release(mailbox)
+    memory.mailboxes.release(mailbox)
     for (let id = 2; id < 100; id++) push(id, 1)
     writer.publish()
-    expect(control.overflows).toBe(0)
+    expect(memory.overflows).toBe(0)
     expect(drain()).toEqual({ entries: [[1, 1]], more: false })
     expect(reader.isEmpty).toBe(true)
   })
 
   it("answers a request only when all that came before it is in the ring", () => {
-    const { control, drain, mailbox, push, reader, writer } = make(1)
-    expect(control.syncRequest(mailbox)).toBeUndefined()
+    const { memory, drain, mailbox, push, reader, writer } = make(1)
+    expect(memory.mailboxes.syncRequest(mailbox)).toBeUndefined()
     const request = reader.requestSync()
-    expect(control.syncRequest(mailbox)).toBe(request)
+    expect(memory.mailboxes.syncRequest(mailbox)).toBe(request)
     push(1, 1)
     push(2, 1)
     writer.answer(request)
@@ -370,15 +373,15 @@ describe("a mailbox", () => {
     expect(drain()).toEqual({ entries: [[1, 1]], more: true })
     writer.publish()
     expect(reader.synced).toBe(request)
-    expect(control.syncRequest(mailbox)).toBeUndefined()
+    expect(memory.mailboxes.syncRequest(mailbox)).toBeUndefined()
     expect(drain()).toEqual({ entries: [[2, 1]], more: false })
   })
 
   it("wakes its owner only if that one sleeps, and once", async () => {
-    const { control, push, reader, writer } = make(4)
+    const { memory, push, reader, writer } = make(4)
     push(1, 1)
     writer.publish()
-    expect(control.wakeups).toBe(0)
+    expect(memory.wakeups).toBe(0)
     reader.fallAsleep()
     const woken = reader.awaitWake()
     expect(woken).toBeInstanceOf(Promise)
@@ -386,7 +389,7 @@ describe("a mailbox", () => {
     writer.publish()
     push(3, 1)
     writer.publish()
-    expect(control.wakeups).toBe(1)
+    expect(memory.wakeups).toBe(1)
     expect(await woken).toBe("ok")
     // A wake-up that comes between falling asleep and waiting is not slept through.
     reader.fallAsleep()
@@ -432,12 +435,12 @@ describe("a mailbox", () => {
 
 describe("the router", () => {
   it("answers a request with all that is ready, also if an older wake-up comes before it in the kernel's list", () => {
-    const control = Control.make(2, 4)
-    control.claim(1)
-    const mailbox = control.claim(1)
-    const reader = new MailboxReader(control, mailbox)
+    const memory = PollerMemory.make(2, 4)
+    memory.mailboxes.claim(1)
+    const mailbox = memory.mailboxes.claim(1)
+    const reader = new MailboxReader(memory, mailbox)
     const selector = open(libc(), 1)
-    const router = new Router(control, selector, undefined)
+    const router = new Router(memory, selector, undefined)
     const fds = [Kernel.eventfd(), Kernel.eventfd(), Kernel.eventfd()]
     fds.forEach((fd, index) => expect(selector.add(fd, Interest.Read, mailbox, index + 1)).toBe(0))
     selector.wake()

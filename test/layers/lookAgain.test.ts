@@ -2,11 +2,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
-import { Again } from "../../src/internal/layers/lookAgain.ts"
+import { LookAgain } from "../../src/internal/layers/lookAgain.ts"
 import * as Kernel from "../support/kernel.ts"
 
 /** How often it is looked in one turn of the loop that finds so many, and then so many with each look. */
-const looks = (again: Again, first: number, then: number): number => {
+const looks = (again: LookAgain, first: number, then: number): number => {
   let count = 1
   for (let found = first; again.isWorthIt(found); found = then) count++
   return count
@@ -14,7 +14,7 @@ const looks = (again: Again, first: number, then: number): number => {
 
 describe("whether the selector is worth another look", () => {
   it("is tried ever less where nothing comes of it, and never given up", () => {
-    const again = new Again()
+    const again = new LookAgain()
     const turns = Array.from({ length: 1000 }, () => looks(again, 1, 0))
     const tried = turns.flatMap((count, turn) => (count > 1 ? [turn] : []))
     expect(turns.every((count) => count <= 2)).toBe(true)
@@ -23,7 +23,7 @@ describe("whether the selector is worth another look", () => {
   })
 
   it("is asked each time where something does", () => {
-    const again = new Again()
+    const again = new LookAgain()
     looks(again, 1, 0)
     looks(again, 1, 0)
     expect(looks(again, 1, 1)).toBeGreaterThan(2)
@@ -31,10 +31,10 @@ describe("whether the selector is worth another look", () => {
   })
 
   it("is over after some looks, and where there is much or nothing", () => {
-    for (let turn = 0; turn < 100; turn++) expect(looks(new Again(), 2, 2)).toBeLessThan(20)
-    expect(looks(new Again(), 1, 1000)).toBe(2)
-    expect(looks(new Again(), 1000, 1)).toBe(1)
-    expect(looks(new Again(), 0, 1)).toBe(1)
+    for (let turn = 0; turn < 100; turn++) expect(looks(new LookAgain(), 2, 2)).toBeLessThan(20)
+    expect(looks(new LookAgain(), 1, 1000)).toBe(2)
+    expect(looks(new LookAgain(), 1000, 1)).toBe(1)
+    expect(looks(new LookAgain(), 0, 1)).toBe(1)
   })
 })
 

@@ -4,7 +4,7 @@ import { Effect, Fiber, type Scope, Stream } from "effect"
 import { Poller, PollerError, Registrar, Udp } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { constants, networkInterfaces } from "node:os"
-import { Io } from "../../src/internal/descriptor/watchedFd.ts"
+import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
 import { DatagramChannel } from "../../src/internal/net/datagramChannel.ts"
 import { encodeInet } from "../../src/internal/net/sockaddr.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
@@ -79,15 +79,15 @@ const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (
         }
       }
     })
-    const io = new Io(attachment, socket.fd)
+    const watchedFd = new WatchedFd(attachment, socket.fd)
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         const error = new PollerError.PollerError({ reason: new PollerError.Closed({}) })
-        io.release(error)
-        io.end(error)
+        watchedFd.release(error)
+        watchedFd.end(error)
       })
     )
-    return new DatagramChannel(io, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
+    return new DatagramChannel(watchedFd, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
   })
 
 /** Returns when the network has reported something, and leaves it there. */

@@ -3,13 +3,13 @@ import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { writeSync } from "node:fs"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import { Control } from "../../src/internal/shared/pollerMemory.ts"
+import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
 import { block } from "../support/thread.ts"
 
 if (isMainThread) {
   const program = Effect.gen(function* () {
     const { handle } = yield* Poller.Poller
-    const worker = new Worker(new URL(import.meta.url), { workerData: handle.control })
+    const worker = new Worker(new URL(import.meta.url), { workerData: handle.memory })
     worker.on("message", () => {
       console.log("ready")
       process.exit(7)
@@ -18,11 +18,11 @@ if (isMainThread) {
   })
   void Effect.runPromise(Effect.provide(program, Poller.layerWorker()))
 } else {
-  const control = new Control(workerData as SharedArrayBuffer)
-  control.beginLoading()
+  const memory = new PollerMemory(workerData as SharedArrayBuffer)
+  memory.beginLoading()
   parentPort!.postMessage("loading")
   block(200)
   // Not by console.log, which would have the main thread write it.
   writeSync(1, "loaded\n")
-  control.endLoading()
+  memory.endLoading()
 }

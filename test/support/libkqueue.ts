@@ -5,7 +5,7 @@
 import koffi from "koffi"
 import { load, provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
-import { kqueueCommon } from "../../src/internal/libc/profiles/kqueueProfile.ts"
+import { kqueueCommon } from "../../src/internal/libc/profiles/kqueueCommon.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 
 /** Linux in everything but this. */

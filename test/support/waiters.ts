@@ -1,7 +1,7 @@
 /** Who waits for a descriptor. */
 import { Effect } from "effect"
 import { Registrar } from "effect-amy"
-import { Io } from "../../src/internal/descriptor/watchedFd.ts"
+import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import * as Kernel from "./kernel.ts"
 
@@ -9,8 +9,8 @@ import * as Kernel from "./kernel.ts"
 export const waiters = Effect.gen(function* () {
   const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
   for (const fd of Kernel.openDescriptors().keys()) {
-    const source = dispatcher.byFd(fd)?.source
-    if (!(source instanceof Io)) continue
+    const source = dispatcher.registrations.byFd(fd)?.source
+    if (!(source instanceof WatchedFd)) continue
     for (const direction of [source.reading, source.writing, source.priority]) direction.dropGone()
   }
   return dispatcher.waiters

@@ -50,7 +50,7 @@ describe("Poller", () => {
     // @ts-expect-error a handle is not made by hand
     Poller.layerAttach({ fd: 3 })
     same<Same<Poller.PollerStats, Readonly<Record<keyof Poller.PollerStats, number>>>>(true)
-    expectTypeOf<Poller.PollerHandle["control"]>().toEqualTypeOf<SharedArrayBuffer>()
+    expectTypeOf<Poller.PollerHandle["memory"]>().toEqualTypeOf<SharedArrayBuffer>()
     expect([options, unknown]).toHaveLength(2)
   })
 })

@@ -10,12 +10,13 @@ import { type FdLike, Registrar } from "../../Registrar.ts"
 import { ByteChannel, sinkOf, streamOf } from "./byteChannel.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import type { Direction } from "../descriptor/direction.ts"
-import { Io } from "../descriptor/watchedFd.ts"
+import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
+import { interestError, toInterest } from "../delivery/interest.ts"
 import * as Registering from "../delivery/registration.ts"
 import { attachmentOf, toFd } from "../delivery/registrar.ts"
-import { Interest, Readiness } from "../kernel/selector.ts"
-import { call } from "../descriptor/systemCall.ts"
+import { Readiness } from "../kernel/selector.ts"
+import { call } from "../kernel/retry.ts"
 
 export const make = (
   fdLike: FdLike,
@@ -24,74 +25,60 @@ export const make = (
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar)
     const fd = toFd(fdLike)
-    const interest = toInterest(options)
-    if (typeof interest !== "number") return yield* Effect.fail(interest)
-    const io = yield* Effect.acquireRelease(
+    const interest = toInterest(options?.event ?? "Both", { priority: options?.priority })
+    if (interest < 0) return yield* Effect.fail(interestError(interest))
+    const watchedFd = yield* Effect.acquireRelease(
       Effect.suspend(() => {
         const refused = Registering.refusal(attachment, fd, interest)
         if (refused !== undefined) return Effect.fail(refused)
-        const io = new Io(attachment, fd)
+        const watchedFd = new WatchedFd(attachment, fd)
         // What it is ready for is reported. A FIFO that nobody has opened to write would be read to its end otherwise.
-        io.reading.mayTry = false
-        io.writing.mayTry = false
+        watchedFd.reading.mayTry = false
+        watchedFd.writing.mayTry = false
         // At once, so that a descriptor that cannot be watched is refused here and not later.
-        const error = io.ask(interest)
-        return error === undefined ? Effect.succeed(io) : Effect.fail(error)
+        const error = watchedFd.ask(interest)
+        return error === undefined ? Effect.succeed(watchedFd) : Effect.fail(error)
       }),
-      (io) =>
+      (watchedFd) =>
         Effect.sync(() => {
           const error = closedBecause("this descriptor's readiness is not watched any more (its scope has closed)")
-          io.release(error)
-          io.end(error)
+          watchedFd.release(error)
+          watchedFd.end(error)
         })
     )
     // Its number may be another one's once its owner has closed it.
     const isGone = typeof fdLike === "number" ? () => false : () => toFd(fdLike) !== fd
-    return new AsyncFdImpl(io, attachment.libc, isGone)
+    return new AsyncFdImpl(watchedFd, attachment.libc, isGone)
   })
-
-const toInterest = (options: AsyncFdOptions | undefined): number | PollerError => {
-  const priority = options?.priority === true ? Interest.Priority : 0
-  switch (options?.event ?? "Both") {
-    case "Read":
-      return Interest.Read | priority
-    case "Write":
-      return Interest.Write | priority
-    case "Both":
-      return Interest.Read | Interest.Write | priority
-    default:
-      return invalidArgument('the event to watch for is "Read", "Write" or "Both"')
-  }
-}
 
 const gone = () => closedBecause("this descriptor was closed by its owner (close it after the scope of its AsyncFd)")
 
 class AsyncFdImpl implements AsyncFd {
-  readonly #io: Io
+  readonly #watchedFd: WatchedFd
   readonly #libc: Libc | undefined
   readonly #isGone: () => boolean
   #channel: ByteChannel | undefined
 
-  constructor(io: Io, libc: Libc | undefined, isGone: () => boolean) {
-    this.#io = io
+  constructor(watchedFd: WatchedFd, libc: Libc | undefined, isGone: () => boolean) {
+    this.#watchedFd = watchedFd
     this.#libc = libc
     this.#isGone = isGone
   }
 
   get fd(): number {
-    return this.#io.fd
+    return this.#watchedFd.fd
   }
 
   get readable(): Effect.Effect<Ready, PollerError> {
-    return this.#ready(this.#io.reading)
+    return this.#ready(this.#watchedFd.reading)
   }
 
   get writable(): Effect.Effect<Ready, PollerError> {
-    return this.#ready(this.#io.writing)
+    return this.#ready(this.#watchedFd.writing)
   }
 
   get priority(): Effect.Effect<Ready, PollerError> {
-    return this.#ready(this.#io.priority)
+    return this.#ready(this.#watchedFd.priority)
   }
 
   #ready(direction: Direction): Effect.Effect<Ready, PollerError> {
@@ -99,15 +86,15 @@ class AsyncFdImpl implements AsyncFd {
   }
 
   #whenKnown(direction: Direction): Effect.Effect<void, PollerError> {
-    return this.#isGone() ? Effect.fail(gone()) : this.#io.whenReady(direction)
+    return this.#isGone() ? Effect.fail(gone()) : this.#watchedFd.whenReady(direction)
   }
 
   readWhenReady<A, E, R>(attempt: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<A, E | PollerError, R> {
-    return this.#whenReady(this.#io.reading, attempt)
+    return this.#whenReady(this.#watchedFd.reading, attempt)
   }
 
   writeWhenReady<A, E, R>(attempt: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<A, E | PollerError, R> {
-    return this.#whenReady(this.#io.writing, attempt)
+    return this.#whenReady(this.#watchedFd.writing, attempt)
   }
 
   #whenReady<A, E, R>(
@@ -155,7 +142,7 @@ class AsyncFdImpl implements AsyncFd {
       if (this.#isGone()) return Effect.fail(gone())
       if (this.#channel !== undefined) return use(this.#channel)
       const libc = this.#libc
-      const { ended, fd } = this.#io
+      const { ended, fd } = this.#watchedFd
       if (ended !== undefined) return Effect.fail(ended)
       if (libc === undefined) {
         return Effect.fail(
@@ -175,7 +162,7 @@ class AsyncFdImpl implements AsyncFd {
           )
         )
       }
-      this.#channel = new ByteChannel(this.#io, libc, {
+      this.#channel = new ByteChannel(this.#watchedFd, libc, {
         reading: "read",
         read: libc.functions.read,
         writing: "write",

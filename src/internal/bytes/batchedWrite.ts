@@ -1,15 +1,15 @@
 /** A small write that is made together with those of others, and its place in the line of those who write meanwhile. */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import type { Writer } from "./socketBatch.ts"
+import type { BatchWriter } from "../delivery/batch.ts"
 import type { Waiter } from "../descriptor/direction.ts"
-import type { Io } from "../descriptor/watchedFd.ts"
+import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 import type { Resume, ToFailure } from "../descriptor/turn.ts"
 
 /** What it is written to. */
 export interface Sink {
-  readonly io: Io
+  readonly watchedFd: WatchedFd
   /** Writes now: answers how much that was, an error, or `undefined` if it would block. */
   readonly writeSome: (bytes: Uint8Array, length: number) => number | Effect.Effect<never, PollerError> | undefined
   /** What a write has failed with that was made by others, or `undefined` if it would have blocked. */
@@ -18,7 +18,7 @@ export interface Sink {
 
 const none = new Uint8Array(0)
 
-export class Sending<E> implements Writer, Waiter {
+export class BatchedWrite<E> implements BatchWriter, Waiter {
   readonly wants = 0
   readonly #sink: Sink
   readonly #toFailure: ToFailure<E>
@@ -39,7 +39,7 @@ export class Sending<E> implements Writer, Waiter {
   }
 
   get fd(): number {
-    return this.#sink.io.fd
+    return this.#sink.watchedFd.fd
   }
 
   get isOver(): boolean {
@@ -49,7 +49,8 @@ export class Sending<E> implements Writer, Waiter {
   /** Its fiber was interrupted, and its bytes may be others from now on. It is as if it had written when it was put in. */
   get leaving(): Effect.Effect<void> {
     return Effect.sync(() => {
-      if (this.#isPutIn && this.#sink.writeSome(this.#rest, this.#left) !== this.#left) this.#sink.io.writing.forget()
+      if (this.#isPutIn && this.#sink.writeSome(this.#rest, this.#left) !== this.#left)
+        this.#sink.watchedFd.writing.forget()
       this.#end(Effect.void)
     })
   }
@@ -81,7 +82,7 @@ export class Sending<E> implements Writer, Waiter {
   /** What is left is written now, or when there is room. Nobody else has found out whether there is. */
   #goOn(): void {
     this.wake()
-    if (this.#result === undefined) this.#sink.io.awaitReport(this.#sink.io.writing, this)
+    if (this.#result === undefined) this.#sink.watchedFd.awaitReport(this.#sink.watchedFd.writing, this)
   }
 
   /** There is room. */
@@ -89,7 +90,7 @@ export class Sending<E> implements Writer, Waiter {
     this.#isPutIn = false
     while (this.#left > 0) {
       const count = this.#sink.writeSome(this.#rest, this.#left)
-      if (count === undefined) return this.#sink.io.writing.forget()
+      if (count === undefined) return this.#sink.watchedFd.writing.forget()
       if (typeof count !== "number") return this.#give(Effect.catch(count, this.#toFailure))
       this.#take(count)
     }
@@ -118,7 +119,7 @@ export class Sending<E> implements Writer, Waiter {
     this.#isPutIn = false
     // It may be kept for some time.
     this.#rest = none
-    this.#sink.io.leave(this.#sink.io.writing, this)
+    this.#sink.watchedFd.leave(this.#sink.watchedFd.writing, this)
   }
 
   #tell(result: Effect.Effect<void, E>): void {

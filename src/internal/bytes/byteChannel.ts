@@ -6,15 +6,16 @@ import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
-import { Ahead } from "./readAhead.ts"
-import { type Batch, mostRead, mostWritten, type Reader } from "./socketBatch.ts"
+import { ReadAhead } from "./readAhead.ts"
+import type { Batch, BatchReader } from "../delivery/batch.ts"
+import { mostRead, mostWritten } from "./socketBatch.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
-import type { Io } from "../descriptor/watchedFd.ts"
+import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { copyOf, ownCopyOf } from "./chunkPool.ts"
-import { Sending, type Sink as SendingSink } from "./batchedWrite.ts"
-import { rangeError, restOf } from "../descriptor/systemCall.ts"
+import { BatchedWrite, type Sink as SendingSink } from "./batchedWrite.ts"
+import { rangeError, restOf } from "../errors/arguments.ts"
 import type { ToFailure } from "../descriptor/turn.ts"
 
 /** The two calls, with their names for an error. None of them ever waits. */
@@ -120,8 +121,8 @@ class WriteAll extends Effectable.Class<void, PollerError> {
   }
 }
 
-export class ByteChannel implements Reader, SendingSink {
-  readonly io: Io
+export class ByteChannel implements BatchReader, SendingSink {
+  readonly watchedFd: WatchedFd
   readonly #libc: Libc
   readonly #calls: ByteCalls
   readonly #EAGAIN: number
@@ -130,19 +131,19 @@ export class ByteChannel implements Reader, SendingSink {
   #broken: number | undefined
   #lastRead: LastRead | undefined
   readonly #batch: Batch | undefined
-  readonly #ahead = new Ahead()
+  readonly #ahead = new ReadAhead()
   /** What was put in last. */
   #sending: { readonly now: () => void } | undefined
   /** A read brought so much that so many of the next had better not go through the batch's memory. */
   #large = 0
 
   /** With a batch, its calls may be made together with those of others: it is a TCP socket. */
-  constructor(io: Io, libc: Libc, calls: ByteCalls, batch?: Batch) {
-    this.io = io
+  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, batch?: Batch) {
+    this.watchedFd = watchedFd
     this.#libc = libc
     this.#calls = calls
     this.#batch = batch
-    if (batch !== undefined) io.ahead = this
+    if (batch !== undefined) watchedFd.ahead = this
     this.#EAGAIN = libc.profile.errno.EAGAIN
     this.#EINTR = libc.profile.errno.EINTR
     const attempt = () => {
@@ -150,7 +151,7 @@ export class ByteChannel implements Reader, SendingSink {
       if (chunk === null) return Effect.undefined
       return chunk instanceof Uint8Array ? Effect.succeed(chunk) : chunk
     }
-    this.readChunk = io.attempt(io.reading, attempt, chunkSize)
+    this.readChunk = watchedFd.attempt(watchedFd.reading, attempt, chunkSize)
   }
 
   read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
@@ -167,7 +168,7 @@ export class ByteChannel implements Reader, SendingSink {
       const count = this.#read(view, length)
       return typeof count === "number" ? Effect.succeed(count) : count
     }
-    const effect = this.io.attempt(this.io.reading, attempt, length)
+    const effect = this.watchedFd.attempt(this.watchedFd.reading, attempt, length)
     this.#lastRead = { buffer, offset, length, effect }
     return effect
   }
@@ -188,26 +189,27 @@ export class ByteChannel implements Reader, SendingSink {
   readonly readChunk: Effect.Effect<Uint8Array | undefined, PollerError>
 
   #read(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
-    const { io } = this
+    const { watchedFd } = this
     if (!this.#ahead.isNothing)
       return this.#takeAhead(length, (bytes, at, count) => bytes.copy(view, 0, at, at + count))
     for (;;) {
-      const count = this.#calls.read(io.fd, view, length)
+      const count = this.#calls.read(watchedFd.fd, view, length)
       if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd
       if (count >= 0) {
         if (count >= mostRead) this.#large = sticky
         else if (this.#large > 0) this.#large--
-        if (count < length && count > 0 && this.#calls.isStream && !io.hadPriority) io.reading.forgetUnlessFinal()
+        if (count < length && count > 0 && this.#calls.isStream && !watchedFd.hadPriority)
+          watchedFd.reading.forgetUnlessFinal()
         return count
       }
       const errno = this.#libc.errno()
       if (errno === this.#EAGAIN) return undefined
-      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.reading, errno, io.fd))
+      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd.fd))
     }
   }
 
   get fd(): number {
-    return this.io.fd
+    return this.watchedFd.fd
   }
 
   /** What is there may be read before who waits for so much of it is told. */
@@ -220,7 +222,7 @@ export class ByteChannel implements Reader, SendingSink {
   came(result: number, bytes: Buffer, at: number, room: number): void {
     if (result === -this.#EAGAIN || result === -this.#EINTR) return this.#ahead.clear()
     if (result === mostRead) this.#large = sticky
-    this.#ahead.came(result, bytes, at, room, this.io.reading)
+    this.#ahead.came(result, bytes, at, room, this.watchedFd.reading)
   }
 
   keep(): void {
@@ -236,12 +238,12 @@ export class ByteChannel implements Reader, SendingSink {
     length: number,
     use: (bytes: Buffer, at: number, count: number) => void
   ): number | Effect.Effect<never, PollerError> {
-    const { io } = this
+    const { watchedFd } = this
     const errno = this.#ahead.takeErrno()
-    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, io.fd))
+    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd.fd))
     const count = this.#ahead.take(length, use)
     if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd!
-    if (this.#ahead.wasLast(io.reading) && !io.hadPriority) io.reading.forgetUnlessFinal()
+    if (this.#ahead.wasLast(watchedFd.reading) && !watchedFd.hadPriority) watchedFd.reading.forgetUnlessFinal()
     return count
   }
 
@@ -264,7 +266,7 @@ export class ByteChannel implements Reader, SendingSink {
       const invalid = rangeError(buffer, offset, length, 0)
       if (invalid !== undefined) return Effect.fail(invalid)
       const view = offset === 0 ? buffer : buffer.subarray(offset)
-      return this.io.attempt(this.io.writing, () => {
+      return this.watchedFd.attempt(this.watchedFd.writing, () => {
         const count = this.writeSome(view, length)
         return typeof count === "number" ? Effect.succeed(count) : count
       })
@@ -280,8 +282,8 @@ export class ByteChannel implements Reader, SendingSink {
 
   /** `writeAll`, from now on. If it goes on, an interruption ends only the waiting. */
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
-    const { writing } = this.io
-    if (length > mostCopied || !this.io.mayTry(writing)) {
+    const { writing } = this.watchedFd
+    if (length > mostCopied || !this.watchedFd.mayTry(writing)) {
       return Effect.catch(this.#writeInOnePiece(all, length, goesOn), toFailure)
     }
     if (length <= mostWritten && this.#batch?.isCollecting === true) return this.#putIn(all, length, goesOn, toFailure)
@@ -301,27 +303,27 @@ export class ByteChannel implements Reader, SendingSink {
   #writeInOnePiece(all: Uint8Array, length: number, goesOn: boolean): Effect.Effect<void, PollerError> {
     const rest = new Rest(all, length)
     const keep = goesOn ? () => rest.keep() : undefined
-    return this.io.attemptInOnePiece(this.io.writing, this.#writingOf(rest), keep)
+    return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, this.#writingOf(rest), keep)
   }
 
   /** Of its own memory: the fiber may be interrupted before it comes to wait, and its bytes be others by then. */
   #writeRest(bytes: Uint8Array, goesOn: boolean): Effect.Effect<void, PollerError> {
     const rest = new Rest(bytes, bytes.length)
-    return this.io.goOnInOnePiece(this.io.writing, this.#writingOf(rest), goesOn ? () => {} : undefined)
+    return this.watchedFd.goOnInOnePiece(this.watchedFd.writing, this.#writingOf(rest), goesOn ? () => {} : undefined)
   }
 
   /** In the batch, unless that is over when the fiber comes to it. */
   #putIn<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     return Effect.callback((resume) => {
-      const { writing } = this.io
+      const { writing } = this.watchedFd
       const batch = this.#batch!
-      if (!batch.isCollecting || !this.io.mayTry(writing)) {
+      if (!batch.isCollecting || !this.watchedFd.mayTry(writing)) {
         return resume(this.writeAllNow(all, length, goesOn, toFailure))
       }
-      const sending = new Sending(this, all, length, toFailure, resume)
+      const sending = new BatchedWrite(this, all, length, toFailure, resume)
       this.#sending = sending
       batch.write(sending, all, length)
-      this.io.hold(writing, sending)
+      this.watchedFd.hold(writing, sending)
       return goesOn ? sending.keeping : sending.leaving
     })
   }
@@ -343,7 +345,7 @@ export class ByteChannel implements Reader, SendingSink {
 
   writeSome(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
     for (;;) {
-      const count = this.#calls.write(this.io.fd, view, length)
+      const count = this.#calls.write(this.watchedFd.fd, view, length)
       if (count >= 0) return count
       const errno = this.#libc.errno()
       if (errno === this.#EAGAIN) return undefined
@@ -359,13 +361,13 @@ export class ByteChannel implements Reader, SendingSink {
   /** Nothing more is read or written. To be called before the descriptor is closed. */
   readonly release = (error: PollerError): void => {
     // Whoever is told that it was written must not begin anything new.
-    this.io.ended ??= error
+    this.watchedFd.ended ??= error
     this.writePutIn()
     this.#ahead.clear()
-    this.io.release(error)
+    this.watchedFd.release(error)
   }
 
-  readonly end = (error: PollerError): void => this.io.end(error)
+  readonly end = (error: PollerError): void => this.watchedFd.end(error)
 
   writeError(errno: number): PollerError | undefined {
     return errno === this.#EAGAIN || errno === this.#EINTR ? undefined : this.#writeFailed(errno)
@@ -373,14 +375,14 @@ export class ByteChannel implements Reader, SendingSink {
 
   #writeFailed(errno: number): PollerError {
     if (breaking.has(errno)) this.#broken ??= errno
-    return fromErrno(this.#calls.writing, errno, this.io.fd)
+    return fromErrno(this.#calls.writing, errno, this.watchedFd.fd)
   }
 
   /** Why reading has come to an end, if that is not that the peer has said so. */
   get #failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
     return this.#broken === undefined
       ? undefined
-      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.io.fd))
+      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.watchedFd.fd))
   }
 
   /** Small chunks are put together, so that they take one call. */

@@ -7,7 +7,7 @@ const nothing = -1
 const coming = -2
 const none = Buffer.alloc(0)
 
-export class Ahead {
+export class ReadAhead {
   #bytes: Buffer = none
   #at = 0
   /** Bytes that are left, 0 at the end, `nothing` or `coming`. */

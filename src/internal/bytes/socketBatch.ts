@@ -3,34 +3,12 @@
  * small things are written meanwhile is written by one system call afterwards. Each system call evicts the program's code and
  * data from the processor's caches, so what runs between two of them is worth more than what either takes.
  */
+import type { Batch, BatchReader, BatchWriter } from "../delivery/batch.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { open as openUring, type Uring } from "../kernel/ioUring.ts"
 
-/** What is to be read for who waits. */
-export interface Reader {
-  readonly fd: number
-  /**
-   * Told of what was read, or of minus the errno: so many bytes from there on, where there was room for so many, as long as the
-   * batch goes on. Runs no consumer.
-   */
-  readonly came: (result: number, bytes: Buffer, at: number, room: number) => void
-  /** The batch is over: what was not taken has to be kept elsewhere. */
-  readonly keep: () => void
-}
-
-/** What is to be written for who waits. */
-export interface Writer {
-  readonly fd: number
-  /** It was written otherwise, or is not to be written any more. */
-  readonly isOver: boolean
-  /** Told of how much was written, or of minus the errno. Runs no consumer. */
-  readonly sent: (result: number) => void
-  /** Goes on with who waits for it. */
-  readonly tell: () => void
-}
-
 /** Sockets of one batch; what is reported beyond that is the next. */
-export const capacity = 128
+const capacity = 128
 /** A read brings no more. Who gets so much had better read into its own memory: what is read here is copied once more. */
 export const mostRead = 16 * 1024
 /** Writes of more are made by themselves: the copy that is made of each would cost more than it saves. */
@@ -47,7 +25,8 @@ const mostRounds = 4
 /** Milliseconds that something written waits for what others write, at most; and as long as one of them takes. */
 const patience = 0.25
 
-export class Batch {
+export class SocketBatch implements Batch {
+  readonly capacity = capacity
   readonly #libc: Libc
   readonly #onOpen: (fd: number) => void
   /** `null` if there is none. Opened when it is first of use: it is a descriptor and a piece of memory. */
@@ -55,7 +34,7 @@ export class Batch {
   #isOpen = false
   #isCollecting = false
   readonly #results = new Int32Array(capacity)
-  readonly #readers: Array<Reader> = []
+  readonly #readers: Array<BatchReader> = []
   readonly #rooms = new Int32Array(capacity)
   #received = Buffer.alloc(0)
   #receivedAt = 0
@@ -63,7 +42,7 @@ export class Batch {
   #toSendAt = 0
   /** What of it is taken. */
   #used = 0
-  #writers: Array<Writer> = []
+  #writers: Array<BatchWriter> = []
   #lengths: Array<number> = []
   #since = 0
 
@@ -102,7 +81,7 @@ export class Batch {
   }
 
   /** Puts in what is to be read: so much at most. */
-  read(reader: Reader, room: number): void {
+  read(reader: BatchReader, room: number): void {
     this.#rooms[this.#readers.length] = room
     this.#readers.push(reader)
   }
@@ -129,7 +108,7 @@ export class Batch {
   }
 
   /** Puts in what is to be written. */
-  write(writer: Writer, bytes: Uint8Array, length: number): void {
+  write(writer: BatchWriter, bytes: Uint8Array, length: number): void {
     if (this.#writers.length === 0) this.#since = performance.now()
     this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
     this.#used += length
@@ -145,7 +124,7 @@ export class Batch {
   /** Writes all that was put in, and goes on with who waits for it. */
   writeAll(): void {
     const uring = this.#uring
-    const writers: Array<Writer> = []
+    const writers: Array<BatchWriter> = []
     let at = this.#toSendAt
     for (let i = 0; i < this.#writers.length; i++) {
       const writer = this.#writers[i]!

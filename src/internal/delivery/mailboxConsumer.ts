@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import type { Control } from "../shared/pollerMemory.ts"
+import type { PollerMemory } from "../shared/pollerMemory.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { Dispatcher } from "./dispatcher.ts"
+import { TurnBudget } from "./turnBudget.ts"
 import { notOpen } from "../errors/pollerErrors.ts"
 import { MailboxReader } from "../shared/mailbox.ts"
 import type { Selector } from "../kernel/selector.ts"
@@ -16,28 +17,22 @@ interface SyncWaiter {
   readonly resume: (result: Effect.Effect<void, PollerError>) => void
 }
 
-/** Turns of its own, and milliseconds, until the event loop has its turn, too. */
-const mostTurns = 16
-const patience = 0.25
-
 export class MailboxConsumer {
-  readonly #control: Control
+  readonly #memory: PollerMemory
   readonly #selector: Selector
   readonly #dispatcher: Dispatcher
   readonly #reader: MailboxReader
   readonly #onEnd: () => void
   readonly #syncing = new Set<SyncWaiter>()
   #stopped = false
-  /** So often it was found full again, and since when. */
-  #turns = 0
-  #since = 0
+  readonly #budget = new TurnBudget()
 
   /** `onEnd` is called once, when the poller has been closed or has died, after the consumers were told. */
-  constructor(control: Control, selector: Selector, dispatcher: Dispatcher, mailbox: number, onEnd: () => void) {
-    this.#control = control
+  constructor(memory: PollerMemory, selector: Selector, dispatcher: Dispatcher, mailbox: number, onEnd: () => void) {
+    this.#memory = memory
     this.#selector = selector
     this.#dispatcher = dispatcher
-    this.#reader = new MailboxReader(control, mailbox)
+    this.#reader = new MailboxReader(memory, mailbox)
     this.#onEnd = onEnd
     this.#sleep()
   }
@@ -55,7 +50,7 @@ export class MailboxConsumer {
 
   /** Returns when everything that is ready by now has been delivered to the dispatcher. */
   readonly sync: Effect.Effect<void, PollerError> = Effect.callback((resume) => {
-    if (this.#control.state !== State.Open) return resume(Effect.fail(notOpen(this.#control)))
+    if (this.#memory.state !== State.Open) return resume(Effect.fail(notOpen(this.#memory)))
     const waiter: SyncWaiter = { request: this.#reader.requestSync(), resume }
     this.#syncing.add(waiter)
     this.#selector.wake()
@@ -67,7 +62,7 @@ export class MailboxConsumer {
     if (this.#stopped) return
     this.#stopped = true
     this.#reader.wakeOwner()
-    for (const waiter of this.#syncing) this.#settle(waiter, Effect.fail(notOpen(this.#control)))
+    for (const waiter of this.#syncing) this.#settle(waiter, Effect.fail(notOpen(this.#memory)))
   }
 
   #settle(waiter: SyncWaiter, result: Effect.Effect<void, PollerError>): void {
@@ -78,12 +73,12 @@ export class MailboxConsumer {
   readonly #turn = (): void => {
     if (this.#stopped) return
     // Read before the ring, so that what was reported before the end is among what is drained.
-    const state = this.#control.state
+    const state = this.#memory.state
     this.drain()
     // Draining has run consumers, and they may have closed all this.
     if (this.#stopped) return
     if (state >= State.Closed) {
-      if (state === State.Failed) this.#dispatcher.fail(notOpen(this.#control))
+      if (state === State.Failed) this.#dispatcher.fail(notOpen(this.#memory))
       else this.#dispatcher.end()
       this.stop()
       this.#onEnd()
@@ -97,25 +92,16 @@ export class MailboxConsumer {
     reader.fallAsleep()
     // Whatever was written before the writer could see that is found here; whatever comes after wakes.
     const wake =
-      reader.isEmpty && this.#control.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
+      reader.isEmpty && this.#memory.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
     if (wake !== undefined) {
-      this.#turns = 0
+      this.#budget.end()
       void wake.then(this.#turn)
     } else {
       reader.stayAwake()
-      if (this.#mayGoOn) queueMicrotask(this.#turn)
+      if (this.#budget.spend()) queueMicrotask(this.#turn)
       // By way of the event loop, so that a writer who is always faster does not starve it.
       else setImmediate(this.#turn)
     }
-  }
-
-  /** Whether it is not long since the event loop has had its turn. */
-  get #mayGoOn(): boolean {
-    const now = performance.now()
-    if (this.#turns++ === 0) this.#since = now
-    const may = this.#turns <= mostTurns && now - this.#since < patience
-    if (!may) this.#turns = 0
-    return may
   }
 
   get #hasAnswer(): boolean {

@@ -1,109 +1,175 @@
 /**
- * The notifications that wait to be taken: one for each registration, merged in place, and taken back in constant time.
+ * The queue of notifications that wait to be taken: one for each registration, merged in place, and withdrawn in constant
+ * time.
  *
- * They lie in the queue that consumers take from, which tells nobody what was taken. But this is its only producer and it
- * is first in, first out: the count of all that were ever put in, less those that are in it now, is the place of the
- * first that has not been taken.
+ * This is the only file that reads the fields of Effect's `Queue`. A queue does not report what was taken from it. But the
+ * dispatcher is its only producer, and it is first in, first out. So the number of notifications ever queued, less those
+ * that are in the queue now, is the place of the first one that has not been taken.
  */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as MutableList from "effect/MutableList"
-import type { MutableList as List } from "effect/MutableList"
+import * as Queue from "effect/Queue"
+import type { Notification } from "../../Notification.ts"
+import type { PollerError } from "../../PollerError.ts"
 import { NotificationImpl } from "./notification.ts"
 
-/** Where the last notification of a registration is, for as long as nobody has taken it. */
+type QueueError = PollerError | Cause.Done
+
+/** Where the last notification of a registration is, until a consumer takes it. */
 export interface Reported {
   readonly id: number
   last: NotificationImpl | undefined
-  /** Among all that were ever put in. */
+  /** Its place among all notifications ever queued. */
   place: number
-  batch: Batch | undefined
+  chunk: Chunk | undefined
 }
 
-/** What was put in at one time. The array is the queue's own, so that a notification in it can be replaced. */
-interface Batch {
-  items: ReadonlyArray<NotificationImpl>
+/** Notifications that were queued together. The queue holds this very array, so one in it can be replaced. */
+interface Chunk {
+  items: Array<NotificationImpl>
   /** The place of its first. */
   readonly first: number
 }
 
-export class Waiting {
-  readonly #find: (id: number) => Reported | undefined
-  /** Collected, and not yet in the queue. */
-  #items: Array<NotificationImpl> = []
-  #batch: Batch = { items: this.#items, first: 0 }
-  /** How many were ever put into the queue. */
-  #queued = 0
-  /** The batches of which something may still be in the queue, the oldest first. */
-  readonly #open: Array<Batch> = []
+const emptyChunk = (first: number): Chunk => ({ items: [], first })
 
-  constructor(find: (id: number) => Reported | undefined) {
+export class NotificationQueue {
+  readonly queue: Queue.Queue<Notification, QueueError>
+  readonly #find: (id: number) => Reported | undefined
+  /** Collected, and not in the queue yet. */
+  #collected = emptyChunk(0)
+  /** How many notifications were ever put into the queue. */
+  #queued = 0
+  /** The chunks of which something may still be in the queue, the oldest first. */
+  readonly #chunks: Array<Chunk> = []
+
+  /** `find` returns the registration that has an id. */
+  static make(find: (id: number) => Reported | undefined): Effect.Effect<NotificationQueue> {
+    return Effect.map(Queue.make<Notification, QueueError>(), (queue) => new NotificationQueue(queue, find))
+  }
+
+  private constructor(queue: Queue.Queue<Notification, QueueError>, find: (id: number) => Reported | undefined) {
+    this.queue = queue
     this.#find = find
   }
 
-  /** Whether the last notification of a registration has not been taken. */
-  has(reported: Reported, queue: { readonly length: number }): boolean {
-    return reported.last !== undefined && reported.place >= this.#queued - queue.length
+  /** How many notifications a consumer can take now. */
+  get length(): number {
+    return this.queue.messages.length
   }
 
-  /** Reports readiness. Answers whether it could be merged into a notification that waits. */
-  report(reported: Reported, bits: number, queue: { readonly length: number }): boolean {
-    if (this.has(reported, queue)) {
+  /** Whether it still takes notifications in. */
+  get isOpen(): boolean {
+    return this.queue.state._tag === "Open"
+  }
+
+  /** Whether a consumer waits in it. */
+  get hasTakers(): boolean {
+    const { state } = this.queue
+    return state._tag !== "Done" && state.takers.size > 0
+  }
+
+  /** Calls back whenever a consumer begins to wait in it. */
+  onTaker(callback: () => void): void {
+    class Takers<T> extends Set<T> {
+      override add(taker: T): this {
+        callback()
+        return super.add(taker)
+      }
+    }
+    const { state } = this.queue
+    if (state._tag === "Open") this.queue.state = { ...state, takers: new Takers(state.takers) }
+  }
+
+  /** Takes everything that is in it. */
+  get takeAll(): Effect.Effect<Array<Notification>, PollerError> {
+    return Queue.clear(this.queue)
+  }
+
+  /** Returns once a notification is there, and takes nothing. */
+  get arrival(): Effect.Effect<Notification, QueueError> {
+    return Queue.peek(this.queue)
+  }
+
+  /** Whether the last notification of a registration has not been taken. */
+  has(reported: Reported): boolean {
+    return reported.last !== undefined && reported.place >= this.#queued - this.length
+  }
+
+  /** Collects a report. Returns whether it was merged into a notification that has not been taken. */
+  report(reported: Reported, bits: number): boolean {
+    if (this.has(reported)) {
       reported.last!.bits |= bits
       return true
     }
-    reported.place = this.#queued + this.#items.length
-    reported.batch = this.#batch
+    const { items } = this.#collected
+    reported.place = this.#queued + items.length
+    reported.chunk = this.#collected
     reported.last = new NotificationImpl(reported.id, bits)
-    this.#items.push(reported.last)
+    items.push(reported.last)
     return false
   }
 
-  /** Takes back a notification that nobody has taken yet: another one takes its place. */
-  withdraw(reported: Reported, queue: List<NotificationImpl>): void {
-    if (this.has(reported, queue)) {
-      // Of those that are in the queue the first can be removed, of those that are not the last.
-      const other = reported.place < this.#queued ? MutableList.take(queue) : this.#items.pop()
+  /** Withdraws the notification of a registration, if it has not been taken: another one moves to its place. */
+  withdraw(reported: Reported): void {
+    const { messages } = this.queue
+    if (this.has(reported)) {
+      // Of those in the queue the first can be removed, of those collected the last.
+      const other = reported.place < this.#queued ? MutableList.take(messages) : this.#collected.items.pop()
       if (other instanceof NotificationImpl && other !== reported.last) this.#move(other, reported)
     }
     reported.last = undefined
-    reported.batch = undefined
+    reported.chunk = undefined
+    // A closing queue ends with its last notification. It must not wait for the one that was just withdrawn.
+    if (this.queue.state._tag === "Closing" && messages.length === 0) Effect.runSyncExit(Queue.clear(this.queue))
   }
 
   #move(notification: NotificationImpl, to: Reported): void {
-    const { batch, place } = to
-    ;(batch!.items as Array<NotificationImpl>)[place - batch!.first] = notification
+    const { chunk, place } = to
+    chunk!.items[place - chunk!.first] = notification
     const owner = this.#find(notification.id)
     if (owner === undefined) return
     owner.place = place
-    owner.batch = batch
+    owner.chunk = chunk
   }
 
-  /** Puts what was collected into the queue. Answers how many those are. */
-  flush(queue: List<NotificationImpl>): number {
-    const count = this.#items.length
+  /** Puts what was collected into the queue. Returns how many notifications those are. Call `resumeTakers` after that. */
+  flush(): number {
+    if (!this.isOpen) {
+      this.#collected = emptyChunk(this.#queued)
+      return 0
+    }
+    const { items } = this.#collected
+    const count = items.length
     if (count === 0) return 0
-    // As one that is not to be changed: otherwise the queue would move what is in it about.
-    MutableList.appendAllUnsafe(queue, this.#items, false)
-    this.#open.push(this.#batch)
+    // As Queue.offerAllUnsafe does, less the task that it schedules to resume takers: that costs a turn of the event loop.
+    // Marked as immutable, for otherwise the queue would move its elements about.
+    MutableList.appendAllUnsafe(this.queue.messages, items, false)
+    this.#chunks.push(this.#collected)
     this.#queued += count
-    this.#items = []
-    this.#batch = { items: this.#items, first: this.#queued }
-    this.#forgetTaken(this.#queued - queue.length)
+    this.#collected = emptyChunk(this.#queued)
+    this.#forgetTaken(this.#queued - this.length)
     return count
   }
 
-  /** A registration keeps its last batch; that must not keep all the notifications of it. */
+  /** Resumes the consumers that wait, in this turn of the event loop. */
+  resumeTakers(): void {
+    Queue.flushUnsafe(this.queue)
+  }
+
+  /** Releases the notifications of chunks that were taken whole: a registration keeps its last chunk. */
   #forgetTaken(front: number): void {
-    while (this.#open.length > 0) {
-      const { 0: batch } = this.#open
-      if (batch!.first + batch!.items.length > front) return
-      batch!.items = []
-      this.#open.shift()
+    while (this.#chunks.length > 0) {
+      const { 0: chunk } = this.#chunks
+      if (chunk!.first + chunk!.items.length > front) return
+      chunk!.items = []
+      this.#chunks.shift()
     }
   }
 
-  /** Drops what was collected. */
-  clear(): void {
-    this.#items = []
-    this.#batch = { items: this.#items, first: this.#queued }
+  /** Consumers take what is in it, and then end or fail with this cause. */
+  end(cause: Cause.Cause<QueueError>): void {
+    Queue.failCauseUnsafe(this.queue, cause)
   }
 }

@@ -8,18 +8,18 @@ import type { FdLike, RegisterOptions, Registrar } from "../../Registrar.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
+import { interestError, toInterest } from "./interest.ts"
 import { add, count, refusal, release } from "./registration.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import type { Attachment } from "./attachment.ts"
 import { Interest } from "../kernel/selector.ts"
 import * as UserEvent from "./userEvent.ts"
 
 export const make = (attachment: Attachment): Registrar["Service"] => {
-  const { control, dispatcher, mailbox, selector } = attachment
+  const { memory, dispatcher, mailbox, selector } = attachment
 
   /** Why the arguments cannot be used, or the poller cannot be. */
   const check = (fd: number, interest: number): PollerError | undefined =>
-    refusal(attachment, fd, interest) ??
-    (interest < 0 ? invalidArgument(interestErrors[interest as InterestError]) : undefined)
+    refusal(attachment, fd, interest) ?? (interest < 0 ? interestError(interest) : undefined)
 
   const registerNow = (fdLike: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<number, PollerError> => {
     const fd = toFd(fdLike)
@@ -40,11 +40,11 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const interest = toInterest(event, options)
     const refused = check(fd, interest)
     if (refused !== undefined) return Exit.fail(refused)
-    if (!control.wasIssued(id)) {
+    if (!memory.wasIssued(id)) {
       return Exit.fail(notRegistered(`${String(id)} was never a registration: give the id that register answered`, fd))
     }
-    const known = dispatcher.byFd(fd)
-    const elsewhere = dispatcher.byId(id)
+    const known = dispatcher.registrations.byFd(fd)
+    const elsewhere = dispatcher.registrations.byId(id)
     // A number that this thread knows under another id may have been closed, and registered anew by another thread.
     const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
     if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
@@ -75,7 +75,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (refused !== undefined) return Exit.fail(refused)
     const errno = selector.remove(fd)
     if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, fd))
-    const known = dispatcher.byFd(fd)
+    const known = dispatcher.registrations.byFd(fd)
     if (known !== undefined) {
       dispatcher.remove(known)
       known.source?.end?.(notRegistered("this descriptor was deregistered while it was waited for", fd))
@@ -85,7 +85,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   }
 
   const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {
-    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    if (memory.state !== State.Open) return Exit.fail(notOpen(memory))
     const millis = toMillis(duration)
     if (millis === undefined || (repeat && millis === 0)) {
       return Exit.fail(
@@ -98,7 +98,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     }
     try {
       const timers = dispatcher.timers(() => attachment.openAlarm())
-      const id = control.takeId()
+      const id = memory.takeId()
       dispatcher.addSource(id, undefined)
       timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
       return Exit.succeed(id)
@@ -108,7 +108,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   }
 
   const cancelNow = (id: number): Exit.Exit<void, PollerError> => {
-    if (control.state !== State.Open) return Exit.fail(notOpen(control))
+    if (memory.state !== State.Open) return Exit.fail(notOpen(memory))
     if (dispatcher.cancelTimer(id)) return Exit.void
     return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it is finished`))
   }
@@ -121,7 +121,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     registerScoped: (fd, event, options) =>
       Effect.acquireRelease(register(fd, event, options), (id) =>
         Effect.sync(() => {
-          const known = dispatcher.byId(id)
+          const known = dispatcher.registrations.byId(id)
           if (known !== undefined) release(attachment, known)
         })
       ),
@@ -153,30 +153,3 @@ const shortestPeriod = 1
 /** The number that is meant; not a number if there is none. */
 export const toFd = (fd: FdLike): number =>
   typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN)
-
-type InterestError = keyof typeof interestErrors
-
-const interestErrors = {
-  [-1]: 'the event to watch for is "Read", "Write" or "Both"',
-  [-2]: 'the mode of a registration is "edge" or "oneshot"',
-  [-3]: "exclusive goes with neither oneshot nor priority: the kernel has no such registration"
-} as const
-
-/** The interest as bits, or what is wrong with it as a negative number. */
-const toInterest = (event: Event, options: RegisterOptions | undefined): number => {
-  let interest: number
-  if (event === "Read") interest = Interest.Read
-  else if (event === "Write") interest = Interest.Write
-  else if (event === "Both") interest = Interest.Read | Interest.Write
-  else return -1
-  // Null comes from programs that are not type-checked.
-  if (options === undefined || options === null) return interest
-  if (options.mode === "oneshot") interest |= Interest.Oneshot
-  else if (options.mode !== undefined && options.mode !== "edge") return -2
-  if (options.priority === true) interest |= Interest.Priority
-  if (options.exclusive === true) {
-    if ((interest & (Interest.Oneshot | Interest.Priority)) !== 0) return -3
-    interest |= Interest.Exclusive
-  }
-  return interest
-}

@@ -1,18 +1,18 @@
 /** One kernel call to register something, and what this thread notes of it. */
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
-import type { Registration, Source } from "./dispatcher.ts"
+import type { Registration, Source } from "./registrations.ts"
 import { fromErrno, invalidArgument, notOpen, unsupported } from "../errors/pollerErrors.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import type { Attachment } from "./attachment.ts"
 import { Interest } from "../kernel/selector.ts"
 
 /** Why a descriptor cannot be registered, or the poller cannot be used. */
 export const refusal = (
-  { control, origin, selector }: Attachment,
+  { memory, origin, selector }: Attachment,
   fd: number,
   interest: number
 ): PollerError | undefined => {
-  if (control.state !== State.Open) return notOpen(control)
+  if (memory.state !== State.Open) return notOpen(memory)
   if (!Number.isInteger(fd) || fd !== (fd | 0)) {
     return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
   }
@@ -31,8 +31,8 @@ const lacking = (lacks: number): PollerError =>
   )
 
 /** Tells how many descriptors this thread has registered. */
-export const count = ({ control, dispatcher, mailbox }: Attachment): void =>
-  control.noteRegistrations(mailbox, dispatcher.registrations)
+export const count = ({ memory, dispatcher, mailbox }: Attachment): void =>
+  memory.mailboxes.noteRegistrations(mailbox, dispatcher.registrations.size)
 
 /** Registers a descriptor that `refusal` has nothing against. */
 export const add = (
@@ -41,13 +41,13 @@ export const add = (
   interest: number,
   source?: Source
 ): Registration | PollerError => {
-  const { control, dispatcher, mailbox, selector } = attachment
+  const { memory, dispatcher, mailbox, selector } = attachment
   const refused = attachment.beforeRegistering?.()
   if (refused !== undefined) return refused
-  const id = control.takeId()
+  const id = memory.takeId()
   const errno = selector.add(fd, interest, mailbox, id)
   if (errno !== 0) {
-    control.returnId(id)
+    memory.returnId(id)
     return fromErrno(selector.syscalls.add, errno, fd)
   }
   const registration = dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0, source)
@@ -58,8 +58,8 @@ export const add = (
 
 /** Ends a registration if it is still there. Its descriptor must not have been closed yet. */
 export const release = (attachment: Attachment, registration: Registration): void => {
-  const { control, dispatcher, selector } = attachment
-  if (dispatcher.byId(registration.id) !== registration || control.state !== State.Open) return
+  const { memory, dispatcher, selector } = attachment
+  if (dispatcher.registrations.byId(registration.id) !== registration || memory.state !== State.Open) return
   selector.remove(registration.fd)
   dispatcher.remove(registration)
   count(attachment)

@@ -4,15 +4,13 @@ import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
 import { State } from "../shared/pollerMemory.ts"
-import type { Dispatcher, Source } from "./dispatcher.ts"
+import type { Dispatcher } from "./dispatcher.ts"
+import type { Source } from "./registrations.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
-import type { Attachment } from "../layers/openPoller.ts"
-import { loadLibc } from "../layers/openPoller.ts"
+import type { Attachment } from "./attachment.ts"
+import { loadLibc } from "../errors/loadLibc.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
-import type { Trigger } from "../kernel/selector.ts"
-
-/** A trigger that exists on one thread only, as in the poller for tests. */
-export const localTrigger = -1
+import { localTrigger, type Trigger } from "../kernel/selector.ts"
 
 const ended = () => closedBecause("the user event has ended (its scope has closed)")
 
@@ -31,15 +29,15 @@ export type RemoteEvent = Omit<UserEventImpl, "source" | "dispatcher">
 export const implementation = (event: UserEvent): UserEventImpl => event as UserEventImpl
 
 export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, PollerError, Scope.Scope> => {
-  const { control, dispatcher, mailbox, selector } = attachment
+  const { memory, dispatcher, mailbox, selector } = attachment
   const acquire = Effect.suspend(() => {
-    if (control.state !== State.Open) return Effect.fail(notOpen(control))
-    const id = control.takeId()
+    if (memory.state !== State.Open) return Effect.fail(notOpen(memory))
+    const id = memory.takeId()
     let trigger: Trigger
     try {
       trigger = selector.openTrigger(mailbox, id)
     } catch (thrown) {
-      control.returnId(id)
+      memory.returnId(id)
       return Effect.fail(fromThrown(thrown))
     }
     const shared = new SharedArrayBuffer(4)
@@ -53,11 +51,11 @@ export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, Polle
       dispatcher.remove(registration)
       trigger.close()
     })
-    const isOpen = () => (control.state === State.Open ? undefined : notOpen(control))
+    const isOpen = () => (memory.state === State.Open ? undefined : notOpen(memory))
     const clear = () => {
       // What is on its way finds the trigger reset; what has arrived is taken back here.
       trigger.reset()
-      dispatcher.withdraw(registration)
+      dispatcher.queue.withdraw(registration)
     }
     return Effect.succeed({ event: { ...make(handle, trigger, isOpen, clear), source, dispatcher }, release })
   })

@@ -7,21 +7,23 @@ import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { setFlags } from "../net/socketCalls.ts"
-import { Owned, scoped } from "./ownedFd.ts"
-import { loadLibc } from "../layers/openPoller.ts"
-import { attempt, call, outcome, rangeError, restOf } from "./systemCall.ts"
+import { setFlags } from "../kernel/descriptorFlags.ts"
+import { OwnedFd, scoped } from "./ownedFd.ts"
+import { loadLibc } from "../errors/loadLibc.ts"
+import { attempt, outcome } from "./systemCall.ts"
+import { rangeError, restOf } from "../errors/arguments.ts"
+import { call } from "../kernel/retry.ts"
 
 /** As many pieces as one call takes on every system. */
 const mostPieces = 1024
 
 export class FdImpl implements Fd {
-  readonly owned: Owned
+  readonly owned: OwnedFd
   readonly #libc: Libc
 
   constructor(libc: Libc, fd: number) {
     this.#libc = libc
-    this.owned = new Owned(libc, fd, "the descriptor")
+    this.owned = new OwnedFd(libc, fd, "the descriptor")
   }
 
   get fd(): number {

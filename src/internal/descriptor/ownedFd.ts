@@ -13,7 +13,7 @@ export interface Users {
   readonly end: (error: PollerError) => void
 }
 
-export class Owned {
+export class OwnedFd {
   readonly #libc: Libc
   readonly #users: Users | undefined
   readonly #what: string
@@ -68,7 +68,7 @@ export class Owned {
 }
 
 /** Opens something, and closes it with the scope. */
-export const scoped = <A extends { readonly owned: Owned }>(
+export const scoped = <A extends { readonly owned: OwnedFd }>(
   acquire: Effect.Effect<A, PollerError>
 ): Effect.Effect<A, PollerError, Scope.Scope> =>
   Effect.acquireRelease(acquire, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))

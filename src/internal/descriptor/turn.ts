@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attempt, Direction, Waiter } from "./direction.ts"
-import type { Io } from "./watchedFd.ts"
+import type { WatchedFd } from "./watchedFd.ts"
 
 /** Goes on with the fiber that waits; does nothing if that was interrupted meanwhile. */
 export type Resume<A, E> = (result: Effect.Effect<A, E>) => void
@@ -18,7 +18,7 @@ export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
  */
 export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   readonly wants: number
-  readonly #io: Io
+  readonly #watchedFd: WatchedFd
   readonly #direction: Direction
   readonly #attempt: Attempt<A, E>
   #resume: Resume<A, E> | undefined
@@ -27,10 +27,16 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   #isCalled = false
   #hasCome = false
 
-  constructor(io: Io, direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>, wants: number) {
+  constructor(
+    watchedFd: WatchedFd,
+    direction: Direction,
+    attempt: Attempt<A, E>,
+    toFailure: ToFailure<E>,
+    wants: number
+  ) {
     super()
     this.wants = wants
-    this.#io = io
+    this.#watchedFd = watchedFd
     this.#direction = direction
     this.#attempt = attempt
     this.#toFailure = toFailure
@@ -46,9 +52,9 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
     this.#hasCome = true
     const { isIdle } = this
     this.#resume = resume
-    if (isIdle) this.#io.enter(this.#direction, this)
+    if (isIdle) this.#watchedFd.enter(this.#direction, this)
     // A thread that blocks for those who wait must not do so for who has gone.
-    return this.#io.attachment.dispatcher.onWait === undefined ? undefined : this.leavingOf(resume)
+    return this.#watchedFd.attachment.dispatcher.onWait === undefined ? undefined : this.leavingOf(resume)
   }
 
   leavingOf(resume: Resume<A, E>): Effect.Effect<void> {
@@ -76,7 +82,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   asEffect(): Effect.Effect<A, E> {
     if (!this.#isCalled) return this.#anew
     this.#hasCome = true
-    if (this.#io.ended !== undefined) return this.#toFailure(this.#io.ended)
+    if (this.#watchedFd.ended !== undefined) return this.#toFailure(this.#watchedFd.ended)
     const result = this.#attempt()
     if (result === undefined) {
       this.#direction.forget()
@@ -95,7 +101,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   }
 
   get #anew(): Effect.Effect<A, E> {
-    return this.#io.attemptOrElse(this.#direction, this.#attempt, this.#toFailure, this.wants)
+    return this.#watchedFd.attemptOrElse(this.#direction, this.#attempt, this.#toFailure, this.wants)
   }
 
   fail(error: PollerError): void {
@@ -107,7 +113,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   #leave(): void {
     if (this.isIdle) return
     this.#resume = undefined
-    this.#io.leave(this.#direction, this)
+    this.#watchedFd.leave(this.#direction, this)
   }
 }
 
@@ -117,16 +123,16 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
  */
 export class Place<A> extends Effectable.Class<void> implements Waiter {
   readonly wants = 0
-  readonly #io: Io
+  readonly #watchedFd: WatchedFd
   readonly #direction: Direction
   readonly #attempt: Attempt<A, PollerError>
   #resume: Resume<A, PollerError> | undefined
   /** What it has got, if its fiber has not come for it yet. */
   #result: Effect.Effect<A, PollerError> | undefined
 
-  constructor(io: Io, direction: Direction, attempt: Attempt<A, PollerError>) {
+  constructor(watchedFd: WatchedFd, direction: Direction, attempt: Attempt<A, PollerError>) {
     super()
-    this.#io = io
+    this.#watchedFd = watchedFd
     this.#direction = direction
     this.#attempt = attempt
   }
@@ -151,11 +157,11 @@ export class Place<A> extends Effectable.Class<void> implements Waiter {
 
   #give(result: Effect.Effect<A, PollerError>): void {
     this.#result = result
-    this.#io.leave(this.#direction, this)
+    this.#watchedFd.leave(this.#direction, this)
     this.#resume?.(result)
   }
 
   asEffect(): Effect.Effect<void> {
-    return Effect.sync(() => this.#io.leave(this.#direction, this))
+    return Effect.sync(() => this.#watchedFd.leave(this.#direction, this))
   }
 }

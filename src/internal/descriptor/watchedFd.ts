@@ -4,12 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
-import type { Batch } from "../bytes/socketBatch.ts"
+import type { Batch } from "../delivery/batch.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { type Attempt, Direction, type Waiter } from "./direction.ts"
-import type { Registration, Source } from "../delivery/dispatcher.ts"
+import type { Registration, Source } from "../delivery/registrations.ts"
 import { fromErrno, notOpen } from "../errors/pollerErrors.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import * as Registering from "../delivery/registration.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
 import { Place, type ToFailure, Turn } from "./turn.ts"
@@ -20,7 +20,7 @@ const priorityBits = Readiness.Priority | Readiness.Error
 /** The attempt of who only wants to know. */
 const toKnow = () => Effect.void
 
-export class Io implements Source {
+export class WatchedFd implements Source {
   readonly fd: number
   readonly attachment: Attachment
   readonly reading: Direction
@@ -191,8 +191,8 @@ export class Io implements Source {
     return Effect.callback((resume) => {
       // Only what is registered is told; why it cannot be, whoever waits for a report is told.
       this.ask(this.reading.interest)
-      const { control } = this.attachment
-      const ended = this.ended ?? (control.state === State.Open ? undefined : notOpen(control))
+      const { memory } = this.attachment
+      const ended = this.ended ?? (memory.state === State.Open ? undefined : notOpen(memory))
       if (ended !== undefined) return resume(Effect.fail(ended))
       const onEnd = (error: PollerError) => resume(Effect.fail(error))
       this.#onEnd ??= new Set()

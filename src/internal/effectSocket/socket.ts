@@ -117,10 +117,10 @@ class Session {
   }
 
   get pull(): Effect.Effect<Pulled, Socket.SocketError> {
-    const { channel, io } = this.connection
+    const { channel, watchedFd } = this.connection
     const toFailure = (error: PollerError) => this.#end(toReadError(error))
-    return io.attemptOrElse(
-      io.reading,
+    return watchedFd.attemptOrElse(
+      watchedFd.reading,
       () => {
         if (this.#ended !== undefined) return Effect.fail(this.#ended)
         const chunk = channel.takeChunk()
@@ -146,10 +146,12 @@ class Session {
 
   /** Nothing more is written after what is being written by now. */
   get shutdown(): Effect.Effect<void> {
-    const { io } = this.connection
+    const { watchedFd } = this.connection
     const shutdown = this.connection.shutdown("write")
     return Effect.ignore(
-      io.writing.isFree ? shutdown : Effect.sync(() => void Effect.runFork(io.attempt(io.writing, () => shutdown)))
+      watchedFd.writing.isFree
+        ? shutdown
+        : Effect.sync(() => void Effect.runFork(watchedFd.attempt(watchedFd.writing, () => shutdown)))
     )
   }
 

@@ -23,7 +23,7 @@ import {
   UnsupportedPlatform,
   WorkerFailed
 } from "../../PollerError.ts"
-import type { Control } from "../shared/pollerMemory.ts"
+import type { PollerMemory } from "../shared/pollerMemory.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { UnsupportedSystem } from "../libc/koffi.ts"
 import { SelectorFailure } from "../kernel/selector.ts"
@@ -131,9 +131,9 @@ export const workerFailed = (description: string, cause?: unknown): PollerError 
   fail(new WorkerFailed({ description, ...(cause === undefined ? {} : { cause }) }))
 
 /** Why a poller that is not open cannot be used. */
-export const notOpen = (control: Control): PollerError => {
-  if (control.state !== State.Failed) return closed()
-  const errno = control.failedWith
+export const notOpen = (memory: PollerMemory): PollerError => {
+  if (memory.state !== State.Failed) return closed()
+  const errno = memory.failedWith
   return workerFailed(
     errno === 0
       ? "the thread that waited in the kernel has died"

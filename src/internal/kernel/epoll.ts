@@ -4,7 +4,8 @@ import type { Libc } from "../libc/koffi.ts"
 import type { EpollEventLayout, EpollProfile } from "../libc/profiles/profile.ts"
 import { epollEventLayout, itimerspec } from "../libc/profiles/profile.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
-import { highBits, highMask, highOf, Interest, joinId, lowOf, Readiness, SelectorFailure } from "./selector.ts"
+import { Interest, Readiness, SelectorFailure } from "./selector.ts"
+import { highBits, highMask, highOf, joinId, lowOf } from "./userData.ts"
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 

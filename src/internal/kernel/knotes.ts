@@ -7,7 +7,8 @@
  *
  * Four words a number: the user data's two, the interest, and one that is spare.
  */
-import { highBits, highMask, highOf, Interest, joinId, lowOf } from "./selector.ts"
+import { Interest } from "./selector.ts"
+import { highBits, highMask, highOf, joinId, lowOf } from "./userData.ts"
 
 const words = 4
 const firstSize = 1024
@@ -22,7 +23,7 @@ const Reported = 1 << 16
 export const userDataOf = (mailbox: number, id: number): bigint =>
   (BigInt(highOf(id) | (mailbox << highBits)) << 32n) | BigInt(lowOf(id) >>> 0)
 
-export class Watched {
+export class Knotes {
   readonly buffer: SharedArrayBuffer
   readonly #words: Int32Array
   readonly #userData: BigInt64Array
@@ -34,8 +35,8 @@ export class Watched {
     this.#userData = new BigInt64Array(buffer)
   }
 
-  static make(): Watched {
-    return new Watched(new SharedArrayBuffer(firstSize * words * 4, { maxByteLength: ceiling * words * 4 }))
+  static make(): Knotes {
+    return new Knotes(new SharedArrayBuffer(firstSize * words * 4, { maxByteLength: ceiling * words * 4 }))
   }
 
   /** Makes room for a number; answers whether there can be any. */

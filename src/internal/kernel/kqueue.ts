@@ -9,8 +9,9 @@ import type { KeventLayout, KqueueProfile } from "../libc/profiles/kqueueProfile
 import type { Pipe } from "./pipe.ts"
 import { closePipe, drainPipe, fillPipe, openPipe } from "./pipe.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
-import { highBits, highMask, highOf, Interest, lowOf, Readiness, SelectorFailure } from "./selector.ts"
-import { Watched } from "./knotes.ts"
+import { Interest, Readiness, SelectorFailure } from "./selector.ts"
+import { highBits, highMask, highOf, lowOf } from "./userData.ts"
+import { Knotes } from "./knotes.ts"
 
 type Kqueue = Libc<KqueueProfile>
 
@@ -23,7 +24,7 @@ export const open = (libc: Kqueue, batchSize: number): Selector => {
   functions.fcntl(fd, profile.fcntl.F_SETFD, "int", profile.fcntl.FD_CLOEXEC)
   try {
     const { reader, writer } = openWake(libc, fd)
-    return make(libc, { fd, wake: writer, watched: Watched.make().buffer }, batchSize, reader)
+    return make(libc, { fd, wake: writer, watched: Knotes.make().buffer }, batchSize, reader)
   } catch (thrown) {
     functions.close(fd)
     throw thrown
@@ -74,7 +75,7 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
   const { EV_DISPATCH, NOTE_OOB, NOTE_TRIGGER, layout } = profile.kqueue
   const kq = handle.fd
   const { stride } = layout
-  const watched = new Watched(handle.watched!)
+  const watched = new Knotes(handle.watched!)
   const toReadiness = decodeEvents(profile)
   const changes = new Int32Array(stride * 3)
   const batch = new Int32Array(stride * batchSize)

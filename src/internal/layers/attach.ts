@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { PollerError } from "../../PollerError.ts"
-import { Batch } from "../bytes/socketBatch.ts"
-import { Control, State } from "../shared/pollerMemory.ts"
+import { SocketBatch } from "../bytes/socketBatch.ts"
+import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
 import { closed, fromThrown, limitReached, notOpen } from "../errors/pollerErrors.ts"
@@ -12,46 +12,47 @@ import type { Libc } from "../libc/koffi.ts"
 import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector, SelectorHandle } from "../kernel/selector.ts"
 import { currentThread, isAlive } from "../kernel/threadId.ts"
-import type { Attachment } from "./openPoller.ts"
-import { loadLibc, wakeOnExit } from "./openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
+import { wakeOnExit } from "./openPoller.ts"
+import { loadLibc } from "../errors/loadLibc.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
-import { safetyNet } from "../shared/safetyNet.ts"
+import { safetyNet } from "../shared/router.ts"
 
 export const open = Effect.fnUntraced(function* (
   buffer: SharedArrayBuffer,
   handle: SelectorHandle
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  const control = new Control(buffer)
+  const memory = new PollerMemory(buffer)
   const libc = yield* Effect.acquireUseRelease(
-    Effect.sync(() => control.beginLoading()),
+    Effect.sync(() => memory.beginLoading()),
     () => loadLibc,
-    () => Effect.sync(() => control.endLoading())
+    () => Effect.sync(() => memory.endLoading())
   )
   const dispatcher = yield* Dispatcher.make
   const { mailbox, release, selector } = yield* Effect.acquireRelease(
-    join(libc, control, handle, dispatcher),
+    join(libc, memory, handle, dispatcher),
     ({ release }) =>
       Effect.sync(() => {
         // First, for ending runs consumers, and what they open now nobody would close.
-        control.leave()
+        memory.leave()
         dispatcher.end()
         release()
       })
   )
   const consumer = yield* Effect.acquireRelease(
-    Effect.sync(() => new MailboxConsumer(control, selector, dispatcher, mailbox, release)),
+    Effect.sync(() => new MailboxConsumer(memory, selector, dispatcher, mailbox, release)),
     (consumer) => Effect.sync(() => consumer.stop())
   )
   // The exit of the main thread is that of the process, and it waits for every thread.
-  if (isMainThread) yield* wakeOnExit({ control, selector })
+  if (isMainThread) yield* wakeOnExit({ memory, selector })
   yield* Effect.acquireRelease(
-    Effect.sync(() => setInterval(() => checkPollingThread(control), safetyNet)),
+    Effect.sync(() => setInterval(() => checkPollingThread(memory), safetyNet)),
     // It also keeps this thread alive for as long as it is attached, as a listening socket would.
     (timer) => Effect.sync(() => clearInterval(timer))
   )
   return {
     libc,
-    control,
+    memory,
     selector,
     origin: handle,
     mailbox,
@@ -70,32 +71,32 @@ interface Joined {
 
 const join = (
   libc: Libc,
-  control: Control,
+  memory: PollerMemory,
   handle: SelectorHandle,
   dispatcher: Dispatcher
 ): Effect.Effect<Joined, PollerError> =>
   Effect.suspend(() => {
-    if (control.state !== State.Open) return Effect.fail(notOpen(control))
+    if (memory.state !== State.Open) return Effect.fail(notOpen(memory))
     let selector: Selector
     try {
       selector = Selectors.attach(libc, handle)
     } catch (thrown) {
-      return Effect.fail(control.state === State.Open ? fromThrown(thrown) : closed())
+      return Effect.fail(memory.state === State.Open ? fromThrown(thrown) : closed())
     }
     // Had the poller closed in between, these would be duplicates of whatever has its numbers by now.
-    const mailbox = control.state === State.Open ? claim(libc, control) : 0
+    const mailbox = memory.state === State.Open ? claim(libc, memory) : 0
     if (mailbox === 0) {
       selector.close()
       return Effect.fail(
-        control.state === State.Open
+        memory.state === State.Open
           ? limitReached(
-              `all ${control.mailboxes} mailboxes of this poller are taken (build it with a larger maxThreads)`
+              `all ${memory.mailboxes.count} mailboxes of this poller are taken (build it with a larger maxThreads)`
             )
-          : notOpen(control)
+          : notOpen(memory)
       )
     }
-    control.noteOpened(mailbox, selector.handle)
-    const batch = new Batch(libc, (fd) => control.noteRing(mailbox, fd))
+    memory.mailboxes.noteOpened(mailbox, selector.handle)
+    const batch = new SocketBatch(libc, (fd) => memory.mailboxes.noteRing(mailbox, fd))
     dispatcher.batch = batch
     let released = false
     const release = () => {
@@ -103,8 +104,8 @@ const join = (
       released = true
       cancel()
       // The mailbox and the descriptors' numbers may be another's from now on.
-      control.leave()
-      control.release(mailbox)
+      memory.leave()
+      memory.mailboxes.release(mailbox)
       batch.close()
       selector.close()
     }
@@ -112,17 +113,17 @@ const join = (
     return Effect.succeed({ selector, mailbox, release })
   })
 
-const claim = (libc: Libc, control: Control): number => {
+const claim = (libc: Libc, memory: PollerMemory): number => {
   const thread = currentThread()
-  const mailbox = control.claim(thread)
+  const mailbox = memory.mailboxes.claim(thread)
   if (mailbox !== 0) return mailbox
-  for (const fd of control.reap(isAlive)) libc.functions.close(fd)
-  return control.claim(thread)
+  for (const fd of memory.mailboxes.reap(isAlive)) libc.functions.close(fd)
+  return memory.mailboxes.claim(thread)
 }
 
 /** A thread that was terminated could tell nobody, whether it was polling or closing its poller. */
-const checkPollingThread = (control: Control): void => {
-  if (control.state >= State.Closed || isAlive(control.threadId)) return
-  if (!control.fail(0)) control.advance(State.Closed)
-  control.wakeAll()
+const checkPollingThread = (memory: PollerMemory): void => {
+  if (memory.state >= State.Closed || isAlive(memory.threadId)) return
+  if (!memory.fail(0)) memory.advance(State.Closed)
+  memory.mailboxes.wakeAll()
 }

@@ -9,11 +9,11 @@ import type { Dispatcher } from "../delivery/dispatcher.ts"
 import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { SelectorFailure } from "../kernel/selector.ts"
 import { currentThread } from "../kernel/threadId.ts"
-import type { Attachment } from "./openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
 import type { Options } from "./options.ts"
 import { Router } from "../shared/router.ts"
-import { safetyNet } from "../shared/safetyNet.ts"
+import { safetyNet } from "../shared/router.ts"
 
 /**
  * How a poller is opened that blocks the calling thread.
@@ -34,17 +34,17 @@ export const open = Effect.fnUntraced(function* (
       "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
     )
   }
-  const { control, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
-  const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
-  control.threadId = currentThread()
+  const { memory, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
+  const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
+  memory.threadId = currentThread()
 
   const poll = (timeout: number): number => {
-    if (control.state !== State.Open) return 0
+    if (memory.state !== State.Open) return 0
     try {
       return router.poll(timeout)
     } catch (thrown) {
       const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
-      failWith(control, dispatcher, errno, () => notOpen(control))
+      failWith(memory, dispatcher, errno, () => notOpen(memory))
       return 0
     }
   }
@@ -59,11 +59,11 @@ export const open = Effect.fnUntraced(function* (
   const sync = Effect.suspend(() => {
     while (poll(0) === selector.capacity);
     dispatcher.flush()
-    return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+    return memory.state === State.Open ? Effect.void : Effect.fail(notOpen(memory))
   })
   return {
     libc,
-    control,
+    memory,
     selector,
     origin: selector.handle,
     mailbox,
@@ -76,15 +76,13 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /**
- * Waits for as long as someone takes from the queue and there is nothing in it, or waits for one descriptor. Nobody else
- * could tell them, and to wait while nobody does would block the thread for no one.
+ * Waits in the kernel while a consumer takes from the empty queue, or a fiber waits for one source. No other thread fills
+ * the queue; and to wait while no fiber does would block the thread for nothing.
  */
 const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
   const { queue } = dispatcher
   let scheduled = false
-  const isAwaited = () =>
-    queue.state._tag !== "Done" &&
-    (queue.state.takers.size > 0 || (dispatcher.waiters > 0 && queue.state._tag === "Open"))
+  const isAwaited = () => queue.hasTakers || (dispatcher.waiters > 0 && queue.isOpen)
   const schedule = () => {
     if (scheduled) return
     scheduled = true
@@ -97,11 +95,5 @@ const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
     })
   }
   dispatcher.onWait = schedule
-  class Takers<T> extends Set<T> {
-    override add(taker: T): this {
-      schedule()
-      return super.add(taker)
-    }
-  }
-  if (queue.state._tag === "Open") queue.state = { ...queue.state, takers: new Takers() }
+  queue.onTaker(schedule)
 }

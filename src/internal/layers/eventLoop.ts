@@ -6,8 +6,8 @@ import { State } from "../shared/pollerMemory.ts"
 import { fromThrown, notOpen } from "../errors/pollerErrors.ts"
 import { SelectorFailure } from "../kernel/selector.ts"
 import { currentThread } from "../kernel/threadId.ts"
-import { Again } from "./lookAgain.ts"
-import type { Attachment } from "./openPoller.ts"
+import { LookAgain } from "./lookAgain.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
 import type { Options } from "./options.ts"
 import { Router } from "../shared/router.ts"
@@ -15,17 +15,17 @@ import { Router } from "../shared/router.ts"
 export const open = Effect.fnUntraced(function* (
   options: Options | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  const { control, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
-  const router = new Router(control, selector, { mailbox, accept: dispatcher.accept })
-  control.threadId = currentThread()
+  const { memory, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
+  const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
+  memory.threadId = currentThread()
 
   const poll = (): number => {
-    if (control.state !== State.Open) return 0
+    if (memory.state !== State.Open) return 0
     try {
       return router.poll(0)
     } catch (thrown) {
       const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
-      failWith(control, dispatcher, errno, () => notOpen(control))
+      failWith(memory, dispatcher, errno, () => notOpen(memory))
       watch.close()
       return 0
     }
@@ -35,7 +35,7 @@ export const open = Effect.fnUntraced(function* (
     dispatcher.flush()
     return found
   }
-  const again = new Again()
+  const again = new LookAgain()
   const watch = yield* Effect.acquireRelease(
     Effect.try({
       try: () =>
@@ -52,11 +52,11 @@ export const open = Effect.fnUntraced(function* (
   const sync = Effect.suspend(() => {
     while (poll() === selector.capacity);
     dispatcher.flush()
-    return control.state === State.Open ? Effect.void : Effect.fail(notOpen(control))
+    return memory.state === State.Open ? Effect.void : Effect.fail(notOpen(memory))
   })
   return {
     libc,
-    control,
+    memory,
     selector,
     origin: selector.handle,
     mailbox,

@@ -11,7 +11,7 @@ const patience = 0.25
 /** After how many turns in vain at the most it is tried again. */
 const longestRest = 63
 
-export class Again {
+export class LookAgain {
   /** Looks in this turn so far, but for the first. */
   #count = 0
   #since = 0

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
-import { maxMailboxes } from "../kernel/selector.ts"
+import { maxMailboxes } from "../kernel/userData.ts"
 
 /**
  * How a poller is opened. What is out of range fails with `InvalidArgument`.

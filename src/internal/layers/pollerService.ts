@@ -2,7 +2,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Notification } from "../../Notification.ts"
 import type { Poller, PollerHandle, PollerStats } from "../../Poller.ts"
@@ -10,24 +9,24 @@ import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
-import type { Attachment } from "./openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 
 type Notifications = ReadonlyArray<Notification>
 
 export const handleTypeId = "effect-amy/PollerHandle"
 
-export const statsOf = ({ control, dispatcher }: Attachment): PollerStats => ({
+export const statsOf = ({ memory, dispatcher }: Attachment): PollerStats => ({
   notifications: dispatcher.notifications,
   merged: dispatcher.merged,
   batches: dispatcher.batches,
-  waits: control.waits,
-  wakeups: control.wakeups,
-  overflows: control.overflows,
-  registrations: control.registrations
+  waits: memory.waits,
+  wakeups: memory.wakeups,
+  overflows: memory.overflows,
+  registrations: memory.mailboxes.registrations
 })
 
 export const make = (attachment: Attachment, handle: PollerHandle): Poller["Service"] => {
-  const { queue } = attachment.dispatcher
+  const { queue } = attachment.dispatcher.queue
   const waitFor = attachment.block === undefined ? waitOnQueue(attachment) : waitInKernel(attachment, attachment.block)
   return {
     wait: (timeout) =>
@@ -50,19 +49,17 @@ export const make = (attachment: Attachment, handle: PollerHandle): Poller["Serv
 }
 
 /** Takes everything that is in the queue. Fails once the poller is closed or has died and nothing is left. */
-const takeAll = ({ control, dispatcher: { queue } }: Attachment): Effect.Effect<Notifications, PollerError> =>
+const takeAll = ({ memory, dispatcher: { queue } }: Attachment): Effect.Effect<Notifications, PollerError> =>
   Effect.suspend(() =>
-    queue.messages.length === 0 && (control.state !== State.Open || queue.state._tag !== "Open")
-      ? Effect.fail(notOpen(control))
-      : Queue.clear(queue)
+    queue.length === 0 && (memory.state !== State.Open || !queue.isOpen) ? Effect.fail(notOpen(memory)) : queue.takeAll
   )
 
 /** For where someone else fills the queue. */
 const waitOnQueue = (attachment: Attachment) => {
   const { dispatcher, drain, sync } = attachment
   const take = takeAll(attachment)
-  const arrival = Queue.peek(dispatcher.queue).pipe(
-    Effect.catchTag("Done", () => Effect.suspend(() => Effect.fail(notOpen(attachment.control))))
+  const arrival = dispatcher.queue.arrival.pipe(
+    Effect.catchTag("Done", () => Effect.suspend(() => Effect.fail(notOpen(attachment.memory))))
   )
 
   // Waiting is for something to be there and takes nothing, so that an interruption or a timeout that comes at the same
@@ -89,7 +86,7 @@ const waitOnQueue = (attachment: Attachment) => {
     // Should the poller have ended, what it reported before is still to be had.
     if (timeout === 0) return Effect.andThen(Effect.ignore(sync), take)
     drain()
-    if (dispatcher.queue.messages.length > 0) return take
+    if (dispatcher.queue.length > 0) return take
     return Clock.clockWith((clock) => until(clock, timeout === Infinity ? Infinity : now(clock) + timeout))
   }
 }
@@ -101,16 +98,16 @@ const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsaf
 
 /** For where the calling thread is the one that waits. Its time is the kernel's, whatever clock the program has. */
 const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) => {
-  const { control, dispatcher, sync } = attachment
+  const { memory, dispatcher, sync } = attachment
   const take = takeAll(attachment)
 
   const until = (deadline: number): Effect.Effect<Notifications, PollerError> =>
     Effect.suspend(() => {
       // Should the poller have ended, what it reported before is still to be had.
-      if (control.state !== State.Open || dispatcher.queue.messages.length > 0) return take
+      if (memory.state !== State.Open || dispatcher.queue.length > 0) return take
       // However short the timeout, it has a look at the kernel.
       block(Math.max(0, Math.ceil(deadline - performance.now())))
-      if (dispatcher.queue.messages.length > 0 || performance.now() >= deadline) return take
+      if (dispatcher.queue.length > 0 || performance.now() >= deadline) return take
       // The thread's other fibers, its timers and its messages have their turn at least this often.
       return Effect.andThen(Effect.yieldNow, until(deadline))
     })

@@ -5,7 +5,8 @@ import { Worker } from "node:worker_threads"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { workerFailed } from "../errors/pollerErrors.ts"
-import type { Attachment, Opened } from "./openPoller.ts"
+import type { Opened } from "./openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import type { Options } from "./options.ts"
@@ -21,9 +22,9 @@ export const open = Effect.fnUntraced(function* (
   options: Options | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const poller = yield* openPoller(options)
-  const { control, dispatcher, libc, mailbox, selector } = poller
+  const { memory, dispatcher, libc, mailbox, selector } = poller
   const consumer = yield* Effect.acquireRelease(
-    Effect.sync(() => new MailboxConsumer(control, selector, dispatcher, mailbox, () => {})),
+    Effect.sync(() => new MailboxConsumer(memory, selector, dispatcher, mailbox, () => {})),
     (consumer) =>
       Effect.sync(() => {
         consumer.drain()
@@ -32,7 +33,7 @@ export const open = Effect.fnUntraced(function* (
   )
   const thread = yield* Effect.acquireRelease(start(poller), (thread) =>
     Effect.suspend(() => {
-      control.advance(State.Closing)
+      memory.advance(State.Closing)
       selector.wake()
       return thread.exited
     })
@@ -40,12 +41,12 @@ export const open = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(
     Effect.map(thread.exited, (cause) => {
       const error = workerFailed("the polling thread has ended by itself", cause)
-      failWith(control, dispatcher, 0, () => error)
+      failWith(memory, dispatcher, 0, () => error)
     })
   )
   return {
     libc,
-    control,
+    memory,
     selector,
     origin: selector.handle,
     mailbox,
@@ -61,18 +62,18 @@ interface Thread {
   readonly exited: Effect.Effect<unknown>
 }
 
-const start = ({ control, selector }: Opened): Effect.Effect<Thread, PollerError> =>
+const start = ({ memory, selector }: Opened): Effect.Effect<Thread, PollerError> =>
   Effect.callback((resume) => {
-    const data: ThreadData = { control: control.buffer, selector: selector.handle, batchSize: selector.capacity }
+    const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: selector.capacity }
     const failed = (cause: unknown) =>
       resume(Effect.fail(workerFailed("the polling thread could not be started", cause)))
     let worker: Worker
-    control.beginLoading()
+    memory.beginLoading()
     try {
       // Without the options of this process: a loader or a profiler that someone gave it is not for this thread.
       worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
     } catch (cause) {
-      control.endLoading()
+      memory.endLoading()
       return failed(cause)
     }
     let reason: unknown

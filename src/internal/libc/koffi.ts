@@ -1,6 +1,6 @@
 /**
- * Every function of the C library that is called, declared once, here and in the two files beside this for descriptors and
- * for sockets. Beside `watch.ts` the only file that touches koffi.
+ * Every function of the C library that is called, declared once, in `prototypes`. Beside `uvPoll.ts` the only file
+ * that touches koffi.
  *
  * koffi is loaded on first use and not on import: a program that only imports the types, or runs on a system without a
  * binary of koffi, must not fail before it has asked for a poller.
@@ -11,7 +11,9 @@ import { createRequire } from "node:module"
 import type { FileFunctions } from "./prototypes/file.ts"
 import { filePrototypes } from "./prototypes/file.ts"
 import type { Profile } from "./profiles/profile.ts"
-import { profileOf } from "./profiles/profile.ts"
+import { profileOf } from "./profiles/index.ts"
+import type { PollFunctions } from "./prototypes/poll.ts"
+import { pollPrototypes } from "./prototypes/poll.ts"
 import type { SocketFunctions } from "./prototypes/socket.ts"
 import { socketPrototypes } from "./prototypes/socket.ts"
 import type { WatchReadable } from "./uvPoll.ts"
@@ -23,58 +25,10 @@ import { bindWatch } from "./uvPoll.ts"
  * What is not a number is memory: a view of it, or `null`. koffi converts objects, too, but aborts the process if its thread
  * is being terminated meanwhile.
  */
-export interface Functions extends FileFunctions, SocketFunctions {
-  readonly epoll_create1: (flags: number) => number
-  readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
-  readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
-  /** Neither has a function of its own in most C libraries: syscall(2) with its number, which is the same everywhere. */
-  readonly io_uring_setup: (number: number, entries: number, params: Uint32Array) => number
-  readonly io_uring_enter: (
-    number: number,
-    fd: number,
-    toSubmit: number,
-    minComplete: number,
-    flags: number,
-    argument: null,
-    size: number
-  ) => number
-  readonly mmap: (
-    address: null,
-    length: number,
-    protection: number,
-    flags: number,
-    fd: number,
-    offset: number
-  ) => number
-  readonly munmap: (address: number, length: number) => number
-  readonly kqueue: () => number
-  /** Changes and events are of `struct kevent`, the timeout is a `struct timespec` of two 64-bit numbers. */
-  readonly kevent: (
-    kq: number,
-    changes: Int32Array | null,
-    nchanges: number,
-    events: Int32Array | null,
-    nevents: number,
-    timeout: Int32Array | null
-  ) => number
-  readonly timerfd_create: (clockid: number, flags: number) => number
-  /** The value is a `struct itimerspec`. */
-  readonly timerfd_settime: (fd: number, flags: number, value: Int32Array, old: null) => number
-}
+export interface Functions extends PollFunctions, FileFunctions, SocketFunctions {}
 
 const prototypes: { readonly [Name in keyof Functions]: string } = {
-  epoll_create1: "int epoll_create1(int flags)",
-  epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
-  epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",
-  io_uring_setup: "intptr_t syscall(intptr_t number, unsigned int entries, void *params)",
-  io_uring_enter:
-    "intptr_t syscall(intptr_t number, int fd, unsigned int submit, unsigned int complete, unsigned int flags, void *argument, size_t size)",
-  mmap: "intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, intptr_t offset)",
-  munmap: "int munmap(intptr_t address, size_t length)",
-  kqueue: "int kqueue(void)",
-  kevent: "int kevent(int kq, void *changes, int nchanges, void *events, int nevents, void *timeout)",
-  timerfd_create: "int timerfd_create(int clockid, int flags)",
-  timerfd_settime: "int timerfd_settime(int fd, int flags, void *value, void *old)",
+  ...pollPrototypes,
   ...filePrototypes,
   ...socketPrototypes
 }

@@ -5,10 +5,11 @@ import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
-import type { Io } from "../descriptor/watchedFd.ts"
+import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { copyOf } from "../bytes/chunkPool.ts"
-import { call, outcome } from "../descriptor/systemCall.ts"
+import { outcome } from "../descriptor/systemCall.ts"
+import { call } from "../kernel/retry.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
 /** Datagrams that are received at a time: others have their turn in between. */
@@ -70,20 +71,20 @@ const isSame = (bytes: Uint8Array, length: number): boolean => {
 const notConnected: ReadonlySet<number> = new Set([constants.errno.EDESTADDRREQ, constants.errno.ENOTCONN])
 
 export class DatagramChannel {
-  readonly io: Io
+  readonly watchedFd: WatchedFd
   readonly #libc: Libc
   #last: Sender
   /** An error that came after datagrams. The kernel tells it once, and the datagrams come first. */
   #kept: PollerError | undefined
 
-  constructor(io: Io, libc: Libc) {
-    this.io = io
+  constructor(watchedFd: WatchedFd, libc: Libc) {
+    this.watchedFd = watchedFd
     this.#libc = libc
     this.#last = new Sender(libc, new Uint8Array(0))
   }
 
   readonly receive: Effect.Effect<DatagramImpl, PollerError> = Effect.suspend(() =>
-    this.io.attempt(this.io.reading, () => {
+    this.watchedFd.attempt(this.watchedFd.reading, () => {
       const received = this.#receive()
       return received instanceof DatagramImpl ? Effect.succeed(received) : received && Effect.fail(received)
     })
@@ -92,7 +93,7 @@ export class DatagramChannel {
   /** All that wait, at least one. */
   readonly receiveMany: Effect.Effect<readonly [DatagramImpl, ...Array<DatagramImpl>], PollerError> = Effect.suspend(
     () =>
-      this.io.attempt(this.io.reading, () => {
+      this.watchedFd.attempt(this.watchedFd.reading, () => {
         const first = this.#receive()
         if (!(first instanceof DatagramImpl)) return first && Effect.fail(first)
         const received: [DatagramImpl, ...Array<DatagramImpl>] = [first]
@@ -102,7 +103,7 @@ export class DatagramChannel {
             received.push(next)
             continue
           }
-          if (next === undefined) this.io.reading.forget()
+          if (next === undefined) this.watchedFd.reading.forget()
           this.#kept = next
           break
         }
@@ -117,7 +118,7 @@ export class DatagramChannel {
       return kept
     }
     const libc = this.#libc
-    const { fd } = this.io
+    const { fd } = this.watchedFd
     const count = call(libc, () => {
       fromLength[0] = capacity
       return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
@@ -143,7 +144,7 @@ export class DatagramChannel {
     const { send, sendto } = libc.functions
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL
-    const { fd } = this.io
+    const { fd } = this.watchedFd
     const attempt = () => {
       const result = call(libc, () =>
         to === undefined
@@ -155,7 +156,7 @@ export class DatagramChannel {
       }
       return outcome(libc, to === undefined ? "send" : "sendto", fd, result)
     }
-    const { writing } = this.io
-    return this.io.tryNow(writing, attempt, Effect.fail) ?? this.io.attempt(writing, attempt)
+    const { writing } = this.watchedFd
+    return this.watchedFd.tryNow(writing, attempt, Effect.fail) ?? this.watchedFd.attempt(writing, attempt)
   }
 }

@@ -8,10 +8,10 @@ import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
-import { Io } from "../descriptor/watchedFd.ts"
+import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { Owned } from "../descriptor/ownedFd.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import { OwnedFd } from "../descriptor/ownedFd.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import * as Socket from "./socketCalls.ts"
 
 const { errno } = constants
@@ -38,9 +38,9 @@ const longestPause = 1000
 /** Connections that are accepted at a time: others have their turn in between. */
 const batch = 64
 
-export class Listener<Connection extends { readonly owned: Owned }> {
-  readonly owned: Owned
-  readonly io: Io
+export class Listener<Connection extends { readonly owned: OwnedFd }> {
+  readonly owned: OwnedFd
+  readonly watchedFd: WatchedFd
   readonly #libc: Libc
   readonly #wrap: (fd: number) => Connection
   #pause = 0
@@ -54,13 +54,13 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     onClose: () => void = () => {}
   ) {
     this.#libc = libc
-    this.io = new Io(attachment, fd)
-    const { io } = this
+    this.watchedFd = new WatchedFd(attachment, fd)
+    const { watchedFd } = this
     const release = (error: PollerError) => {
       onClose()
-      io.release(error)
+      watchedFd.release(error)
     }
-    this.owned = new Owned(libc, fd, "the listener", { release, end: io.end })
+    this.owned = new OwnedFd(libc, fd, "the listener", { release, end: watchedFd.end })
     this.#wrap = wrap
   }
 
@@ -110,11 +110,11 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     restore: <B, E>(effect: Effect.Effect<B, E>) => Effect.Effect<B, E>,
     attempt: () => Effect.Effect<A, PollerError> | undefined
   ): Effect.Effect<A, PollerError> {
-    const { io } = this
-    const { reading } = io
+    const { watchedFd } = this
+    const { reading } = watchedFd
     const loop: Effect.Effect<A, PollerError> = Effect.suspend(() => {
-      if (io.ended !== undefined) return Effect.fail(io.ended)
-      if (!reading.mayTry) return Effect.andThen(restore(io.whenReady(reading)), loop)
+      if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
+      if (!reading.mayTry) return Effect.andThen(restore(watchedFd.whenReady(reading)), loop)
       const result = attempt()
       if (result === undefined) {
         reading.forget()
@@ -129,7 +129,7 @@ export class Listener<Connection extends { readonly owned: Owned }> {
     return Effect.suspend(() => {
       const isFirst = this.#pause === 0
       this.#pause = Math.min(Math.max(shortestPause, this.#pause * 2), longestPause)
-      const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.io.ending)
+      const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.watchedFd.ending)
       return isFirst
         ? Effect.andThen(Effect.logWarning("a listener cannot accept, and tries again", error), pause)
         : pause
@@ -138,13 +138,13 @@ export class Listener<Connection extends { readonly owned: Owned }> {
 
   #accept(): number | Effect.Effect<never, PollerError> | undefined {
     for (;;) {
-      const fd = Socket.accept(this.#libc, this.io.fd)
+      const fd = Socket.accept(this.#libc, this.watchedFd.fd)
       if (fd >= 0) {
         this.#pause = 0
         return fd
       }
       if (-fd === this.#libc.profile.errno.EAGAIN) return undefined
-      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.io.fd))
+      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.watchedFd.fd))
     }
   }
 

@@ -5,24 +5,11 @@
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { attempt, call } from "../descriptor/systemCall.ts"
+import { attempt } from "../descriptor/systemCall.ts"
+import { call } from "../kernel/retry.ts"
 import { capacity } from "./sockaddr.ts"
-
-/** Makes descriptors that were just opened non-blocking and close-on-exec, where their call could not. */
-export const setFlags = (libc: Libc, fds: Iterable<number>): void => {
-  const { fcntl } = libc.profile
-  setCloseOnExec(libc, fds)
-  for (const fd of fds) {
-    const flags = libc.functions.fcntl(fd, fcntl.F_GETFL, "int", 0)
-    libc.functions.fcntl(fd, fcntl.F_SETFL, "int", flags | fcntl.O_NONBLOCK)
-  }
-}
-
-export const setCloseOnExec = (libc: Libc, fds: Iterable<number>): void => {
-  const { F_SETFD, FD_CLOEXEC } = libc.profile.fcntl
-  for (const fd of fds) libc.functions.fcntl(fd, F_SETFD, "int", FD_CLOEXEC)
-}
 
 /** The flags that make a new socket so, or 0 if there are none for it. */
 const creationFlags = ({ profile: { socket } }: Libc): number =>

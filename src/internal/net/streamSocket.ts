@@ -5,11 +5,11 @@ import type * as Stream from "effect/Stream"
 import type { PollerError } from "../../PollerError.ts"
 import { type ByteCalls, ByteChannel, sinkOf, streamOf } from "../bytes/byteChannel.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
-import { Io } from "../descriptor/watchedFd.ts"
+import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { Owned } from "../descriptor/ownedFd.ts"
+import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import * as Socket from "./socketCalls.ts"
 
@@ -45,8 +45,8 @@ const ways = { read: 0, write: 1, both: 2 }
 
 /** The parts that reading and writing need of the kernel, beside the readiness. */
 export class StreamSocket<Address> {
-  readonly owned: Owned
-  readonly io: Io
+  readonly owned: OwnedFd
+  readonly watchedFd: WatchedFd
   readonly libc: Libc
   readonly channel: ByteChannel
   readonly #family: Family<Address>
@@ -56,10 +56,10 @@ export class StreamSocket<Address> {
     this.#family = family
     // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
     const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
-    this.io = new Io(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
+    this.watchedFd = new WatchedFd(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
     const batch = isToldOfUrgent ? attachment.dispatcher.batch : undefined
-    this.channel = new ByteChannel(this.io, libc, callsOf(libc, isToldOfUrgent), batch)
-    this.owned = new Owned(libc, fd, "the connection", this.channel)
+    this.channel = new ByteChannel(this.watchedFd, libc, callsOf(libc, isToldOfUrgent), batch)
+    this.owned = new OwnedFd(libc, fd, "the connection", this.channel)
   }
 
   get fd(): number {
@@ -133,10 +133,10 @@ export class StreamSocket<Address> {
 }
 
 /** Returns once a connection that was begun is made, or fails with why it could not be. */
-export const whenConnected = (libc: Libc, io: Io): Effect.Effect<void, PollerError> => {
-  io.writing.mayTry = false
-  return io.attempt(io.writing, () => {
-    const error = Socket.takeError(libc, "connect", io.fd)
+export const whenConnected = (libc: Libc, watchedFd: WatchedFd): Effect.Effect<void, PollerError> => {
+  watchedFd.writing.mayTry = false
+  return watchedFd.attempt(watchedFd.writing, () => {
+    const error = Socket.takeError(libc, "connect", watchedFd.fd)
     return error === undefined ? Effect.void : Effect.fail(error)
   })
 }

@@ -12,9 +12,10 @@ import { toMillis } from "../errors/timeout.ts"
 import { fromErrno, invalidArgument, timedOut, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
-import type { Attachment } from "../layers/openPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
 import { attachmentOf } from "../delivery/registrar.ts"
-import { attempt, call } from "../descriptor/systemCall.ts"
+import { attempt } from "../descriptor/systemCall.ts"
+import { call } from "../kernel/retry.ts"
 import { Listener } from "./listener.ts"
 import * as Sockaddr from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
@@ -254,12 +255,12 @@ export const connected = <A, S extends StreamSocket<A>>(
 ): Effect.Effect<S, PollerError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(open, (socket) => {
-      const fd = socket.io.fd
+      const fd = socket.watchedFd.fd
       const begin = Effect.suspend(() => {
         const result = call(libc, () => libc.functions.connect(fd, address, address.length))
         // What a signal has interrupted goes on, and is under way already when it is asked for again.
         if (result === -constants.errno.EINPROGRESS || result === -constants.errno.EALREADY) {
-          return whenConnected(libc, socket.io)
+          return whenConnected(libc, socket.watchedFd)
         }
         if (result >= 0 || result === -constants.errno.EISCONN) return Effect.void
         return Effect.fail(fromErrno("connect", -result, fd))

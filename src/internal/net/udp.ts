@@ -8,10 +8,11 @@ import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions, Datagram, MulticastOptions, UdpOptions, UdpSocket } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
-import { Io } from "../descriptor/watchedFd.ts"
+import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { Owned, scoped } from "../descriptor/ownedFd.ts"
-import { attempt, call } from "../descriptor/systemCall.ts"
+import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
+import { attempt } from "../descriptor/systemCall.ts"
+import { call } from "../kernel/retry.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
 import * as Multicast from "./multicast.ts"
 import { encodeInet } from "./sockaddr.ts"
@@ -29,7 +30,7 @@ import {
 } from "./tcp.ts"
 
 export class UdpSocketImpl implements UdpSocket {
-  readonly owned: Owned
+  readonly owned: OwnedFd
   readonly channel: DatagramChannel
   readonly address: NetAddress.InetAddress
   readonly #libc: Libc
@@ -37,11 +38,11 @@ export class UdpSocketImpl implements UdpSocket {
   #lastBytes: Uint8Array | undefined
 
   constructor({ attachment, libc }: Network, fd: number, address: NetAddress.InetAddress) {
-    const io = new Io(attachment, fd)
+    const watchedFd = new WatchedFd(attachment, fd)
     this.#libc = libc
     this.address = address
-    this.owned = new Owned(libc, fd, "the socket", io)
-    this.channel = new DatagramChannel(io, libc)
+    this.owned = new OwnedFd(libc, fd, "the socket", watchedFd)
+    this.channel = new DatagramChannel(watchedFd, libc)
   }
 
   get fd(): number {

@@ -15,11 +15,14 @@ import { badDescriptor, invalidArgument, limitReached, unsupported } from "../er
 import { FdImpl } from "../descriptor/fd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
-import { attempt, call, outcome, rangeError, restOf } from "../descriptor/systemCall.ts"
+import { attempt, outcome } from "../descriptor/systemCall.ts"
+import { rangeError, restOf } from "../errors/arguments.ts"
+import { call } from "../kernel/retry.ts"
 import { Listener } from "./listener.ts"
 import { Message } from "./descriptorMessage.ts"
 import * as Sockaddr from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
+import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
 import { type Family, StreamSocket } from "./streamSocket.ts"
 import {
   type BufferSizes,
@@ -106,11 +109,11 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       if (invalid !== undefined) return Effect.fail(invalid)
       const { libc } = this
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
-      const { fd } = this.io
+      const { fd } = this.watchedFd
       // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
       let sent = -1
-      return this.io.attemptInOnePiece(
-        this.io.writing,
+      return this.watchedFd.attemptInOnePiece(
+        this.watchedFd.writing,
         () => {
           if (sent === -1) {
             // As they are now: one that was closed while this waited is another by its number.
@@ -147,17 +150,17 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         ? undefined
         : invalidArgument(`room for ${String(most)} descriptors: give a whole number from 1 to ${mostDescriptors}`))
     if (invalid !== undefined) return Effect.fail(invalid)
-    const { reading } = this.io
+    const { reading } = this.watchedFd
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
-      const { fd } = this.io
+      const { fd } = this.watchedFd
       const length = call(libc, () =>
         libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
       )
       void message.held
       if (length < 0) return outcome(libc, "recvmsg", fd, length) as Effect.Effect<never, PollerError> | undefined
       const numbers = message.descriptors
-      if (MSG_CMSG_CLOEXEC === undefined) Socket.setCloseOnExec(libc, numbers)
+      if (MSG_CMSG_CLOEXEC === undefined) setCloseOnExec(libc, numbers)
       const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
       // There is room for more than that, so a few more than were asked for may have come.
       if (!message.isTruncated && numbers.length <= most) return Effect.succeed({ length, descriptors })
@@ -171,8 +174,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     // Only the wait can be interrupted: what was received belongs to the scope.
     return Effect.uninterruptibleMask((restore) => {
       const loop: Effect.Effect<Received, PollerError> = Effect.suspend(() => {
-        if (this.io.ended !== undefined) return Effect.fail(this.io.ended)
-        if (!reading.mayTry) return Effect.andThen(restore(this.io.whenReady(reading)), loop)
+        if (this.watchedFd.ended !== undefined) return Effect.fail(this.watchedFd.ended)
+        if (!reading.mayTry) return Effect.andThen(restore(this.watchedFd.whenReady(reading)), loop)
         const result = take()
         if (result !== undefined) return result
         reading.forget()

@@ -6,16 +6,16 @@
  * The writer never blocks and nothing is lost: what does not fit is kept on the writer's side, merged by id, until the
  * reader has made room and asked for it.
  */
-import type { Control } from "./pollerMemory.ts"
-import { Box, boxHeaderWords } from "./pollerMemory.ts"
-import { highBits, highMask, joinId } from "../kernel/selector.ts"
+import type { PollerMemory } from "./pollerMemory.ts"
+import { Box, boxHeaderWords } from "./mailboxTable.ts"
+import { highBits, highMask, joinId } from "../kernel/userData.ts"
 
 /** The second word of an entry. */
 export const pack = (high: number, readiness: number): number => (readiness << highBits) | high
 
 /** The waiting thread's end of one mailbox. */
 export class MailboxWriter {
-  readonly #control: Control
+  readonly #memory: PollerMemory
   readonly #words: Int32Array
   readonly #base: number
   readonly #ring: number
@@ -26,12 +26,12 @@ export class MailboxWriter {
   #room = 0
   #answer: number | undefined
 
-  constructor(control: Control, mailbox: number) {
-    this.#control = control
-    this.#words = control.words
-    this.#base = control.base(mailbox)
+  constructor(memory: PollerMemory, mailbox: number) {
+    this.#memory = memory
+    this.#words = memory.words
+    this.#base = memory.mailboxes.base(mailbox)
     this.#ring = this.#base + boxHeaderWords
-    this.#mask = control.ringSize - 1
+    this.#mask = memory.mailboxes.ringSize - 1
     this.#tail = Atomics.load(this.#words, this.#base + Box.Tail)
   }
 
@@ -86,7 +86,7 @@ export class MailboxWriter {
     const kept = this.#overflow.get(id)
     if (kept === undefined) this.#overflow.set(id, { low, word })
     else kept.word |= word
-    this.#control.countOverflow()
+    this.#memory.countOverflow()
   }
 
   #refill(): void {
@@ -103,7 +103,7 @@ export class MailboxWriter {
     if (Atomics.load(this.#words, sleeping) !== 1) return
     if (Atomics.compareExchange(this.#words, sleeping, 1, 0) !== 1) return
     Atomics.notify(this.#words, sleeping)
-    this.#control.countWakeup()
+    this.#memory.countWakeup()
   }
 }
 
@@ -115,12 +115,12 @@ export class MailboxReader {
   readonly #ring: number
   readonly #mask: number
 
-  constructor(control: Control, mailbox: number) {
+  constructor(memory: PollerMemory, mailbox: number) {
     this.mailbox = mailbox
-    this.#words = control.words
-    this.#base = control.base(mailbox)
+    this.#words = memory.words
+    this.#base = memory.mailboxes.base(mailbox)
     this.#ring = this.#base + boxHeaderWords
-    this.#mask = control.ringSize - 1
+    this.#mask = memory.mailboxes.ringSize - 1
     // A mailbox that had another owner before begins with what comes from now on.
     Atomics.store(this.#words, this.#base + Box.Head, Atomics.load(this.#words, this.#base + Box.Tail))
   }

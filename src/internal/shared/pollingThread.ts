@@ -3,42 +3,42 @@
  * anything else that it could do without, for that is most of its start.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { Control, State } from "./pollerMemory.ts"
+import { PollerMemory, State } from "./pollerMemory.ts"
 import { libc } from "../libc/koffi.ts"
 import { borrow } from "../kernel/openSelector.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
 import { SelectorFailure } from "../kernel/selector.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import { Router } from "./router.ts"
-import { safetyNet } from "./safetyNet.ts"
+import { safetyNet } from "./router.ts"
 
 /** What the thread is given. */
 export interface ThreadData {
-  readonly control: SharedArrayBuffer
+  readonly memory: SharedArrayBuffer
   readonly selector: SelectorHandle
   readonly batchSize: number
 }
 
 const data = workerData as ThreadData
-const control = new Control(data.control)
+const memory = new PollerMemory(data.memory)
 
 /** The C library. Whoever started this thread does not end it before. */
 const load = () => {
   try {
     return libc()
   } finally {
-    control.endLoading()
+    memory.endLoading()
   }
 }
 
 try {
-  const router = new Router(control, borrow(load(), data.selector, data.batchSize), undefined)
-  control.threadId = currentThread()
+  const router = new Router(memory, borrow(load(), data.selector, data.batchSize), undefined)
+  memory.threadId = currentThread()
   parentPort!.postMessage("ready")
-  while (control.state === State.Open) router.poll(safetyNet)
+  while (memory.state === State.Open) router.poll(safetyNet)
 } catch (error) {
   // Told here as well as by the thread's end, for the threads that are attached see only the shared memory.
-  control.fail(error instanceof SelectorFailure ? error.errno : 0)
-  control.wakeAll()
+  memory.fail(error instanceof SelectorFailure ? error.errno : 0)
+  memory.mailboxes.wakeAll()
   throw error
 }

@@ -2,9 +2,15 @@
  * What the thread that waits in the kernel does with a batch: each entry's user data says whose it is, and it goes to
  * that thread's mailbox, or straight on if it is this thread's own.
  */
-import type { Control } from "./pollerMemory.ts"
+import type { PollerMemory } from "./pollerMemory.ts"
 import { MailboxWriter, pack } from "./mailbox.ts"
 import type { Selector } from "../kernel/selector.ts"
+
+/**
+ * The longest time in milliseconds that a thread stays in the kernel, and that an attached one goes without a look at the
+ * polling thread. Nothing depends on it: it is for the case in which the thread that should have woken it was killed.
+ */
+export const safetyNet = 1000
 
 /** Takes what is for the waiting thread itself, where that thread is a consumer as well. */
 export interface Local {
@@ -13,15 +19,15 @@ export interface Local {
 }
 
 export class Router {
-  readonly #control: Control
+  readonly #memory: PollerMemory
   readonly #selector: Selector
   readonly #local: Local | undefined
   readonly #writers: Array<MailboxWriter | undefined> = []
   /** The writers that were given something since they last published. */
   readonly #dirty: Array<MailboxWriter> = []
 
-  constructor(control: Control, selector: Selector, local: Local | undefined) {
-    this.#control = control
+  constructor(memory: PollerMemory, selector: Selector, local: Local | undefined) {
+    this.#memory = memory
     this.#selector = selector
     this.#local = local
   }
@@ -35,7 +41,7 @@ export class Router {
 
   #wait(timeout: number): number {
     const count = this.#selector.wait(timeout)
-    this.#control.countWait()
+    this.#memory.countWait()
     return count
   }
 
@@ -68,7 +74,7 @@ export class Router {
   }
 
   #writer(mailbox: number): MailboxWriter {
-    return (this.#writers[mailbox] ??= new MailboxWriter(this.#control, mailbox))
+    return (this.#writers[mailbox] ??= new MailboxWriter(this.#memory, mailbox))
   }
 
   /**
@@ -78,8 +84,8 @@ export class Router {
   #answerRequests(): boolean {
     let woken = false
     const asked: Array<readonly [MailboxWriter, number]> = []
-    for (let mailbox = 1; mailbox <= this.#control.mailboxes; mailbox++) {
-      const request = this.#control.syncRequest(mailbox)
+    for (let mailbox = 1; mailbox <= this.#memory.mailboxes.count; mailbox++) {
+      const request = this.#memory.mailboxes.syncRequest(mailbox)
       if (request !== undefined) asked.push([this.#writer(mailbox), request])
     }
     if (asked.length > 0) {

@@ -4,8 +4,9 @@
  */
 import { constants } from "node:os"
 import type { Alarm, Selector, Trigger } from "../kernel/selector.ts"
-import { highOf, Interest, lowOf, Readiness } from "../kernel/selector.ts"
-import { localTrigger } from "../delivery/userEvent.ts"
+import { Interest, Readiness } from "../kernel/selector.ts"
+import { highOf, lowOf } from "../kernel/userData.ts"
+import { localTrigger } from "../kernel/selector.ts"
 
 const { EBADF, EEXIST, ENOENT, EPERM } = constants.errno
 

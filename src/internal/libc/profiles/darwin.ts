@@ -1,6 +1,6 @@
 /** macOS: kqueue(2). The values are those of its headers on 64-bit machines. */
 import type { KqueueProfile } from "./kqueueProfile.ts"
-import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueProfile.ts"
+import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueCommon.ts"
 
 export const darwin: KqueueProfile = {
   platform: "darwin",

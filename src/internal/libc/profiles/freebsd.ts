@@ -1,7 +1,7 @@
 /** FreeBSD: kqueue(2). The values are those of its headers on 64-bit machines. */
 import { release } from "node:os"
 import type { KeventLayout, KqueueProfile } from "./kqueueProfile.ts"
-import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueProfile.ts"
+import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueCommon.ts"
 
 /** `struct kevent` grew with version 12. A release is named like `14.2-RELEASE-p1`. */
 export const freebsdKevent = (release: string): KeventLayout => ({ stride: Number.parseInt(release, 10) < 12 ? 8 : 16 })

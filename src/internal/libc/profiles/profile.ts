@@ -1,13 +1,9 @@
 /**
  * What the library has to know of an operating system that is not in a function's prototype: constants and layouts,
- * as data. One file a system, all of this shape, chosen once by `profileOf`.
+ * as data. One file a system, all of this shape.
  */
-import { darwin } from "./darwin.ts"
-import { freebsd } from "./freebsd.ts"
 import type { KqueueProfile } from "./kqueueProfile.ts"
-import { linux } from "./linux.ts"
-import { openbsd } from "./openbsd.ts"
-import type { SocketProfile } from "./socketProfile.ts"
+import type { CommonProfile } from "./commonProfile.ts"
 
 /**
  * How `struct epoll_event` lies in memory, in 32-bit words: x86-64 packs it into three, everyone else aligns the
@@ -18,33 +14,6 @@ export interface EpollEventLayout {
   readonly stride: number
   /** Words from the start of an entry to the low half of its user data. */
   readonly data: number
-}
-
-/** What every system has. */
-export interface CommonProfile {
-  readonly platform: NodeJS.Platform
-  readonly fcntl: {
-    readonly F_DUPFD_CLOEXEC: number
-    readonly F_GETFL: number
-    readonly F_SETFL: number
-    readonly F_SETFD: number
-    readonly FD_CLOEXEC: number
-    readonly O_NONBLOCK: number
-    readonly O_CLOEXEC: number
-  }
-  /** Whether pipe2(2) makes a pipe with those flags at once. */
-  readonly hasPipe2: boolean
-  readonly socket: SocketProfile
-  readonly errno: {
-    readonly EINTR: number
-    readonly EAGAIN: number
-    readonly EBADF: number
-    readonly EINVAL: number
-    readonly ENOENT: number
-    readonly EEXIST: number
-    readonly EPERM: number
-    readonly EMFILE: number
-  }
 }
 
 /** io_uring(7): the numbers of its system calls, flags, and where members lie in `struct io_uring_params`, in words. */
@@ -128,9 +97,3 @@ export const itimerspec = (
   Int32Array.from(
     shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0]
   )
-
-const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
-
-/** The profile of a system, or `undefined` where this library does not run. */
-export const profileOf = (platform: NodeJS.Platform): Profile | undefined =>
-  profiles.find((profile) => profile.platform === platform)

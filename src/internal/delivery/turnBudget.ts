@@ -1,0 +1,29 @@
+/**
+ * How long one thread may go on in the same turn of its event loop: up to 16 rounds or 0.25 milliseconds. Then timers and
+ * other I/O have their turn.
+ */
+const mostRounds = 16
+const patience = 0.25
+
+export class TurnBudget {
+  #rounds = 0
+  #since = 0
+
+  /** Whether a turn has begun and not been ended. */
+  get isBegun(): boolean {
+    return this.#rounds > 0
+  }
+
+  /** Counts one more round. Returns whether it is still within the turn; if not, the turn has ended. */
+  spend(): boolean {
+    const now = performance.now()
+    if (this.#rounds++ === 0) this.#since = now
+    const isWithin = this.#rounds <= mostRounds && now - this.#since < patience
+    if (!isWithin) this.end()
+    return isWithin
+  }
+
+  end(): void {
+    this.#rounds = 0
+  }
+}
