@@ -16,7 +16,7 @@ import {
   workerFailed
 } from "../../src/internal/errors/pollerErrors.ts"
 import { UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
-import { SelectorFailure } from "../../src/internal/kernel/selector.ts"
+import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 
 type Code = keyof typeof constants.errno
 
@@ -61,7 +61,7 @@ describe("an error number", () => {
   })
 
   it("that was thrown on the way becomes the same; anything else is thrown on", () => {
-    expect(fromThrown(new SelectorFailure("eventfd", 24)).reason).toMatchObject({
+    expect(fromThrown(new SystemCallError("eventfd", 24)).reason).toMatchObject({
       _tag: "LimitReached",
       syscall: "eventfd",
       code: "EMFILE"

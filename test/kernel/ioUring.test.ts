@@ -4,7 +4,7 @@ import { Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { type Functions, libc } from "../../src/internal/libc/koffi.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
-import { open, type Uring } from "../../src/internal/kernel/ioUring.ts"
+import { type IoUring, openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import { describeUring, changeFunctions, message, observeUring, Peer, uringDescriptors } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
 import { isEmpty } from "../support/watched.ts"
@@ -16,9 +16,9 @@ const EPIPE = 32
 const ENOTSOCK = 88
 const ECONNRESET = 104
 
-const opened = (capacity: number): Effect.Effect<Uring, never, Scope.Scope> =>
+const opened = (capacity: number): Effect.Effect<IoUring, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => open(libc(), capacity)!),
+    Effect.sync(() => openIoUring(libc(), capacity)!),
     (uring) => Effect.sync(() => uring.close())
   )
 
@@ -40,7 +40,7 @@ const memory = (length: number) => {
   return { bytes, address: Number(libc().addressOf(bytes)) }
 }
 
-const submit = (uring: Uring, count: number): ReadonlyArray<number> => {
+const submit = (uring: IoUring, count: number): ReadonlyArray<number> => {
   const results = new Int32Array(count)
   uring.submit(results)
   return [...results]
@@ -195,7 +195,7 @@ const none = (name: string, change: Effect.Effect<void, never, Scope.Scope>) =>
       const before = Kernel.openDescriptors()
       const mapped = mappings()
       yield* change
-      expect(open(libc(), 128)).toBeUndefined()
+      expect(openIoUring(libc(), 128)).toBeUndefined()
       expect(Kernel.openDescriptors()).toEqual(before)
       expect(mappings()).toBe(mapped)
     }).pipe(Effect.scoped)
@@ -210,7 +210,7 @@ describeUring("opening and closing", () => {
       const mapped = mappings()
       const rings = uringDescriptors()
       for (let i = 0; i < 200; i++) {
-        const uring = open(libc(), 128)!
+        const uring = openIoUring(libc(), 128)!
         expect(uringDescriptors()).toBe(rings + 1)
         expect(mappings()).toBeGreaterThan(mapped)
         far.write("x")
@@ -230,7 +230,7 @@ describeUring("opening and closing", () => {
   none(
     "where the kernel is too old",
     setup((fd, params) => {
-      params[linux.uring.params.features]! &= ~linux.uring.FEAT_FAST_POLL
+      params[linux.ioUring.params.features]! &= ~linux.ioUring.FEAT_FAST_POLL
       return fd
     })
   )
@@ -268,13 +268,13 @@ describeUring("opening and closing", () => {
       const asked: Array<number> = []
       yield* changeFunctions(({ io_uring_setup }) => ({
         io_uring_setup: (number, entries, params) => {
-          const flags = params[linux.uring.params.flags]!
+          const flags = params[linux.ioUring.params.flags]!
           asked.push(flags)
           return flags === 0 ? io_uring_setup(number, entries, params) : -1
         }
       }))
       const uring = yield* opened(4)
-      expect(asked).toEqual([linux.uring.SETUP_SINGLE_ISSUER | linux.uring.SETUP_COOP_TASKRUN, 0])
+      expect(asked).toEqual([linux.ioUring.SETUP_SINGLE_ISSUER | linux.ioUring.SETUP_COOP_TASKRUN, 0])
       const [near, far] = yield* socketPair
       far.write("x")
       const { address } = memory(8)
@@ -319,7 +319,7 @@ describeUring("io_uring_enter that does not do what it should", () => {
         }
       }))
       const changed = { ...libc(), errno: () => errno }
-      const uring = open(changed, 4)!
+      const uring = openIoUring(changed, 4)!
       yield* Effect.addFinalizer(() => Effect.sync(() => uring.close()))
       const [near, far] = yield* socketPair
       const { address, bytes } = memory(8)

@@ -11,7 +11,8 @@ import { profileOf } from "../../src/internal/libc/profiles/index.ts"
 import { decodeEvents, encodeChange } from "../../src/internal/kernel/kqueue.ts"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
-import { Interest, Readiness, SelectorFailure } from "../../src/internal/kernel/selector.ts"
+import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
+import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 import { joinId, maxMailboxes } from "../../src/internal/kernel/userData.ts"
 import { Knotes } from "../../src/internal/kernel/knotes.ts"
 import { outcome } from "../support/opened.ts"
@@ -454,7 +455,7 @@ describe.each([
     it("says so if there can be none", () => {
       const { selector, system } = start()
       system.refusals.set(-7, 12)
-      expect(() => selector.openAlarm(1)).toThrow(new SelectorFailure("kevent(ADD)", 12))
+      expect(() => selector.openAlarm(1)).toThrow(new SystemCallError("kevent(ADD)", 12))
     })
   })
 
@@ -533,7 +534,7 @@ describe.each([
   it("closes what it has opened if it cannot open the rest", () => {
     const system = new SimulatedKqueue(profile)
     for (const filter of [-1, profile.kqueue.EVFILT_USER ?? -1]) system.refusals.set(filter, 12)
-    expect(() => open(system.libc, 1)).toThrow(new SelectorFailure("kevent(ADD)", 12))
+    expect(() => open(system.libc, 1)).toThrow(new SystemCallError("kevent(ADD)", 12))
     expect(system.open.size).toBe(0)
     const { selector, system: other } = start()
     const before = other.open.size
@@ -541,7 +542,7 @@ describe.each([
       "fcntl(F_DUPFD_CLOEXEC) failed with errno 9"
     )
     other.refusals.set(-1, 12)
-    expect(() => selector.openTrigger(1, 1)).toThrow(new SelectorFailure("kevent(ADD)", 12))
+    expect(() => selector.openTrigger(1, 1)).toThrow(new SystemCallError("kevent(ADD)", 12))
     expect(other.open.size).toBe(before)
   })
 
@@ -552,7 +553,7 @@ describe.each([
     expect(reported(selector)).toEqual([])
     expect(reported(selector)).toEqual([[1, 1, Readiness.Writable]])
     system.break()
-    expect(() => selector.wait(0)).toThrow(new SelectorFailure("kevent", EBADF))
+    expect(() => selector.wait(0)).toThrow(new SystemCallError("kevent", EBADF))
   })
 
   it("reports in several batches what is more than one batch, and fills each", () => {

@@ -11,7 +11,8 @@ import { MailboxReader, MailboxWriter } from "../../src/internal/shared/mailbox.
 import { Router } from "../../src/internal/shared/router.ts"
 import { attach, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
-import { Interest, Readiness, SelectorFailure } from "../../src/internal/kernel/selector.ts"
+import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
+import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 import { highBits, highOf, joinId, lowOf } from "../../src/internal/kernel/userData.ts"
 import * as Kernel from "../support/kernel.ts"
 import { random } from "../support/model.ts"
@@ -138,7 +139,7 @@ describe("the epoll selector", () => {
   it("takes a signal for a wait that ended early, and throws what else a wait fails with", () => {
     expect(borrow(failing(4), selector.handle, 1).wait(1000)).toBe(0)
     const dead = borrow(libc(), { fd: -1, wake: -1 }, 1)
-    expect(() => dead.wait(0)).toThrow(new SelectorFailure("epoll_wait", EBADF))
+    expect(() => dead.wait(0)).toThrow(new SystemCallError("epoll_wait", EBADF))
   })
 
   it("closes what it has opened if it cannot open the rest", () => {

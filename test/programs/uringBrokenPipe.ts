@@ -1,6 +1,6 @@
 /** Sends by io_uring to a peer that is closed, while SIGPIPE has its default disposition: to kill. */
 import { libc } from "../../src/internal/libc/koffi.ts"
-import { open } from "../../src/internal/kernel/ioUring.ts"
+import { openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import * as Kernel from "../support/kernel.ts"
 
 // Node ignores the signal until somebody has listened for it.
@@ -13,7 +13,7 @@ Kernel.shutdownWrite(shut)
 const [broken, peer] = Kernel.tcpPair()
 Kernel.closeWithReset(peer)
 const [healthy] = Kernel.tcpPair()
-const uring = open(libc(), 4)!
+const uring = openIoUring(libc(), 4)!
 const bytes = Buffer.alloc(8)
 const address = Number(libc().addressOf(bytes))
 // A reset is told once, as the error of the socket; what comes after it raises the signal.

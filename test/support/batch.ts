@@ -5,7 +5,7 @@ import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
 import { writeSync } from "node:fs"
 import { type Functions, libc, provideLibc } from "../../src/internal/libc/koffi.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
-import { open } from "../../src/internal/kernel/ioUring.ts"
+import { openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import { bytesOf, leavesNothing, turn } from "../net/tcp/support.ts"
 import * as Kernel from "./kernel.ts"
 import type { PollerLayer } from "./layers.ts"
@@ -49,7 +49,7 @@ export class Uring {
     const { entries, mostSent } = this
     if (entries === undefined || mostSent === Infinity) return
     for (let at = 0; at < entries.length; at += 16) {
-      if (entries[at] === linux.uring.OP_SEND) entries[at + 6] = Math.min(entries[at + 6]!, mostSent)
+      if (entries[at] === linux.ioUring.OP_SEND) entries[at + 6] = Math.min(entries[at + 6]!, mostSent)
     }
   }
 }
@@ -60,7 +60,7 @@ export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen
   yield* changeFunctions(({ io_uring_enter, mmap }) => ({
     mmap: (address, length, protection, flags, fd, offset) => {
       const mapped = mmap(address, length, protection, flags, fd, offset)
-      if (offset === linux.uring.OFF_SQES) uring.entries = new Int32Array(libc().memoryAt(mapped, length))
+      if (offset === linux.ioUring.OFF_SQES) uring.entries = new Int32Array(libc().memoryAt(mapped, length))
       return mapped
     },
     io_uring_enter: (number, fd, ...rest) => {
@@ -75,7 +75,7 @@ export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen
 
 /** Whether this machine has io_uring, and lets us use it: many containers do not. */
 export const hasUring = (() => {
-  const uring = open(libc(), 1)
+  const uring = openIoUring(libc(), 1)
   uring?.close()
   return uring !== undefined
 })()

@@ -16,7 +16,7 @@ import { interestError, toInterest } from "../delivery/interest.ts"
 import * as Registering from "../delivery/registration.ts"
 import { attachmentOf, toFd } from "../delivery/registrar.ts"
 import { Readiness } from "../kernel/selector.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 
 export const make = (
   fdLike: FdLike,
@@ -153,7 +153,7 @@ class AsyncFdImpl implements AsyncFd {
         )
       }
       const { F_GETFL, O_NONBLOCK } = libc.profile.fcntl
-      const flags = call(libc, () => libc.functions.fcntl(fd, F_GETFL, "int", 0))
+      const flags = retryInterrupted(libc, () => libc.functions.fcntl(fd, F_GETFL, "int", 0))
       if (flags >= 0 && (flags & O_NONBLOCK) === 0) {
         return Effect.fail(
           invalidArgument(

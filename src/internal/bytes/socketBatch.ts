@@ -5,7 +5,7 @@
  */
 import type { Batch, BatchReader, BatchWriter } from "../delivery/batch.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { open as openUring, type Uring } from "../kernel/ioUring.ts"
+import { type IoUring, openIoUring } from "../kernel/ioUring.ts"
 
 /** Sockets of one batch; what is reported beyond that is the next. */
 const capacity = 128
@@ -30,7 +30,7 @@ export class SocketBatch implements Batch {
   readonly #libc: Libc
   readonly #onOpen: (fd: number) => void
   /** `null` if there is none. Opened when it is first of use: it is a descriptor and a piece of memory. */
-  #uring: Uring | null | undefined
+  #uring: IoUring | null | undefined
   #isOpen = false
   #isCollecting = false
   readonly #results = new Int32Array(capacity)
@@ -70,7 +70,7 @@ export class SocketBatch implements Batch {
   /** Answers whether there is any. */
   #prepare(): boolean {
     if (this.#uring !== undefined) return this.#uring !== null
-    this.#uring = openUring(this.#libc, capacity) ?? null
+    this.#uring = openIoUring(this.#libc, capacity) ?? null
     if (this.#uring === null) return false
     this.#onOpen(this.#uring.fd)
     this.#received = Buffer.alloc(capacity * stride)

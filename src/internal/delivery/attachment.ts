@@ -18,7 +18,7 @@ export interface Attachment {
   readonly drain: () => void
   /** Returns when everything that is ready now has been delivered. */
   readonly sync: Effect.Effect<void, PollerError>
-  /** Opens the alarm for this thread's timers. Throws `SelectorFailure`. */
+  /** Opens the alarm for this thread's timers. Throws `SystemCallError`. */
   readonly openAlarm: () => Alarm
   /**
    * Set where a wait is made by the calling thread itself: waits once, for so many milliseconds at most, and delivers.

@@ -12,7 +12,7 @@ import { OwnedFd, scoped } from "./ownedFd.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { attempt, outcome } from "./systemCall.ts"
 import { rangeError, restOf } from "../errors/arguments.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 
 /** As many pieces as one call takes on every system. */
 const mostPieces = 1024
@@ -105,7 +105,7 @@ export class FdImpl implements Fd {
         this.#libc,
         syscall,
         fd,
-        call(this.#libc, () => make(fd))
+        retryInterrupted(this.#libc, () => make(fd))
       )
       return done === undefined ? Effect.succeedNone : Effect.asSome(done)
     })

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import type { Libc } from "../libc/koffi.ts"
 
 /** As an effect: what was answered, `undefined` if it would have blocked, or the error. */
@@ -24,6 +24,6 @@ export const attempt = (
   make: () => number
 ): Effect.Effect<number, PollerError> =>
   Effect.suspend(() => {
-    const result = call(libc, make)
+    const result = retryInterrupted(libc, make)
     return result >= 0 ? Effect.succeed(result) : Effect.fail(fromErrno(syscall, -result, fd))
   })

@@ -26,7 +26,7 @@ import {
 import type { PollerMemory } from "../shared/pollerMemory.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { UnsupportedSystem } from "../libc/koffi.ts"
-import { SelectorFailure } from "../kernel/selector.ts"
+import { SystemCallError } from "../kernel/systemCallError.ts"
 
 const fail = (reason: PollerErrorReason): PollerError => new PollerError({ reason })
 
@@ -143,7 +143,7 @@ export const notOpen = (memory: PollerMemory): PollerError => {
 
 /** What opening a selector threw. Anything unforeseen is a defect and thrown on. */
 export const fromThrown = (thrown: unknown): PollerError => {
-  if (thrown instanceof SelectorFailure) return fromErrno(thrown.syscall, thrown.errno)
+  if (thrown instanceof SystemCallError) return fromErrno(thrown.syscall, thrown.errno)
   if (thrown instanceof UnsupportedSystem) {
     return fail(
       new UnsupportedPlatform({

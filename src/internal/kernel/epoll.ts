@@ -4,7 +4,8 @@ import type { Libc } from "../libc/koffi.ts"
 import type { EpollEventLayout, EpollProfile } from "../libc/profiles/profile.ts"
 import { epollEventLayout, itimerspec } from "../libc/profiles/profile.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
-import { Interest, Readiness, SelectorFailure } from "./selector.ts"
+import { Interest, Readiness } from "./selector.ts"
+import { SystemCallError } from "./systemCallError.ts"
 import { highBits, highMask, highOf, joinId, lowOf } from "./userData.ts"
 
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
@@ -13,18 +14,18 @@ const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 export const open = (libc: Libc<EpollProfile>, batchSize: number): Selector => {
   const { functions, profile } = libc
   const fd = functions.epoll_create1(profile.epoll.CLOEXEC)
-  if (fd === -1) throw new SelectorFailure("epoll_create1", libc.errno())
+  if (fd === -1) throw new SystemCallError("epoll_create1", libc.errno())
   const wake = functions.eventfd(0, profile.eventfd.CLOEXEC | profile.eventfd.NONBLOCK)
   if (wake === -1) {
     const errno = libc.errno()
     functions.close(fd)
-    throw new SelectorFailure("eventfd", errno)
+    throw new SystemCallError("eventfd", errno)
   }
   const selector = make(libc, { fd, wake }, batchSize)
   const errno = selector.add(wake, Interest.Read, 0, 0)
   if (errno !== 0) {
     selector.close()
-    throw new SelectorFailure(selector.syscalls.add, errno)
+    throw new SystemCallError(selector.syscalls.add, errno)
   }
   return selector
 }
@@ -37,12 +38,12 @@ export const attach = (libc: Libc<EpollProfile>, handle: SelectorHandle): Select
   const { functions, profile } = libc
   const duplicate = (fd: number) => functions.fcntl(fd, profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
   const fd = duplicate(handle.fd)
-  if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
+  if (fd === -1) throw new SystemCallError("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
   const wake = duplicate(handle.wake)
   if (wake === -1) {
     const errno = libc.errno()
     functions.close(fd)
-    throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", errno)
+    throw new SystemCallError("fcntl(F_DUPFD_CLOEXEC)", errno)
   }
   return make(libc, { fd, wake }, 0)
 }
@@ -72,7 +73,7 @@ const make = (libc: Libc<EpollProfile>, handle: SelectorHandle, batchSize: numbe
     const reason = control(CTL_ADD, fd, Interest.Read, mailbox, id)
     if (reason === 0) return
     functions.close(fd)
-    throw new SelectorFailure("epoll_ctl(ADD)", reason)
+    throw new SystemCallError("epoll_ctl(ADD)", reason)
   }
 
   return {
@@ -89,7 +90,7 @@ const make = (libc: Libc<EpollProfile>, handle: SelectorHandle, batchSize: numbe
       if (count >= 0) return count
       const reason = errno()
       if (reason === EINTR) return 0
-      throw new SelectorFailure("epoll_wait", reason)
+      throw new SystemCallError("epoll_wait", reason)
     },
     mailbox: (index) => batch[index * layout.stride + layout.data + 1]! >>> highBits,
     low: (index) => batch[index * layout.stride + layout.data]!,
@@ -98,13 +99,13 @@ const make = (libc: Libc<EpollProfile>, handle: SelectorHandle, batchSize: numbe
     openAlarm(mailbox) {
       const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK } = profile.timerfd
       const fd = functions.timerfd_create(CLOCK_MONOTONIC, CLOEXEC | NONBLOCK)
-      if (fd === -1) throw new SelectorFailure("timerfd_create", errno())
+      if (fd === -1) throw new SystemCallError("timerfd_create", errno())
       watch(fd, mailbox, 0)
       return makeAlarm(libc, fd)
     },
     openTrigger(mailbox, id) {
       const fd = functions.eventfd(0, profile.eventfd.CLOEXEC | profile.eventfd.NONBLOCK)
-      if (fd === -1) throw new SelectorFailure("eventfd", errno())
+      if (fd === -1) throw new SystemCallError("eventfd", errno())
       watch(fd, mailbox, id)
       return makeTrigger(libc, fd, () => {
         // Other threads may hold duplicates, and with them the registration would live on.
@@ -157,7 +158,7 @@ const makeTrigger = ({ functions }: Libc<EpollProfile>, fd: number, unwatch: () 
 /** Opens a trigger of another thread through a duplicate of its descriptor. */
 export const attachTrigger = (libc: Libc<EpollProfile>, handle: number): Trigger => {
   const fd = libc.functions.fcntl(handle, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
-  if (fd === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
+  if (fd === -1) throw new SystemCallError("fcntl(F_DUPFD_CLOEXEC)", libc.errno())
   return makeTrigger(libc, fd, () => {})
 }
 

@@ -5,9 +5,9 @@
  * Plain synchronous TypeScript, as a selector is.
  */
 import type { Libc } from "../libc/koffi.ts"
-import type { UringProfile } from "../libc/profiles/profile.ts"
+import type { IoUringProfile } from "../libc/profiles/profile.ts"
 
-export interface Uring {
+export interface IoUring {
   readonly fd: number
   /** As many calls can be put in at a time. */
   readonly capacity: number
@@ -29,10 +29,10 @@ const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
  * Opens one, or answers `undefined` where the system has none, or none for this process: many containers forbid it. Then
  * the calls are made one by one.
  */
-export const open = (libc: Libc, capacity: number): Uring | undefined => {
+export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined => {
   const { profile } = libc
   if (profile.selector !== "epoll" || isForbidden()) return undefined
-  const { uring } = profile
+  const { ioUring: uring } = profile
   const params = new Uint32Array(uring.paramsWords)
   const fd = setup(libc, uring, capacity, params)
   if (fd === -1) return undefined
@@ -46,7 +46,7 @@ export const open = (libc: Libc, capacity: number): Uring | undefined => {
   }
 }
 
-const setup = ({ functions }: Libc, uring: UringProfile, capacity: number, params: Uint32Array): number => {
+const setup = ({ functions }: Libc, uring: IoUringProfile, capacity: number, params: Uint32Array): number => {
   // The first is spared a lock, where the kernel knows it.
   for (const flags of [uring.SETUP_SINGLE_ISSUER | uring.SETUP_COOP_TASKRUN, 0]) {
     params.fill(0)
@@ -57,10 +57,10 @@ const setup = ({ functions }: Libc, uring: UringProfile, capacity: number, param
   return -1
 }
 
-class Mapped implements Uring {
+class Mapped implements IoUring {
   readonly capacity: number
   readonly #libc: Libc
-  readonly #uring: UringProfile
+  readonly #uring: IoUringProfile
   readonly fd: number
   readonly #receiveFlags: number
   readonly #sendFlags: number
@@ -79,7 +79,7 @@ class Mapped implements Uring {
   /** The kernel has refused, or it is closed and its memory gone: nothing more is made. */
   #isBroken = false
 
-  constructor(libc: Libc, uring: UringProfile, fd: number, params: Uint32Array) {
+  constructor(libc: Libc, uring: IoUringProfile, fd: number, params: Uint32Array) {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     this.#libc = libc
     this.#uring = uring

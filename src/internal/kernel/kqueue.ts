@@ -9,7 +9,8 @@ import type { KeventLayout, KqueueProfile } from "../libc/profiles/kqueueProfile
 import type { Pipe } from "./pipe.ts"
 import { closePipe, drainPipe, fillPipe, openPipe } from "./pipe.ts"
 import type { Alarm, Selector, SelectorHandle, Trigger } from "./selector.ts"
-import { Interest, Readiness, SelectorFailure } from "./selector.ts"
+import { Interest, Readiness } from "./selector.ts"
+import { SystemCallError } from "./systemCallError.ts"
 import { highBits, highMask, highOf, lowOf } from "./userData.ts"
 import { Knotes } from "./knotes.ts"
 
@@ -19,7 +20,7 @@ type Kqueue = Libc<KqueueProfile>
 export const open = (libc: Kqueue, batchSize: number): Selector => {
   const { functions, profile } = libc
   const fd = functions.kqueue()
-  if (fd === -1) throw new SelectorFailure("kqueue", libc.errno())
+  if (fd === -1) throw new SystemCallError("kqueue", libc.errno())
   // No fork inherits a kqueue, so there is no moment at which another process could.
   functions.fcntl(fd, profile.fcntl.F_SETFD, "int", profile.fcntl.FD_CLOEXEC)
   try {
@@ -38,13 +39,13 @@ const openWake = (libc: Kqueue, kq: number): Pipe => {
   if (kqueue.EVFILT_USER !== undefined) {
     const reason = change(0, kqueue.EVFILT_USER, kqueue.EV_ADD | kqueue.EV_CLEAR)
     if (reason === 0) return { reader: -1, writer: -1 }
-    if (reason !== errno.EINVAL) throw new SelectorFailure("kevent(ADD)", reason)
+    if (reason !== errno.EINVAL) throw new SystemCallError("kevent(ADD)", reason)
   }
   const pipe = openPipe(libc)
   const reason = change(pipe.reader, kqueue.EVFILT_READ, kqueue.EV_ADD | kqueue.EV_CLEAR)
   if (reason === 0) return pipe
   closePipe(libc, pipe)
-  throw new SelectorFailure("kevent(ADD)", reason)
+  throw new SystemCallError("kevent(ADD)", reason)
 }
 
 /**
@@ -203,7 +204,7 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
       }
       const reason = errno()
       if (reason === EINTR) return 0
-      throw new SelectorFailure("kevent", reason)
+      throw new SystemCallError("kevent", reason)
     },
     mailbox: (index) => batch[index * stride + 7]! >>> highBits,
     low: (index) => batch[index * stride + 6]!,
@@ -215,7 +216,7 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
       const reason = change(pipe.reader, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, mailbox, id)
       if (reason !== 0) {
         closePipe(libc, pipe)
-        throw new SelectorFailure("kevent(ADD)", reason)
+        throw new SystemCallError("kevent(ADD)", reason)
       }
       return makeTrigger(libc, pipe, () => void change(pipe.reader, EVFILT_READ, EV_DELETE))
     },
@@ -242,7 +243,7 @@ const openAlarm = (libc: Kqueue, kq: number, mailbox: number): Alarm => {
   const clear = () => change(mailbox, EVFILT_TIMER, EV_DELETE)
   // Now, where it can be told that there are too many.
   const reason = set(longestTimer)
-  if (reason !== 0) throw new SelectorFailure("kevent(ADD)", reason)
+  if (reason !== 0) throw new SystemCallError("kevent(ADD)", reason)
   return {
     now,
     set(deadline) {
@@ -292,7 +293,7 @@ const splitEnds = (handle: number): Pipe => ({ reader: handle % 2 ** 26, writer:
 
 const duplicate = ({ errno, functions, profile }: Libc, fd: number): number => {
   const copy = functions.fcntl(fd, profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
-  if (copy === -1) throw new SelectorFailure("fcntl(F_DUPFD_CLOEXEC)", errno())
+  if (copy === -1) throw new SystemCallError("fcntl(F_DUPFD_CLOEXEC)", errno())
   return copy
 }
 

@@ -1,18 +1,18 @@
 /** A pipe as something that wakes: for kernels that have no descriptor made for it. */
 import type { Libc } from "../libc/koffi.ts"
-import { SelectorFailure } from "./selector.ts"
+import { SystemCallError } from "./systemCallError.ts"
 
 export interface Pipe {
   readonly reader: number
   readonly writer: number
 }
 
-/** Opens one, neither end of which blocks or outlives exec(2). Throws `SelectorFailure`. */
+/** Opens one, neither end of which blocks or outlives exec(2). Throws `SystemCallError`. */
 export const openPipe = ({ errno, functions, profile }: Libc): Pipe => {
   const { FD_CLOEXEC, F_SETFD, F_SETFL, O_CLOEXEC, O_NONBLOCK } = profile.fcntl
   const fds = new Int32Array(2)
   const result = profile.hasPipe2 ? functions.pipe2(fds, O_NONBLOCK | O_CLOEXEC) : functions.pipe(fds)
-  if (result === -1) throw new SelectorFailure(profile.hasPipe2 ? "pipe2" : "pipe", errno())
+  if (result === -1) throw new SystemCallError(profile.hasPipe2 ? "pipe2" : "pipe", errno())
   if (!profile.hasPipe2) {
     for (const fd of fds) {
       functions.fcntl(fd, F_SETFD, "int", FD_CLOEXEC)

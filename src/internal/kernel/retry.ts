@@ -1,10 +1,13 @@
-/** System calls that a signal has interrupted. */
+/** Repeats system calls that a signal interrupted. */
 import type { Libc } from "../libc/koffi.ts"
 
-/** Makes a call again for as long as a signal interrupts it. Answers what it did, or the negative of the errno. */
-export const call = (libc: Libc, make: () => number): number => {
+/**
+ * Makes a call, and makes it again for as long as a signal interrupts it. Returns the call's
+ * result, or the negated errno.
+ */
+export const retryInterrupted = (libc: Libc, call: () => number): number => {
   for (;;) {
-    const result = make()
+    const result = call()
     if (result !== -1) return result
     const errno = libc.errno()
     if (errno !== libc.profile.errno.EINTR) return -errno

@@ -38,17 +38,6 @@ export interface SelectorHandle {
   readonly watched?: SharedArrayBuffer
 }
 
-/** A call that failed, as the kernel told it. */
-export class SelectorFailure extends Error {
-  readonly syscall: string
-  readonly errno: number
-  constructor(syscall: string, errno: number) {
-    super(`${syscall} failed with errno ${errno}`)
-    this.syscall = syscall
-    this.errno = errno
-  }
-}
-
 /** One timer of the kernel's, for all the timers of one thread: its expiry is reported to its mailbox as id 0. */
 export interface Alarm {
   /** Milliseconds on the clock that never goes back, with a fraction. */
@@ -90,7 +79,7 @@ export interface Selector {
 
   /**
    * Waits in the kernel and says how many entries `mailbox`, `low`, `high` and `readiness` now answer for. A timeout in
-   * milliseconds, 0 to poll. A signal ends it early with no entries. Throws `SelectorFailure`.
+   * milliseconds, 0 to poll. A signal ends it early with no entries. Throws `SystemCallError`.
    */
   readonly wait: (timeout: number) => number
   /** As many entries as one `wait` can report: fewer means that nothing else was ready. */
@@ -101,9 +90,9 @@ export interface Selector {
   readonly high: (index: number) => number
   readonly readiness: (index: number) => number
 
-  /** Opens the alarm of a mailbox. Throws `SelectorFailure`. */
+  /** Opens the alarm of a mailbox. Throws `SystemCallError`. */
   readonly openAlarm: (mailbox: number) => Alarm
-  /** Opens something to trigger, reported to a mailbox under an id. Throws `SelectorFailure`. */
+  /** Opens something to trigger, reported to a mailbox under an id. Throws `SystemCallError`. */
   readonly openTrigger: (mailbox: number, id: number) => Trigger
 
   /** Makes the `wait` of whichever thread is in it, or the next one, return. */

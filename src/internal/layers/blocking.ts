@@ -7,7 +7,7 @@ import { State } from "../shared/pollerMemory.ts"
 import { isAnyPaused } from "../descriptor/direction.ts"
 import type { Dispatcher } from "../delivery/dispatcher.ts"
 import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
-import { SelectorFailure } from "../kernel/selector.ts"
+import { SystemCallError } from "../kernel/systemCallError.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
@@ -43,7 +43,7 @@ export const open = Effect.fnUntraced(function* (
     try {
       return router.poll(timeout)
     } catch (thrown) {
-      const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
+      const errno = thrown instanceof SystemCallError ? thrown.errno : 0
       failWith(memory, dispatcher, errno, () => notOpen(memory))
       return 0
     }

@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { fromThrown, notOpen } from "../errors/pollerErrors.ts"
-import { SelectorFailure } from "../kernel/selector.ts"
+import { SystemCallError } from "../kernel/systemCallError.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import { LookAgain } from "./lookAgain.ts"
 import type { Attachment } from "../delivery/attachment.ts"
@@ -24,7 +24,7 @@ export const open = Effect.fnUntraced(function* (
     try {
       return router.poll(0)
     } catch (thrown) {
-      const errno = thrown instanceof SelectorFailure ? thrown.errno : 0
+      const errno = thrown instanceof SystemCallError ? thrown.errno : 0
       failWith(memory, dispatcher, errno, () => notOpen(memory))
       watch.close()
       return 0

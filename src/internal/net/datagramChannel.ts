@@ -9,7 +9,7 @@ import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { copyOf } from "../bytes/chunkPool.ts"
 import { outcome } from "../descriptor/systemCall.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
 /** Datagrams that are received at a time: others have their turn in between. */
@@ -119,7 +119,7 @@ export class DatagramChannel {
     }
     const libc = this.#libc
     const { fd } = this.watchedFd
-    const count = call(libc, () => {
+    const count = retryInterrupted(libc, () => {
       fromLength[0] = capacity
       return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
     })
@@ -146,7 +146,7 @@ export class DatagramChannel {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL
     const { fd } = this.watchedFd
     const attempt = () => {
-      const result = call(libc, () =>
+      const result = retryInterrupted(libc, () =>
         to === undefined
           ? send(fd, payload, payload.length, flags)
           : sendto(fd, payload, payload.length, flags, to, to.length)

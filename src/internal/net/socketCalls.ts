@@ -8,7 +8,7 @@ import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { attempt } from "../descriptor/systemCall.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { capacity } from "./sockaddr.ts"
 
 /** The flags that make a new socket so, or 0 if there are none for it. */
@@ -50,9 +50,9 @@ export const openPair = (
 /** accept4(2), or accept(2) and fcntl(2): a descriptor, or the negative of the errno. */
 export const accept = (libc: Libc, fd: number): number => {
   if (libc.profile.socket.hasAccept4) {
-    return call(libc, () => libc.functions.accept4(fd, null, null, creationFlags(libc)))
+    return retryInterrupted(libc, () => libc.functions.accept4(fd, null, null, creationFlags(libc)))
   }
-  const accepted = call(libc, () => libc.functions.accept(fd, null, null))
+  const accepted = retryInterrupted(libc, () => libc.functions.accept(fd, null, null))
   if (accepted >= 0) setFlags(libc, [accepted])
   return accepted
 }
@@ -89,7 +89,7 @@ export const setOption = (
 /** An option that is an `int`: what it is, or the negative of the errno. */
 export const getOption = (libc: Libc, fd: number, level: number, name: number): number => {
   const value = new Int32Array(1)
-  const result = call(libc, () =>
+  const result = retryInterrupted(libc, () =>
     libc.functions.getsockopt(fd, level, name, new Uint8Array(value.buffer), new Uint32Array([4]))
   )
   return result < 0 ? result : value[0]!

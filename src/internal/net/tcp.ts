@@ -15,7 +15,7 @@ import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { attachmentOf } from "../delivery/registrar.ts"
 import { attempt } from "../descriptor/systemCall.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { Listener } from "./listener.ts"
 import * as Sockaddr from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
@@ -257,7 +257,7 @@ export const connected = <A, S extends StreamSocket<A>>(
     Effect.flatMap(open, (socket) => {
       const fd = socket.watchedFd.fd
       const begin = Effect.suspend(() => {
-        const result = call(libc, () => libc.functions.connect(fd, address, address.length))
+        const result = retryInterrupted(libc, () => libc.functions.connect(fd, address, address.length))
         // What a signal has interrupted goes on, and is under way already when it is asked for again.
         if (result === -constants.errno.EINPROGRESS || result === -constants.errno.EALREADY) {
           return whenConnected(libc, socket.watchedFd)

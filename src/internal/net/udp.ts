@@ -12,7 +12,7 @@ import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { attempt } from "../descriptor/systemCall.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
 import * as Multicast from "./multicast.ts"
 import { encodeInet } from "./sockaddr.ts"
@@ -118,7 +118,7 @@ export class UdpSocketImpl implements UdpSocket {
     const libc = this.#libc
     return this.#use((fd) =>
       Effect.gen({ self: this }, function* () {
-        const result = call(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
+        const result = retryInterrupted(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
         // Some systems do what they are asked to, and complain nevertheless.
         if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
           return yield* Effect.fail(fromErrno("connect", -result, fd))

@@ -17,7 +17,7 @@ import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { attempt, outcome } from "../descriptor/systemCall.ts"
 import { rangeError, restOf } from "../errors/arguments.ts"
-import { call } from "../kernel/retry.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { Listener } from "./listener.ts"
 import { Message } from "./descriptorMessage.ts"
 import * as Sockaddr from "./sockaddr.ts"
@@ -89,7 +89,7 @@ const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =
 
 /** Which of them is not open. */
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
-  fds.find((fd) => call(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
+  fds.find((fd) => retryInterrupted(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
 
 const encode = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
   const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
@@ -121,7 +121,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
             const message = new Message(libc, bytes, bytes.length, numbers.length)
             message.setDescriptors(numbers)
-            const result = call(libc, () => libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL))
+            const result = retryInterrupted(libc, () =>
+              libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL)
+            )
             void message.held
             if (result === -libc.profile.errno.EBADF)
               return Effect.fail(badDescriptor("sendmsg", closedOf(libc, numbers) ?? fd))
@@ -130,7 +132,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
           }
           while (sent < bytes.length) {
             const rest = bytes.subarray(sent)
-            const result = call(libc, () => libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL))
+            const result = retryInterrupted(libc, () =>
+              libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL)
+            )
             if (result < 0) return outcome(libc, "send", fd, result) as Effect.Effect<never, PollerError> | undefined
             sent += result
           }
@@ -154,7 +158,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
       const { fd } = this.watchedFd
-      const length = call(libc, () =>
+      const length = retryInterrupted(libc, () =>
         libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
       )
       void message.held

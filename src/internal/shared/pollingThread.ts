@@ -7,7 +7,7 @@ import { PollerMemory, State } from "./pollerMemory.ts"
 import { libc } from "../libc/koffi.ts"
 import { borrow } from "../kernel/openSelector.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
-import { SelectorFailure } from "../kernel/selector.ts"
+import { SystemCallError } from "../kernel/systemCallError.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import { Router } from "./router.ts"
 import { safetyNet } from "./router.ts"
@@ -38,7 +38,7 @@ try {
   while (memory.state === State.Open) router.poll(safetyNet)
 } catch (error) {
   // Told here as well as by the thread's end, for the threads that are attached see only the shared memory.
-  memory.fail(error instanceof SelectorFailure ? error.errno : 0)
+  memory.fail(error instanceof SystemCallError ? error.errno : 0)
   memory.mailboxes.wakeAll()
   throw error
 }

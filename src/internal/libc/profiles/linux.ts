@@ -41,7 +41,7 @@ export const linux: EpollProfile = {
     NONBLOCK: 0x800,
     TIMER_ABSTIME: 1
   },
-  uring: {
+  ioUring: {
     setup: 425,
     enter: 426,
     SETUP_COOP_TASKRUN: 0x100,

@@ -17,7 +17,7 @@ export interface EpollEventLayout {
 }
 
 /** io_uring(7): the numbers of its system calls, flags, and where members lie in `struct io_uring_params`, in words. */
-export interface UringProfile {
+export interface IoUringProfile {
   readonly setup: number
   readonly enter: number
   readonly SETUP_SINGLE_ISSUER: number
@@ -76,7 +76,7 @@ export interface EpollProfile extends CommonProfile {
     readonly NONBLOCK: number
     readonly TIMER_ABSTIME: number
   }
-  readonly uring: UringProfile
+  readonly ioUring: IoUringProfile
   /** The architectures whose C library has times of 32 bits. */
   readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
 }
