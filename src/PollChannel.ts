@@ -7,18 +7,16 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { MessageChannel, MessagePort } from "node:worker_threads"
-import { closedBecause, invalidArgument } from "./internal/errors/pollerErrors.ts"
-import * as internal from "./internal/channel/pollChannel.ts"
-import * as internalUserEvent from "./internal/delivery/userEvent.ts"
-import { isPollerError, type PollerError } from "./PollerError.ts"
-import { Registrar, type RegistrationId } from "./Registrar.ts"
+import type * as Stream from "effect/Stream"
+import { MessagePort } from "node:worker_threads"
+import * as internalOpen from "./internal/channel/open.ts"
+import * as internal from "./internal/channel/sender.ts"
+import type { PollerError } from "./PollerError.ts"
+import type { Registrar, RegistrationId } from "./Registrar.ts"
 import * as UserEvent from "./UserEvent.ts"
 
 /**
@@ -144,7 +142,7 @@ export interface PollChannelStats {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <A>(): Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> => open<A>(0)
+export const make: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> = internalOpen.unbounded
 
 /**
  * Makes a channel that holds so many messages; senders wait while it is full. It ends with the scope.
@@ -173,12 +171,8 @@ export const make = <A>(): Effect.Effect<PollChannel<A>, PollerError, Registrar 
  * @category constructors
  * @since 0.1.0
  */
-export const makeBounded = <A>(capacity: number): Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =>
-  Effect.suspend(() =>
-    Number.isInteger(capacity) && capacity >= 1 && capacity <= 0x7fff_ffff
-      ? open<A>(capacity)
-      : Effect.fail(invalidArgument(`the capacity ${String(capacity)} is none: give a whole number of 1 or more`))
-  )
+export const makeBounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
+  internalOpen.bounded
 
 /**
  * Opens the sender that a handle is for, until the scope closes. The thread needs no poller.
@@ -223,71 +217,5 @@ export const makeBounded = <A>(capacity: number): Effect.Effect<PollChannel<A>, 
  * @category constructors
  * @since 0.1.0
  */
-export const fromHandle = Effect.fnUntraced(function* <A>(
-  handle: SenderHandle
-): Effect.fn.Return<Sender<A>, PollerError, Scope.Scope> {
-  if (!Schema.is(SenderHandle)(handle) || handle.shared.byteLength !== internal.sharedBytes) {
-    return yield* invalidArgument("this is no handle of a sender: give what Sender.handle is in another thread")
-  }
-  const shared = new internal.Shared(handle.shared)
-  if (internal.isUsed(handle.port)) {
-    return yield* invalidArgument("this handle has made its sender already: ask for another one by Sender.handle")
-  }
-  if (shared.isReceiverGone || internal.isClosed(handle.port))
-    return yield* closedBecause("the channel's receiver is gone")
-  const event = yield* internalUserEvent.fromHandle(handle.event)
-  const end = yield* Effect.acquireRelease(
-    Effect.sync(() => new internal.SendingEnd<A>(shared, handle.port, event.triggerUnsafe)),
-    (end) => Effect.sync(() => end.close())
-  )
-  return toSender(end, shared, handle.event)
-})
-
-const open = Effect.fnUntraced(function* <A>(
-  capacity: number
-): Effect.fn.Return<PollChannel<A>, PollerError, Registrar | Scope.Scope> {
-  const registrar = yield* Registrar
-  const event = internalUserEvent.implementation(yield* registrar.userEvent)
-  const shared = internal.Shared.make(capacity)
-  const { receiver, sender } = yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const { port1, port2 } = new MessageChannel()
-      const receiver = new internal.ReceivingEnd<A>(shared, event, port1)
-      return { receiver, sender: new internal.SendingEnd<A>(shared, port2, event.triggerUnsafe, receiver.adopt) }
-    }),
-    ({ receiver, sender }) =>
-      Effect.sync(() => {
-        receiver.close()
-        sender.close()
-      })
-  )
-  return {
-    sender: toSender(sender, shared, event.handle),
-    receiver: {
-      id: event.id,
-      tryReceive: receiver.tryReceive,
-      receive: receiver.receive,
-      stream: Stream.fromPull(Effect.succeed(Effect.catch(receiver.receiveAll, endIfClosed)))
-    },
-    stats: Effect.sync(() => ({ sent: shared.sent, pending: shared.pending, triggers: shared.triggers }))
-  }
-})
-
-const endIfClosed = (error: PollerError): Effect.Effect<never, PollerError | Cause.Done> =>
-  error.reason._tag === "Closed" ? Cause.done() : Effect.fail(error)
-
-const toSender = <A>(
-  end: internal.SendingEnd<A>,
-  shared: internal.Shared,
-  event: UserEvent.UserEventHandle
-): Sender<A> => ({
-  send: end.send,
-  trySend: end.trySend,
-  handle: Effect.suspend(() => {
-    const port = end.fork()
-    return isPollerError(port)
-      ? Effect.fail(port)
-      : Effect.succeed({ _tag: "effect-amy/SenderHandle", port, shared: shared.buffer, event } as const)
-  }),
-  close: Effect.sync(() => end.close())
-})
+export const fromHandle = <A>(handle: SenderHandle): Effect.Effect<Sender<A>, PollerError, Scope.Scope> =>
+  Effect.suspend(() => internal.fromHandle<A>(Schema.is(SenderHandle)(handle) ? handle : undefined))

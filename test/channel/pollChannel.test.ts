@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
-import { Shared } from "../../src/internal/channel/pollChannel.ts"
+import { Counts } from "../../src/internal/channel/counts.ts"
 import type { ChannelCommand, ChannelThreadData, Message } from "../support/channelThread.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow, readyNow } from "../support/layers.ts"
@@ -628,19 +628,19 @@ describe("a channel and its registrar", () => {
 describe("promise 13: interruption of a suspended sender leaves nothing behind", () => {
   it.live("however many there were, one wait in shared memory at most is left", () =>
     Effect.gen(function* () {
-      const shared = Shared.make(1)
-      expect(shared.reserve()).toBe(true)
+      const counts = Counts.make(1)
+      expect(counts.reserve()).toBe(true)
       for (let i = 0; i < 100; i++) {
-        const waiting = yield* Effect.forkChild(shared.awaitFree, { startImmediately: true })
+        const waiting = yield* Effect.forkChild(counts.awaitFree, { startImmediately: true })
         yield* Fiber.interrupt(waiting)
       }
       const waits: Array<number> = []
-      for (let word = 0; word < shared.words.length; word++) waits.push(Atomics.notify(shared.words, word))
+      for (let word = 0; word < counts.words.length; word++) waits.push(Atomics.notify(counts.words, word))
       expect(Math.max(...waits)).toBeLessThanOrEqual(1)
 
       // Whoever waits afterwards is woken all the same.
-      const waiting = yield* Effect.forkChild(shared.awaitFree, { startImmediately: true })
-      shared.free()
+      const waiting = yield* Effect.forkChild(counts.awaitFree, { startImmediately: true })
+      counts.free()
       yield* Fiber.join(waiting)
     })
   )
