@@ -1,0 +1,155 @@
+/** The poller of `TestPoller`: everything above the selector is the library's own; what is below is in memory. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type { Poller, PollerHandle } from "../../Poller.ts"
+import { PollerError, type PollerErrorReason } from "../../PollerError.ts"
+import type { Registrar } from "../../Registrar.ts"
+import type { FakeDescriptor, TestPoller, TestRegistration } from "../../testing/TestPoller.ts"
+import type { Attachment } from "../delivery/attachment.ts"
+import { Dispatcher } from "../delivery/dispatcher.ts"
+import * as registrars from "../delivery/registrar.ts"
+import { badDescriptor, notOpen, workerFailed } from "../errors/pollerErrors.ts"
+import { type Alarm, Interest, Readiness } from "../kernel/selector.ts"
+import * as metrics from "../layers/metrics.ts"
+import { failWith } from "../layers/openPoller.ts"
+import * as pollers from "../layers/pollerService.ts"
+import { PollerMemory, State } from "../shared/pollerMemory.ts"
+import { Router } from "../shared/router.ts"
+import { MemoryKernel } from "./memoryKernel.ts"
+
+/** The implementations of the three services. */
+export interface Services {
+  readonly poller: Poller["Service"]
+  readonly registrar: Registrar["Service"]
+  readonly testPoller: TestPoller["Service"]
+}
+
+export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(function* () {
+  const clock = yield* Clock.Clock
+  const kernel = new MemoryKernel()
+  const memory = PollerMemory.make(1, 1)
+  const mailbox = memory.mailboxes.claim(0)
+  const selector = kernel.selector(1024, () => clockAlarm(clock, () => kernel.send(mailbox, 0)))
+  const dispatcher = yield* Dispatcher.make
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      memory.advance(State.Closed)
+      dispatcher.end()
+      selector.close()
+    })
+  )
+
+  const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
+  const drain = () => {
+    if (memory.state !== State.Open) return
+    while (router.poll(0) === selector.capacity);
+    dispatcher.flush()
+  }
+  kernel.onEdge = drain
+  let nextFailure: PollerErrorReason | undefined
+  const attachment: Attachment = {
+    memory,
+    selector,
+    origin: selector.handle,
+    mailbox,
+    dispatcher,
+    drain,
+    sync: Effect.suspend(() => {
+      drain()
+      return memory.state === State.Open ? Effect.void : Effect.fail(notOpen(memory))
+    }),
+    openAlarm: () => selector.openAlarm(mailbox),
+    libc: undefined,
+    beforeRegistering: () => {
+      if (nextFailure === undefined) return undefined
+      const error = new PollerError({ reason: nextFailure })
+      nextFailure = undefined
+      return error
+    },
+    // Reports what is ready already, now that the registration is known.
+    afterRegistering: drain
+  }
+  yield* metrics.register("test", () => pollers.statsOf(attachment))
+
+  const handle: PollerHandle = {
+    _tag: "effect-amy/PollerHandle",
+    memory: memory.buffer,
+    selector: selector.handle
+  }
+  return {
+    poller: pollers.make(attachment, handle),
+    registrar: registrars.make(attachment),
+    testPoller: {
+      open: Effect.sync(() => fakeDescriptor(kernel, kernel.open(true, 0))),
+      openUnpollable: Effect.sync(() => fakeDescriptor(kernel, kernel.open(false, 0))),
+      registered: Effect.sync(() => kernel.registered.map(toRegistration)),
+      failNextRegistration: (reason) =>
+        Effect.sync(() => {
+          nextFailure = reason
+        }),
+      kill: Effect.sync(() => {
+        failWith(memory, dispatcher, 0, () => workerFailed("the polling thread was killed by TestPoller.kill"))
+      })
+    }
+  }
+})
+
+const fakeDescriptor = (kernel: MemoryKernel, fd: number): FakeDescriptor => {
+  let open = true
+  const whileOpen = (action: () => void): Effect.Effect<void, PollerError> =>
+    Effect.suspend(() => {
+      if (!open) return Effect.fail(badDescriptor("TestPoller", fd))
+      action()
+      return Effect.void
+    })
+  const raise = (bits: number) => whileOpen(() => kernel.raise(fd, bits))
+  const lower = (bits: number) => whileOpen(() => kernel.lower(fd, bits))
+  return {
+    fd,
+    readable: raise(Readiness.Readable),
+    drained: lower(Readiness.Readable),
+    writable: raise(Readiness.Writable),
+    full: lower(Readiness.Writable),
+    priority: raise(Readiness.Priority),
+    // An end is something to read.
+    readClosed: raise(Readiness.Readable | Readiness.ReadClosed),
+    hungUp: raise(Readiness.Readable | Readiness.Writable | Readiness.ReadClosed | Readiness.WriteClosed),
+    failed: raise(Readiness.Error | Readiness.WriteClosed),
+    close: whileOpen(() => {
+      open = false
+      kernel.close(fd)
+    })
+  }
+}
+
+const toRegistration = ({ fd, id, interest }: MemoryKernel["registered"][number]): TestRegistration => ({
+  id,
+  fd,
+  event: (interest & Interest.Read) === 0 ? "Write" : (interest & Interest.Write) === 0 ? "Read" : "Both",
+  mode: (interest & Interest.Oneshot) === 0 ? "edge" : "oneshot",
+  priority: (interest & Interest.Priority) !== 0,
+  exclusive: (interest & Interest.Exclusive) !== 0
+})
+
+/** An alarm by the program's own clock. */
+const clockAlarm = (clock: Clock.Clock, expire: () => void): Alarm => {
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  let waiting: Fiber.Fiber<void> | undefined
+  const cancel = () => {
+    if (waiting !== undefined) Effect.runFork(Fiber.interrupt(waiting))
+    waiting = undefined
+  }
+  return {
+    now,
+    set: (deadline) => {
+      cancel()
+      if (deadline === Infinity) return
+      const left = Duration.millis(Math.max(0, Math.ceil(deadline - now())))
+      waiting = Effect.runFork(Effect.map(clock.sleep(left), expire))
+    },
+    close: cancel
+  }
+}
