@@ -107,7 +107,7 @@ export const own: (fd: number) => Effect.Effect<Fd, PollerError, Scope.Scope> = 
  * **Details**
  *
  * A FIFO opened to write fails with `SystemError` (ENXIO) while nobody reads it; opened for `"both"` it is never at its
- * end. What does not exist, or is not permitted, fails with `SystemError` or `PermissionDenied`, and with `LimitReached` if no
+ * end. What does not exist, or is not permitted, fails with `NotFound` or `PermissionDenied`, and with `LimitReached` if no
  * descriptor is left. Nothing is created.
  *
  * **Example**

@@ -1,13 +1,22 @@
 /**
  * The one error of this library, with a tagged `reason` that says what went wrong.
  *
- * Match on the reason with `Effect.catchReason` and `Effect.catchReasons`. A reason that came from the kernel carries the
- * call that failed, its errno, the errno's name and the descriptor; every message is a sentence that says what to do.
+ * Match on the reason with `Effect.catchReason` and `Effect.catchReasons`. A reason that came from
+ * the kernel carries the call that failed, its errno, the errno's name, and the descriptor or the
+ * address. Every message is a sentence that says what to do.
  *
  * @since 0.1.0
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import {
+  addressText,
+  limitText,
+  notFoundText,
+  permissionText,
+  sentence,
+  systemText
+} from "./internal/errors/sentences.ts"
 
 const TypeId = "~effect-amy/PollerError"
 
@@ -19,7 +28,12 @@ const kernelFields = {
   /** The error's name: `EBADF`. */
   code: Schema.String,
   /** The descriptor that the call was about. */
-  fd: Schema.optionalKey(Schema.Int)
+  fd: Schema.optionalKey(Schema.Int),
+  /**
+   * The address that the call on a socket was about: `127.0.0.1:1`, `[::1]:80`, a path, or `@` and
+   * the name of an abstract Unix address.
+   */
+  address: Schema.optionalKey(Schema.String)
 }
 
 /** Of reasons that the kernel gives and that this library also finds by itself. */
@@ -27,29 +41,19 @@ const eitherFields = {
   syscall: Schema.optionalKey(Schema.String),
   errno: Schema.optionalKey(Schema.Int),
   code: Schema.optionalKey(Schema.String),
-  fd: Schema.optionalKey(Schema.Int)
-}
-
-interface Where {
-  readonly syscall?: string
-  readonly code?: string
-  readonly fd?: number
-}
-
-const sentence = (where: Where, text: string): string => {
-  const subject = `${where.syscall ?? ""}${where.fd === undefined ? "" : ` on fd ${where.fd}`}`.trim()
-  const known = [subject, where.code].filter((part) => part !== undefined && part !== "").join(": ")
-  if (known === "") return text
-  return `${known}${where.code === undefined ? ":" : ","} ${text}`
+  fd: Schema.optionalKey(Schema.Int),
+  address: Schema.optionalKey(Schema.String)
 }
 
 /**
- * The descriptor is registered with this poller already: use `reregister`, or `deregister` it first.
+ * The descriptor is registered with this poller already: `reregister` it, or `deregister` it first.
  *
  * @category errors
  * @since 0.1.0
  */
-export class AlreadyRegistered extends Schema.TaggedError<AlreadyRegistered>()("AlreadyRegistered", kernelFields) {
+export class AlreadyRegistered extends Schema.TaggedError<AlreadyRegistered>(
+  "effect-amy/PollerError/AlreadyRegistered"
+)("AlreadyRegistered", kernelFields) {
   override get message(): string {
     return sentence(
       this,
@@ -64,10 +68,13 @@ export class AlreadyRegistered extends Schema.TaggedError<AlreadyRegistered>()("
  * @category errors
  * @since 0.1.0
  */
-export class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegistered", {
-  ...eitherFields,
-  description: Schema.optionalKey(Schema.String)
-}) {
+export class NotRegistered extends Schema.TaggedError<NotRegistered>("effect-amy/PollerError/NotRegistered")(
+  "NotRegistered",
+  {
+    ...eitherFields,
+    description: Schema.optionalKey(Schema.String)
+  }
+) {
   override get message(): string {
     return sentence(
       this,
@@ -78,14 +85,18 @@ export class NotRegistered extends Schema.TaggedError<NotRegistered>()("NotRegis
 }
 
 /**
- * The descriptor is of a kind that is always ready and cannot be watched.
+ * The descriptor is of a kind that cannot be watched: a regular file, a directory, or a device whose
+ * driver reports no readiness.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NotPollable extends Schema.TaggedError<NotPollable>()("NotPollable", kernelFields) {
+export class NotPollable extends Schema.TaggedError<NotPollable>("effect-amy/PollerError/NotPollable")(
+  "NotPollable",
+  kernelFields
+) {
   override get message(): string {
-    return sentence(this, "this descriptor cannot be polled (regular files and directories never can)")
+    return sentence(this, "this descriptor cannot be polled (regular files, directories and some devices never can)")
   }
 }
 
@@ -95,7 +106,10 @@ export class NotPollable extends Schema.TaggedError<NotPollable>()("NotPollable"
  * @category errors
  * @since 0.1.0
  */
-export class BadDescriptor extends Schema.TaggedError<BadDescriptor>()("BadDescriptor", kernelFields) {
+export class BadDescriptor extends Schema.TaggedError<BadDescriptor>("effect-amy/PollerError/BadDescriptor")(
+  "BadDescriptor",
+  kernelFields
+) {
   override get message(): string {
     return sentence(this, "this is not an open descriptor (it may have been closed already)")
   }
@@ -107,27 +121,15 @@ export class BadDescriptor extends Schema.TaggedError<BadDescriptor>()("BadDescr
  * @category errors
  * @since 0.1.0
  */
-export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", {
-  ...eitherFields,
-  description: Schema.optionalKey(Schema.String)
-}) {
-  override get message(): string {
-    return sentence(this, this.description ?? limitHint(this.code))
+export class LimitReached extends Schema.TaggedError<LimitReached>("effect-amy/PollerError/LimitReached")(
+  "LimitReached",
+  {
+    ...eitherFields,
+    description: Schema.optionalKey(Schema.String)
   }
-}
-
-const limitHint = (code: string | undefined): string => {
-  switch (code) {
-    case "EMFILE":
-      return "this process may open no more descriptors (raise `ulimit -n`, or close some)"
-    case "ENFILE":
-      return "the system may open no more descriptors (raise fs.file-max, or close some)"
-    case "ENOSPC":
-      return "this user may watch no more descriptors (raise fs.epoll.max_user_watches, or deregister some)"
-    case undefined:
-      return "a limit is reached"
-    default:
-      return "the kernel has no memory for it"
+) {
+  override get message(): string {
+    return sentence(this, this.description ?? limitText(this))
   }
 }
 
@@ -137,12 +139,30 @@ const limitHint = (code: string | undefined): string => {
  * @category errors
  * @since 0.1.0
  */
-export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {
-  ...eitherFields,
-  description: Schema.String
-}) {
+export class InvalidArgument extends Schema.TaggedError<InvalidArgument>("effect-amy/PollerError/InvalidArgument")(
+  "InvalidArgument",
+  { ...eitherFields, description: Schema.String }
+) {
   override get message(): string {
     return sentence(this, this.description)
+  }
+}
+
+/**
+ * The message is longer than the socket can send in one piece. Nothing of it was sent.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>("effect-amy/PollerError/MessageTooLarge")(
+  "MessageTooLarge",
+  kernelFields
+) {
+  override get message(): string {
+    return sentence(
+      this,
+      "this message is too long to be sent in one piece (split it: a datagram of UDP has at most 65,507 bytes)"
+    )
   }
 }
 
@@ -152,66 +172,103 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("Inva
  * @category errors
  * @since 0.1.0
  */
-export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", kernelFields) {
+export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effect-amy/PollerError/PermissionDenied")(
+  "PermissionDenied",
+  kernelFields
+) {
   override get message(): string {
-    return sentence(this, "this process is not permitted to do that")
+    return sentence(this, permissionText(this))
   }
 }
 
 /**
- * Someone else has bound this address.
+ * Nothing exists at the path, or a part of it is not a directory.
  *
  * @category errors
- * @since 0.1.0
+ * @since 0.2.0
  */
-export class AddressInUse extends Schema.TaggedError<AddressInUse>()("AddressInUse", kernelFields) {
+export class NotFound extends Schema.TaggedError<NotFound>("effect-amy/PollerError/NotFound")(
+  "NotFound",
+  kernelFields
+) {
   override get message(): string {
-    return sentence(
-      this,
-      "this address is in use (choose another port or path, 0 for any free port; or end whoever has it)"
-    )
+    return sentence(this, notFoundText(this))
   }
 }
 
 /**
- * This machine does not have the address, or nobody has made the Unix path.
+ * Another socket is bound to this address.
  *
  * @category errors
  * @since 0.1.0
  */
-export class AddressNotAvailable extends Schema.TaggedError<AddressNotAvailable>()(
-  "AddressNotAvailable",
+export class AddressInUse extends Schema.TaggedError<AddressInUse>("effect-amy/PollerError/AddressInUse")(
+  "AddressInUse",
   kernelFields
 ) {
   override get message(): string {
     return sentence(
       this,
-      "there is no such address here (bind to one that this machine has; a path exists only once somebody listens at it)"
+      "this address is in use (choose another one, or port 0 for any free port; remove a path that no process listens at)"
     )
   }
 }
 
 /**
- * Nobody listens at that address.
+ * This machine does not have the address.
  *
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("ConnectionRefused", kernelFields) {
+export class AddressNotAvailable extends Schema.TaggedError<AddressNotAvailable>(
+  "effect-amy/PollerError/AddressNotAvailable"
+)("AddressNotAvailable", kernelFields) {
   override get message(): string {
-    return sentence(this, "nobody listens there (start the server first, or try again later)")
+    return sentence(this, addressText(this))
   }
 }
 
 /**
- * The peer has broken the connection off.
+ * The socket is not connected, and the operation needs a peer.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class NotConnected extends Schema.TaggedError<NotConnected>("effect-amy/PollerError/NotConnected")(
+  "NotConnected",
+  kernelFields
+) {
+  override get message(): string {
+    return sentence(this, "this socket is not connected (connect it first, or give the address to send to)")
+  }
+}
+
+/**
+ * No process listens at that address.
  *
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", kernelFields) {
+export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>(
+  "effect-amy/PollerError/ConnectionRefused"
+)("ConnectionRefused", kernelFields) {
   override get message(): string {
-    return sentence(this, "the peer has broken the connection off (connect again)")
+    return sentence(this, "no process listens there (start the server first, or try again later)")
+  }
+}
+
+/**
+ * The peer has reset the connection.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionReset extends Schema.TaggedError<ConnectionReset>("effect-amy/PollerError/ConnectionReset")(
+  "ConnectionReset",
+  kernelFields
+) {
+  override get message(): string {
+    return sentence(this, "the peer has reset the connection (connect again)")
   }
 }
 
@@ -221,46 +278,55 @@ export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("Conn
  * @category errors
  * @since 0.1.0
  */
-export class BrokenPipe extends Schema.TaggedError<BrokenPipe>()("BrokenPipe", kernelFields) {
+export class BrokenPipe extends Schema.TaggedError<BrokenPipe>("effect-amy/PollerError/BrokenPipe")(
+  "BrokenPipe",
+  kernelFields
+) {
   override get message(): string {
     return sentence(
       this,
-      "there is nobody to read what is written (the other end has closed, or this end was shut down)"
+      "nothing reads what is written (stop writing: the other end is closed, or this end was shut down)"
     )
   }
 }
 
 /**
- * The peer did not answer in time.
+ * The peer did not respond in time.
  *
  * @category errors
  * @since 0.1.0
  */
-export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", eitherFields) {
+export class TimedOut extends Schema.TaggedError<TimedOut>("effect-amy/PollerError/TimedOut")(
+  "TimedOut",
+  eitherFields
+) {
   override get message(): string {
-    return sentence(this, "the peer did not answer in time (is it there, and does a firewall let this through?)")
+    return sentence(this, "the peer did not respond in time (check that it is up, and that no firewall is in the way)")
   }
 }
 
 /**
- * There is no way to that address.
+ * No route leads to that address.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", kernelFields) {
+export class Unreachable extends Schema.TaggedError<Unreachable>("effect-amy/PollerError/Unreachable")(
+  "Unreachable",
+  kernelFields
+) {
   override get message(): string {
-    return sentence(this, "there is no way to that address (is the network up?)")
+    return sentence(this, "no route leads to this address (check that the network is up, and the routes)")
   }
 }
 
 /**
- * The poller is closed, or the descriptor, event or channel: its scope has ended.
+ * The poller, the descriptor, the event or the channel is closed: its scope has ended.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Closed extends Schema.TaggedError<Closed>()("Closed", {
+export class Closed extends Schema.TaggedError<Closed>("effect-amy/PollerError/Closed")("Closed", {
   description: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
@@ -269,27 +335,32 @@ export class Closed extends Schema.TaggedError<Closed>()("Closed", {
 }
 
 /**
- * The thread that waited in the kernel has died; this poller reports nothing any more.
+ * The thread that waits in the kernel has died. This poller reports nothing any more.
  *
  * @category errors
  * @since 0.1.0
  */
-export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
-  description: Schema.String,
-  cause: Schema.optionalKey(Schema.Defect())
-}) {
+export class WorkerFailed extends Schema.TaggedError<WorkerFailed>("effect-amy/PollerError/WorkerFailed")(
+  "WorkerFailed",
+  {
+    description: Schema.String,
+    cause: Schema.optionalKey(Schema.Defect())
+  }
+) {
   override get message(): string {
     return `${this.description} (build the layer anew to go on)`
   }
 }
 
 /**
- * There is no poller for this system.
+ * This system has no poller, or lacks what the operation needs.
  *
  * @category errors
  * @since 0.1.0
  */
-export class UnsupportedPlatform extends Schema.TaggedError<UnsupportedPlatform>()("UnsupportedPlatform", {
+export class UnsupportedPlatform extends Schema.TaggedError<UnsupportedPlatform>(
+  "effect-amy/PollerError/UnsupportedPlatform"
+)("UnsupportedPlatform", {
   platform: Schema.String,
   description: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
@@ -305,14 +376,17 @@ export class UnsupportedPlatform extends Schema.TaggedError<UnsupportedPlatform>
  * @category errors
  * @since 0.1.0
  */
-export class SystemError extends Schema.TaggedError<SystemError>()("SystemError", kernelFields) {
+export class SystemError extends Schema.TaggedError<SystemError>("effect-amy/PollerError/SystemError")(
+  "SystemError",
+  kernelFields
+) {
   override get message(): string {
-    return sentence(this, "the system refused this call (see its manual page for the error's name)")
+    return sentence(this, systemText(this))
   }
 }
 
 /**
- * Everything that a `PollerError` may be about.
+ * Everything that a {@link PollerError} may be about.
  *
  * @category schemas
  * @since 0.1.0
@@ -324,9 +398,12 @@ export const PollerErrorReason = Schema.Union([
   BadDescriptor,
   LimitReached,
   InvalidArgument,
+  MessageTooLarge,
   PermissionDenied,
+  NotFound,
   AddressInUse,
   AddressNotAvailable,
+  NotConnected,
   ConnectionRefused,
   ConnectionReset,
   BrokenPipe,
@@ -339,7 +416,7 @@ export const PollerErrorReason = Schema.Union([
 ])
 
 /**
- * Everything that a `PollerError` may be about.
+ * Everything that a {@link PollerError} may be about.
  *
  * @category models
  * @since 0.1.0
@@ -369,7 +446,9 @@ export type PollerErrorReason = typeof PollerErrorReason.Type
  * @category errors
  * @since 0.1.0
  */
-export class PollerError extends Schema.TaggedError<PollerError>()("PollerError", { reason: PollerErrorReason }) {
+export class PollerError extends Schema.TaggedError<PollerError>("effect-amy/PollerError")("PollerError", {
+  reason: PollerErrorReason
+}) {
   readonly [TypeId]: typeof TypeId = TypeId
 
   override get message(): string {
@@ -378,7 +457,7 @@ export class PollerError extends Schema.TaggedError<PollerError>()("PollerError"
 }
 
 /**
- * Whether a value is a `PollerError`.
+ * Returns whether a value is a {@link PollerError}.
  *
  * @category guards
  * @since 0.1.0

@@ -239,7 +239,7 @@ export interface UnixListener {
  * **Details**
  *
  * Fails with `AddressInUse` if there is something at the path, even if nobody listens there any more (remove it first),
- * with `AddressNotAvailable` if its directory does not exist, with `PermissionDenied`, with `InvalidArgument` if the path is
+ * with `NotFound` if its directory does not exist, with `PermissionDenied`, with `InvalidArgument` if the path is
  * longer than a socket address can be (107 bytes on Linux, 103 elsewhere), and with `UnsupportedPlatform` for a name that is
  * no path where there are none.
  *
@@ -280,7 +280,7 @@ export const listen: (
  * **Details**
  *
  * While the backlog of the listener is full it is tried again, each time after a little longer, up to 100 milliseconds.
- * Fails with `ConnectionRefused` if nobody listens there any more, with `AddressNotAvailable` if there is no such path, with
+ * Fails with `ConnectionRefused` if nobody listens there any more, with `NotFound` if there is no such path, with
  * `PermissionDenied`, `TimedOut` or `InvalidArgument`. Then nothing is left open.
  *
  * **Example** (There is no such path)
@@ -294,7 +294,7 @@ export const listen: (
  *   console.log(error.reason._tag)
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => AddressNotAvailable
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => NotFound
  * ```
  *
  * @category constructors

@@ -79,7 +79,7 @@ const notRegistered = (call: string, fd: number) =>
 const notOpen = (call: string, fd: number) =>
   `${call} on fd ${fd}: EBADF, this is not an open descriptor (it may have been closed already)`
 const notPollable = (fd: number) =>
-  `epoll_ctl(ADD) on fd ${fd}: EPERM, this descriptor cannot be polled (regular files and directories never can)`
+  `epoll_ctl(ADD) on fd ${fd}: EPERM, this descriptor cannot be polled (regular files, directories and some devices never can)`
 
 describeLayers("promise 12: registering what cannot be registered", (layer) => {
   it.live("a closed or a negative number", () =>

@@ -151,7 +151,7 @@ describe("Fd: open", () => {
         for (const access of ["read", "write", "both"] as const) {
           const path = join(directory, "none")
           const error = yield* Effect.flip(Fd.open(path, access))
-          expect(error.reason).toMatchObject({ _tag: "SystemError", code: "ENOENT", syscall: `open("${path}")` })
+          expect(error.reason).toMatchObject({ _tag: "NotFound", code: "ENOENT", syscall: `open("${path}")` })
         }
         expect(yield* outcome(Fd.open(directory, "write"))).toBe("SystemError")
         expect(yield* outcome(Fd.open("a\0b", "read"))).toBe("InvalidArgument")

@@ -144,7 +144,7 @@ describeOurs("PollerSocket", (sockets, run) => {
         expect(reason).toMatchObject({
           _tag: "SocketOpenError",
           kind: "Unknown",
-          cause: { _tag: "PollerError", reason: { _tag: "AddressNotAvailable" } }
+          cause: { _tag: "PollerError", reason: { _tag: "NotFound" } }
         })
       })
     )

@@ -13,6 +13,7 @@ import {
   limitReached,
   notOpen,
   notRegistered,
+  timedOut,
   workerFailed
 } from "../../src/internal/errors/pollerErrors.ts"
 import { UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
@@ -27,25 +28,50 @@ const cases: ReadonlyArray<readonly [Code, string, PollerError.PollerErrorReason
     "EPERM",
     "epoll_ctl(ADD)",
     "NotPollable",
-    "this descriptor cannot be polled (regular files and directories never can)"
+    "this descriptor cannot be polled (regular files, directories and some devices never can)"
   ],
-  ["EPERM", "eventfd", "PermissionDenied", "this process is not permitted to do that"],
-  ["EACCES", "epoll_create1", "PermissionDenied", "this process is not permitted to do that"],
+  ["ENODEV", "kevent(ADD)", "NotPollable", "some devices never can"],
+  ["EPERM", "eventfd", "PermissionDenied", "this process is not permitted to do that (check its user"],
+  ["EACCES", "epoll_create1", "PermissionDenied", "this process is not permitted to do that (check its user"],
   ["EBADF", "epoll_ctl(DEL)", "BadDescriptor", "this is not an open descriptor (it may have been closed already)"],
   ["ENOSPC", "epoll_ctl(ADD)", "LimitReached", "raise fs.epoll.max_user_watches, or deregister some"],
   ["EMFILE", "epoll_create1", "LimitReached", "this process may open no more descriptors (raise `ulimit -n`"],
   ["ENFILE", "eventfd", "LimitReached", "the system may open no more descriptors (raise fs.file-max"],
-  ["ENOMEM", "epoll_ctl(ADD)", "LimitReached", "the kernel has no memory for it"],
+  ["ENOMEM", "epoll_ctl(ADD)", "LimitReached", "the kernel has no memory for it now (try again later)"],
+  ["ENOSPC", "write", "LimitReached", "the device has no space left"],
+  ["ENOBUFS", "send", "LimitReached", "the kernel has no buffer for it now (try again later)"],
+  [
+    "ENOBUFS",
+    "recvmsg",
+    "LimitReached",
+    "messages were lost, as they came faster than they were read (read everything"
+  ],
+  ["EAGAIN", "connect", "LimitReached", "the listener's backlog is full, or no local port is free (try again later)"],
+  ["EAGAIN", "eventfd", "LimitReached", "the kernel has no room for it now (try again later)"],
   ["EINVAL", "epoll_ctl(MOD)", "InvalidArgument", "the kernel does not watch this descriptor in this way"],
   ["ELOOP", "epoll_ctl(ADD)", "InvalidArgument", "a poller cannot watch itself"],
-  ["EIO", "epoll_wait", "SystemError", "the system refused this call (see its manual page for the error's name)"],
+  ["EMSGSIZE", "sendto", "MessageTooLarge", "split it: a datagram of UDP has at most 65,507 bytes"],
+  ["ENOENT", 'open("/none")', "NotFound", "nothing exists at this path (create it first, or check its spelling)"],
+  ["ENOENT", "connect", "NotFound", "nothing exists at this path (start the server first"],
+  ["ENOENT", "bind", "NotFound", "the directory of this path does not exist (create it first)"],
+  ["ENOTDIR", 'open("/none")', "NotFound", "a part of this path is not a directory (check its spelling)"],
+  ["ENOTDIR", "connect", "NotFound", "a part of this path is not a directory"],
+  ["ENOTDIR", "bind", "NotFound", "a part of this path is not a directory"],
+  ["ENOTCONN", "getpeername", "NotConnected", "connect it first, or give the address to send to"],
+  ["EDESTADDRREQ", "send", "NotConnected", "this socket is not connected"],
+  ["ENOENT", "ioctl", "SystemError", "the system refused this call"],
+  ["EIO", "read", "SystemError", "the other end of the terminal is closed, or the device has failed"],
+  ["EIO", "writev", "SystemError", "the other end of the terminal is closed, or the device has failed"],
+  ["ENXIO", 'open("/fifo")', "SystemError", "no process has this FIFO open for reading"],
+  ["EISDIR", "read", "SystemError", "this is a directory (give a file in it)"],
+  ["EIO", "epoll_wait", "SystemError", "the system refused this call (look the error's name up in its manual page)"],
   ["EFAULT", "epoll_wait", "SystemError", "the system refused this call"]
 ]
 
 describe("an error number", () => {
   it.each(cases)("%s of %s is %s", (code, syscall, tag, hint) => {
     const errno = constants.errno[code]
-    const { message, reason } = fromErrno(syscall, errno, 12)
+    const { message, reason } = fromErrno(syscall, errno, { fd: 12 })
     expect(reason._tag).toBe(tag)
     expect(reason).toMatchObject({ syscall, errno, code, fd: 12 })
     expect(message.startsWith(`${syscall} on fd 12: ${code}, `)).toBe(true)
@@ -55,7 +81,27 @@ describe("an error number", () => {
     expect(without.message.startsWith(`${syscall}: ${code}, `)).toBe(true)
   })
 
-  it("that has no name is told as a number", () => {
+  it.each([
+    ["connect", "connect to 127.0.0.1:1"],
+    ["bind", "bind to 127.0.0.1:1"],
+    ["recv", "recv from 127.0.0.1:1"],
+    ["recvfrom", "recvfrom 127.0.0.1:1"],
+    ["send", "send to 127.0.0.1:1"],
+    ["sendto", "sendto 127.0.0.1:1"],
+    ["listen", "listen on 127.0.0.1:1"]
+  ])("of %s names the socket's address, and keeps the descriptor as a field", (syscall, beginning) => {
+    const address = "127.0.0.1:1"
+    const { message, reason } = fromErrno(syscall, constants.errno.ECONNREFUSED, { fd: 12, address })
+    expect(reason).toMatchObject({ _tag: "ConnectionRefused", syscall, fd: 12, address })
+    expect(message).toBe(
+      `${beginning}: ECONNREFUSED, no process listens there (start the server first, or try again later)`
+    )
+    const descriptorOnly = fromErrno(syscall, constants.errno.ECONNREFUSED, { fd: 12, address: undefined })
+    expect(descriptorOnly.reason).not.toHaveProperty("address")
+    expect(descriptorOnly.message.startsWith(`${syscall} on fd 12: ECONNREFUSED, `)).toBe(true)
+  })
+
+  it("without a name is shown as a number", () => {
     expect(errnoName(99_999)).toBe("errno 99999")
     expect(fromErrno("epoll_wait", 99_999).reason).toMatchObject({ _tag: "SystemError", code: "errno 99999" })
   })
@@ -108,21 +154,33 @@ describe("a poller that is not open", () => {
 })
 
 const samples: ReadonlyArray<PollerError.PollerError> = [
-  ...cases.map(([code, syscall]) => fromErrno(syscall, constants.errno[code], 7)),
+  ...cases.map(([code, syscall]) => fromErrno(syscall, constants.errno[code], { fd: 7, address: "127.0.0.1:1" })),
   invalidArgument("give something else"),
   invalidArgument("give another one", 3),
   notRegistered("this is another one's", 3),
   limitReached("all taken"),
   closed(),
+  timedOut("connect"),
+  timedOut("connect", "[::1]:80"),
   workerFailed("it has died"),
   workerFailed("it has died", new Error("of something")),
   fromThrown(new UnsupportedSystem("no poller here"))
 ]
 
 describe("a PollerError", () => {
+  it("has schema identifiers with the package's name, and tags without", () => {
+    expect(PollerError.PollerError.identifier).toBe("effect-amy/PollerError")
+    expect(PollerError.PollerErrorReason.members.length).toBeGreaterThan(20)
+    for (const member of PollerError.PollerErrorReason.members) {
+      const tag = member.fields._tag.schema.literal
+      expect(member.identifier).toBe(`effect-amy/PollerError/${tag}`)
+      expect(PollerError[tag]).toBe(member)
+    }
+  })
+
   it.live("is caught by its reason", () =>
     Effect.gen(function* () {
-      const program = Effect.fail(fromErrno("epoll_ctl(ADD)", 17, 4)).pipe(
+      const program = Effect.fail(fromErrno("epoll_ctl(ADD)", 17, { fd: 4 })).pipe(
         Effect.catchReason("PollerError", "AlreadyRegistered", (reason) => Effect.succeed([reason.fd, reason.code]))
       )
       expect(yield* program).toEqual([4, "EEXIST"])

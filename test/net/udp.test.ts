@@ -148,7 +148,7 @@ describeLayers("Udp", (layer) => {
             expect(yield* socket.send(largest, other.address)).toBe(largest.length)
             expect(Buffer.compare((yield* other.receive).payload, largest)).toBe(0)
             const tooLong = yield* Effect.flip(socket.send(new Uint8Array(65_536), other.address))
-            expect(tooLong.reason).toMatchObject({ _tag: "InvalidArgument", code: "EMSGSIZE" })
+            expect(tooLong.reason).toMatchObject({ _tag: "MessageTooLarge", code: "EMSGSIZE" })
             expect(yield* socket.send(new Uint8Array(0), other.address)).toBe(0)
             expect(yield* socket.send(bytes("after"), other.address)).toBe(5)
             expect((yield* other.receive).payload).toEqual(new Uint8Array(0))

@@ -166,13 +166,13 @@ describeLayers("Unix", (layer, layerName) => {
   })
 
   describe("what is at a path", () => {
-    live("nothing, or no directory: AddressNotAvailable", () =>
+    live("nothing, or no directory: NotFound", () =>
       Effect.gen(function* () {
         const path = yield* freePath
-        expect(yield* reasonOf(Unix.connect(path))).toBe("AddressNotAvailable")
-        expect(yield* reasonOf(Unix.listen(join(path, "below")))).toBe("AddressNotAvailable")
+        expect(yield* reasonOf(Unix.connect(path))).toBe("NotFound")
+        expect(yield* reasonOf(Unix.listen(join(path, "below")))).toBe("NotFound")
         writeFileSync(path, "")
-        expect(yield* reasonOf(Unix.listen(join(path, "below")))).toBe("AddressNotAvailable")
+        expect(yield* reasonOf(Unix.listen(join(path, "below")))).toBe("NotFound")
       })
     )
 

@@ -185,6 +185,9 @@ describe("PollerError", () => {
       | "BadDescriptor"
       | "LimitReached"
       | "InvalidArgument"
+      | "MessageTooLarge"
+      | "NotFound"
+      | "NotConnected"
       | "PermissionDenied"
       | "AddressInUse"
       | "AddressNotAvailable"
@@ -198,11 +201,17 @@ describe("PollerError", () => {
       | "UnsupportedPlatform"
       | "SystemError"
     >()
-    type Kernel = Pick<PollerError.BadDescriptor, "syscall" | "errno" | "code" | "fd">
+    type Kernel = Pick<PollerError.BadDescriptor, "syscall" | "errno" | "code" | "fd" | "address">
     same<
       Same<
         { [K in keyof Kernel]: Kernel[K] },
-        { readonly syscall: string; readonly errno: number; readonly code: string; readonly fd?: number }
+        {
+          readonly syscall: string
+          readonly errno: number
+          readonly code: string
+          readonly fd?: number
+          readonly address?: string
+        }
       >
     >(true)
     expectTypeOf(PollerError.isPollerError).guards.toEqualTypeOf<Failure>()

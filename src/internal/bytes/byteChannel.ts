@@ -204,7 +204,7 @@ export class ByteChannel implements BatchReader, SendingSink {
       }
       const errno = this.#libc.errno()
       if (errno === this.#EAGAIN) return undefined
-      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd.fd))
+      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd))
     }
   }
 
@@ -240,7 +240,7 @@ export class ByteChannel implements BatchReader, SendingSink {
   ): number | Effect.Effect<never, PollerError> {
     const { watchedFd } = this
     const errno = this.#ahead.takeErrno()
-    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd.fd))
+    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd))
     const count = this.#ahead.take(length, use)
     if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd!
     if (this.#ahead.wasLast(watchedFd.reading) && !watchedFd.hadPriority) watchedFd.reading.forgetUnlessFinal()
@@ -375,14 +375,14 @@ export class ByteChannel implements BatchReader, SendingSink {
 
   #writeFailed(errno: number): PollerError {
     if (breaking.has(errno)) this.#broken ??= errno
-    return fromErrno(this.#calls.writing, errno, this.watchedFd.fd)
+    return fromErrno(this.#calls.writing, errno, this.watchedFd)
   }
 
   /** Why reading has come to an end, if that is not that the peer has said so. */
   get #failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
     return this.#broken === undefined
       ? undefined
-      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.watchedFd.fd))
+      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.watchedFd))
   }
 
   /** Small chunks are put together, so that they take one call. */

@@ -60,7 +60,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
       )
     }
     const errno = selector.modify(fd, interest, mailbox, id)
-    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, fd))
+    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, { fd }))
     if (known?.id !== id) {
       dispatcher.add(id, fd, false)
       count(attachment)
@@ -74,7 +74,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const refused = check(fd, 0)
     if (refused !== undefined) return Exit.fail(refused)
     const errno = selector.remove(fd)
-    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, fd))
+    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, { fd }))
     const known = dispatcher.registrations.byFd(fd)
     if (known !== undefined) {
       dispatcher.remove(known)

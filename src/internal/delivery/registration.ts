@@ -48,7 +48,7 @@ export const add = (
   const errno = selector.add(fd, interest, mailbox, id)
   if (errno !== 0) {
     memory.returnId(id)
-    return fromErrno(selector.syscalls.add, errno, fd)
+    return fromErrno(selector.syscalls.add, errno, { fd })
   }
   const registration = dispatcher.add(id, fd, (interest & Interest.Exclusive) !== 0, source)
   count(attachment)

@@ -104,7 +104,7 @@ export class FdImpl implements Fd {
       const done = outcome(
         this.#libc,
         syscall,
-        fd,
+        this.owned,
         retryInterrupted(this.#libc, () => make(fd))
       )
       return done === undefined ? Effect.succeedNone : Effect.asSome(done)
@@ -114,7 +114,7 @@ export class FdImpl implements Fd {
   setNonblocking(nonblocking: boolean): Effect.Effect<void, PollerError> {
     const { F_GETFL, F_SETFL, O_NONBLOCK } = this.#libc.profile.fcntl
     const fcntl = (syscall: string, fd: number, command: number, argument: number) =>
-      attempt(this.#libc, syscall, fd, () => this.#libc.functions.fcntl(fd, command, "int", argument))
+      attempt(this.#libc, syscall, { fd }, () => this.#libc.functions.fcntl(fd, command, "int", argument))
     return this.#use((fd) =>
       Effect.flatMap(fcntl("fcntl(F_GETFL)", fd, F_GETFL, 0), (flags) =>
         Effect.asVoid(fcntl("fcntl(F_SETFL)", fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK))
@@ -127,7 +127,7 @@ export class FdImpl implements Fd {
     return scoped(
       this.#use((fd) =>
         Effect.map(
-          attempt(libc, "fcntl(F_DUPFD_CLOEXEC)", fd, () =>
+          attempt(libc, "fcntl(F_DUPFD_CLOEXEC)", { fd }, () =>
             libc.functions.fcntl(fd, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
           ),
           (copy) => new FdImpl(libc, copy)
@@ -166,7 +166,7 @@ export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
         return Effect.fail(invalidArgument(`${String(fd)} is no descriptor: give a whole number`))
       }
       return Effect.map(
-        attempt(libc, "fcntl(F_GETFL)", fd, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)),
+        attempt(libc, "fcntl(F_GETFL)", { fd }, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)),
         () => new FdImpl(libc, fd)
       )
     })

@@ -67,7 +67,7 @@ export class WatchedFd implements Source {
       return undefined
     }
     const errno = selector.modify(this.fd, wanted, mailbox, this.#registration.id)
-    if (errno !== 0) return fromErrno(selector.syscalls.modify, errno, this.fd)
+    if (errno !== 0) return fromErrno(selector.syscalls.modify, errno, this)
     this.#interest = wanted
     attachment.afterRegistering?.()
     return undefined

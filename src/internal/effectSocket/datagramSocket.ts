@@ -209,11 +209,10 @@ const ioKind = (cause: unknown): DatagramSocket.IoErrorKind => {
   const reason = reasonOf(cause)
   switch (reason?._tag) {
     case "ConnectionRefused":
+    case "MessageTooLarge":
     case "PermissionDenied":
     case "Unreachable":
       return reason._tag
-    case "InvalidArgument":
-      return reason.code === "EMSGSIZE" ? "MessageTooLarge" : "Unknown"
     default:
       return "Unknown"
   }

@@ -1,4 +1,4 @@
-/** From what happened to the `PollerError` that says so. */
+/** Makes each `PollerError` from what happened. */
 import { constants } from "node:os"
 import { getSystemErrorMap } from "node:util"
 import {
@@ -12,6 +12,9 @@ import {
   ConnectionReset,
   InvalidArgument,
   LimitReached,
+  MessageTooLarge,
+  NotConnected,
+  NotFound,
   NotPollable,
   NotRegistered,
   PermissionDenied,
@@ -30,95 +33,122 @@ import { SystemCallError } from "../kernel/systemCallError.ts"
 
 const fail = (reason: PollerErrorReason): PollerError => new PollerError({ reason })
 
-/** The name of an error number on this system. */
+/** Returns the name of an error number on this system. */
 export const errnoName = (errno: number): string => getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`
 
-interface Where {
+/** What a call was about. Any object that has these will do, and each is read once. */
+export interface Where {
+  readonly fd?: number | undefined
+  /** Of a socket: `127.0.0.1:1`, `[::1]:80`, `/path`, `@abstract`. */
+  readonly address?: string | undefined
+}
+
+interface Call {
   readonly syscall: string
   readonly errno: number
   readonly code: string
   readonly fd?: number
+  readonly address?: string
 }
 
-type Reason = (where: Where) => PollerErrorReason
+type Reason = (call: Call) => PollerErrorReason
 
 const argument =
   (description: string): Reason =>
-  (where) =>
-    new InvalidArgument({ ...where, description })
+  (call) =>
+    new InvalidArgument({ ...call, description })
 
-const limit: Reason = (where) => new LimitReached(where)
-const unreachable: Reason = (where) => new Unreachable(where)
+const limit: Reason = (call) => new LimitReached(call)
+const notConnected: Reason = (call) => new NotConnected(call)
+const notFound: Reason = (call) => new NotFound(call)
+const notPollable: Reason = (call) => new NotPollable(call)
+const unreachable: Reason = (call) => new Unreachable(call)
 const notWatchable = argument(
   "the kernel does not watch this descriptor in this way (a poller cannot watch itself, an exclusive registration cannot be changed, and layerEventLoop cannot watch one open file under more than about 500 numbers)"
 )
 
+/** What the errors' names mean, whichever call failed. */
 const reasons: { readonly [code: string]: Reason } = {
-  EACCES: (where) => new PermissionDenied(where),
-  EADDRINUSE: (where) => new AddressInUse(where),
-  EADDRNOTAVAIL: (where) => new AddressNotAvailable(where),
-  EAFNOSUPPORT: argument("this socket does not have addresses of that family"),
-  EBADF: (where) => new BadDescriptor(where),
-  ECONNABORTED: (where) => new ConnectionReset(where),
-  ECONNREFUSED: (where) => new ConnectionRefused(where),
-  ECONNRESET: (where) => new ConnectionReset(where),
+  EACCES: (call) => new PermissionDenied(call),
+  EADDRINUSE: (call) => new AddressInUse(call),
+  EADDRNOTAVAIL: (call) => new AddressNotAvailable(call),
+  EAFNOSUPPORT: argument("this socket does not take addresses of that family (give one of its own: IPv4 or IPv6)"),
+  EAGAIN: limit,
+  EBADF: (call) => new BadDescriptor(call),
+  ECONNABORTED: (call) => new ConnectionReset(call),
+  ECONNREFUSED: (call) => new ConnectionRefused(call),
+  ECONNRESET: (call) => new ConnectionReset(call),
+  EDESTADDRREQ: notConnected,
   EHOSTDOWN: unreachable,
   EHOSTUNREACH: unreachable,
-  EINVAL: argument("the kernel does not take this argument here"),
+  EINVAL: argument("the kernel does not accept this argument here (the call's manual page says what it may be)"),
   EMFILE: limit,
-  EMSGSIZE: argument("this is too long for one datagram"),
-  ENAMETOOLONG: argument("this path is too long"),
+  EMSGSIZE: (call) => new MessageTooLarge(call),
+  ENAMETOOLONG: argument("this path is too long (give a shorter one)"),
   ENETDOWN: unreachable,
   ENETUNREACH: unreachable,
   ENFILE: limit,
   ENOBUFS: limit,
   ENOMEM: limit,
   ENOSPC: limit,
-  ENOTSOCK: argument("this descriptor is no socket"),
-  EPERM: (where) => new PermissionDenied(where),
-  EPIPE: (where) => new BrokenPipe(where),
-  EPROTOTYPE: argument("the socket at that path is of another kind"),
-  ETIMEDOUT: (where) => new TimedOut(where)
+  ENOTCONN: notConnected,
+  ENOTSOCK: argument("this descriptor is not a socket (give one that is)"),
+  EPERM: (call) => new PermissionDenied(call),
+  EPIPE: (call) => new BrokenPipe(call),
+  EPROTOTYPE: argument("the socket at this path is of another kind (give the path of a stream socket)"),
+  ETIMEDOUT: (call) => new TimedOut(call)
 }
 
-/** What some of them mean where a selector answers them. */
+/** What some of them mean when a selector returns them. */
 const selectorReasons: typeof reasons = {
-  EEXIST: (where) => new AlreadyRegistered(where),
+  EEXIST: (call) => new AlreadyRegistered(call),
   EINVAL: notWatchable,
   ELOOP: notWatchable,
-  ENOENT: (where) => new NotRegistered(where),
-  EPERM: (where) => new NotPollable(where)
+  ENODEV: notPollable,
+  ENOENT: (call) => new NotRegistered(call),
+  EPERM: notPollable
 }
 
-/** What they mean for an address that is a path. */
-const addressReasons: typeof reasons = {
-  ENOENT: (where) => new AddressNotAvailable(where),
-  ENOTDIR: (where) => new AddressNotAvailable(where)
+/** What some of them mean when the call was given a path. */
+const pathReasons: typeof reasons = {
+  ENOENT: notFound,
+  ENOTDIR: notFound
 }
 
 const reasonsOf = (syscall: string): typeof reasons | undefined => {
   if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasons
-  return syscall === "connect" || syscall === "bind" ? addressReasons : undefined
+  return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasons : undefined
 }
 
-/** What the kernel answered to a call. */
-export const fromErrno = (syscall: string, errno: number, fd?: number): PollerError => {
+const systemError: Reason = (call) => new SystemError(call)
+
+/** Returns the error for what the kernel returned from a call. */
+export const fromErrno = (syscall: string, errno: number, where?: Where): PollerError => {
   const code = errnoName(errno)
-  const where = { syscall, errno, code, ...(fd === undefined ? {} : { fd }) }
-  return fail((reasonsOf(syscall)?.[code] ?? reasons[code] ?? ((where) => new SystemError(where)))(where))
+  const { address, fd } = where ?? {}
+  const call = {
+    syscall,
+    errno,
+    code,
+    ...(fd === undefined ? {} : { fd }),
+    ...(address === undefined ? {} : { address })
+  }
+  return fail((reasonsOf(syscall)?.[code] ?? reasons[code] ?? systemError)(call))
 }
 
 export const invalidArgument = (description: string, fd?: number): PollerError =>
   fail(new InvalidArgument({ description, ...(fd === undefined ? {} : { fd }) }))
 
-export const badDescriptor = (syscall: string, fd: number): PollerError => fromErrno(syscall, constants.errno.EBADF, fd)
+export const badDescriptor = (syscall: string, fd: number): PollerError =>
+  fromErrno(syscall, constants.errno.EBADF, { fd })
 
 export const notRegistered = (description: string, fd?: number): PollerError =>
   fail(new NotRegistered({ description, ...(fd === undefined ? {} : { fd }) }))
 
 export const limitReached = (description: string): PollerError => fail(new LimitReached({ description }))
 
-export const timedOut = (syscall: string): PollerError => fail(new TimedOut({ syscall }))
+export const timedOut = (syscall: string, address?: string): PollerError =>
+  fail(new TimedOut({ syscall, ...(address === undefined ? {} : { address }) }))
 
 export const unsupported = (description: string): PollerError =>
   fail(new UnsupportedPlatform({ platform: process.platform, description }))
@@ -130,7 +160,7 @@ export const closedBecause = (description: string): PollerError => fail(new Clos
 export const workerFailed = (description: string, cause?: unknown): PollerError =>
   fail(new WorkerFailed({ description, ...(cause === undefined ? {} : { cause }) }))
 
-/** Why a poller that is not open cannot be used. */
+/** Returns why a poller that is not open cannot be used. */
 export const notOpen = (memory: PollerMemory): PollerError => {
   if (memory.state !== State.Failed) return closed()
   const errno = memory.failedWith
@@ -141,7 +171,7 @@ export const notOpen = (memory: PollerMemory): PollerError => {
   )
 }
 
-/** What opening a selector threw. Anything unforeseen is a defect and thrown on. */
+/** Returns the error for what opening a selector threw. Throws anything unforeseen on, as a defect. */
 export const fromThrown = (thrown: unknown): PollerError => {
   if (thrown instanceof SystemCallError) return fromErrno(thrown.syscall, thrown.errno)
   if (thrown instanceof UnsupportedSystem) {

@@ -124,7 +124,7 @@ export class DatagramChannel {
       return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
     })
     if (count >= 0) return new DatagramImpl(copyOf(scratch, 0, count), this.#sender(Math.min(fromLength[0]!, capacity)))
-    return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, fd)
+    return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, this.watchedFd)
   }
 
   #sender(length: number): Sender {
@@ -154,7 +154,7 @@ export class DatagramChannel {
       if (to === undefined && notConnected.has(-result)) {
         return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
       }
-      return outcome(libc, to === undefined ? "send" : "sendto", fd, result)
+      return outcome(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
     }
     const { writing } = this.watchedFd
     return this.watchedFd.tryNow(writing, attempt, Effect.fail) ?? this.watchedFd.attempt(writing, attempt)

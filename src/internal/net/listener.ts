@@ -144,7 +144,7 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
         return fd
       }
       if (-fd === this.#libc.profile.errno.EAGAIN) return undefined
-      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.watchedFd.fd))
+      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.watchedFd))
     }
   }
 

@@ -67,7 +67,7 @@ export const addressOf = (
     const bytes = new Uint8Array(capacity)
     const length = new Uint32Array([capacity])
     return Effect.map(
-      attempt(libc, which, fd, () => libc.functions[which](fd, bytes, length)),
+      attempt(libc, which, { fd }, () => libc.functions[which](fd, bytes, length)),
       () => bytes.subarray(0, Math.min(length[0]!, capacity))
     )
   })
@@ -82,7 +82,7 @@ export const setOption = (
   Effect.suspend(() => {
     const bytes = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value
     return Effect.asVoid(
-      attempt(libc, "setsockopt", fd, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
+      attempt(libc, "setsockopt", { fd }, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
     )
   })
 
@@ -99,7 +99,7 @@ export const getOption = (libc: Libc, fd: number, level: number, name: number): 
 export const takeError = (libc: Libc, syscall: string, fd: number): PollerError | undefined => {
   const { SOL_SOCKET, SO_ERROR } = libc.profile.socket
   const errno = getOption(libc, fd, SOL_SOCKET, SO_ERROR)
-  return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), fd)
+  return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), { fd })
 }
 
 /** What kind of socket a descriptor is, for one that somebody else has opened. */
@@ -116,7 +116,7 @@ export const check = (
     }
     const { SOL_SOCKET, SO_TYPE } = libc.profile.socket
     const found = getOption(libc, fd, SOL_SOCKET, SO_TYPE)
-    if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, fd))
+    if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, { fd }))
     const wrong = Effect.fail(invalidArgument(`this descriptor is a socket, but no ${what}`, fd))
     if (found !== type) return wrong
     return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) => (isFamily(address) ? Effect.void : wrong))

@@ -119,7 +119,7 @@ export class StreamSocket<Address> {
     if (way === undefined) return Effect.fail(invalidArgument('what is shut down is "read", "write" or "both"'))
     return this.use((fd) => {
       this.channel.writePutIn()
-      return Effect.asVoid(attempt(this.libc, "shutdown", fd, () => this.libc.functions.shutdown(fd, way)))
+      return Effect.asVoid(attempt(this.libc, "shutdown", { fd }, () => this.libc.functions.shutdown(fd, way)))
     })
   }
 

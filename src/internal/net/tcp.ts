@@ -197,8 +197,8 @@ export const listen = (
           yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
         // The connections that it accepts inherit these.
         yield* setOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
-        yield* attempt(libc, "bind", fd, () => functions.bind(fd, bytes, bytes.length))
-        yield* attempt(libc, "listen", fd, () => functions.listen(fd, backlog))
+        yield* attempt(libc, "bind", { fd }, () => functions.bind(fd, bytes, bytes.length))
+        yield* attempt(libc, "listen", { fd }, () => functions.listen(fd, backlog))
         const bound = yield* Socket.addressOf(libc, fd, "getsockname")
         return new TcpListenerImpl(net, fd, inet.decode(libc, bound))
       })
@@ -224,7 +224,7 @@ export const connect = (
         if (local !== undefined) {
           const localBytes = Sockaddr.encodeInet(profile.socket, local)
           yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, true)
-          yield* attempt(libc, "bind", fd, () => functions.bind(fd, localBytes, localBytes.length))
+          yield* attempt(libc, "bind", { fd }, () => functions.bind(fd, localBytes, localBytes.length))
         }
         return new TcpStreamImpl(net, fd)
       })
@@ -263,7 +263,7 @@ export const connected = <A, S extends StreamSocket<A>>(
           return whenConnected(libc, socket.watchedFd)
         }
         if (result >= 0 || result === -constants.errno.EISCONN) return Effect.void
-        return Effect.fail(fromErrno("connect", -result, fd))
+        return Effect.fail(fromErrno("connect", -result, { fd }))
       })
       const close = Effect.sync(() => void socket.owned.closeUnsafe())
       return restore(within(begin, timeout)).pipe(

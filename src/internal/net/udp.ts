@@ -109,7 +109,7 @@ export class UdpSocketImpl implements UdpSocket {
         // The kernel takes it, and drops all that is sent.
         if (peer.port === 0) yield* Effect.fail(invalidArgument("nobody is at port 0: give the port of the peer"))
         const bytes = this.encodeUnsafe(peer)
-        yield* attempt(libc, "connect", fd, () => libc.functions.connect(fd, bytes, bytes.length))
+        yield* attempt(libc, "connect", { fd }, () => libc.functions.connect(fd, bytes, bytes.length))
       })
     )
   }
@@ -121,7 +121,7 @@ export class UdpSocketImpl implements UdpSocket {
         const result = retryInterrupted(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
         // Some systems do what they are asked to, and complain nevertheless.
         if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
-          return yield* Effect.fail(fromErrno("connect", -result, fd))
+          return yield* Effect.fail(fromErrno("connect", -result, { fd }))
         }
         // A port that was not asked for by its number is gone with the connection.
         const { port } = yield* this.localAddress
@@ -172,7 +172,7 @@ const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, c
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
   const bytes = encodeInet(libc.profile.socket, address)
-  return attempt(libc, "bind", fd, () => libc.functions.bind(fd, bytes, bytes.length))
+  return attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, bytes, bytes.length))
 }
 
 const setOption = (libc: Libc, fd: number, { level, name, value }: Multicast.Option) =>

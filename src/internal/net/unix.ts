@@ -127,7 +127,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             void message.held
             if (result === -libc.profile.errno.EBADF)
               return Effect.fail(badDescriptor("sendmsg", closedOf(libc, numbers) ?? fd))
-            if (result < 0) return outcome(libc, "sendmsg", fd, result) as Effect.Effect<never, PollerError> | undefined
+            if (result < 0)
+              return outcome(libc, "sendmsg", this.watchedFd, result) as Effect.Effect<never, PollerError> | undefined
             sent = result
           }
           while (sent < bytes.length) {
@@ -135,7 +136,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             const result = retryInterrupted(libc, () =>
               libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL)
             )
-            if (result < 0) return outcome(libc, "send", fd, result) as Effect.Effect<never, PollerError> | undefined
+            if (result < 0)
+              return outcome(libc, "send", this.watchedFd, result) as Effect.Effect<never, PollerError> | undefined
             sent += result
           }
           return Effect.void
@@ -162,7 +164,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
       )
       void message.held
-      if (length < 0) return outcome(libc, "recvmsg", fd, length) as Effect.Effect<never, PollerError> | undefined
+      if (length < 0)
+        return outcome(libc, "recvmsg", this.watchedFd, length) as Effect.Effect<never, PollerError> | undefined
       const numbers = message.descriptors
       if (MSG_CMSG_CLOEXEC === undefined) setCloseOnExec(libc, numbers)
       const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
@@ -224,10 +227,10 @@ export const listen = (
     const open = openFor(net, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
         yield* setBufferSizes(libc, fd, options)
-        yield* attempt(libc, "bind", fd, () => libc.functions.bind(fd, address, address.length))
+        yield* attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, address, address.length))
         const remove = name._tag === "Path" ? removal(name.path) : () => {}
         yield* Effect.onError(
-          attempt(libc, "listen", fd, () => libc.functions.listen(fd, backlog)),
+          attempt(libc, "listen", { fd }, () => libc.functions.listen(fd, backlog)),
           () => Effect.sync(remove)
         )
         return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)

@@ -49,7 +49,7 @@ describeTcp(
         const error = yield* Effect.flip(Tcp.connect(listener.address, { timeout: "150 millis" }))
         expect(performance.now() - began).toBeGreaterThanOrEqual(149)
         expect(error.reason).toMatchObject({ _tag: "TimedOut", syscall: "connect" })
-        expect(error.message).toContain("did not answer in time")
+        expect(error.message).toContain("did not respond in time")
         expect(sockets().length).toBe(before)
         // The listener is as good as before.
         const connection = yield* listener.accept
