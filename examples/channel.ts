@@ -42,7 +42,7 @@ const computing = (input: PrimesInput): Effect.Effect<void, ThreadError> =>
 
 const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
-  const { receiver, sender, stats } = yield* PollChannel.makeBounded<Primes>(capacity)
+  const { receiver, sender, stats } = yield* PollChannel.bounded<Primes>(capacity)
   const fifo = yield* Fifo.make
   const said = yield* Registrar.registerScoped(fifo, "Read")
   yield* Console.log(`${receiver.id}: a channel for ${capacity} results; ${said}: a FIFO; one stream for both`)

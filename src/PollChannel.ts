@@ -126,7 +126,7 @@ export interface PollChannelStats {
  *
  * const program = Effect.gen(function* () {
  *   const poller = yield* Poller.Poller
- *   const { receiver, sender } = yield* PollChannel.make<string>()
+ *   const { receiver, sender } = yield* PollChannel.unbounded<string>()
  *   yield* sender.send("one")
  *   yield* sender.send("two")
  *   const notifications = yield* poller.wait("1 second")
@@ -142,14 +142,15 @@ export interface PollChannelStats {
  * @category constructors
  * @since 0.1.0
  */
-export const make: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> = internalOpen.unbounded
+export const unbounded: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
+  internalOpen.unbounded
 
 /**
  * Makes a channel that holds so many messages; senders wait while it is full. It ends with the scope.
  *
  * **Details**
  *
- * Fails with `InvalidArgument` unless the number is a whole one from 1 to 2,147,483,647, and as `make` does.
+ * Fails with `InvalidArgument` unless the number is a whole one from 1 to 2,147,483,647, and as `unbounded` does.
  *
  * **Example**
  *
@@ -158,7 +159,7 @@ export const make: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar
  * import { PollChannel, Poller } from "effect-amy"
  *
  * const program = Effect.gen(function* () {
- *   const { receiver, sender } = yield* PollChannel.makeBounded<number>(1)
+ *   const { receiver, sender } = yield* PollChannel.bounded<number>(1)
  *   console.log(yield* sender.trySend(1), yield* sender.trySend(2))
  *   console.log(yield* receiver.receive, yield* sender.trySend(3))
  * })
@@ -171,7 +172,7 @@ export const make: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar
  * @category constructors
  * @since 0.1.0
  */
-export const makeBounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
+export const bounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
   internalOpen.bounded
 
 /**
@@ -196,7 +197,7 @@ export const makeBounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>,
  * import { isMainThread, Worker, workerData } from "node:worker_threads"
  *
  * const main = Effect.gen(function* () {
- *   const { receiver, sender } = yield* PollChannel.make<string>()
+ *   const { receiver, sender } = yield* PollChannel.unbounded<string>()
  *   const handle = yield* sender.handle
  *   new Worker(new URL(import.meta.url), { workerData: handle, transferList: [handle.port] })
  *   yield* sender.close

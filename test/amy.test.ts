@@ -27,7 +27,7 @@ for (const [name, layer] of Object.entries({
   describe(`amy's channel tests (${name})`, () => {
     it.live("sending wakes the poller, and there is one message to receive", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<string>()
+        const { receiver, sender } = yield* PollChannel.unbounded<string>()
         expect(yield* readyNow).toEqual([])
         const waiting = yield* Effect.forkChild(reported, { startImmediately: true })
         yield* sender.send("a")
@@ -39,7 +39,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("several messages wake it once", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<string>()
+        const { receiver, sender } = yield* PollChannel.unbounded<string>()
         yield* sender.send("a")
         yield* sender.send("b")
         expect(yield* reported).toEqual(read(receiver.id))
@@ -51,7 +51,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("a message after the notification and before the receiving does not wake it again", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<string>()
+        const { receiver, sender } = yield* PollChannel.unbounded<string>()
         yield* sender.send("a")
         expect(yield* reported).toEqual(read(receiver.id))
         yield* sender.send("b")
@@ -63,7 +63,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("a channel that was not found empty stays told, so its next message is received with the last", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<string>()
+        const { receiver, sender } = yield* PollChannel.unbounded<string>()
         yield* sender.send("a")
         expect(yield* reported).toEqual(read(receiver.id))
         expect(yield* receiver.tryReceive).toEqual(Option.some("a"))
@@ -77,7 +77,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("once it was found empty, the next message wakes the poller again", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<string>()
+        const { receiver, sender } = yield* PollChannel.unbounded<string>()
         for (const message of ["a", "b", "c"]) {
           yield* sender.send(message)
           expect(yield* reported).toEqual(read(receiver.id))
@@ -90,7 +90,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("a bounded channel takes as many as its bound, and more once they are received", () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.makeBounded<string>(1)
+        const { receiver, sender } = yield* PollChannel.bounded<string>(1)
         expect(yield* readyNow).toEqual([])
         yield* sender.send("a")
         expect(yield* reported).toEqual(read(receiver.id))

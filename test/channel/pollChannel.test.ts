@@ -54,7 +54,7 @@ const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: coun
 describeLayers("promise 15: a sender wakes the poller at most once per drained batch", (layer) => {
   it.live("the first message to the empty channel is reported, and no other until it is empty again", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.make<number>()
+      const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       expect(yield* readyNow).toEqual([])
       for (let round = 1; round <= 5; round++) {
         for (let i = 0; i < 100; i++) yield* sender.send(i)
@@ -72,7 +72,7 @@ describeLayers("promise 15: a sender wakes the poller at most once per drained b
 
   it.live("also with several threads that send at the same time", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.make<Message>()
+      const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
       const count = 3000
       for (const name of ["a", "b", "c"]) yield* open(sender, { name, commands: [{ send: count }] })
       const messages: Array<Message> = []
@@ -96,7 +96,7 @@ describeLayers("promise 15: a sender wakes the poller at most once per drained b
 
   it.live("whoever waits in receive gets the message, and then the poller reports nothing", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.make<number>()
+      const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       for (let i = 1; i <= 20; i++) {
         const waiting = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
         yield* sender.send(i)
@@ -127,7 +127,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
         new Error("an error"),
         "x".repeat(1_000_000)
       ]
-      const { receiver, sender } = yield* PollChannel.make<unknown>()
+      const { receiver, sender } = yield* PollChannel.unbounded<unknown>()
       for (const value of values) yield* sender.send(value)
       expect(yield* drain(receiver)).toEqual(values)
     }).pipe(Effect.scoped, Effect.provide(layer()))
@@ -135,7 +135,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("a value that cannot be cloned is InvalidArgument, and the channel goes on", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.makeBounded<unknown>(2)
+      const { receiver, sender, stats } = yield* PollChannel.bounded<unknown>(2)
       for (let i = 0; i < 5; i++) {
         expect(yield* reasonOf(sender.send(() => {}))).toBe("InvalidArgument")
         expect(yield* reasonOf(sender.trySend(Symbol("none")))).toBe("InvalidArgument")
@@ -155,7 +155,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("messages that were sent before the sender closed are received, and then the receiver ends", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       for (let i = 0; i < 2500; i++) yield* sender.send(i)
       yield* sender.close
       yield* sender.close
@@ -174,7 +174,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("whoever waits for notifications is told of the last sender's end", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       yield* sender.close
       const notifications = yield* wait
       expect(notifications.map(({ id }) => id)).toEqual([receiver.id])
@@ -185,7 +185,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("a receiver that waits is told of the last sender's end", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
       const scope = yield* Scope.make()
       const second = yield* Scope.provide(PollChannel.fromHandle<number>(handle), scope)
@@ -203,7 +203,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("many threads, each in its order, and the stream ends with the last of them", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.make<Message>()
+      const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
       const threads = yield* Effect.all(
         ["a", "b", "c", "d"].map((name) => open(sender, { name, commands: [{ send: 1000 }] }))
       )
@@ -216,7 +216,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("a thread makes a handle for yet another thread", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<Message>()
+      const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       const thread = yield* open(sender, {
         name: "a",
         commands: [{ send: 100 }, { fork: "b", send: 300 }, { send: 100 }, { fork: "c", send: 300 }]
@@ -229,7 +229,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("nothing that was accepted is lost with a thread that is terminated, and its end is seen", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<Message>()
+      const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       const accepted = new SharedArrayBuffer(4)
       const thread = yield* open(sender, { name: "a", commands: [{ send: 1_000_000_000 }], accepted })
       const other = yield* opened(sender, { name: "b" })
@@ -250,7 +250,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("interruption of receive loses no message, whenever it comes", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const received: Array<number> = []
       let interrupted = 0
       for (let i = 0; i < 200; i++) {
@@ -277,7 +277,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("a message that came while a receive was interrupted is reported to the poller", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       for (let i = 0; i < 20; i++) {
         const waiting = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
         yield* Fiber.interrupt(waiting)
@@ -290,7 +290,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 
   it.live("receivers that compete get each message once, and no message waits while one of them does", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const received: Array<number> = []
       const workers = yield* Effect.all(
         Array.from({ length: 8 }, () =>
@@ -316,7 +316,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
       yield* readyNow
       const before = Kernel.openDescriptors().size
       const scope = yield* Scope.make()
-      const { receiver, sender } = yield* Scope.provide(PollChannel.makeBounded<Message>(1), scope)
+      const { receiver, sender } = yield* Scope.provide(PollChannel.bounded<Message>(1), scope)
       const thread = yield* opened(sender, { name: "a" })
       yield* sender.send(["main", 0])
       const handle = yield* sender.handle
@@ -343,7 +343,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
   it.live("a receiver that waits when the scope closes fails with Closed, and its stream ends", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { receiver } = yield* Scope.provide(PollChannel.make<number>(), scope)
+      const { receiver } = yield* Scope.provide(PollChannel.unbounded<number>(), scope)
       const waiting = yield* Effect.forkChild(reasonOf(receiver.receive), { startImmediately: true })
       const streaming = yield* Effect.forkChild(rest(receiver), { startImmediately: true })
       yield* Scope.close(scope, Exit.void)
@@ -356,7 +356,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
     Effect.gen(function* () {
       const pollerScope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(layer(), pollerScope)
-      const { receiver, sender } = yield* Effect.provide(PollChannel.makeBounded<Message>(1), context)
+      const { receiver, sender } = yield* Effect.provide(PollChannel.bounded<Message>(1), context)
       const thread = yield* opened(sender, { name: "a" })
       yield* sender.send(["main", 0])
       const suspended = yield* Effect.forkChild(reasonOf(sender.send(["main", 1])), { startImmediately: true })
@@ -370,7 +370,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
       expect(yield* reasonOf(receiver.receive)).toBe("Closed")
       expect(yield* reasonOf(receiver.tryReceive)).toBe("Closed")
       expect(yield* rest(receiver)).toEqual([])
-      expect(yield* outcomeOf(Effect.scoped(Effect.provide(PollChannel.make(), context)))).toBe("Closed")
+      expect(yield* outcomeOf(Effect.scoped(Effect.provide(PollChannel.unbounded(), context)))).toBe("Closed")
     }).pipe(Effect.scoped)
   )
 
@@ -398,7 +398,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
 describeLayers("promise 15: a bounded sender suspends while the channel is full", (layer) => {
   it.live("and goes on, in turn, as soon as there is room; the thread is not blocked", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.makeBounded<number>(3)
+      const { receiver, sender, stats } = yield* PollChannel.bounded<number>(3)
       const sent: Array<number> = []
       const sending = yield* Effect.forkChild(
         Effect.forEach(upTo(10), (i) => Effect.map(sender.send(i), () => void sent.push(i))),
@@ -422,7 +422,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 
   it.live("and a thread that has nothing else to do lives until it is sent", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.makeBounded<Message>(1)
+      const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const thread = yield* open(sender, { name: "a", commands: [{ send: 1 }, { send: 3 }] })
       expect(yield* thread.message).toBe("ok")
       const ended = yield* Effect.forkChild(thread.exited, { startImmediately: true })
@@ -438,7 +438,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 
   it.live("and when it is closed while it is suspended it fails", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.makeBounded<number>(1)
+      const { receiver, sender } = yield* PollChannel.bounded<number>(1)
       yield* sender.send(0)
       const suspended = yield* Effect.forkChild(reasonOf(sender.send(1)), { startImmediately: true })
       yield* sender.close
@@ -449,7 +449,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 
   it.live("and one that is interrupted sends nothing and takes nobody's place", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.makeBounded<number>(1)
+      const { receiver, sender } = yield* PollChannel.bounded<number>(1)
       yield* sender.send(-1)
       const fibers = yield* Effect.all(
         upTo(30).map((i) => Effect.forkChild(sender.send(i), { startImmediately: true }))
@@ -468,7 +468,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     "many of them in several threads, some interrupted: nobody stays behind, and all that was accepted comes",
     () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.makeBounded<Message>(2)
+        const { receiver, sender } = yield* PollChannel.bounded<Message>(2)
         const names = ["a", "b", "c"]
         const threads = yield* Effect.all(
           names.map((name) => open(sender, { name, commands: [{ together: 60 }, { together: 60 }] }))
@@ -487,7 +487,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 
   it.live("a terminated thread whose senders were suspended keeps no place from the others", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.makeBounded<Message>(1)
+      const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const [one, two] = yield* Effect.all([opened(sender, { name: "a" }), opened(sender, { name: "b" })])
       yield* sender.send(["main", 0])
       expect(yield* tell(one, { start: 20 })).toBe("started")
@@ -505,7 +505,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 
   it.live("a value that another thread cannot clone gives its place back", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.makeBounded<Message>(1)
+      const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const thread = yield* opened(sender, { name: "a" })
       for (let i = 0; i < 3; i++) expect(yield* tell(thread, "function")).toBe("InvalidArgument")
       expect(yield* tell(thread, "try")).toBe(true)
@@ -520,19 +520,19 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
 describeLayers("a channel", (layer) => {
   it.live("that cannot be is InvalidArgument, and nothing has changed", () =>
     Effect.gen(function* () {
-      const first = yield* PollChannel.makeBounded<number>(1)
+      const first = yield* PollChannel.bounded<number>(1)
       const before = Kernel.openDescriptors().size
       for (const capacity of [0, -1, 1.5, NaN, Infinity, 2 ** 31, "4" as unknown as number]) {
-        expect(yield* reasonOf(PollChannel.makeBounded<number>(capacity))).toBe("InvalidArgument")
+        expect(yield* reasonOf(PollChannel.bounded<number>(capacity))).toBe("InvalidArgument")
       }
       expect(Kernel.openDescriptors().size).toBe(before)
-      expect((yield* PollChannel.make<number>()).receiver.id).toBe(first.receiver.id + 1)
+      expect((yield* PollChannel.unbounded<number>()).receiver.id).toBe(first.receiver.id + 1)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
   it.live("is opened by its handle and by nothing else", () =>
     Effect.gen(function* () {
-      const { sender } = yield* PollChannel.make<number>()
+      const { sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
       const wrong: ReadonlyArray<unknown> = [
         undefined,
@@ -557,7 +557,7 @@ describeLayers("a channel", (layer) => {
       for (let i = 0; i < 100; i++) {
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const { sender } = yield* PollChannel.make<number>()
+            const { sender } = yield* PollChannel.unbounded<number>()
             const second = yield* PollChannel.fromHandle<number>(yield* sender.handle)
             yield* sender.send(1)
             yield* second.send(2)
@@ -575,7 +575,7 @@ describe("promise 15: a million messages", () => {
     "from three threads come in order for each sender, and none is lost",
     () =>
       Effect.gen(function* () {
-        const { receiver, sender, stats } = yield* PollChannel.make<Message>()
+        const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
         const count = 333_334
         const names = ["a", "b", "c"]
         for (const name of names) yield* open(sender, { name, commands: [{ send: count }] })
@@ -601,7 +601,7 @@ describe("promise 15: a million messages", () => {
 describe("a channel of layerBlocking", () => {
   it.live("ends the wait of a thread that is blocked in the kernel", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<Message>()
+      const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       yield* open(sender, { name: "a", commands: [{ send: 100 }] })
       yield* sender.close
       const received: Array<Message> = []
@@ -619,7 +619,7 @@ describe("a channel and its registrar", () => {
     Effect.gen(function* () {
       const context = yield* Layer.build(Poller.layerEventLoop())
       const id = yield* Context.get(context, Registrar.Registrar).setTimeout("1 hour")
-      const { receiver } = yield* Effect.provide(PollChannel.make<number>(), context)
+      const { receiver } = yield* Effect.provide(PollChannel.unbounded<number>(), context)
       expect(receiver.id).toBe(id + 1)
     }).pipe(Effect.scoped)
   )
@@ -649,7 +649,7 @@ describe("promise 13: interruption of a suspended sender leaves nothing behind",
 describeLayers("a handle makes one sender", (layer) => {
   it.live("used again it is refused, and nothing is sent into the void", () =>
     Effect.gen(function* () {
-      const { receiver, sender, stats } = yield* PollChannel.make<number>()
+      const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
       const once = (value: number) =>
         Effect.scoped(Effect.flatMap(PollChannel.fromHandle<number>(handle), (second) => second.send(value)))
@@ -664,7 +664,7 @@ describeLayers("a handle makes one sender", (layer) => {
 
   it.live("with a port that was closed it makes none", () =>
     Effect.gen(function* () {
-      const { sender } = yield* PollChannel.make<number>()
+      const { sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
       const closed = Promise.withResolvers<void>()
       handle.port.once("close", () => closed.resolve())
@@ -676,7 +676,7 @@ describeLayers("a handle makes one sender", (layer) => {
 
   it.live("transferred although it is used here, it loses what is sent here, and the receiver goes on", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
       const second = yield* PollChannel.fromHandle<number>(handle)
       structuredClone(handle.port, { transfer: [handle.port] }).close()
@@ -697,7 +697,7 @@ describe("a receiver on layerBlocking", () => {
 
   it.live("is woken where it waits for nothing else", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<number>()
+      const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const receiving = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
       yield* Effect.yieldNow
       yield* sender.send(1)
@@ -710,7 +710,7 @@ describe("a receiver on layerBlocking", () => {
 
   it.live("by a sender of another thread, too, and sees the end of it", () =>
     Effect.gen(function* () {
-      const { receiver, sender } = yield* PollChannel.make<Message>()
+      const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       yield* open(sender, { name: "other", commands: [{ send: 10 }] })
       yield* sender.close
       expect(byName(yield* rest(receiver))).toEqual({ other: upTo(10) })
@@ -731,7 +731,7 @@ describeLayers("promise 15: a receiver that is made to yield", (layer) => {
       Effect.gen(function* () {
         for (let step = 1; step <= 15; step++) {
           yield* Effect.gen(function* () {
-            const { receiver, sender } = yield* PollChannel.make<number>()
+            const { receiver, sender } = yield* PollChannel.unbounded<number>()
             const fiber = yield* Effect.forkChild(
               Effect.provideService(receive(receiver), Scheduler.Scheduler, new YieldAt(step)),
               { startImmediately: true }

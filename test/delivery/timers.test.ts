@@ -345,7 +345,7 @@ describeLayers("promise 2: ids rise", (layer) => {
       ids.push(yield* Registrar.register(fd, "Read"))
       ids.push(yield* Registrar.setInterval("1 hour"))
       ids.push((yield* UserEvent.make).id)
-      ids.push((yield* PollChannel.make<number>()).receiver.id)
+      ids.push((yield* PollChannel.unbounded<number>()).receiver.id)
       yield* Registrar.cancelTimeout(ids[0]!)
       yield* Registrar.deregister(fd)
       ids.push(yield* Registrar.setTimeout("1 hour"))

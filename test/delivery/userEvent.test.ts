@@ -398,7 +398,10 @@ describe("promise 8: what the library opens is closed", () => {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(Poller.layerAttach(poller.handle), scope)
       const channelScope = yield* Scope.make()
-      const { receiver } = yield* PollChannel.make<number>().pipe(Effect.provide(context), Scope.provide(channelScope))
+      const { receiver } = yield* PollChannel.unbounded<number>().pipe(
+        Effect.provide(context),
+        Scope.provide(channelScope)
+      )
       const consumer = yield* Effect.forkChild(
         Effect.flatMap(reasonOf(receiver.receive), (reason) =>
           Effect.map(reasonOf(Context.get(context, Registrar.Registrar).setTimeout("1 hour")), (then) => [reason, then])

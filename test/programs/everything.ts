@@ -31,7 +31,7 @@ const everything = Effect.gen(function* () {
   yield* Registrar.setInterval(1)
   const event = yield* UserEvent.make
   yield* event.trigger
-  const { receiver, sender } = yield* PollChannel.make<number>()
+  const { receiver, sender } = yield* PollChannel.unbounded<number>()
   yield* sender.send(1)
   yield* receiver.tryReceive
   yield* Udp.bind("127.0.0.1:0")

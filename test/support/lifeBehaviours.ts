@@ -102,7 +102,7 @@ export const lifeBehaviours: Behaviours = {
     "channels and events fail, too": (world) =>
       Effect.gen(function* () {
         const event = yield* UserEvent.make
-        const { receiver } = yield* PollChannel.make<number>()
+        const { receiver } = yield* PollChannel.unbounded<number>()
         const receiving = yield* start(outcome(receiver.receive))
         yield* world.kill
         expect(yield* Fiber.join(receiving)).toBe("WorkerFailed")
@@ -248,7 +248,7 @@ export const lifeBehaviours: Behaviours = {
   "promise 15: a channel within one thread": {
     "tells of the first message, and not of those behind it": () =>
       Effect.gen(function* () {
-        const { receiver, sender, stats } = yield* PollChannel.make<string>()
+        const { receiver, sender, stats } = yield* PollChannel.unbounded<string>()
         expect(yield* readyNow).toEqual([])
         yield* sender.send("a")
         yield* sender.send("b")
@@ -264,7 +264,7 @@ export const lifeBehaviours: Behaviours = {
       }),
     "one who waits receives, and nothing is reported": () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<number>()
+        const { receiver, sender } = yield* PollChannel.unbounded<number>()
         const receiving = yield* start(receiver.receive)
         yield* sender.send(1)
         expect(yield* Fiber.join(receiving)).toBe(1)
@@ -272,7 +272,7 @@ export const lifeBehaviours: Behaviours = {
       }),
     "a bounded sender suspends while it is full": () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.makeBounded<number>(1)
+        const { receiver, sender } = yield* PollChannel.bounded<number>(1)
         expect(yield* sender.trySend(1)).toBe(true)
         expect(yield* sender.trySend(2)).toBe(false)
         const sending = yield* start(sender.send(3))
@@ -280,11 +280,11 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* receiver.receive).toBe(1)
         yield* Fiber.join(sending)
         expect(yield* receiver.receive).toBe(3)
-        expect(yield* outcome(PollChannel.makeBounded(0))).toBe("InvalidArgument")
+        expect(yield* outcome(PollChannel.bounded(0))).toBe("InvalidArgument")
       }),
     "it streams, and ends with its senders": () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.make<number>()
+        const { receiver, sender } = yield* PollChannel.unbounded<number>()
         const streaming = yield* start(Stream.runCollect(receiver.stream))
         for (let i = 0; i < 100; i++) yield* sender.send(i)
         yield* sender.close
@@ -295,7 +295,7 @@ export const lifeBehaviours: Behaviours = {
     "sending fails with Closed once the receiver is gone": () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const { receiver, sender } = yield* Scope.provide(PollChannel.make<number>(), scope)
+        const { receiver, sender } = yield* Scope.provide(PollChannel.unbounded<number>(), scope)
         yield* sender.send(1)
         yield* Scope.close(scope, Exit.void)
         expect(yield* outcome(sender.send(2))).toBe("Closed")
@@ -305,7 +305,7 @@ export const lifeBehaviours: Behaviours = {
       }),
     "it ends with its poller": (world) =>
       Effect.gen(function* () {
-        const { receiver } = yield* PollChannel.make<number>()
+        const { receiver } = yield* PollChannel.unbounded<number>()
         const streaming = yield* start(Stream.runCollect(receiver.stream))
         const receiving = yield* start(outcome(receiver.receive))
         yield* world.close
@@ -314,7 +314,7 @@ export const lifeBehaviours: Behaviours = {
       }),
     "a value that cannot be sent is refused, and the channel goes on": () =>
       Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.makeBounded<unknown>(1)
+        const { receiver, sender } = yield* PollChannel.bounded<unknown>(1)
         expect(yield* outcome(sender.send(() => 0))).toBe("InvalidArgument")
         yield* sender.send("data")
         expect(yield* receiver.receive).toBe("data")

@@ -14,7 +14,7 @@ const { capacity, poller } = workerData as ReceiverThreadData
 // Any message ends the channel, and the thread.
 await runThread(
   Effect.gen(function* () {
-    const { sender } = yield* PollChannel.makeBounded<unknown>(capacity)
+    const { sender } = yield* PollChannel.bounded<unknown>(capacity)
     const handle = yield* sender.handle
     parentPort!.postMessage(handle, [handle.port])
     yield* command

@@ -210,7 +210,7 @@ describe("TestPoller: handles", () => {
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const event = yield* UserEvent.make
-      const { sender } = yield* PollChannel.make<string>()
+      const { sender } = yield* PollChannel.unbounded<string>()
       const senderHandle = yield* sender.handle
       expect(yield* outcome(Layer.build(Poller.layerAttach(poller.handle)))).toBe("InvalidArgument")
       expect(yield* outcome(UserEvent.fromHandle(event.handle))).toBe("InvalidArgument")
