@@ -1,9 +1,14 @@
 import { defineConfig } from "vitest/config"
 
-/** The tests that need nothing of Linux: all others look at `/proc`, or make descriptors that only Linux has. */
-const portable = ["behaviours", "kernel/kqueue", "delivery/timersHeap", "codecs/*"].map(
-  (name) => `test/${name}.test.ts`
-)
+/** The tests that need nothing of Linux. All others read `/proc`, or make descriptors that only Linux has. */
+const portable = [
+  "behaviours",
+  "codecs/*",
+  "delivery/timersHeap",
+  "kernel/{epollEvent,kevent,knotes,kqueue,timerfd,userData}",
+  "libc/profiles",
+  "shared/{mailbox,pollerMemory}"
+].map((name) => `test/${name}.test.ts`)
 
 export default defineConfig({
   test: {

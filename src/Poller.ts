@@ -322,7 +322,7 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
   fromAttachment(
     "attached",
     Effect.suspend(() =>
-      !Schema.is(PollerHandle)(handle) || !PollerMemory.isOne(handle.memory)
+      !Schema.is(PollerHandle)(handle) || !PollerMemory.isPollerMemory(handle.memory)
         ? Effect.fail(invalidArgument("this is no handle of a poller: give what Poller.handle is in the other thread"))
         : handle.selector.fd === -1
           ? Effect.fail(invalidArgument("nobody can attach to a TestPoller: there is no kernel behind it"))

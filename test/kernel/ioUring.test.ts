@@ -1,8 +1,9 @@
-/** io_uring(7) as it is used: many calls on sockets at a time, each of which answers what it would have by itself. */
+/** io_uring(7) as the library uses it: many calls on sockets at a time, each with a result of its own. */
 import { expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
-import { type Functions, libc } from "../../src/internal/libc/koffi.ts"
+import { libc } from "../../src/internal/libc/koffi.ts"
+import type { Functions } from "../../src/internal/libc/prototypes/index.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import { type IoUring, openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import { describeUring, changeFunctions, message, observeUring, Peer, uringDescriptors } from "../support/batch.ts"
@@ -30,10 +31,10 @@ const socketPair: Effect.Effect<readonly [Peer, Peer], never, Scope.Scope> = Eff
   (both) => Effect.sync(() => both.forEach((each) => each.close()))
 )
 
-/** For as long as these tests run: the kernel knows addresses only. */
+/** Keeps memory while these tests run: the kernel knows only its address. */
 const kept: Array<Buffer> = []
 
-/** Memory, and where it is. */
+/** Allocates memory, and returns its address, too. */
 const memory = (length: number) => {
   const bytes = Buffer.alloc(length)
   kept.push(bytes)
@@ -48,8 +49,8 @@ const submit = (uring: IoUring, count: number): ReadonlyArray<number> => {
 
 const mappings = () => readFileSync("/proc/self/maps", "utf8").match(/.*io_uring.*/g)?.length ?? 0
 
-describeUring("each call answers what it would have by itself, in the order in which they were put in", () => {
-  it.live("receive: data, nothing yet, the end, a reset, a number that is closed, and one that is no socket", () =>
+describeUring("each call returns what it would by itself, in the order in which the calls were queued", () => {
+  it.live("receive: data, nothing yet, the end, a reset, a closed descriptor, and one that is not a socket", () =>
     Effect.gen(function* () {
       const uring = yield* opened(16)
       const pairs = yield* Effect.forEach(Array.from({ length: 6 }), () => socketPair)
@@ -70,7 +71,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("receive: no more than there is room for, and the rest is there", () =>
+  it.live("receive: takes what the buffer has room for, and leaves the rest", () =>
     Effect.gen(function* () {
       const uring = yield* opened(4)
       const [near, far] = yield* socketPair
@@ -86,7 +87,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("send: to several sockets, and several times to one", () =>
+  it.live("send: to several sockets, and several times to one of them", () =>
     Effect.gen(function* () {
       const uring = yield* opened(4)
       const [first, firstPeer] = yield* socketPair
@@ -102,7 +103,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("send: what there is room for, and nothing where there is none", () =>
+  it.live("send: takes what the socket has room for, and would block if it has none", () =>
     Effect.gen(function* () {
       const uring = yield* opened(4)
       const [near, far] = yield* socketPair
@@ -120,7 +121,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("send: to a connection that is shut or broken: an error, and no SIGPIPE, which kills by default", () =>
+  it.live("send: to a connection that is shut or broken fails, without the SIGPIPE that kills by default", () =>
     Effect.gen(function* () {
       const program = yield* startProcess("uringBrokenPipe")
       expect(yield* program.next).toEqual([-EPIPE, -ECONNRESET, -EPIPE, 1])
@@ -128,7 +129,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("a socket in blocking mode does not make anybody wait", () =>
+  it.live("a socket in blocking mode does not block the call", () =>
     Effect.gen(function* () {
       const uring = yield* opened(4)
       const [near] = yield* socketPair
@@ -145,7 +146,7 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("more calls than it has entries, some at a time", () =>
+  it.live("makes more calls than the ring has entries, in several submissions", () =>
     Effect.gen(function* () {
       const uring = yield* opened(8)
       expect(uring.capacity).toBe(8)
@@ -167,13 +168,13 @@ describeUring("each call answers what it would have by itself, in the order in w
     }).pipe(Effect.scoped)
   )
 
-  it.live("a capacity that is no power of two is rounded up", () =>
+  it.live("a capacity is rounded up to a power of two", () =>
     Effect.gen(function* () {
       expect((yield* opened(5)).capacity).toBe(8)
     }).pipe(Effect.scoped)
   )
 
-  it.live("nothing put in is nothing done", () =>
+  it.live("makes no system call if no call is queued", () =>
     Effect.gen(function* () {
       const calls = yield* observeUring
       const uring = yield* opened(4)
@@ -183,14 +184,14 @@ describeUring("each call answers what it would have by itself, in the order in w
   )
 })
 
-/** Changes what io_uring_setup answers. */
+/** Changes what io_uring_setup returns. */
 const setup = (change: (result: number, params: Uint32Array) => number) =>
   changeFunctions(({ io_uring_setup }) => ({
     io_uring_setup: (number, entries, params) => change(io_uring_setup(number, entries, params), params)
   }))
 
-const none = (name: string, change: Effect.Effect<void, never, Scope.Scope>) =>
-  it.live(`there is none ${name}, and nothing is left`, () =>
+const opensNone = (name: string, change: Effect.Effect<void, never, Scope.Scope>) =>
+  it.live(`opens no ring ${name}, and leaves nothing behind`, () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       const mapped = mappings()
@@ -202,7 +203,7 @@ const none = (name: string, change: Effect.Effect<void, never, Scope.Scope>) =>
   )
 
 describeUring("opening and closing", () => {
-  it.live("two hundred times, it leaves no descriptor and no memory", () =>
+  it.live("leaves no descriptor and no memory after two hundred rings", () =>
     Effect.gen(function* () {
       const [near, far] = yield* socketPair
       const { address } = memory(8)
@@ -223,23 +224,23 @@ describeUring("opening and closing", () => {
     }).pipe(Effect.scoped)
   )
 
-  none(
-    "where the kernel has none, or not for us",
+  opensNone(
+    "if the kernel has no io_uring, or forbids it",
     changeFunctions(() => ({ io_uring_setup: () => -1 }))
   )
-  none(
-    "where the kernel is too old",
+  opensNone(
+    "if the kernel is too old",
     setup((fd, params) => {
       params[linux.ioUring.params.features]! &= ~linux.ioUring.FEAT_FAST_POLL
       return fd
     })
   )
-  none(
-    "where there is no memory",
+  opensNone(
+    "if its memory cannot be mapped",
     changeFunctions(() => ({ mmap: () => -1 }))
   )
-  none(
-    "where there is memory for one part of it only",
+  opensNone(
+    "if only one part of its memory can be mapped",
     changeFunctions(({ mmap }) => {
       let count = 0
       const once: Functions["mmap"] = (...all) => (count++ === 0 ? mmap(...all) : -1)
@@ -247,8 +248,8 @@ describeUring("opening and closing", () => {
     })
   )
 
-  none(
-    "where it is turned off for Node",
+  opensNone(
+    "if it is turned off for Node",
     Effect.acquireRelease(
       Effect.sync(() => {
         const before = process.env["UV_USE_IO_URING"]
@@ -263,7 +264,7 @@ describeUring("opening and closing", () => {
     )
   )
 
-  it.live("a kernel that does not know the flags is asked without them", () =>
+  it.live("tries again without flags on a kernel that does not know them", () =>
     Effect.gen(function* () {
       const asked: Array<number> = []
       yield* changeFunctions(({ io_uring_setup }) => ({
@@ -284,8 +285,8 @@ describeUring("opening and closing", () => {
   )
 })
 
-describeUring("io_uring_enter that does not do what it should", () => {
-  it.live("fails: this call and every later one is as if it would have blocked", () =>
+describeUring("when io_uring_enter", () => {
+  it.live("fails, this call and every later one would block", () =>
     Effect.gen(function* () {
       const calls = yield* observeUring
       const uring = yield* opened(4)
@@ -300,14 +301,14 @@ describeUring("io_uring_enter that does not do what it should", () => {
         uring.send(near.fd, address, 1)
         expect(submit(uring, 2)).toEqual([-EAGAIN, -EAGAIN])
       }
-      // Who has failed once is not asked again.
+      // The ring makes no further system call.
       expect(calls.count).toBe(2)
       expect(near.read().toString()).toBe("bc")
       expect(isEmpty(far.fd)).toBe(true)
     }).pipe(Effect.scoped)
   )
 
-  it.live("is interrupted by a signal, or takes only a part at a time: all calls are made, once", () =>
+  it.live("is interrupted, or takes only some of the calls, each call is made once", () =>
     Effect.gen(function* () {
       let isInterrupted = false
       let errno = 0

@@ -1,23 +1,19 @@
-/** The selector over kqueue(2): `struct kevent` of every system byte for byte, and the selector on simulated systems. */
+/** The selector over kqueue(2), on simulated systems. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { AsyncFd } from "effect-amy"
-import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
-import { freebsd, freebsdKevent } from "../../src/internal/libc/profiles/freebsd.ts"
-import { provideLibc } from "../../src/internal/libc/koffi.ts"
-import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
-import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
-import { profileOf } from "../../src/internal/libc/profiles/index.ts"
-import { decodeEvents, encodeChange } from "../../src/internal/kernel/kqueue.ts"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
 import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
 import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
-import { joinId, maxMailboxes } from "../../src/internal/kernel/userData.ts"
-import { Knotes } from "../../src/internal/kernel/knotes.ts"
+import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
+import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
+import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
+import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
 import { outcome } from "../support/opened.ts"
 import { SimulatedKqueue } from "../support/simulatedKqueue.ts"
 import { onSimulatedKqueue } from "../support/worlds.ts"
+import { entriesOf, type Entry } from "./support.ts"
 
 const EPERM = 1
 const ENOENT = 2
@@ -33,127 +29,8 @@ const withLayout = (profile: KqueueProfile, stride: 8 | 16): KqueueProfile => ({
   kqueue: { ...profile.kqueue, layout: { stride } }
 })
 
-describe("struct kevent", () => {
-  const systems = [
-    ["macOS", darwin.kqueue.layout, 32],
-    ["OpenBSD", openbsd.kqueue.layout, 32],
-    ["FreeBSD 11", freebsdKevent("11.4-RELEASE"), 32],
-    ["FreeBSD 12", freebsdKevent("12.0-RELEASE"), 64],
-    ["FreeBSD 14", freebsdKevent("14.2-RELEASE-p1"), 64],
-    ["FreeBSD to come", freebsdKevent("16.0-CURRENT"), 64]
-  ] as const
-  const users = [
-    [0, 0],
-    [1, 1],
-    [2, 0xffff_ffff],
-    [1024, 0x1_0000_0001],
-    [maxMailboxes, Number.MAX_SAFE_INTEGER]
-  ] as const
-
-  it.each(systems)("on %s is of %o and takes %i bytes", (_, layout, size) => {
-    for (const [mailbox, id] of users) {
-      for (const index of [0, 1, 2]) {
-        // What the memory held before must not be seen.
-        const target = new Int32Array(layout.stride * 3).fill(-1)
-        encodeChange(layout, target, index, 0x1234, -11, 0x8021, 0x0100_0000, 0x7fff_ffff, mailbox, id)
-        // Every machine that Node runs on has the low byte first.
-        const expected = new DataView(new ArrayBuffer(size))
-        expected.setBigUint64(0, 0x1234n, true)
-        expected.setInt16(8, -11, true)
-        expected.setUint16(10, 0x8021, true)
-        expected.setUint32(12, 0x0100_0000, true)
-        expected.setBigInt64(16, 0x7fff_ffffn, true)
-        expected.setBigUint64(24, BigInt(id) | (BigInt(mailbox) << 53n), true)
-        const bytes = new Uint8Array(target.buffer)
-        expect(bytes.slice(index * size, (index + 1) * size)).toEqual(new Uint8Array(expected.buffer))
-        for (const other of [0, 1, 2]) {
-          if (other !== index)
-            expect(bytes.slice(other * size, (other + 1) * size).every((byte) => byte === 255)).toBe(true)
-        }
-      }
-    }
-  })
-})
-
-/** What the systems do not agree about. */
-const differing = ({ fcntl, hasPipe2, kqueue, socket }: KqueueProfile) => [
-  [kqueue.EVFILT_USER, kqueue.EVFILT_EXCEPT, kqueue.EVFILT_EXCEPT === undefined ? undefined : kqueue.NOTE_OOB],
-  [fcntl.F_DUPFD_CLOEXEC, fcntl.O_CLOEXEC, hasPipe2, socket.hasAccept4],
-  [socket.AF_INET6, socket.SOCK_NONBLOCK, socket.SOCK_CLOEXEC, socket.MSG_NOSIGNAL, socket.MSG_CMSG_CLOEXEC],
-  [socket.message.header.data, socket.message.header.alignment]
-]
-
-describe("a kqueue system's profile", () => {
-  it("is chosen by the platform", () => {
-    expect(profileOf("darwin")).toBe(darwin)
-    expect(profileOf("freebsd")).toBe(freebsd)
-    expect(profileOf("openbsd")).toBe(openbsd)
-  })
-
-  it("has the values of its headers", () => {
-    for (const { errno, fcntl, kqueue, socket } of [darwin, freebsd, openbsd]) {
-      expect(kqueue).toMatchObject({ EVFILT_READ: -1, EVFILT_WRITE: -2, EVFILT_TIMER: -7 })
-      expect(kqueue).toMatchObject({ EV_ADD: 1, EV_DELETE: 2, EV_ONESHOT: 0x10, EV_CLEAR: 0x20, EV_DISPATCH: 0x80 })
-      expect(kqueue).toMatchObject({ EV_ERROR: 0x4000, EV_EOF: 0x8000, NOTE_TRIGGER: 0x100_0000 })
-      expect(fcntl).toMatchObject({ F_GETFL: 3, F_SETFL: 4, F_SETFD: 2, O_NONBLOCK: 4 })
-      expect(errno).toMatchObject({ EINTR, EBADF, EINVAL, ENOENT, EEXIST, EPERM, EMFILE, EAGAIN: 35 })
-      expect(socket).toMatchObject({ AF_INET: 2, SOL_SOCKET: 0xffff, SO_REUSEADDR: 4, SO_REUSEPORT: 0x200 })
-      expect(socket).toMatchObject({ SO_ERROR: 0x1007, TCP_NODELAY: 1, hasLengthByte: true, pathCapacity: 104 })
-    }
-    expect(differing(darwin)).toEqual([
-      [-10, -15, 2],
-      [67, 0x100_0000, false, false],
-      [30, undefined, undefined, 0x80000, undefined],
-      [12, 4]
-    ])
-    expect(differing(freebsd)).toEqual([
-      [-11, undefined, undefined],
-      [17, 0x10_0000, true, true],
-      [28, 0x2000_0000, 0x1000_0000, 0x20000, 0x40000],
-      [16, 8]
-    ])
-    expect(differing(openbsd)).toEqual([
-      [-10, -9, 4],
-      [10, 0x1_0000, true, true],
-      [24, 0x4000, 0x8000, 0x400, 0x800],
-      [16, 8]
-    ])
-  })
-})
-
-describe("what a filter reports", () => {
-  it.each([darwin, freebsd, openbsd])("on $platform means what it means to mio", (profile) => {
-    const decode = decodeEvents(profile)
-    const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_USER, EVFILT_WRITE, EV_CLEAR, EV_EOF } = profile.kqueue
-    const of = (filter: number, flags: number, fflags = 0) =>
-      decode((filter & 0xffff) | ((flags | EV_CLEAR) << 16), fflags)
-    const { Error, Priority, ReadClosed, Readable, Writable, WriteClosed } = Readiness
-    expect(of(EVFILT_READ, 0)).toBe(Readable)
-    expect(of(EVFILT_WRITE, 0)).toBe(Writable)
-    expect(of(EVFILT_READ, EV_EOF)).toBe(Readable | ReadClosed)
-    expect(of(EVFILT_WRITE, EV_EOF)).toBe(Writable | WriteClosed)
-    // At the end, and only there, the filter's flags are the socket's error.
-    expect(of(EVFILT_READ, EV_EOF, 54)).toBe(Readable | ReadClosed | Error)
-    expect(of(EVFILT_WRITE, EV_EOF, 54)).toBe(Writable | WriteClosed | Error)
-    expect(of(EVFILT_READ, 0, 1)).toBe(Readable)
-    expect(of(EVFILT_TIMER, 0)).toBe(Readable)
-    expect(of(EVFILT_USER!, 0)).toBe(Readable)
-    expect(of(EVFILT_READ, profile.kqueue.EV_ERROR)).toBe(Error)
-    if (EVFILT_EXCEPT !== undefined) expect(of(EVFILT_EXCEPT, 0, profile.kqueue.NOTE_OOB)).toBe(Priority)
-  })
-})
-
-type Entry = readonly [mailbox: number, id: number, readiness: number]
-
-const entries = (selector: Selector): ReadonlyArray<Entry> =>
-  Array.from({ length: selector.wait(0) }, (_, index) => [
-    selector.mailbox(index),
-    joinId(selector.low(index), selector.high(index)),
-    selector.readiness(index)
-  ])
-
-/** What is reported, less the wake-ups. */
-const reported = (selector: Selector) => entries(selector).filter(([mailbox]) => mailbox !== 0)
+/** Polls, and returns the entries of the batch without wake-ups. */
+const reported = (selector: Selector) => entriesOf(selector).filter(([mailbox]) => mailbox !== 0)
 
 const Both = Interest.Read | Interest.Write
 
@@ -163,7 +40,7 @@ describe.each([
   ["FreeBSD 14", withLayout(freebsd, 16)],
   ["OpenBSD", openbsd],
   ["an OpenBSD without EVFILT_USER", { ...openbsd, kqueue: { ...openbsd.kqueue, EVFILT_USER: undefined } }],
-  // It has the constant and refuses the filter.
+  // Its headers define the filter, and the kernel refuses it.
   ["an OpenBSD that refuses EVFILT_USER", { ...openbsd, release: "old" }]
 ] as const)("the kqueue selector on simulated %s", (name, profile) => {
   const start = (capacity = 8) => {
@@ -210,11 +87,11 @@ describe.each([
     while (reported(selector).every(([, id]) => id !== 0)) await new Promise(setImmediate)
     selector.wake()
     selector.remove(fd)
-    // A change always has a number, and a wait has none.
+    // An error of such a call could be the change's or the wait's.
     expect(system.waitsWithChanges).toBe(0)
   })
 
-  it("leaves no filter behind that is not asked for any more", () => {
+  it("leaves no filter behind that is no longer asked for", () => {
     const { fd, fill, filtersOf, makeRoom, receive, selector } = start()
     expect(selector.add(fd, Both, 1, 1)).toBe(0)
     expect(filtersOf(fd)).toEqual([-1, -2])
@@ -233,18 +110,18 @@ describe.each([
     expect(filtersOf(fd)).toEqual([])
   })
 
-  it("delivers nothing of a filter that is not asked for any more, though the kernel reported it before", () => {
+  it("drops what the kernel reported of a filter that is no longer asked for", () => {
     const { fd, receive, selector, system } = start()
     expect(selector.add(fd, Both, 1, 1)).toBe(0)
     expect(reported(selector)).toHaveLength(1)
     receive()
-    // What another thread does between the kernel's report and a look at it.
+    // Another thread does this between the kernel's report and the selector's look at it.
     system.afterNextWait = () => expect(selector.modify(fd, Interest.Write, 1, 1)).toBe(0)
     expect(reported(selector)).toEqual([])
     expect(reported(selector)).toEqual([[1, 1, Readiness.Writable]])
   })
 
-  it("tells a timer from a descriptor of the same number", async () => {
+  it("distinguishes a timer from a descriptor of the same number", async () => {
     const { fd, receive, selector } = start()
     expect(selector.add(fd, Interest.Read, 1, 5)).toBe(0)
     const alarm = selector.openAlarm(fd)
@@ -268,7 +145,7 @@ describe.each([
   describe("promise 3: oneshot", () => {
     const Oneshot = Both | Interest.Oneshot
 
-    it("is one notification for both filters, whichever comes first", () => {
+    it("is reported once for both filters, whichever reports first", () => {
       const { fd, fill, makeRoom, receive, selector } = start()
       fill()
       expect(selector.add(fd, Oneshot, 1, 1)).toBe(0)
@@ -278,10 +155,10 @@ describe.each([
       expect(reported(selector)).toEqual([])
       receive()
       makeRoom()
-      expect(entries(selector)).toEqual([])
+      expect(entriesOf(selector)).toEqual([])
     })
 
-    it("holds what both filters report at one time", () => {
+    it("reports both filters if they are ready at the same time", () => {
       const { fd, receive, selector } = start()
       receive()
       expect(selector.add(fd, Oneshot, 1, 1)).toBe(0)
@@ -293,13 +170,13 @@ describe.each([
       expect(reported(selector)).toEqual([])
     })
 
-    it("is armed again by modify, and is registered all the while", () => {
+    it("is armed again by modify, and stays registered until then", () => {
       const { fd, receive, selector } = start()
       expect(selector.add(fd, Interest.Read | Interest.Oneshot, 1, 1)).toBe(0)
       receive()
       expect(reported(selector)).toHaveLength(1)
       expect(selector.add(fd, Interest.Read, 1, 2)).toBe(EEXIST)
-      // The question whether it was there has not armed it.
+      // Asking the kernel for the knote has not armed it.
       receive()
       expect(reported(selector)).toEqual([])
       expect(selector.modify(fd, Oneshot, 1, 1)).toBe(0)
@@ -312,7 +189,7 @@ describe.each([
       expect(selector.remove(fd)).toBe(0)
     })
 
-    it("holds on every thread, also where another one waits", () => {
+    it("is reported once on every thread, wherever it was registered", () => {
       const { fd, fill, makeRoom, receive, selector, system } = start()
       const waiting = borrow(system.libc, selector.handle, 4)
       const attached = attach(system.libc, selector.handle)
@@ -331,7 +208,7 @@ describe.each([
   })
 
   describe("promise 12", () => {
-    it("answers EEXIST to whoever registers twice, on any thread, and changes nothing", () => {
+    it("returns EEXIST for a second registration from any thread, and changes nothing", () => {
       const { fd, filtersOf, receive, selector, system } = start()
       const attached = attach(system.libc, selector.handle)
       expect(selector.add(fd, Interest.Read, 1, 1)).toBe(0)
@@ -350,7 +227,7 @@ describe.each([
       expect(reported(selector)).toEqual([[2, 2, Readiness.Writable]])
     })
 
-    it("registers a number again that was closed, whatever is noted of it", () => {
+    it("registers the number of a closed descriptor again, whatever is noted of it", () => {
       const { fd, receive, selector, system } = start()
       for (const interest of [Interest.Read, Interest.Write, Both, Both | Interest.Oneshot]) {
         expect(selector.add(fd, interest, 1, 1)).toBe(0)
@@ -366,7 +243,7 @@ describe.each([
       }
     })
 
-    it("refuses what cannot be watched", () => {
+    it("refuses a descriptor that cannot be watched", () => {
       const { fd, filtersOf, selector, system } = start()
       const file = system.file()
       for (const [number, errno, otherwise] of [
@@ -384,7 +261,7 @@ describe.each([
       expect(filtersOf(fd)).toEqual([])
     })
 
-    it("registers all that is asked for or nothing", () => {
+    it("adds all filters that are asked for, or none", () => {
       const { fd, filtersOf, selector, system } = start()
       system.refusals.set(-2, EPIPE)
       expect(selector.add(fd, Both, 1, 1)).toBe(EPIPE)
@@ -396,7 +273,7 @@ describe.each([
       expect(filtersOf(fd)).toEqual([])
     })
 
-    it("says what it lacks", () => {
+    it("refuses the interest that it lacks", () => {
       const { fd, filtersOf, selector, system } = start()
       const hasPriority = profile.kqueue.EVFILT_EXCEPT !== undefined
       expect(selector.lacks).toBe(hasPriority ? Interest.Exclusive : Interest.Exclusive | Interest.Priority)
@@ -416,7 +293,7 @@ describe.each([
   })
 
   describe("promise 7: an alarm", () => {
-    it("is never set to less than a millisecond, nor to more than every kernel takes", () => {
+    it("is set to a millisecond at least, and to what every kernel accepts at most", () => {
       const { selector, system } = start()
       const alarm = selector.openAlarm(1)
       const times = () => system.calls.flat().filter(({ filter, flags }) => filter === -7 && (flags & 1) !== 0)
@@ -427,7 +304,7 @@ describe.each([
       }
       const deadline = alarm.now() + 1000.5
       alarm.set(deadline)
-      // Rounded up: by the time of this line more has passed.
+      // Rounded up. Some of the time has passed by now.
       expect(last()).toBeGreaterThanOrEqual(deadline - alarm.now())
       expect(last()).toBeLessThanOrEqual(1001)
       alarm.set(alarm.now() + 1e15)
@@ -436,7 +313,7 @@ describe.each([
       expect(system.knotes.filter(({ filter }) => filter === -7)).toEqual([])
     })
 
-    it("goes off once for what was set last", async () => {
+    it("expires once, at the deadline that was set last", async () => {
       const { selector } = start()
       const alarm = selector.openAlarm(4)
       const started = alarm.now()
@@ -452,7 +329,7 @@ describe.each([
       alarm.close()
     })
 
-    it("says so if there can be none", () => {
+    it("throws if the kernel has no timer left", () => {
       const { selector, system } = start()
       system.refusals.set(-7, 12)
       expect(() => selector.openAlarm(1)).toThrow(new SystemCallError("kevent(ADD)", 12))
@@ -460,7 +337,7 @@ describe.each([
   })
 
   describe("a trigger", () => {
-    it("is reported for each time, and tells once whether there was one", () => {
+    it("is reported each time it is triggered, and reset returns true once", () => {
       const { selector } = start()
       const trigger = selector.openTrigger(2, 77)
       expect(reported(selector)).toEqual([])
@@ -476,7 +353,7 @@ describe.each([
       expect(reported(selector)).toEqual([])
     })
 
-    it("can be triggered and reset by another thread, and any number of times", () => {
+    it("can be triggered and reset by another thread, any number of times", () => {
       const { selector, system } = start()
       const before = system.open.size
       const trigger = selector.openTrigger(2, 77)
@@ -497,23 +374,23 @@ describe.each([
     })
   })
 
-  it("is woken by any thread, and as often as there is a reason to", () => {
+  it("is woken by any thread, any number of times", () => {
     const { selector, system } = start()
     const attached = attach(system.libc, selector.handle)
     expect(selector.handle.wake === -1).toBe(!usesPipe)
     for (let round = 0; round < 3000; round++) {
       attached.wake()
       selector.wake()
-      expect(entries(selector)).toEqual([[0, 0, Readiness.Readable]])
-      expect(entries(selector)).toEqual([])
+      expect(entriesOf(selector)).toEqual([[0, 0, Readiness.Readable]])
+      expect(entriesOf(selector)).toEqual([])
     }
     attached.close()
     selector.wake()
-    expect(entries(borrow(system.libc, selector.handle, 1))).toEqual([[0, 0, Readiness.Readable]])
-    expect(entries(selector)).toEqual([])
+    expect(entriesOf(borrow(system.libc, selector.handle, 1))).toEqual([[0, 0, Readiness.Readable]])
+    expect(entriesOf(selector)).toEqual([])
   })
 
-  it("promise 11: has nothing that outlives exec or blocks, and closes all that it has opened", () => {
+  it("promise 11: opens everything close-on-exec and non-blocking, and closes it", () => {
     const { fd, selector, system } = start()
     const attached = attach(system.libc, selector.handle)
     const trigger = selector.openTrigger(1, 1)
@@ -546,7 +423,7 @@ describe.each([
     expect(other.open.size).toBe(before)
   })
 
-  it("takes a signal for a wait that ended early, and throws what else a wait fails with", () => {
+  it("ends a wait early for a signal, and throws any other failure of a wait", () => {
     const { fd, selector, system } = start()
     selector.add(fd, Interest.Write, 1, 1)
     system.failNextWait = EINTR
@@ -556,7 +433,7 @@ describe.each([
     expect(() => selector.wait(0)).toThrow(new SystemCallError("kevent", EBADF))
   })
 
-  it("reports in several batches what is more than one batch, and fills each", () => {
+  it("reports in several full batches what does not fit into one", () => {
     const { selector, system } = start(3)
     const fds = [1, 2, 3, 4].map(() => system.socket())
     fds.forEach((each, index) => selector.add(each, Interest.Write | Interest.Oneshot, 1, index + 1))
@@ -566,37 +443,8 @@ describe.each([
   })
 })
 
-describe("the notes of what is watched", () => {
-  it("are the same for all threads, however large they grow", () => {
-    const one = Knotes.make()
-    const other = new Knotes(one.buffer)
-    for (const fd of [0, 1023, 1024, 100_000, 1_000_000]) {
-      expect(other.userData(fd)).toBe(0n)
-      expect(one.reach(fd)).toBe(true)
-      expect(one.claim(fd, 0n, maxMailboxes, Number.MAX_SAFE_INTEGER, Both)).toBe(true)
-      expect(other.isNoted(fd, Number.MAX_SAFE_INTEGER)).toBe(true)
-      expect(other.interest(fd)).toBe(Both)
-      // Whoever knew nothing of it is too late.
-      expect(other.claim(fd, 0n, 1, 1, Interest.Read)).toBe(false)
-      expect(other.claim(fd, one.userData(fd), 1, 1, Interest.Read)).toBe(true)
-      one.forget(fd)
-      expect([other.userData(fd), other.interest(fd), other.isNoted(fd, 1)]).toEqual([0n, 0, false])
-    }
-    expect(one.reach(2 ** 22)).toBe(false)
-    expect([one.userData(2 ** 22), one.interest(-1), one.isNoted(2 ** 31, 0)]).toEqual([0n, 0, false])
-  })
-})
-
-describe("a library that stands in for the C library", () => {
-  it("is used from then on, until the other is given back", () => {
-    const system = new SimulatedKqueue(darwin)
-    const before = provideLibc(system.libc)
-    expect(provideLibc(before)).toBe(system.libc)
-  })
-})
-
 describe("a system that does not report exceptional conditions", () => {
-  it.live("says so also to who asks for them only when it waits, and goes on", () =>
+  it.live("fails a wait for them with UnsupportedPlatform, and other waits go on", () =>
     onSimulatedKqueue(freebsd, (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket

@@ -1,8 +1,8 @@
 /**
- * The behaviours on a kqueue that is not simulated: libkqueue, which is one in user space, called as a system's own is,
- * from the polling thread as well. It needs a built copy, named by `KQUEUE_LIBRARY`; docs/platforms.md says how.
+ * The behaviours on libkqueue, a kqueue in user space. It is called as a system's own kqueue is, also by
+ * the polling thread. `KQUEUE_LIBRARY` must name a built copy.
  */
-import { describe, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import { Poller } from "effect-amy"
 import { pathToFileURL } from "node:url"
 import { readinessBehaviours } from "../support/behaviours.ts"
@@ -10,23 +10,24 @@ import { libraryPath } from "../support/libkqueue.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { onRealKqueue } from "../support/worlds.ts"
 
-// The one with a thread in the kernel. The number that libkqueue answers stands for a kqueue and is not one: it does not
-// become readable, so no event loop can watch it (`layerEventLoop`), and a duplicate is nothing (`layerAttach`).
+// The layer with a thread in the kernel. The number that libkqueue returns is not the descriptor of a
+// kqueue. It never becomes readable, so no event loop can watch it (`layerEventLoop`), and a duplicate
+// of it is useless (`layerAttach`).
 const layer = Poller.layerWorker
 
-const both = "libkqueue watches a descriptor once for both filters, so that one's news is the other's, too"
-const pipe = "libkqueue has an error to report of a pipe, EIO, where the systems have none"
-const kill = "nothing makes libkqueue refuse whoever waits"
+const both = "libkqueue watches a descriptor once for both filters, and reports the edge of one as that of the other"
+const pipe = "libkqueue reports an error of a pipe, EIO, that systems do not report"
+const kill = "nothing makes a wait in libkqueue fail"
 
-/** What libkqueue does not do as the systems do, and why. */
+/** The behaviours in which libkqueue differs from the systems, and why. */
 const differences: { readonly [behaviour: string]: string } = {
   "a change is reported with all that is the case and was asked for": both,
   "a half-close wakes those who write, too, while there is room": both,
   "a pipe that nobody reads": pipe,
   'with neither readable nor writable, it is "Both"': pipe,
   "an error is reported whatever was asked for": pipe,
-  "also when it was closed without being deregistered": "libkqueue keeps the knote of a descriptor that was closed",
-  "a number that is not open is told from one that is not registered": "libkqueue asks only its own list",
+  "also when it was closed without being deregistered": "libkqueue keeps the knote of a closed descriptor",
+  "a number that is not open is told from one that is not registered": "libkqueue looks in its own list only",
   "out-of-band data, to those who ask for it": "libkqueue has no filter for it",
   "promise 8: if the polling thread dies by itself: consumers fail with WorkerFailed": kill,
   "promise 8: if the polling thread dies by itself: what was reported before is still there to be taken": kill,
@@ -38,8 +39,17 @@ if (libraryPath !== undefined) {
   process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --import ${hook}`
 }
 
-describe.skipIf(libraryPath === undefined)("libkqueue (skipped unless KQUEUE_LIBRARY names a built one)", () => {
-  for (const [about, group] of Object.entries({ ...readinessBehaviours, ...lifeBehaviours })) {
+const behaviours = { ...readinessBehaviours, ...lifeBehaviours }
+
+it("each difference names a behaviour", () => {
+  const names = Object.entries(behaviours).flatMap(([about, group]) =>
+    Object.keys(group).flatMap((name) => [name, `${about}: ${name}`])
+  )
+  expect(names).toEqual(expect.arrayContaining(Object.keys(differences)))
+})
+
+describe.skipIf(libraryPath === undefined)("libkqueue (skipped unless KQUEUE_LIBRARY names a built copy)", () => {
+  for (const [about, group] of Object.entries(behaviours)) {
     describe(`${about}`, () => {
       for (const [name, behaviour] of Object.entries(group)) {
         const difference = differences[name] ?? differences[`${about}: ${name}`]

@@ -1,4 +1,4 @@
-/** Exits while another thread is loading what it polls with, for which the exit has to wait. */
+/** Exits while another thread loads native code. The exit has to wait for it. */
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { writeSync } from "node:fs"
@@ -22,7 +22,7 @@ if (isMainThread) {
   memory.beginLoading()
   parentPort!.postMessage("loading")
   block(200)
-  // Not by console.log, which would have the main thread write it.
+  // `console.log` would leave the writing to the main thread.
   writeSync(1, "loaded\n")
   memory.endLoading()
 }

@@ -1,6 +1,6 @@
 /**
- * A thread that is attached to a poller and has two connections, which it reads together until io_uring was opened for that.
- * It tells of the descriptors of the connections, and waits to be ended.
+ * A thread that attaches to a poller and reads two connections together until an io_uring is opened for
+ * them. It posts the descriptors of the connections, and waits to be terminated.
  */
 import { Effect, Fiber } from "effect"
 import { Poller, Tcp } from "effect-amy"

@@ -1,7 +1,9 @@
 /**
- * Descriptors to poll, made by the kernel: what Node has no function for. Blocking calls fail the test, not the run.
+ * System calls for which Node has no function, for tests that need descriptors to poll. A call that
+ * fails throws, so that it fails the test.
  *
- * Pipes and sockets are made on every system that the library runs on; eventfds, and what is read from `/proc`, on Linux.
+ * Pipes and sockets work on every system on which the library runs. Eventfds, and what is read from
+ * `/proc`, need Linux.
  */
 import { readdirSync, readlinkSync } from "node:fs"
 import koffi from "koffi"
@@ -9,7 +11,7 @@ import koffi from "koffi"
 const libc = koffi.load(null)
 const isLinux = process.platform === "linux"
 
-/** A function that other systems need not have. */
+/** Binds a function that only Linux has. On other systems, calling it throws. */
 const ofLinux = (prototype: string): unknown =>
   isLinux
     ? libc.func(prototype)
@@ -59,7 +61,7 @@ const NONBLOCK = isLinux ? 0x800 : 4
 const CLOEXEC = 0x80000
 const EAGAIN = isLinux ? 11 : 35
 
-/** What Linux says when it makes a descriptor, and fcntl(2) afterwards elsewhere. */
+/** Sets with fcntl(2) the flags with which Linux opened the descriptor already. */
 const flagged = (fd: number): number => {
   if (isLinux) return fd
   check("fcntl", functions.fcntl(fd, 2, "int", 1))
@@ -81,37 +83,37 @@ const pair = (name: string, make: (fds: Int32Array) => number): readonly [number
 const scratch = new Uint8Array(65_536)
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 
-/** eventfd(2), non-blocking. */
+/** Opens a non-blocking eventfd. */
 export const eventfd = (): number => check("eventfd", functions.eventfd(0, NONBLOCK | CLOEXEC))
 
-/** pipe2(2), non-blocking: the reading end and the writing end. */
+/** Opens a non-blocking pipe. */
 export const pipe = (): readonly [read: number, write: number] =>
   pair("pipe", (fds) => (isLinux ? functions.pipe2(fds, NONBLOCK | CLOEXEC) : functions.pipe(fds)))
 
-/** socketpair(2) of two connected Unix stream sockets, non-blocking. */
+/** Opens two connected Unix stream sockets, non-blocking. */
 export const socketPair = (): readonly [number, number] =>
   pair("socketpair", (fds) => functions.socketpair(1, isLinux ? 1 | NONBLOCK | CLOEXEC : 1, 0, fds))
 
-/** As `socketPair`, of sockets that keep messages apart: SOCK_SEQPACKET. */
+/** Opens, as `socketPair` does, two sockets that keep messages apart: SOCK_SEQPACKET. */
 export const messagePair = (): readonly [number, number] =>
   pair("socketpair", (fds) => functions.socketpair(1, 5 | NONBLOCK | CLOEXEC, 0, fds))
 
-/** Adds one to an eventfd: each time is an edge. */
+/** Adds one to an eventfd. Each time is an edge. */
 export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
 
-/** Writes so many bytes; answers how many were taken, or -1 if it would block. */
+/** Writes `count` bytes. Returns the number that were taken, or -1 if the call would block. */
 export const write = (fd: number, count = 1): number => wouldBlock("write", functions.write(fd, scratch, count))
 
-/** Reads up to so many bytes; answers how many, 0 at the end, or -1 if it would block. */
+/** Reads up to `count` bytes. Returns their number, 0 at the end, or -1 if the call would block. */
 export const read = (fd: number, count = scratch.length): number =>
   wouldBlock("read", functions.read(fd, scratch, count))
 
-/** Reads until it would block or is at the end. */
+/** Reads until the call would block or reaches the end. */
 export const drain = (fd: number): void => {
   while (read(fd) > 0);
 }
 
-/** Writes until it would block; answers how many bytes were taken. */
+/** Writes until the call would block. Returns the number of bytes that were taken. */
 export const fill = (fd: number): number => {
   let total = 0
   for (let taken = write(fd, scratch.length); taken > 0; taken = write(fd, scratch.length)) total += taken
@@ -121,12 +123,12 @@ export const fill = (fd: number): number => {
 const wouldBlock = (name: string, result: number): number =>
   result === -1 && koffi.errno() === EAGAIN ? -1 : check(name, result)
 
-/** Sends one out-of-band byte: `EPOLLPRI` on a TCP peer. */
+/** Sends one out-of-band byte, which is `EPOLLPRI` for a TCP peer. */
 export const sendOutOfBand = (fd: number): void => void check("send", functions.send(fd, one, 1, 1))
 
 export const shutdownWrite = (fd: number): void => void check("shutdown", functions.shutdown(fd, 1))
 export const dup = (fd: number): number => check("dup", functions.dup(fd))
-/** Makes a number mean what another one means. */
+/** Makes the number `to` a duplicate of `from`. */
 export const dup2 = (from: number, to: number): void => void check("dup2", functions.dup2(from, to))
 export const close = (fd: number): void => void check("close", functions.close(fd))
 
@@ -135,20 +137,20 @@ export const isCloseOnExec = (fd: number): boolean => (check("fcntl", functions.
 export const isNonblocking = (fd: number): boolean =>
   (check("fcntl", functions.fcntl(fd, 3, "int", 0)) & NONBLOCK) !== 0
 
-/** What this process has open: each number with what it names. */
+/** Returns the open descriptors of this process, each with the name of its file. */
 export const openDescriptors = (): ReadonlyMap<number, string> => {
   const found = new Map<number, string>()
   for (const name of readdirSync("/proc/self/fd")) {
     try {
       found.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
     } catch {
-      // The descriptor through which the directory itself was read.
+      // This is the descriptor by which the directory itself was read.
     }
   }
   return found
 }
 
-/** The kernel's count of this process's threads. */
+/** Returns the kernel's count of this process's threads. */
 export const threadCount = (): number => readdirSync("/proc/self/task").length
 
 const net = {
@@ -189,11 +191,11 @@ const stream = isLinux ? 1 | CLOEXEC : 1
 
 type AddressCall = (fd: number, address: Uint8Array, length: number) => number
 
-/** A listening TCP socket on a free port of 127.0.0.1, and its address. */
+/** Opens a listening TCP socket on a free port of 127.0.0.1, and returns its address, too. */
 const listenTcp = (): readonly [fd: number, address: Uint8Array] => {
   const fd = check("socket", net.socket(2, stream, 0))
   const address = new Uint8Array(16)
-  // The others have a length before the family.
+  // Systems other than Linux have a byte for the length before the family.
   address.set(isLinux ? [2, 0] : [16, 2])
   address.set([127, 0, 0, 1], 4)
   check("bind", net.bind(fd, address, 16))
@@ -208,7 +210,7 @@ const acceptNow = (listener: number): number => {
   return fd === -1 ? fd : flagged(fd)
 }
 
-/** Two connected TCP sockets, non-blocking. */
+/** Opens two connected TCP sockets, non-blocking. */
 export const tcpPair = (): readonly [number, number] => {
   const [listener, address] = listenTcp()
   const client = check("socket", net.socket(2, stream, 0))
@@ -220,7 +222,7 @@ export const tcpPair = (): readonly [number, number] => {
   return [client, server]
 }
 
-/** A non-blocking TCP socket that is being connected to a port at which nobody listens. */
+/** Opens a non-blocking TCP socket that is connecting to a port without a listener. */
 export const connectInVain = (): number => {
   const [listener, address] = listenTcp()
   close(listener)
@@ -229,22 +231,22 @@ export const connectInVain = (): number => {
   return fd
 }
 
-/** Has a Unix socket of Linux told who sends: SO_PASSCRED. */
+/** Makes a Unix socket of Linux receive the credentials of senders: SO_PASSCRED. */
 export const passCredentials = (fd: number): void =>
   void check("setsockopt", net.setsockopt(fd, 1, 16, new Int32Array([1]), 4))
 
-/** Closes a TCP socket so that its peer sees a reset instead of an orderly end. */
+/** Closes a TCP socket so that its peer sees a reset instead of an end. */
 export const closeWithReset = (fd: number): void => {
-  // SO_LINGER of zero seconds.
+  // SO_LINGER with zero seconds.
   check("setsockopt", net.setsockopt(fd, 1, 13, new Int32Array([1, 0]), 8))
   close(fd)
 }
 
-/** pipe2(2), blocking: the reading end and the writing end. */
+/** Opens a blocking pipe. */
 export const blockingPipe = (): readonly [read: number, write: number] =>
   pair("pipe2", (fds) => functions.pipe2(fds, CLOEXEC))
 
-/** A non-blocking TCP socket that listens on a free port of 127.0.0.1. */
+/** Opens a non-blocking TCP socket that listens on a free port of 127.0.0.1. */
 export const listen = (): { readonly fd: number; readonly port: number } => {
   const [fd, address] = listenTcp()
   const flags = check("fcntl", functions.fcntl(fd, 3, "int", 0))
@@ -253,16 +255,16 @@ export const listen = (): { readonly fd: number; readonly port: number } => {
   return { fd, port: address[2]! * 256 + address[3]! }
 }
 
-/** The next connection, non-blocking, or -1 if it would block. */
+/** Accepts the next connection as non-blocking. Returns -1 if the call would block. */
 export const accept = (listener: number): number => wouldBlock("accept", acceptNow(listener))
 
-/** Reads what there is, as text; "" at the end or if it would block. */
+/** Reads what there is as text. Returns "" at the end, or if the call would block. */
 export const readText = (fd: number): string => {
   const length = read(fd)
   return new TextDecoder().decode(scratch.subarray(0, Math.max(0, length)))
 }
 
-/** Writes a text; answers how many bytes were taken, or -1 if it would block. */
+/** Writes a text. Returns the number of bytes that were taken, or -1 if the call would block. */
 export const writeText = (fd: number, text: string): number => {
   const bytes = new TextEncoder().encode(text)
   return wouldBlock("write", functions.write(fd, bytes, bytes.length))

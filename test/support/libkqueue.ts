@@ -1,6 +1,7 @@
 /**
- * kqueue in user space, for this thread: if `KQUEUE_LIBRARY` names a built libkqueue, the library polls with it from the
- * import of this file on. With `--import` in `NODE_OPTIONS` the polling thread does, too.
+ * Makes this thread poll with libkqueue, a kqueue in user space, if `KQUEUE_LIBRARY` names a built
+ * copy. It takes effect when this file is imported. `--import` in `NODE_OPTIONS` imports it on the
+ * polling thread, too.
  */
 import koffi from "koffi"
 import { load, provideLibc } from "../../src/internal/libc/koffi.ts"
@@ -8,7 +9,7 @@ import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfi
 import { kqueueCommon } from "../../src/internal/libc/profiles/kqueueCommon.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 
-/** Linux in everything but this. */
+/** Linux, but with a kqueue. */
 const profile: KqueueProfile = {
   ...linux,
   selector: "kqueue",
@@ -20,7 +21,7 @@ export const libraryPath = process.env["KQUEUE_LIBRARY"]
 if (libraryPath !== undefined) {
   const library = koffi.load(libraryPath)
   const linuxLibc = load("linux")
-  // The other functions are those of Linux.
+  // All other functions are those of Linux.
   const functions = Object.create(linuxLibc.functions, {
     kqueue: { value: library.func("int kqueue(void)") },
     kevent: {

@@ -1,7 +1,8 @@
 /**
- * A system with kqueue(2), simulated as its manual pages describe it: descriptors whose readiness is declared, and the C
- * functions over them that a selector calls, `struct kevent` included. It comes in as the C library does, so everything
- * above is what runs on such a system. No call of it ever blocks.
+ * Simulates a system with kqueue(2), as its manual pages describe it. A test declares the readiness of
+ * its descriptors. The C functions over them are those that a selector calls, with `struct kevent` as
+ * the system lays it out. It takes the place of the C library, so all code above it is what runs on
+ * such a system. None of its calls blocks.
  */
 import type { Libc } from "../../src/internal/libc/koffi.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
@@ -24,11 +25,11 @@ const EINVAL = 22
 const EAGAIN = 35
 const ECONNRESET = 54
 
-/** One open file. Its readiness is what the filters say of it. */
+/** An open file. The filters derive its readiness from these properties. */
 class File {
   readonly kind: "socket" | "pipe" | "kqueue" | "file"
   references = 0
-  /** Bytes to read. */
+  /** The number of bytes to read. */
   pending = 0
   urgent = 0
   isWritable = false
@@ -37,7 +38,7 @@ class File {
   error = 0
   peer: File | undefined
   readonly notes = new Map<string, Knote>()
-  /** The notes that are active, in the order in which they became so. */
+  /** The active knotes, in the order in which they became active. */
   readonly active = new Set<Knote>()
   isBroken = false
   onActive: () => void = () => {}
@@ -77,15 +78,15 @@ export class SimulatedKqueue {
   readonly #files = new Map<number, File>()
   readonly #descriptorFlags = new Map<number, number>()
   #errno = 0
-  /** The calls of kevent(2) that were made, and their changes. */
+  /** The changes of each call of kevent(2). */
   readonly calls: Array<ReadonlyArray<Kevent>> = []
-  /** How many of them were changes and a wait in one. */
+  /** The number of calls that made changes and waited. */
   waitsWithChanges = 0
-  /** What a new knote of a filter is refused with. */
+  /** The errno with which a new knote of a filter is refused. */
   readonly refusals = new Map<number, number>()
-  /** What happens on another thread when the next wait has returned and nobody has looked at what it reports. */
+  /** Simulates another thread between the return of the next wait and a look at its report. */
   afterNextWait: () => void = () => {}
-  /** What the next wait fails with. */
+  /** The errno with which the next wait fails, or 0. */
   failNextWait = 0
 
   constructor(profile: KqueueProfile) {
@@ -113,7 +114,7 @@ export class SimulatedKqueue {
   }
 
   #refuse(name: string): never {
-    throw new Error(`the simulated system was not expected to be asked for ${name}`)
+    throw new Error(`the simulated system has no function ${name}`)
   }
 
   #fail(errno: number): -1 {
@@ -121,26 +122,26 @@ export class SimulatedKqueue {
     return -1
   }
 
-  /** What is open, with the flags of each. */
+  /** The open descriptors, with their flags. */
   get open(): ReadonlyMap<number, { readonly kind: string; readonly flags: number }> {
     return new Map(
       Array.from(this.#files, ([fd, { kind }]) => [fd, { kind, flags: this.#descriptorFlags.get(fd) ?? 0 }])
     )
   }
 
-  /** Of several numbers that mean one file, one. */
+  /** The open files. Several numbers may name one. */
   get #distinct(): ReadonlySet<File> {
     return new Set(this.#files.values())
   }
 
-  /** Every knote that there is. */
+  /** All knotes. */
   get knotes(): ReadonlyArray<{ readonly ident: number; readonly filter: number; readonly isDisabled: boolean }> {
     return [...this.#distinct].flatMap(({ notes }) =>
       Array.from(notes.values(), ({ filter, ident, isDisabled }) => ({ ident, filter, isDisabled }))
     )
   }
 
-  /** The lowest free number from 3 on, as a process has it. */
+  /** Opens the lowest free number from 3 on, as a process does. */
   #open(file: File, flags = 0): number {
     let fd = 3
     while (this.#files.has(fd)) fd++
@@ -150,7 +151,7 @@ export class SimulatedKqueue {
     return fd
   }
 
-  /** Closes a number, and drops what was watched of it, whoever has duplicates. */
+  /** Closes a number and drops its knotes, even if the file has duplicates. */
   close(fd: number): boolean {
     const file = this.#files.get(fd)
     if (file === undefined) return false
@@ -164,7 +165,7 @@ export class SimulatedKqueue {
     return true
   }
 
-  /** Something happens to a descriptor of the test's. */
+  /** Changes the file of a descriptor, and notifies the knotes of some filters. */
   change(fd: number, change: (file: File) => void, ...filters: ReadonlyArray<"READ" | "WRITE" | "EXCEPT">): void {
     const file = this.#files.get(fd)
     if (file === undefined) throw new Error(`${fd} is not open`)
@@ -172,18 +173,19 @@ export class SimulatedKqueue {
     for (const filter of filters) this.#happened(file, this.#profile.kqueue[`EVFILT_${filter}`]!)
   }
 
-  /** A connected socket: there is room to write, and nothing to read. */
+  /** Opens a connected socket with room to write and nothing to read. */
   socket(): number {
     const file = new File("socket")
     file.isWritable = true
     return this.#open(file)
   }
 
+  /** Opens a regular file. */
   file(): number {
     return this.#open(new File("file"))
   }
 
-  /** The peer is gone; with an error, if there is one. */
+  /** Closes the peer of a socket, or resets the connection. */
   hangUp(fd: number, isReset = false): void {
     this.#end(this.#files.get(fd)!, isReset ? ECONNRESET : 0)
   }
@@ -196,7 +198,7 @@ export class SimulatedKqueue {
     this.#happened(file, this.#profile.kqueue.EVFILT_WRITE)
   }
 
-  /** Whoever waits is refused from now on. */
+  /** Makes every wait from now on fail. */
   break(): void {
     for (const file of this.#files.values()) {
       if (file.kind !== "kqueue") continue
@@ -205,7 +207,7 @@ export class SimulatedKqueue {
     }
   }
 
-  /** Whether a knote has something to report, as its filter sees it. */
+  /** Returns what a knote has to report, as its filter sees it. */
   #look({ data, file, filter, fflags }: Knote): { readonly ready: boolean; readonly flags: number; fflags: number } {
     const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_WRITE } = this.#profile.kqueue
     const end = (atEnd: boolean) => (atEnd ? { flags: EV_EOF, fflags: file!.error } : { flags: 0, fflags: 0 })
@@ -216,7 +218,7 @@ export class SimulatedKqueue {
     return { ready: (fflags & NOTE_TRIGGER) !== 0, flags: 0, fflags: fflags & ~NOTE_TRIGGER }
   }
 
-  /** Tells every knote of a file and a filter. */
+  /** Notifies every knote of a file and a filter. */
   #happened(file: File, filter: number): void {
     for (const { notes } of this.#distinct) {
       for (const note of notes.values()) {
@@ -237,7 +239,7 @@ export class SimulatedKqueue {
     note.kq.notes.delete(`${note.filter}:${note.ident}`)
   }
 
-  /** Makes a change. Answers 0, or the errno. */
+  /** Makes a change. Returns 0, or the errno. */
   #apply(kq: File, change: Kevent): number {
     const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_USER, EVFILT_WRITE } = this.#profile.kqueue
     const { data, fflags, filter, flags, high, ident, low } = change
@@ -258,7 +260,7 @@ export class SimulatedKqueue {
       this.#drop(note)
       return 0
     } else {
-      // The user data is always the last that was given, whatever the change was about.
+      // Any change replaces the user data.
       note.low = low
       note.high = high
       if (filter === EVFILT_USER) note.fflags |= fflags & NOTE_TRIGGER
@@ -271,7 +273,7 @@ export class SimulatedKqueue {
   }
 
   #startTimer(note: Knote, millis: number): void {
-    // One of no time at all never goes off: not every system takes it for the shortest there is.
+    // A timer of no time never expires here: not every system takes it for the shortest.
     if (millis <= 0) return
     const expire = () => {
       note.data++
@@ -323,7 +325,7 @@ export class SimulatedKqueue {
       if (note.isDisabled) continue
       const seen = this.#look(note)
       if (!seen.ready) {
-        // What has passed meanwhile is not reported.
+        // It is no longer ready, so it is not reported.
         kq.active.delete(note)
         continue
       }
@@ -342,7 +344,7 @@ export class SimulatedKqueue {
     return count
   }
 
-  /** Calls back in a turn of its own, and again as long as there is something. */
+  /** Calls back in a turn of its own, and again for as long as something is active. */
   #watch(fd: number, onReadable: () => boolean): { readonly close: () => void } {
     const kq = this.#files.get(fd)!
     let isOpen = true
@@ -367,11 +369,12 @@ export class SimulatedKqueue {
   }
 
   #fcntl(fd: number, command: number, argument: number): number {
-    const { F_DUPFD_CLOEXEC, F_SETFD, F_SETFL, O_CLOEXEC } = this.#profile.fcntl
+    const { F_DUPFD_CLOEXEC, F_GETFL, F_SETFD, F_SETFL, O_CLOEXEC } = this.#profile.fcntl
     const file = this.#files.get(fd)
     if (file === undefined) return this.#fail(EBADF)
     if (command === F_DUPFD_CLOEXEC) return this.#open(file, O_CLOEXEC)
     const flags = this.#descriptorFlags.get(fd)!
+    if (command === F_GETFL) return flags & ~O_CLOEXEC
     if (command === F_SETFD) this.#descriptorFlags.set(fd, flags | (argument === 1 ? O_CLOEXEC : 0))
     else if (command === F_SETFL) this.#descriptorFlags.set(fd, flags | argument)
     else return this.#fail(EINVAL)
@@ -408,7 +411,7 @@ export class SimulatedKqueue {
   }
 }
 
-/** Small, so that a test fills it soon. */
+/** Small, so that a test fills a pipe soon. */
 const pipeSize = 2048
 
 const readKevent = (words: Int32Array, at: number): Kevent => ({
@@ -422,7 +425,7 @@ const readKevent = (words: Int32Array, at: number): Kevent => ({
 })
 
 const writeKevent = (words: Int32Array, at: number, stride: number, event: Kevent): void => {
-  // A kernel leaves nothing of what was there, and its own words at the end of the long layout are not for us.
+  // A kernel overwrites the whole entry. The words at the end of the long layout are its own.
   words.fill(0, at, at + 8)
   words.fill(-1, at + 8, at + stride)
   words[at] = event.ident

@@ -1,6 +1,7 @@
 /**
- * The worlds in which a behaviour must hold: the real kernel behind each way of polling, the kernel in memory of
- * `TestPoller`, and a simulated kernel with kqueue(2) under everything else that is real. A world says what a test can do to descriptors and to time, so that one test runs in all of them.
+ * The worlds in which a behaviour must hold: the real kernel behind each way of polling, the in-memory
+ * kernel of `TestPoller`, and a simulated kernel with kqueue(2) below the library's own code. A world
+ * offers what a test can do to descriptors and to time, so that one test runs in all of them.
  */
 import { describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
@@ -18,22 +19,22 @@ import * as Kernel from "./kernel.ts"
 import { layers, type PollerLayer } from "./layers.ts"
 import { SimulatedKqueue } from "./simulatedKqueue.ts"
 
-/** One end of a connection; the other one is the world's. */
+/** One end of a connection. The world holds the other one. */
 export interface Socket {
   readonly fd: number
-  /** A byte arrives. */
+  /** Makes a byte arrive. */
   readonly receive: Effect.Effect<void>
   /** Reads everything that has arrived. */
   readonly drain: Effect.Effect<void>
-  /** Writes until there is no more room. */
+  /** Writes until there is no room. */
   readonly fill: Effect.Effect<void>
-  /** The peer reads all that was written, so there is room again. */
+  /** Makes the peer read all that was written, so that there is room again. */
   readonly makeRoom: Effect.Effect<void>
-  /** The peer says that it will send nothing more. */
+  /** Makes the peer end its output. */
   readonly endInput: Effect.Effect<void>
-  /** The peer closes. */
+  /** Makes the peer close. */
   readonly hangUp: Effect.Effect<void>
-  /** The peer closes, and what was sent to it is lost. */
+  /** Makes the peer close before it has read what was sent to it. */
   readonly reset: Effect.Effect<void>
   readonly close: Effect.Effect<void>
 }
@@ -47,30 +48,30 @@ export interface PipeWriter {
 }
 
 export interface World {
-  /** What kernels of different kinds cannot report alike. */
+  /** The kind of kernel, for what the kinds report differently. */
   readonly kernel: "epoll" | "kqueue"
-  /** Connected: there is room to write, and nothing to read. */
+  /** Connects a socket with room to write and nothing to read. */
   readonly socket: Effect.Effect<Socket, never, Scope.Scope>
-  /** The same under a number of the test's choice, which must be free and be the last one that was closed. */
+  /** Connects a socket under a number that the test chooses. It must be the last one that was closed. */
   readonly socketAt: (fd: number) => Effect.Effect<Socket, never, Scope.Scope>
   readonly pipeWriter: Effect.Effect<PipeWriter, never, Scope.Scope>
-  /** A connection over which out-of-band data arrives when asked to. */
+  /** Connects a socket. `urge` makes out-of-band data arrive. */
   readonly urgentSocket: Effect.Effect<{ readonly fd: number; readonly urge: Effect.Effect<void> }, never, Scope.Scope>
-  /** Something that is open and cannot be polled. */
+  /** Opens a descriptor that cannot be polled. */
   readonly unpollable: Effect.Effect<number, never, Scope.Scope>
-  /** A number that is not open. */
+  /** Returns a number that is not open. */
   readonly closedNumber: Effect.Effect<number>
-  /** Whoever waits in the kernel dies. */
+  /** Makes the waits in the kernel fail. */
   readonly kill: Effect.Effect<void, never, Scope.Scope>
   /** Closes the layer. */
   readonly close: Effect.Effect<void>
-  /** Runs an effect that waits until so many milliseconds have passed. */
+  /** Runs an effect that waits for a time, and lets the time pass. */
   readonly passing: (millis: number) => <A, E, R>(waiting: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Milliseconds. */
   readonly now: Effect.Effect<number>
 }
 
-/** A test, or a part of one, that says what it needs of the world. */
+/** A test, or a part of one, that runs in every world. */
 export type Test<A> = (
   world: World
 ) => Effect.Effect<A, PollerError.PollerError, Poller.Poller | Registrar.Registrar | Scope.Scope>
@@ -92,7 +93,7 @@ const realSocket = (fd: number, peer: number): Socket => ({
   makeRoom: Effect.sync(() => Kernel.drain(peer)),
   endInput: Effect.sync(() => Kernel.shutdownWrite(peer)),
   hangUp: Effect.sync(() => {
-    // A Unix socket that is closed with something unread tells its peer of an error.
+    // If a Unix socket closes with unread bytes, its peer gets an error.
     Kernel.drain(peer)
     Kernel.close(peer)
   }),
@@ -161,7 +162,7 @@ const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close
     socket: Effect.map(writable, fakeSocket),
     socketAt: (fd) =>
       Effect.map(writable, (descriptor) => {
-        if (descriptor.fd !== fd) throw new Error(`the number is ${descriptor.fd}, and not ${fd}`)
+        if (descriptor.fd !== fd) throw new Error(`expected the number ${fd}, got ${descriptor.fd}`)
         return fakeSocket(descriptor)
       }),
     pipeWriter: Effect.map(writable, ({ failed, fd, full }) => ({
@@ -183,7 +184,7 @@ const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close
   }
 }
 
-/** Descriptors of a simulated system, which are told what happens to them. */
+/** The world of a simulated system. */
 const simulatedWorld = (system: SimulatedKqueue): Omit<World, "close"> => {
   const socketOf = (fd: number): Socket => ({
     fd,
@@ -205,7 +206,7 @@ const simulatedWorld = (system: SimulatedKqueue): Omit<World, "close"> => {
     socket: Effect.map(opened, socketOf),
     socketAt: (wanted) =>
       Effect.map(opened, (fd) => {
-        if (fd !== wanted) throw new Error(`the number is ${fd}, and not ${wanted}`)
+        if (fd !== wanted) throw new Error(`expected the number ${wanted}, got ${fd}`)
         return socketOf(fd)
       }),
     pipeWriter: Effect.map(opened, (fd) => ({ fd, fill: socketOf(fd).fill, breakPipe: socketOf(fd).hangUp })),
@@ -247,26 +248,26 @@ const run = <Services, A>(
 export const onKernel = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(layer, (services) => ({ ...realWorld, kill: breakSelector(Context.get(services, Poller.Poller).handle) }), test)
 
-/** Runs a test with real descriptors where the C library's kqueue is the poller's. */
+/** Runs a test with real descriptors, where the C library has been given a kqueue. */
 export const onRealKqueue = <A>(layer: PollerLayer, test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(
     layer,
-    () => ({ ...realWorld, kernel: "kqueue", kill: Effect.die("nothing makes a kqueue refuse whoever waits") }),
+    () => ({ ...realWorld, kernel: "kqueue", kill: Effect.die("nothing makes a wait in a kqueue fail") }),
     test
   )
 
-/** Runs a test with declared descriptors. */
+/** Runs a test with the descriptors of `TestPoller`. */
 export const onTestPoller = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
   run(TestPoller.layer, (services) => testWorld(Context.get(services, TestPoller.TestPoller)), test)
 
-/** The systems that are simulated: both layouts of `struct kevent`, and one on which a wake-up takes a pipe. */
+/** The simulated systems: both layouts of `struct kevent`, and one that wakes itself by a pipe. */
 const systems: { readonly [name: string]: KqueueProfile } = {
   "kqueue, simulated, 32-byte": darwin,
   "kqueue, simulated, 32-byte, without EVFILT_USER": {
     ...openbsd,
     kqueue: { ...openbsd.kqueue, EVFILT_USER: undefined }
   },
-  // Which has no filter for out-of-band data; the others are to be tried in this layout, too.
+  // FreeBSD has no filter for out-of-band data. It gets one, so that the filter is tried in this layout.
   "kqueue, simulated, 64-byte": {
     ...freebsd,
     kqueue: { ...freebsd.kqueue, layout: { stride: 16 }, EVFILT_EXCEPT: darwin.kqueue.EVFILT_EXCEPT }
@@ -287,12 +288,12 @@ export const onSimulatedKqueue = <A>(
     )
   })
 
-/** What is made to happen by means that only Linux has, or has no filter everywhere. */
+/** Whether a behaviour needs what only Linux has, or a filter that not every system has. */
 const isLinuxOnly = (about: string, name: string): boolean =>
   process.platform !== "linux" &&
   (about === "promise 8: if the polling thread dies by itself" || name.startsWith("out-of-band data"))
 
-/** Runs the behaviours in every world, under the name of what they are about. */
+/** Runs the behaviours in every world. Each group is named after its subject. */
 export const describeBehaviours = (behaviours: {
   readonly [about: string]: { readonly [name: string]: Behaviour }
 }): void => {
@@ -317,7 +318,7 @@ export const describeBehaviours = (behaviours: {
   }
 }
 
-/** All that a notification says, in a form to compare: flags that are not set are left out. */
+/** Returns what a notification says, in a form to compare. Flags that are not set are left out. */
 export const said = (notification: Notification.Notification) => ({
   id: notification.id,
   event: notification.event,

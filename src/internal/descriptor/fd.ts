@@ -5,9 +5,9 @@ import type * as Scope from "effect/Scope"
 import { constants, openSync } from "node:fs"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { setFlags } from "../kernel/descriptorFlags.ts"
+import { openPipe } from "../kernel/pipe.ts"
 import { OwnedFd, scoped } from "./ownedFd.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { attempt, outcome } from "./systemCall.ts"
@@ -195,16 +195,12 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
 export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, PollerError, Scope.Scope> =
   Effect.flatMap(loadLibc, (libc) =>
     Effect.acquireRelease(
-      Effect.suspend(() => {
-        const fds = new Int32Array(2)
-        const { fcntl, hasPipe2 } = libc.profile
-        const made = hasPipe2
-          ? attempt(libc, "pipe2", undefined, () => libc.functions.pipe2(fds, fcntl.O_NONBLOCK | fcntl.O_CLOEXEC))
-          : Effect.tap(
-              attempt(libc, "pipe", undefined, () => libc.functions.pipe(fds)),
-              () => Effect.sync(() => setFlags(libc, fds))
-            )
-        return Effect.map(made, () => ({ reader: new FdImpl(libc, fds[0]!), writer: new FdImpl(libc, fds[1]!) }))
+      Effect.try({
+        try: () => {
+          const { reader, writer } = openPipe(libc)
+          return { reader: new FdImpl(libc, reader), writer: new FdImpl(libc, writer) }
+        },
+        catch: fromThrown
       }),
       ({ reader, writer }) =>
         Effect.sync(() => {

@@ -1,7 +1,7 @@
-/** The flags of descriptors that their call could not open with: fcntl(2). */
+/** Flags that a call could not set when it opened a descriptor: fcntl(2) sets them afterwards. */
 import type { Libc } from "../libc/koffi.ts"
 
-/** Makes descriptors that were just opened non-blocking and close-on-exec, where their call could not. */
+/** Makes descriptors non-blocking and close-on-exec. */
 export const setFlags = (libc: Libc, fds: Iterable<number>): void => {
   const { fcntl } = libc.profile
   setCloseOnExec(libc, fds)

@@ -1,33 +1,39 @@
 /**
- * io_uring(7), used for one thing: to make many calls on sockets by one system call. None of the calls waits, so all are done
- * when that one returns. What becomes ready is still the selector's to tell.
+ * io_uring(7), used for one purpose: to make many calls on sockets with one system call. None of these
+ * calls waits, so all are done when that system call returns. Readiness is still the selector's to
+ * report.
  *
- * Plain synchronous TypeScript, as a selector is.
+ * This is plain synchronous TypeScript, as a selector is.
  */
 import type { Libc } from "../libc/koffi.ts"
-import type { IoUringProfile } from "../libc/profiles/profile.ts"
+import type { IoUringProfile } from "../libc/profiles/ioUringProfile.ts"
 
 export interface IoUring {
   readonly fd: number
-  /** As many calls can be put in at a time. */
+  /** The most calls that can be queued before `submit`. */
   readonly capacity: number
+  /** Queues a recv(2). */
   readonly receive: (fd: number, address: number, length: number) => void
+  /** Queues a send(2). */
   readonly send: (fd: number, address: number, length: number) => void
-  /** Makes all calls that were put in, in that order. Each has answered what it would have by itself, or minus the errno. */
+  /**
+   * Makes all queued calls, in their order. A result is what the call would have returned by itself,
+   * or the negated errno.
+   */
   readonly submit: (results: Int32Array) => void
   readonly close: () => void
 }
 
-/** Words of a `struct io_uring_sqe` and a `struct io_uring_cqe`. */
+/** Sizes of `struct io_uring_sqe` and `struct io_uring_cqe`, in words. */
 const entryWords = 16
 const completionWords = 4
 
-/** libuv's own switch: who turns it off for Node has a reason that holds here, too. */
+/** Reads libuv's own switch. A reason to turn io_uring off for Node holds for this library, too. */
 const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
 
 /**
- * Opens one, or answers `undefined` where the system has none, or none for this process: many containers forbid it. Then
- * the calls are made one by one.
+ * Opens a ring. Returns `undefined` if the system has no io_uring, or forbids it to this process, as
+ * many containers do. Callers then make their calls one by one.
  */
 export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined => {
   const { profile } = libc
@@ -37,9 +43,9 @@ export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined =
   const fd = setup(libc, uring, capacity, params)
   if (fd === -1) return undefined
   try {
-    // Older kernels have it without these calls, or wait in them.
+    // Older kernels lack these calls, or wait in them.
     if ((params[uring.params.features]! & uring.FEAT_FAST_POLL) === 0) throw new Error("too old")
-    return new Mapped(libc, uring, fd, params)
+    return new MappedRing(libc, uring, fd, params)
   } catch {
     libc.functions.close(fd)
     return undefined
@@ -47,7 +53,7 @@ export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined =
 }
 
 const setup = ({ functions }: Libc, uring: IoUringProfile, capacity: number, params: Uint32Array): number => {
-  // The first is spared a lock, where the kernel knows it.
+  // The first flags spare a lock, on kernels that know them.
   for (const flags of [uring.SETUP_SINGLE_ISSUER | uring.SETUP_COOP_TASKRUN, 0]) {
     params.fill(0)
     params[uring.params.flags] = flags
@@ -57,7 +63,7 @@ const setup = ({ functions }: Libc, uring: IoUringProfile, capacity: number, par
   return -1
 }
 
-class Mapped implements IoUring {
+class MappedRing implements IoUring {
   readonly capacity: number
   readonly #libc: Libc
   readonly #uring: IoUringProfile
@@ -65,8 +71,9 @@ class Mapped implements IoUring {
   readonly #receiveFlags: number
   readonly #sendFlags: number
   readonly #mappings: ReadonlyArray<readonly [address: number, length: number]>
-  /** Both queues, and the entries of the first. */
+  /** The queue of submissions and the queue of completions. */
   readonly #words: Int32Array
+  /** The entries to which the queue of submissions refers. */
   readonly #entries: Int32Array
   readonly #mask: number
   readonly #tailAt: number
@@ -76,7 +83,7 @@ class Mapped implements IoUring {
   readonly #doneAt: number
   #tail: number
   #count = 0
-  /** The kernel has refused, or it is closed and its memory gone: nothing more is made. */
+  /** The kernel has refused, or the ring is closed and its memory gone: no further call is made. */
   #isBroken = false
 
   constructor(libc: Libc, uring: IoUringProfile, fd: number, params: Uint32Array) {
@@ -115,19 +122,19 @@ class Mapped implements IoUring {
     this.#doneTailAt = word(at.completionTail)
     this.#doneMask = this.#words[word(at.completionMask)]!
     this.#doneAt = word(at.completions)
-    // The kernel is told of entries by their number: each stands for itself.
+    // The queue names entries by their number. Each place names the entry of its own number.
     for (let i = 0; i < this.capacity; i++) this.#words[word(at.array) + i] = i
   }
 
   receive(fd: number, address: number, length: number): void {
-    this.#put(this.#uring.OP_RECV, fd, address, length, this.#receiveFlags)
+    this.#queue(this.#uring.OP_RECV, fd, address, length, this.#receiveFlags)
   }
 
   send(fd: number, address: number, length: number): void {
-    this.#put(this.#uring.OP_SEND, fd, address, length, this.#sendFlags)
+    this.#queue(this.#uring.OP_SEND, fd, address, length, this.#sendFlags)
   }
 
-  #put(operation: number, fd: number, address: number, length: number, flags: number): void {
+  #queue(operation: number, fd: number, address: number, length: number, flags: number): void {
     const index = this.#count++
     if (this.#isBroken) return
     const entries = this.#entries
@@ -146,7 +153,7 @@ class Mapped implements IoUring {
     const count = this.#count
     this.#count = 0
     const done = this.#isBroken ? 0 : this.#enter(count)
-    // As if it would have blocked: whoever asked for it finds out by a call of its own.
+    // EAGAIN, as if the call would have blocked: the caller then makes it by itself.
     if (done < count) results.fill(-this.#libc.profile.errno.EAGAIN, 0, count)
     if (done === 0) return
     const words = this.#words
@@ -159,7 +166,7 @@ class Mapped implements IoUring {
     Atomics.store(words, this.#doneHeadAt, head)
   }
 
-  /** Has the kernel make the calls, and answers how many are done: all but for an error that nobody knows of. */
+  /** Submits the queued calls and returns the number that are done. That is all, unless io_uring_enter fails. */
   #enter(count: number): number {
     const { errno, functions, profile } = this.#libc
     const { ENTER_GETEVENTS, enter } = this.#uring
@@ -169,7 +176,7 @@ class Mapped implements IoUring {
     for (;;) {
       const missing = count - this.#done
       if (left === 0 && missing === 0) return count
-      // Only calls that were put off are waited for.
+      // Waits only for calls that the kernel took without completing them.
       const flags = left === 0 ? ENTER_GETEVENTS : 0
       const taken = functions.io_uring_enter(enter, this.fd, left, left === 0 ? missing : 0, flags, null, 0)
       if (taken >= 0) left -= taken

@@ -1,11 +1,11 @@
-/** The selector of the system that this is. */
+/** Opens the selector of the system that this process runs on. */
 import type { Libc } from "../libc/koffi.ts"
 import type { Profile } from "../libc/profiles/profile.ts"
 import * as Epoll from "./epoll.ts"
 import * as Kqueue from "./kqueue.ts"
 import type { Selector, SelectorHandle, Trigger } from "./selector.ts"
 
-/** What each of those files has. */
+/** What each backend exports. */
 interface Backend {
   open(libc: Libc, batchSize: number): Selector
   attach(libc: Libc, handle: SelectorHandle): Selector

@@ -1,14 +1,15 @@
 /**
- * The kernel's poller behind one small interface, so that nothing above knows which kernel facility it talks to.
+ * The kernel's poller behind one small interface. Nothing above it knows which kernel facility is in
+ * use.
  *
- * It is written for epoll and kqueue alike: interest and readiness are bits of our own, a wake-up is a method and not a
- * descriptor, and a batch may hold two entries for one registration (kqueue has one filter for reading and one for
- * writing), for what comes out is merged by id further up.
+ * The interface fits epoll and kqueue alike. Interest and readiness are bits of the library's own. A
+ * wake-up is a method and not a descriptor. One batch may hold two entries for one registration,
+ * because a kqueue has one filter for reading and one for writing; the dispatcher merges them by id.
  *
- * Everything here is plain synchronous TypeScript: the polling thread runs it without loading `effect`.
+ * This is plain synchronous TypeScript, which the polling thread runs without loading `effect`.
  */
 
-/** What is asked for. */
+/** What a registration asks for. */
 export const Interest = {
   Read: 1,
   Write: 2,
@@ -19,7 +20,7 @@ export const Interest = {
   Exclusive: 16
 } as const
 
-/** What is reported. */
+/** What the kernel reports. */
 export const Readiness = {
   Readable: 1,
   Writable: 2,
@@ -29,62 +30,66 @@ export const Readiness = {
   Priority: 32
 } as const
 
-/** Structured-cloneable: with it another thread of this process opens the same selector. */
+/** Opens the same selector on another thread of this process. It can be cloned and posted. */
 export interface SelectorHandle {
   readonly fd: number
-  /** The descriptor that wakes the waiter, or -1 where the kernel needs none for it. */
+  /** The descriptor that wakes the waiting thread, or -1 if the kernel needs none. */
   readonly wake: number
-  /** What threads tell each other of registrations, where the kernel does not. */
-  readonly watched?: SharedArrayBuffer
+  /** What the threads know of each other's registrations, if the kernel does not. */
+  readonly knotes?: SharedArrayBuffer
 }
 
-/** One timer of the kernel's, for all the timers of one thread: its expiry is reported to its mailbox as id 0. */
+/** One kernel timer for all timers of a thread. It reports its expiry to the thread's mailbox as id 0. */
 export interface Alarm {
-  /** Milliseconds on the clock that never goes back, with a fraction. */
+  /** Returns milliseconds, with a fraction, on a clock that never goes back. */
   readonly now: () => number
-  /** Goes off once, at that time or as soon afterwards as can be; in place of what was set before. */
+  /** Expires once, at the deadline or as soon afterwards as possible. Replaces an earlier deadline. */
   readonly set: (deadline: number) => void
   readonly close: () => void
 }
 
-/** What is reported because a program says so. Usable from every thread. */
+/** An event that a program triggers. Usable from every thread. */
 export interface Trigger {
-  /** What another thread needs in order to open it. */
+  /** What another thread needs to open it. */
   readonly handle: number
   readonly trigger: () => void
-  /** Answers whether it was triggered since the last time, and forgets it. */
+  /** Returns whether it was triggered since the last reset. */
   readonly reset: () => boolean
   readonly close: () => void
 }
 
-/** The handle of a trigger that exists on one thread only, as in the poller for tests. */
+/** The handle of a trigger that works on one thread only, as in the poller for tests. */
 export const localTrigger = -1
 
 export interface Selector {
   readonly handle: SelectorHandle
-  /** What the calls of `add`, `modify` and `remove` are named in an error. */
+  /** How errors name the calls behind `add`, `modify` and `remove`. */
   readonly syscalls: { readonly add: string; readonly modify: string; readonly remove: string }
-  /** The bits of interest that this kernel has nothing for. `add` and `modify` answer EINVAL to them. */
+  /** The bits of interest that this kernel does not support. `add` and `modify` return EINVAL for them. */
   readonly lacks: number
 
-  /** Watches a descriptor, reporting to a mailbox under an id. Answers 0, or the errno. */
+  /** Watches a descriptor, and reports to a mailbox under an id. Returns 0, or the errno. */
   readonly add: (fd: number, interest: number, mailbox: number, id: number) => number
-  /** Changes what is watched, and reports present readiness again. Answers 0, or the errno. */
+  /** Changes what is watched, and reports present readiness again. Returns 0, or the errno. */
   readonly modify: (fd: number, interest: number, mailbox: number, id: number) => number
-  /** Answers 0, or the errno. */
+  /** Returns 0, or the errno. */
   readonly remove: (fd: number) => number
 
-  /** Whether the kernel has a descriptor under an id, or `undefined` if it does not tell. Slow, for cases of doubt. */
+  /**
+   * Whether a descriptor is registered under an id. Returns `undefined` if the kernel does not say.
+   * Slow: only for cases of doubt.
+   */
   readonly isRegisteredAs: (fd: number, id: number) => boolean | undefined
 
   /**
-   * Waits in the kernel and says how many entries `mailbox`, `low`, `high` and `readiness` now answer for. A timeout in
-   * milliseconds, 0 to poll. A signal ends it early with no entries. Throws `SystemCallError`.
+   * Waits in the kernel. Returns the number of entries that `mailbox`, `low`, `high` and `readiness`
+   * then describe. The timeout is in milliseconds: 0 polls, and a negative one never ends. A signal
+   * ends the wait early, without entries. Throws `SystemCallError`.
    */
   readonly wait: (timeout: number) => number
-  /** As many entries as one `wait` can report: fewer means that nothing else was ready. */
+  /** The most entries that one `wait` can report. If it reports fewer, nothing else was ready. */
   readonly capacity: number
-  /** 0 is a wake-up. */
+  /** Returns the mailbox of an entry. 0 is a wake-up. */
   readonly mailbox: (index: number) => number
   readonly low: (index: number) => number
   readonly high: (index: number) => number
@@ -92,10 +97,10 @@ export interface Selector {
 
   /** Opens the alarm of a mailbox. Throws `SystemCallError`. */
   readonly openAlarm: (mailbox: number) => Alarm
-  /** Opens something to trigger, reported to a mailbox under an id. Throws `SystemCallError`. */
+  /** Opens a trigger that is reported to a mailbox under an id. Throws `SystemCallError`. */
   readonly openTrigger: (mailbox: number, id: number) => Trigger
 
-  /** Makes the `wait` of whichever thread is in it, or the next one, return. */
+  /** Ends the `wait` that a thread is in, or else the next one. */
   readonly wake: () => void
   readonly close: () => void
 }

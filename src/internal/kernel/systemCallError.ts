@@ -1,6 +1,6 @@
-/** The error that this room throws. */
+/** The error of a failed system call. */
 
-/** A system call failed with an errno. */
+/** Thrown by calls that open something, and by waits. The errors room makes a `PollerError` of it. */
 export class SystemCallError extends Error {
   readonly syscall: string
   readonly errno: number

@@ -1,7 +1,10 @@
-/** Threads as the kernel sees them, where `/proc` shows them; elsewhere a thread has no number and counts as alive. */
+/**
+ * The kernel's numbers of threads, as `/proc` shows them. On a system without `/proc` a thread has no
+ * number and counts as alive.
+ */
 import { existsSync, readlinkSync } from "node:fs"
 
-/** The kernel's number of this thread, or 0. */
+/** Returns the kernel's number of this thread, or 0. */
 export const currentThread = (): number => {
   try {
     // <process>/task/<thread>
@@ -11,5 +14,5 @@ export const currentThread = (): number => {
   }
 }
 
-/** Whether a thread of this process still runs. */
+/** Whether a thread of this process is still running. */
 export const isAlive = (thread: number): boolean => thread === 0 || existsSync(`/proc/self/task/${thread}`)

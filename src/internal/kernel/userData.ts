@@ -1,8 +1,11 @@
-/** The kernel's 64 bits of user data: which mailbox a report is for, and the id of its registration. */
+/**
+ * The 64 bits of user data that the kernel keeps for a registration and reports with it. They are
+ * two words, and name the registration's mailbox and id.
+ */
 
 /**
- * Ids are 53 bits: 32 low ones, and 21 high ones that share a word with whatever else has to travel along (the mailbox
- * in the kernel's user data, the readiness in a mailbox).
+ * An id has 53 bits: 32 in the low word, and 21 in the high word. The high word has room for one
+ * more number above them: the mailbox in the kernel's user data, the readiness in a mailbox.
  */
 export const highBits = 21
 export const highMask = (1 << highBits) - 1
@@ -11,5 +14,8 @@ export const joinId = (low: number, high: number): number => (high & highMask) *
 export const lowOf = (id: number): number => id | 0
 export const highOf = (id: number): number => Math.floor(id / 0x1_0000_0000)
 
-/** How many mailboxes the user data can tell apart. Number 0 is the library's own. */
+/** Returns the high word of a registration's user data. */
+export const highWordOf = (mailbox: number, id: number): number => highOf(id) | (mailbox << highBits)
+
+/** The largest number of a mailbox that fits into the user data. Number 0 is the library's own. */
 export const maxMailboxes = 0x7ff

@@ -1,22 +1,26 @@
 /**
- * Has this thread's event loop watch a descriptor: what `koffi.node.poll` does, without its callback.
+ * Watches a descriptor with this thread's event loop, as `koffi.node.poll` does, but without its
+ * callback.
  *
- * That callback aborts the process if its thread is being terminated, as all worker threads are when the main thread
- * calls `process.exit()`: it insists on throwing where nothing can be thrown any more. A callback that koffi registers
- * does not. So koffi makes the handle, and closes it with its thread; libuv, whose functions Node exports, is told to
- * call back elsewhere.
+ * koffi's callback throws when its thread is being terminated, where nothing can be thrown any more,
+ * and so aborts the process. That happens to every worker thread when the main thread calls
+ * `process.exit()`. A callback made by `koffi.register` does not throw. So koffi makes the handle and
+ * closes it with its thread, and libuv, whose functions Node exports, calls the registered callback
+ * instead.
  */
 import type * as Koffi from "koffi"
 
-/** A descriptor watched by this thread's event loop. */
+/** A descriptor that this thread's event loop watches. */
 export interface Watch {
   readonly close: () => void
 }
 
 /**
- * Calls back whenever the descriptor is readable (level-triggered), and once more at once for as long as that answers `true`.
- * Keeps the event loop alive until closed. libuv aborts the process on a descriptor that cannot be polled: only ever give it
- * one of our own.
+ * Calls `onReadable` whenever the descriptor is readable (level-triggered), and again at once for as
+ * long as it returns `true`. Keeps the event loop alive until closed.
+ *
+ * Only pass descriptors that the library opened itself. libuv aborts the process on one that cannot
+ * be polled.
  */
 export type WatchReadable = (fd: number, onReadable: () => boolean) => Watch
 
@@ -24,9 +28,10 @@ const UV_POLL = 8
 const UV_READABLE = 1
 const RTLD_LAZY = 1
 
-export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
+export const bindWatchReadable = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
   const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
-  // It is given the handle, a status and the events. The selector tells more, so none of it is converted.
+  // libuv passes the handle, a status and the events. The selector reports more, so koffi converts
+  // none of them.
   const onPoll = koffi.pointer(koffi.proto("void", []))
   const word = koffi.out(koffi.pointer("intptr_t"))
   const napi_get_uv_event_loop = library.func("napi_get_uv_event_loop", "int", ["void *", word])
@@ -38,16 +43,17 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
   const dlopen = library.func("intptr_t dlopen(uintptr_t name, int flags)")
 
   /**
-   * Keeps koffi's code in memory for good, where the code of a callback of its is. Node unloads it with the last thread that
-   * uses it, which, if that thread is terminated, is before the loop closes the handle by a function of koffi's.
+   * Keeps the module that holds a callback's code, which is koffi's, in memory for good. Node unloads
+   * koffi with the last thread that uses it. When that thread is terminated, this comes before the
+   * event loop closes the handle, which it does by a function of koffi's.
    */
   const pin = (callback: unknown): void => {
-    // `Dl_info`: of which module it is comes first, by its file's name.
+    // `Dl_info` begins with the file name of the module.
     const info = new BigUint64Array(4)
     if (dladdr(callback, info) !== 0) dlopen(info[0], RTLD_LAZY)
   }
 
-  /** The libuv handle by which this thread's loop polls a descriptor. */
+  /** Finds the libuv handle by which this thread's event loop polls a descriptor. */
   const handleOf = (fd: number): number => {
     const loop: [number] = [0]
     napi_get_uv_event_loop(koffi.node.env, loop)
@@ -65,7 +71,7 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
   }
 
   return (fd, onReadable) => {
-    const callback = koffi.register(() => likeNode(onReadable), onPoll)
+    const callback = koffi.register(() => callLikeNode(onReadable), onPoll)
     pin(callback)
     const owner = koffi.node.poll(fd, { readable: true }, onReadable)
     uv_poll_start(handleOf(fd), UV_READABLE, callback)
@@ -82,14 +88,15 @@ export const bindWatch = (koffi: typeof Koffi, library: Koffi.LibraryHandle): Wa
 }
 
 /**
- * Calls as Node calls back, each time: what is put off meanwhile runs afterwards, and what is thrown is an uncaught exception.
+ * Makes each call as Node makes its own callbacks: promises and ticks that the call has queued run
+ * afterwards, and what it throws becomes an uncaught exception.
  */
-const likeNode = (call: () => boolean): void => {
+const callLikeNode = (call: () => boolean): void => {
   try {
     let again
     do {
       again = call()
-      runPutOff()
+      runQueuedCallbacks()
     } while (again)
   } catch (thrown) {
     setImmediate(() => {
@@ -99,9 +106,9 @@ const likeNode = (call: () => boolean): void => {
 }
 
 /**
- * Runs promises and ticks that were put off. Node does after each of its own callbacks, but does not know of this one, and
- * they would wait until something else wakes the event loop. Should Node no longer offer this one day, an immediate does
- * the same at the price of some microseconds.
+ * Runs the promises and ticks that are queued. Node does so after each of its own callbacks, but it
+ * does not know of this one. Without this they would wait until something else wakes the event loop.
+ * Should Node remove `_tickCallback`, an immediate does the same, some microseconds later.
  */
-const runPutOff: () => void =
+const runQueuedCallbacks: () => void =
   (process as { readonly _tickCallback?: () => void })._tickCallback ?? (() => void setImmediate(() => {}))

@@ -1,30 +1,31 @@
 /**
- * How readiness crosses threads: a ring in shared memory with one writer (whoever waits in the kernel) and one reader
- * (the thread that owns the mailbox). An entry is two words: the low half of an id, and its high bits with the readiness
- * above them.
+ * Carries readiness from thread to thread. A mailbox is a ring in shared memory with one writer, the
+ * thread that waits in the kernel, and one reader, the thread that owns the mailbox. An entry is two
+ * words: the low word of an id, and its high bits with the readiness above them.
  *
- * The writer never blocks and nothing is lost: what does not fit is kept on the writer's side, merged by id, until the
- * reader has made room and asked for it.
+ * The writer never blocks, and no entry is lost. The writer keeps entries that do not fit, merged by
+ * id, until the reader has made room and wakes it.
  */
 import type { PollerMemory } from "./pollerMemory.ts"
 import { Box, boxHeaderWords } from "./mailboxTable.ts"
 import { highBits, highMask, joinId } from "../kernel/userData.ts"
 
-/** The second word of an entry. */
+/** Returns the second word of an entry. */
 export const pack = (high: number, readiness: number): number => (readiness << highBits) | high
 
-/** The waiting thread's end of one mailbox. */
+/** The writer's end of a mailbox. */
 export class MailboxWriter {
   readonly #memory: PollerMemory
   readonly #words: Int32Array
   readonly #base: number
   readonly #ring: number
   readonly #mask: number
-  /** What did not fit: the low half and readiness of each id, by id. */
+  /** The entries that did not fit, by id. */
   readonly #overflow = new Map<number, { readonly low: number; word: number }>()
   #tail: number
   #room = 0
-  #answer: number | undefined
+  /** The sync to complete as soon as all entries are in the ring. */
+  #pendingSync: number | undefined
 
   constructor(memory: PollerMemory, mailbox: number) {
     this.#memory = memory
@@ -35,32 +36,35 @@ export class MailboxWriter {
     this.#tail = Atomics.load(this.#words, this.#base + Box.Tail)
   }
 
-  /** Puts one entry in; it is seen after `publish`. */
+  /** Writes one entry. The reader sees it after `publish`. */
   push(low: number, high: number, readiness: number): void {
     const word = pack(high, readiness)
     if (this.#overflow.size > 0 || !this.#write(low, word)) this.#keep(low, word)
   }
 
-  /** Makes everything put in so far visible to the reader, and wakes it if it sleeps. */
+  /** Makes all written entries visible to the reader, and wakes it if it sleeps. */
   publish(): void {
     const words = this.#words
     Atomics.store(words, this.#base + Box.Tail, this.#tail)
     if (this.#overflow.size > 0) {
-      // Announced before room is looked for again: a reader that has emptied the ring meanwhile either made that room
-      // visible or will see the announcement before it sleeps.
+      // Announces the overflow before it looks for room again. A reader that empties the ring meanwhile
+      // either has made that room visible, or sees the announcement before it sleeps.
       Atomics.store(words, this.#base + Box.Overflow, 1)
       this.#refill()
     }
-    if (this.#answer !== undefined && this.#overflow.size === 0) {
-      Atomics.store(words, this.#base + Box.SyncDone, this.#answer)
-      this.#answer = undefined
+    if (this.#pendingSync !== undefined && this.#overflow.size === 0) {
+      Atomics.store(words, this.#base + Box.SyncDone, this.#pendingSync)
+      this.#pendingSync = undefined
     }
     this.#wake()
   }
 
-  /** Everything ready when this request was made is in: its owner is told as soon as all of it fits into the ring. */
-  answer(request: number): void {
-    this.#answer = request
+  /**
+   * Called when all that was ready at the time of the request is written. `publish` completes the sync
+   * once all of it fits into the ring.
+   */
+  completeSync(request: number): void {
+    this.#pendingSync = request
   }
 
   #write(low: number, word: number): boolean {
@@ -78,7 +82,7 @@ export class MailboxWriter {
 
   #keep(low: number, word: number): void {
     if (Atomics.load(this.#words, this.#base + Box.Owner) === 0) {
-      // Its thread has gone and takes nothing any more.
+      // The owner is gone, and takes nothing any more.
       this.#overflow.clear()
       return
     }
@@ -107,7 +111,7 @@ export class MailboxWriter {
   }
 }
 
-/** The owner's end of a mailbox. */
+/** The reader's end of a mailbox: the owner's. */
 export class MailboxReader {
   readonly mailbox: number
   readonly #words: Int32Array
@@ -121,11 +125,14 @@ export class MailboxReader {
     this.#base = memory.mailboxes.base(mailbox)
     this.#ring = this.#base + boxHeaderWords
     this.#mask = memory.mailboxes.ringSize - 1
-    // A mailbox that had another owner before begins with what comes from now on.
+    // Skips what is left of the entries of a former owner.
     Atomics.store(this.#words, this.#base + Box.Head, Atomics.load(this.#words, this.#base + Box.Tail))
   }
 
-  /** Hands on all that is in the ring. Answers whether the writer holds more back: then wake it. */
+  /**
+   * Passes on every entry in the ring. Returns whether the writer keeps more. The caller then has to
+   * wake it.
+   */
   drain(accept: (low: number, word: number) => void): boolean {
     const words = this.#words
     let head = words[this.#base + Box.Head]!
@@ -146,8 +153,8 @@ export class MailboxReader {
   }
 
   /**
-   * Declares the owner asleep. Look once more for what came in before that, then either `stayAwake` or wait for the
-   * promise, which resolves when the writer has something.
+   * Declares the owner asleep. The owner must then look once more for entries that came before this,
+   * and either call `stayAwake` or wait for the promise of `awaitWake`.
    */
   fallAsleep(): void {
     Atomics.store(this.#words, this.#base + Box.Sleeping, 1)
@@ -157,24 +164,27 @@ export class MailboxReader {
     Atomics.store(this.#words, this.#base + Box.Sleeping, 0)
   }
 
-  /** Resolves once the owner is woken; `undefined` if it is already. */
+  /** Returns a promise that resolves once the owner is woken, or `undefined` if it has been already. */
   awaitWake(): Promise<unknown> | undefined {
     const result = Atomics.waitAsync(this.#words, this.#base + Box.Sleeping, 1)
     return result.async ? result.value : undefined
   }
 
-  /** Ends the owner's own sleep. */
+  /** Ends the owner's sleep from its own thread. */
   wakeOwner(): void {
     this.stayAwake()
     Atomics.notify(this.#words, this.#base + Box.Sleeping)
   }
 
-  /** Asks to be told when everything that is ready by now has come in; answers the request's number. Wake the writer. */
+  /**
+   * Requests a sync: that all that is ready by now comes in. Returns the number of the request. The
+   * caller has to wake the writer.
+   */
   requestSync(): number {
     return (Atomics.add(this.#words, this.#base + Box.SyncRequested, 1) + 1) | 0
   }
 
-  /** The last request that was answered. */
+  /** The number of the last sync that was completed. */
   get synced(): number {
     return Atomics.load(this.#words, this.#base + Box.SyncDone)
   }

@@ -1,41 +1,41 @@
-/** The mailboxes of a poller's shared memory: which thread owns each, and what it has opened. */
+/** The mailboxes in a poller's shared memory: which thread owns each, and what that thread opened. */
 import type { SelectorHandle } from "../kernel/selector.ts"
 
-/** Words of a mailbox's header. What the two sides write lies on cache lines of their own. */
+/** Words of a mailbox's header. The owner and the writer write to different cache lines. */
 export const Box = {
-  /** 0 while nobody owns it, else the kernel's number of the thread that does, or -1 where threads have none. */
+  /** The kernel's number of the owning thread, -1 for a thread without a number, 0 without an owner. */
   Owner: 0,
-  /** How many entries its owner has taken, modulo 2^32. */
+  /** The number of entries that the owner has taken, modulo 2^32. */
   Head: 1,
-  /** 1 while its owner sleeps, and the address at which it is woken. */
+  /** 1 while the owner sleeps. The owner is woken at the address of this word. */
   Sleeping: 2,
-  /** Counts the times that its owner has asked to be told of everything that is ready. */
+  /** The number of syncs that the owner has requested. A sync brings in all that is ready. */
   SyncRequested: 3,
-  /** The descriptors that its owner opened in order to attach, plus one; 0 for none. */
+  /** The descriptors that the owner opened to attach, each plus one. 0 if there is none. */
   SelectorFd: 4,
   WakeFd: 5,
-  /** How many descriptors its owner has registered. */
+  /** The number of descriptors that the owner has registered. */
   Registrations: 6,
-  /** One more descriptor that its owner opened, plus one; 0 for none. */
+  /** The descriptor of the io_uring that the owner opened, plus one. 0 if there is none. */
   RingFd: 7,
-  /** How many entries were put in, modulo 2^32. */
+  /** The number of entries that were written, modulo 2^32. */
   Tail: 32,
-  /** 1 while the waiting thread holds back what did not fit. */
+  /** 1 while the writer keeps entries that did not fit. */
   Overflow: 33,
-  /** The value of `SyncRequested` that was last answered. */
+  /** The value of `SyncRequested` at the last sync that was completed. */
   SyncDone: 34
 } as const
 
 export const boxHeaderWords = 64
 
-/** Its header, and its ring of two words an entry. */
+/** A mailbox is its header, and a ring with two words per entry. */
 export const wordsPerMailbox = (ringSize: number): number => boxHeaderWords + ringSize * 2
 
 export class MailboxTable {
   readonly words: Int32Array
-  /** How many mailboxes there are. They count from 1. */
+  /** The number of mailboxes. The first is number 1. */
   readonly count: number
-  /** Entries of one ring; a power of two. */
+  /** The number of entries in one ring: a power of two. */
   readonly ringSize: number
   readonly #start: number
 
@@ -47,12 +47,12 @@ export class MailboxTable {
     this.ringSize = ringSize
   }
 
-  /** The word at which a mailbox begins. Mailboxes count from 1. */
+  /** Returns the word at which a mailbox begins. */
   base(mailbox: number): number {
     return this.#start + mailbox * wordsPerMailbox(this.ringSize)
   }
 
-  /** Over all threads. */
+  /** The number of registrations of all threads together. */
   get registrations(): number {
     let sum = 0
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
@@ -65,7 +65,7 @@ export class MailboxTable {
     this.words[this.base(mailbox) + Box.Registrations] = count
   }
 
-  /** Claims a mailbox for a thread, or answers 0 if all are taken. */
+  /** Claims a mailbox for a thread. Returns 0 if all are taken. */
   claim(thread: number): number {
     const owner = thread === 0 ? -1 : thread
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
@@ -74,7 +74,7 @@ export class MailboxTable {
     return 0
   }
 
-  /** Gives a mailbox back: what still comes for it is dropped. */
+  /** Gives a mailbox back. Entries that still come for it are dropped. */
   release(mailbox: number): void {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = 0
@@ -84,19 +84,19 @@ export class MailboxTable {
     Atomics.store(this.words, base + Box.Owner, 0)
   }
 
-  /** Notes what a mailbox's owner has opened, for whoever has to close it should that thread be terminated. */
+  /** Notes what a mailbox's owner opened. If that thread is terminated, another one closes it. */
   noteOpened(mailbox: number, handle: SelectorHandle): void {
     const base = this.base(mailbox)
     this.words[base + Box.SelectorFd] = handle.fd + 1
     this.words[base + Box.WakeFd] = handle.wake + 1
   }
 
-  /** As `noteOpened`, of what is opened later. */
+  /** Notes, as `noteOpened` does, an io_uring that the owner opened later. */
   noteRing(mailbox: number, fd: number): void {
     this.words[this.base(mailbox) + Box.RingFd] = fd + 1
   }
 
-  /** Whether a thread that has attached has not let go of what it opened. */
+  /** Whether an attached thread still has open what it opened. */
   get isHeld(): boolean {
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
       const base = this.base(mailbox)
@@ -105,7 +105,7 @@ export class MailboxTable {
     return false
   }
 
-  /** Gives back the mailboxes of threads that were terminated, and answers the descriptors they left open. */
+  /** Gives back the mailboxes of terminated threads. Returns the descriptors that they left open. */
   reap(isAlive: (thread: number) => boolean): Array<number> {
     const left: Array<number> = []
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
@@ -113,7 +113,7 @@ export class MailboxTable {
       const owner = Atomics.load(this.words, base + Box.Owner)
       if (owner <= 0 || isAlive(owner)) continue
       const opened = [Box.SelectorFd, Box.WakeFd, Box.RingFd].map((word) => this.words[base + word]!)
-      // Of two threads that find it dead, one closes.
+      // If two threads find it dead, only one of them closes.
       if (Atomics.compareExchange(this.words, base + Box.Owner, owner, -1) !== owner) continue
       left.push(...opened.filter((fd) => fd !== 0).map((fd) => fd - 1))
       this.release(mailbox)
@@ -121,14 +121,14 @@ export class MailboxTable {
     return left
   }
 
-  /** The request of a mailbox's owner to be told of all that is ready, if it was not answered yet. */
+  /** Returns the number of the sync that a mailbox's owner waits for, or `undefined`. */
   syncRequest(mailbox: number): number | undefined {
     const base = this.base(mailbox)
     const requested = Atomics.load(this.words, base + Box.SyncRequested)
     return requested === Atomics.load(this.words, base + Box.SyncDone) ? undefined : requested
   }
 
-  /** Wakes the owners of all mailboxes, so that they see a change of state. */
+  /** Wakes the owners of all mailboxes, so that they see a new state of the poller. */
   wakeAll(): void {
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
       const sleeping = this.base(mailbox) + Box.Sleeping

@@ -1,18 +1,20 @@
 /**
- * The shared memory of one poller: its state, its counters and the mailboxes of the threads that use it. Every thread
- * holds the same block, so attaching is one compare-and-swap and takes no message to anyone.
+ * The shared memory of one poller: its state, its counters, and the mailboxes of the threads that use
+ * it. Every thread holds the same block, so a thread attaches by one compare-and-swap and sends no
+ * message.
  *
- * In 32-bit words: a header, then one stretch a mailbox (its own header, then its ring of two words an entry).
+ * The block begins with a header in 32-bit words. After it comes each mailbox: its own header, then its
+ * ring.
  */
 import { maxMailboxes } from "../kernel/userData.ts"
 import { MailboxTable, wordsPerMailbox } from "./mailboxTable.ts"
 
 export const State = {
   Open: 0,
-  /** The owner is closing: the polling thread returns from the kernel and ends. */
+  /** The poller is being closed. The polling thread returns from the kernel and ends. */
   Closing: 1,
   Closed: 2,
-  /** Whoever waited in the kernel has died. */
+  /** The thread that waited in the kernel has died. */
   Failed: 3
 } as const
 
@@ -21,21 +23,21 @@ const Word = {
   State: 0,
   Mailboxes: 1,
   RingSize: 2,
-  /** 64 bits, for which an even word is needed. */
+  /** The id that is given out next: 64 bits, for which the word must be an even one. */
   NextId: 4,
-  /** The errno that the waiter died of, or 0. */
+  /** The errno that the waiting thread failed with, or 0. */
   Errno: 6,
-  /** What the kernel calls the thread that waits, or 0. */
+  /** The kernel's number of the waiting thread, or 0. */
   ThreadId: 7,
-  /** By which a block is known for one. */
+  /** Marks a block as the memory of a poller. */
   Magic: 8,
-  /** How many threads are loading what they poll or register with. */
+  /** The number of threads that are loading native code. */
   Loading: 9
 } as const
 
 const magic = 0x616d79
 
-/** 64-bit counters of the header, each written by the waiting thread alone; in units of eight bytes. */
+/** 64-bit counters in the header, in units of eight bytes. Only the waiting thread writes them. */
 const Counter = { Waits: 8, Wakeups: 9, Overflows: 10 } as const
 
 const bytesFor = (mailboxes: number, ringSize: number): number =>
@@ -49,7 +51,7 @@ export class PollerMemory {
   readonly mailboxes: MailboxTable
   readonly #nextId: BigInt64Array
   readonly #counters: Float64Array
-  #left = false
+  #hasLeft = false
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
@@ -70,8 +72,8 @@ export class PollerMemory {
     return new PollerMemory(buffer)
   }
 
-  /** Whether a buffer is what `make` made. */
-  static isOne(buffer: SharedArrayBuffer): boolean {
+  /** Whether a buffer was made by `make`. */
+  static isPollerMemory(buffer: SharedArrayBuffer): boolean {
     if (buffer.byteLength < headerWords * 4 || buffer.byteLength % 4 !== 0) return false
     const header = new Int32Array(buffer)
     return (
@@ -81,31 +83,33 @@ export class PollerMemory {
 
   get state(): number {
     const state = Atomics.load(this.words, Word.State)
-    return this.#left && state < State.Closed ? State.Closed : state
+    return this.#hasLeft && state < State.Closed ? State.Closed : state
   }
 
-  /** From here on the poller is closed for whoever holds this object, and goes on for everyone else. */
+  /** Makes the poller look closed through this object. It goes on for all other threads. */
   leave(): void {
-    this.#left = true
+    this.#hasLeft = true
   }
 
-  /** Moves on to a later state; a poller never comes back from one. */
+  /** Moves on to a later state. A poller never returns to an earlier one. */
   advance(state: number): void {
     let current = this.state
     while (current < state) current = Atomics.compareExchange(this.words, Word.State, current, state)
   }
 
-  /** Records that the waiting thread has died, unless the poller was closing anyway. Answers whether it did. */
+  /** Records that the waiting thread has died. Returns false if the poller was not open any more. */
   fail(errno: number): boolean {
     if (Atomics.compareExchange(this.words, Word.State, State.Open, State.Failed) !== State.Open) return false
     Atomics.store(this.words, Word.Errno, errno)
     return true
   }
 
+  /** The errno that the waiting thread failed with, or 0. */
   get failedWith(): number {
     return Atomics.load(this.words, Word.Errno)
   }
 
+  /** The kernel's number of the waiting thread, or 0. */
   get threadId(): number {
     return Atomics.load(this.words, Word.ThreadId)
   }
@@ -114,7 +118,7 @@ export class PollerMemory {
     Atomics.store(this.words, Word.ThreadId, id)
   }
 
-  /** A thread is about to load native code, and must not be ended until `endLoading`: koffi would abort the process. */
+  /** Called before a thread loads native code. If the thread ended before `endLoading`, koffi would abort the process. */
   beginLoading(): void {
     Atomics.add(this.words, Word.Loading, 1)
   }
@@ -124,7 +128,7 @@ export class PollerMemory {
     Atomics.notify(this.words, Word.Loading)
   }
 
-  /** Blocks until no thread is loading, for so many milliseconds at most. */
+  /** Blocks until no thread is loading, or until a timeout in milliseconds. */
   awaitLoaded(timeout: number): void {
     const until = performance.now() + timeout
     for (;;) {
@@ -135,16 +139,17 @@ export class PollerMemory {
     }
   }
 
+  /** Gives out an id. */
   takeId(): number {
     return Number(Atomics.add(this.#nextId, 0, 1n))
   }
 
-  /** Gives back an id that the kernel never saw, so that a refused registration changes nothing. */
+  /** Takes back the id given out last, if the kernel never saw it. A refused registration then changes nothing. */
   returnId(id: number): void {
     Atomics.compareExchange(this.#nextId, 0, BigInt(id) + 1n, BigInt(id))
   }
 
-  /** Whether an id was ever given out. */
+  /** Whether an id has been given out. */
   wasIssued(id: number): boolean {
     return Number.isSafeInteger(id) && id > 0 && id < Number(Atomics.load(this.#nextId, 0))
   }

@@ -1,6 +1,6 @@
 /**
- * The polling thread: waits in the kernel and fills mailboxes, until it is told to end. It loads neither `effect` nor
- * anything else that it could do without, for that is most of its start.
+ * The polling thread: waits in the kernel and fills mailboxes until the poller closes. It loads neither
+ * `effect` nor anything else that it can do without, because loading is most of its start.
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { PollerMemory, State } from "./pollerMemory.ts"
@@ -9,10 +9,9 @@ import { borrow } from "../kernel/openSelector.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
 import { SystemCallError } from "../kernel/systemCallError.ts"
 import { currentThread } from "../kernel/threadId.ts"
-import { Router } from "./router.ts"
-import { safetyNet } from "./router.ts"
+import { Router, safetyNet } from "./router.ts"
 
-/** What the thread is given. */
+/** What the thread that starts it passes on. */
 export interface ThreadData {
   readonly memory: SharedArrayBuffer
   readonly selector: SelectorHandle
@@ -22,7 +21,7 @@ export interface ThreadData {
 const data = workerData as ThreadData
 const memory = new PollerMemory(data.memory)
 
-/** The C library. Whoever started this thread does not end it before. */
+/** Loads the C library. Until then, the thread that started this one does not terminate it. */
 const load = () => {
   try {
     return libc()
@@ -37,7 +36,7 @@ try {
   parentPort!.postMessage("ready")
   while (memory.state === State.Open) router.poll(safetyNet)
 } catch (error) {
-  // Told here as well as by the thread's end, for the threads that are attached see only the shared memory.
+  // The end of this thread reports the failure, too, but attached threads see only the shared memory.
   memory.fail(error instanceof SystemCallError ? error.errno : 0)
   memory.mailboxes.wakeAll()
   throw error

@@ -1,19 +1,21 @@
 /**
- * What the thread that waits in the kernel does with a batch: each entry's user data says whose it is, and it goes to
- * that thread's mailbox, or straight on if it is this thread's own.
+ * Distributes what the kernel reports, on the thread that waits. The user data of each entry names a
+ * mailbox. The entry goes into that mailbox, or straight to the dispatcher if the mailbox is this
+ * thread's own.
  */
 import type { PollerMemory } from "./pollerMemory.ts"
 import { MailboxWriter, pack } from "./mailbox.ts"
 import type { Selector } from "../kernel/selector.ts"
 
 /**
- * The longest time in milliseconds that a thread stays in the kernel, and that an attached one goes without a look at the
- * polling thread. Nothing depends on it: it is for the case in which the thread that should have woken it was killed.
+ * The longest time, in milliseconds, that a thread stays in the kernel, and that an attached thread
+ * goes without checking on the polling thread. Nothing depends on it, unless the thread that should
+ * have woken another one is killed.
  */
 export const safetyNet = 1000
 
-/** Takes what is for the waiting thread itself, where that thread is a consumer as well. */
-export interface Local {
+/** Takes the entries of the waiting thread itself, if that thread is also a consumer. */
+export interface LocalMailbox {
   readonly mailbox: number
   readonly accept: (low: number, word: number) => void
 }
@@ -21,21 +23,21 @@ export interface Local {
 export class Router {
   readonly #memory: PollerMemory
   readonly #selector: Selector
-  readonly #local: Local | undefined
+  readonly #local: LocalMailbox | undefined
   readonly #writers: Array<MailboxWriter | undefined> = []
-  /** The writers that were given something since they last published. */
+  /** The writers with entries that are not published. */
   readonly #dirty: Array<MailboxWriter> = []
 
-  constructor(memory: PollerMemory, selector: Selector, local: Local | undefined) {
+  constructor(memory: PollerMemory, selector: Selector, local: LocalMailbox | undefined) {
     this.#memory = memory
     this.#selector = selector
     this.#local = local
   }
 
-  /** Waits once, for up to `timeout` milliseconds, and delivers. Answers how many entries the kernel reported. */
+  /** Waits once, for up to `timeout` milliseconds, and delivers. Returns the number of entries reported. */
   poll(timeout: number): number {
     const count = this.#wait(timeout)
-    if (this.#deliver(count)) while (this.#answerRequests());
+    if (this.#deliver(count)) while (this.#serveMailboxes());
     return count
   }
 
@@ -45,7 +47,7 @@ export class Router {
     return count
   }
 
-  /** Answers whether a wake-up was among it. */
+  /** Returns whether a wake-up was among the entries. */
   #deliver(count: number): boolean {
     const selector = this.#selector
     const local = this.#local
@@ -78,25 +80,25 @@ export class Router {
   }
 
   /**
-   * A thread has woken this one: because it has room again, or because it asks to be told of all that is ready. Answers
-   * whether one did so again meanwhile: whoever it is, it may have asked too late for this time.
+   * Called after a wake-up: another thread's mailbox has room again, or its owner has requested a sync.
+   * Returns whether another wake-up came meanwhile. Its thread may have been too late for this call.
    */
-  #answerRequests(): boolean {
+  #serveMailboxes(): boolean {
     let woken = false
-    const asked: Array<readonly [MailboxWriter, number]> = []
+    const requests: Array<readonly [MailboxWriter, number]> = []
     for (let mailbox = 1; mailbox <= this.#memory.mailboxes.count; mailbox++) {
       const request = this.#memory.mailboxes.syncRequest(mailbox)
-      if (request !== undefined) asked.push([this.#writer(mailbox), request])
+      if (request !== undefined) requests.push([this.#writer(mailbox), request])
     }
-    if (asked.length > 0) {
-      // What was ready when they asked is in the kernel's list by now: read it to its end.
+    if (requests.length > 0) {
+      // What was ready at the time of a request is in the kernel's list by now. Reads it to its end.
       const capacity = this.#selector.capacity
       let count
       do {
         count = this.#wait(0)
         if (this.#deliver(count)) woken = true
       } while (count === capacity)
-      for (const [writer, request] of asked) writer.answer(request)
+      for (const [writer, request] of requests) writer.completeSync(request)
     }
     for (const writer of this.#writers) writer?.publish()
     return woken

@@ -1,4 +1,4 @@
-/** What the library has to know of every system. */
+/** What the library has to know about every system, however it polls. */
 import type { SocketProfile } from "./socketProfile.ts"
 
 export interface CommonProfile {
@@ -12,7 +12,7 @@ export interface CommonProfile {
     readonly O_NONBLOCK: number
     readonly O_CLOEXEC: number
   }
-  /** Whether pipe2(2) makes a pipe with those flags at once. */
+  /** Whether there is pipe2(2), which opens a pipe with the flags above. */
   readonly hasPipe2: boolean
   readonly socket: SocketProfile
   readonly errno: {
@@ -26,3 +26,14 @@ export interface CommonProfile {
     readonly EMFILE: number
   }
 }
+
+/** The error numbers that every system shares. */
+export const commonErrno = {
+  EINTR: 4,
+  EBADF: 9,
+  EINVAL: 22,
+  ENOENT: 2,
+  EEXIST: 17,
+  EPERM: 1,
+  EMFILE: 24
+} as const satisfies Partial<CommonProfile["errno"]>

@@ -20,9 +20,7 @@ export const darwin: KqueueProfile = {
     SOCK_NONBLOCK: undefined,
     SOCK_CLOEXEC: undefined,
     hasAccept4: false,
-    // SO_LINGER_SEC: the option without the suffix counts in ticks of the clock here, and not in seconds.
-    SO_LINGER: 0x1080,
-    // Named TCP_KEEPALIVE here.
+    // macOS names it TCP_KEEPALIVE.
     TCP_KEEPIDLE: 0x10,
     TCP_KEEPINTVL: 0x101,
     TCP_KEEPCNT: 0x102,

@@ -3,7 +3,7 @@ import { release } from "node:os"
 import type { KeventLayout, KqueueProfile } from "./kqueueProfile.ts"
 import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueCommon.ts"
 
-/** `struct kevent` grew with version 12. A release is named like `14.2-RELEASE-p1`. */
+/** Returns the layout for a release such as `14.2-RELEASE-p1`: `struct kevent` grew with version 12. */
 export const freebsdKevent = (release: string): KeventLayout => ({ stride: Number.parseInt(release, 10) < 12 ? 8 : 16 })
 
 export const freebsd: KqueueProfile = {
@@ -24,7 +24,6 @@ export const freebsd: KqueueProfile = {
     SOCK_NONBLOCK: 0x2000_0000,
     SOCK_CLOEXEC: 0x1000_0000,
     hasAccept4: true,
-    SO_LINGER: 0x80,
     TCP_KEEPIDLE: 0x100,
     TCP_KEEPINTVL: 0x200,
     TCP_KEEPCNT: 0x400,

@@ -1,4 +1,4 @@
-/** The systems that the library runs on. */
+/** The systems on which the library runs. */
 import { darwin } from "./darwin.ts"
 import { freebsd } from "./freebsd.ts"
 import { linux } from "./linux.ts"
@@ -7,6 +7,6 @@ import type { Profile } from "./profile.ts"
 
 const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
 
-/** The profile of a system, or `undefined` where this library does not run. */
+/** Returns the profile of a system, or `undefined` if the library does not run on it. */
 export const profileOf = (platform: NodeJS.Platform): Profile | undefined =>
   profiles.find((profile) => profile.platform === platform)

@@ -1,4 +1,5 @@
-/** What all systems with a kqueue agree about. */
+/** What all systems with a kqueue have in common. */
+import { commonErrno } from "./commonProfile.ts"
 import type { MessageLayout, SocketProfile } from "./socketProfile.ts"
 
 /** Filters and flags of kqueue(2). */
@@ -16,22 +17,13 @@ export const kqueueCommon = {
   EV_EOF: 0x8000
 } as const
 
-/** The error numbers that all of them share. */
-export const errnoCommon = {
-  EINTR: 4,
-  EAGAIN: 35,
-  EBADF: 9,
-  EINVAL: 22,
-  ENOENT: 2,
-  EEXIST: 17,
-  EPERM: 1,
-  EMFILE: 24
-} as const
+/** Error numbers. */
+export const errnoCommon = { ...commonErrno, EAGAIN: 35 } as const
 
-/** The commands and flags of fcntl(2) that all of them share. */
+/** Commands and flags of fcntl(2). */
 export const fcntlCommon = { F_GETFL: 3, F_SETFL: 4, F_SETFD: 2, FD_CLOEXEC: 1, O_NONBLOCK: 4 } as const
 
-/** What all of them agree about in their sockets. */
+/** Constants of sockets. */
 export const socketCommon = {
   AF_UNIX: 1,
   AF_INET: 2,
@@ -68,12 +60,11 @@ export const socketCommon = {
   IPV6_JOIN_GROUP: 12,
   IPV6_LEAVE_GROUP: 13,
   MSG_DONTWAIT: 0x80,
-  MSG_TRUNC: 0x10,
   MSG_CTRUNC: 0x20,
   SCM_RIGHTS: 1
 } as const satisfies Partial<SocketProfile>
 
-/** `struct msghdr` of all of them; their control messages differ in how they are aligned. */
+/** Returns the layout of `struct msghdr`. Only the alignment of control messages differs. */
 export const messageLayout = (alignment: 4 | 8): MessageLayout => ({
   size: 48,
   vector: 16,

@@ -1,9 +1,9 @@
-/** What the library has to know of a system that polls with kqueue(2). */
+/** What the library has to know about a system that polls with kqueue(2). */
 import type { CommonProfile } from "./commonProfile.ts"
 
 /**
- * How `struct kevent` lies in memory on a 64-bit machine, in 32-bit words: the same eight words everywhere, which FreeBSD
- * follows with eight more of its own since its version 12.
+ * The layout of `struct kevent` on a 64-bit machine, in 32-bit words. Every system has the same eight
+ * words. FreeBSD appends eight more of its own since version 12.
  */
 export interface KeventLayout {
   /** Words from one entry to the next. */
@@ -17,9 +17,9 @@ export interface KqueueProfile extends CommonProfile {
     readonly EVFILT_READ: number
     readonly EVFILT_WRITE: number
     readonly EVFILT_TIMER: number
-    /** What a program triggers itself. Not all releases of every system have it, whatever its headers say. */
+    /** For events that a program triggers. Some releases refuse it although their headers define it. */
     readonly EVFILT_USER: number | undefined
-    /** Out-of-band data, where there is a filter for it. */
+    /** For out-of-band data, on systems that have such a filter. */
     readonly EVFILT_EXCEPT: number | undefined
     readonly NOTE_OOB: number
     readonly NOTE_TRIGGER: number

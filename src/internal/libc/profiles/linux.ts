@@ -1,10 +1,11 @@
 /** Linux: epoll(7), eventfd(2), timerfd_create(2). The values are those of the kernel's generic headers. */
-import type { EpollProfile } from "./profile.ts"
+import { commonErrno } from "./commonProfile.ts"
+import type { EpollProfile } from "./epollProfile.ts"
 
 export const linux: EpollProfile = {
   platform: "linux",
   selector: "epoll",
-  // On 32-bit x86 nothing is packed, but a 64-bit integer is aligned to four bytes: the same three words.
+  // 32-bit x86 does not pack it, but aligns a 64-bit integer to four bytes: the same three words.
   packedEpollEvent: ["x64", "ia32"],
   fcntl: {
     F_DUPFD_CLOEXEC: 1030,
@@ -85,7 +86,6 @@ export const linux: EpollProfile = {
     SO_BROADCAST: 6,
     SO_ERROR: 4,
     SO_KEEPALIVE: 9,
-    SO_LINGER: 13,
     SO_RCVBUF: 8,
     SO_REUSEADDR: 2,
     SO_REUSEPORT: 15,
@@ -120,7 +120,6 @@ export const linux: EpollProfile = {
     groupSourceRequest: { size: 264, group: 8, source: 136 },
     MSG_DONTWAIT: 0x40,
     MSG_NOSIGNAL: 0x4000,
-    MSG_TRUNC: 0x20,
     MSG_CTRUNC: 8,
     MSG_CMSG_CLOEXEC: 0x4000_0000,
     SCM_RIGHTS: 1,
@@ -136,14 +135,5 @@ export const linux: EpollProfile = {
       header: { lengthBytes: 8, level: 8, type: 12, data: 16, alignment: 8 }
     }
   },
-  errno: {
-    EINTR: 4,
-    EAGAIN: 11,
-    EBADF: 9,
-    EINVAL: 22,
-    ENOENT: 2,
-    EEXIST: 17,
-    EPERM: 1,
-    EMFILE: 24
-  }
+  errno: { ...commonErrno, EAGAIN: 11 }
 }

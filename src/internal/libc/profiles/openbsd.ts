@@ -10,7 +10,7 @@ export const openbsd: KqueueProfile = {
   kqueue: {
     ...kqueueCommon,
     layout: { stride: 8 },
-    // Refused by older releases.
+    // Older releases refuse it.
     EVFILT_USER: -10,
     EVFILT_EXCEPT: -9,
     NOTE_OOB: 4
@@ -21,13 +21,12 @@ export const openbsd: KqueueProfile = {
     SOCK_NONBLOCK: 0x4000,
     SOCK_CLOEXEC: 0x8000,
     hasAccept4: true,
-    SO_LINGER: 0x80,
-    // These are the whole system's here.
+    // Keep-alive times are settings of the whole system.
     TCP_KEEPIDLE: undefined,
     TCP_KEEPINTVL: undefined,
     TCP_KEEPCNT: undefined,
     multicastValueBytes: 1,
-    // There are no groups of one source.
+    // OpenBSD has no source-specific multicast.
     IP_ADD_SOURCE_MEMBERSHIP: undefined,
     IP_DROP_SOURCE_MEMBERSHIP: undefined,
     MCAST_JOIN_SOURCE_GROUP: undefined,

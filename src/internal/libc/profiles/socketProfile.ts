@@ -1,25 +1,24 @@
-/** What the library has to know of a system's sockets: the constants of its headers, and how its structures lie in memory. */
+/** What the library has to know about a system's sockets: constants of its headers, and layouts. */
 export interface SocketProfile {
   readonly AF_UNIX: number
   readonly AF_INET: number
   readonly AF_INET6: number
   readonly SOCK_STREAM: number
   readonly SOCK_DGRAM: number
-  /** Flags of socket(2), socketpair(2) and accept4(2), or `undefined` where fcntl(2) has to say so afterwards. */
+  /** Flags of socket(2), socketpair(2) and accept4(2). `undefined` if fcntl(2) must set them afterwards. */
   readonly SOCK_NONBLOCK: number | undefined
   readonly SOCK_CLOEXEC: number | undefined
   readonly hasAccept4: boolean
-  /** Whether a socket address starts with a byte that says how long it is, and the family is one byte after it. */
+  /** Whether a socket address begins with a byte for its length and one for its family. */
   readonly hasLengthByte: boolean
-  /** Bytes that a path in a `struct sockaddr_un` may have, its end included. */
+  /** Bytes for the path in a `struct sockaddr_un`, including its terminating zero. */
   readonly pathCapacity: number
-  /** Whether there are Unix addresses that are no paths. */
+  /** Whether Unix addresses can be abstract names instead of paths. */
   readonly hasAbstractNames: boolean
   readonly SOL_SOCKET: number
   readonly SO_BROADCAST: number
   readonly SO_ERROR: number
   readonly SO_KEEPALIVE: number
-  readonly SO_LINGER: number
   readonly SO_RCVBUF: number
   readonly SO_REUSEADDR: number
   readonly SO_REUSEPORT: number
@@ -27,7 +26,10 @@ export interface SocketProfile {
   readonly SO_TYPE: number
   readonly IPPROTO_TCP: number
   readonly TCP_NODELAY: number
-  /** Seconds of silence before the first probe, between two of them, and how many there are; where it can be said. */
+  /**
+   * Options for the seconds of silence before the first probe, the seconds between probes, and their
+   * number. `undefined` if they cannot be set for one socket.
+   */
   readonly TCP_KEEPIDLE: number | undefined
   readonly TCP_KEEPINTVL: number | undefined
   readonly TCP_KEEPCNT: number | undefined
@@ -36,7 +38,7 @@ export interface SocketProfile {
   readonly IP_MULTICAST_IF: number
   readonly IP_MULTICAST_TTL: number
   readonly IP_MULTICAST_LOOP: number
-  /** Bytes of the values of the two above: some systems take one byte only. */
+  /** Size in bytes of the values of `IP_MULTICAST_TTL` and `IP_MULTICAST_LOOP`. */
   readonly multicastValueBytes: 1 | 4
   readonly IP_ADD_MEMBERSHIP: number
   readonly IP_DROP_MEMBERSHIP: number
@@ -52,21 +54,21 @@ export interface SocketProfile {
   readonly IPV6_MULTICAST_LOOP: number
   readonly IPV6_JOIN_GROUP: number
   readonly IPV6_LEAVE_GROUP: number
-  /** For IPv6 groups of one source: `struct group_source_req`, with its two addresses at these offsets. */
+  /** Options for source-specific IPv6 multicast, which take a `struct group_source_req`. */
   readonly MCAST_JOIN_SOURCE_GROUP: number | undefined
   readonly MCAST_LEAVE_SOURCE_GROUP: number | undefined
+  /** The size of `struct group_source_req`, and the offsets of its two addresses. */
   readonly groupSourceRequest: { readonly size: number; readonly group: number; readonly source: number }
   readonly MSG_DONTWAIT: number
   readonly MSG_NOSIGNAL: number
-  readonly MSG_TRUNC: number
   readonly MSG_CTRUNC: number
-  /** Received descriptors are close-on-exec from the start, where that can be said. */
+  /** Makes received descriptors close-on-exec. `undefined` if fcntl(2) must do so afterwards. */
   readonly MSG_CMSG_CLOEXEC: number | undefined
   readonly SCM_RIGHTS: number
   readonly message: MessageLayout
 }
 
-/** How `struct msghdr` and `struct cmsghdr` lie in memory on a 64-bit machine. */
+/** Offsets in bytes in `struct msghdr` and `struct cmsghdr` on a 64-bit machine. */
 export interface MessageLayout {
   readonly size: number
   readonly vector: number
@@ -74,7 +76,7 @@ export interface MessageLayout {
   readonly control: number
   readonly controlLength: number
   readonly flags: number
-  /** Bytes of the two lengths above, each. */
+  /** Sizes in bytes of `vectorCount` and `controlLength`. */
   readonly vectorCountBytes: 4 | 8
   readonly controlLengthBytes: 4 | 8
   readonly header: {
@@ -82,7 +84,7 @@ export interface MessageLayout {
     readonly level: number
     readonly type: number
     readonly data: number
-    /** What the start of the next one is rounded up to. */
+    /** The next header begins at a multiple of this. */
     readonly alignment: 4 | 8
   }
 }

@@ -1,13 +1,13 @@
-/** The functions on any descriptor, as their manual pages have them. */
+/** Prototypes of the calls that work on every kind of descriptor. */
 export interface FileFunctions {
   readonly close: (fd: number) => number
   readonly eventfd: (initval: number, flags: number) => number
-  /** fcntl(2) is variadic, and some systems pass variadic arguments differently: name the argument's type. */
+  /** fcntl(2) is variadic, and some systems pass variadic arguments differently: pass their type, too. */
   readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
   readonly pipe: (fds: Int32Array) => number
   readonly pipe2: (fds: Int32Array, flags: number) => number
   readonly read: (fd: number, buffer: Uint8Array, count: number) => number
-  /** The vector is one of `struct iovec`: an address and a length each. */
+  /** Takes the vector as an array of `struct iovec`: an address and a length for each buffer. */
   readonly readv: (fd: number, vector: BigUint64Array, count: number) => number
   readonly write: (fd: number, buffer: Uint8Array, count: number) => number
   readonly writev: (fd: number, vector: BigUint64Array, count: number) => number

@@ -1,9 +1,12 @@
-/** The functions that wait, and those of the kernel facilities that go with them, as their manual pages have them. */
+/** Prototypes of the calls that poll: epoll(7), io_uring(7), kqueue(2), and timerfd_create(2). */
 export interface PollFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
-  /** Neither has a function of its own in most C libraries: syscall(2) with its number, which is the same everywhere. */
+  /**
+   * Most C libraries have no function for the calls of io_uring. They are made by syscall(2), whose
+   * first argument is the number of the call.
+   */
   readonly io_uring_setup: (number: number, entries: number, params: Uint32Array) => number
   readonly io_uring_enter: (
     number: number,
@@ -24,7 +27,7 @@ export interface PollFunctions {
   ) => number
   readonly munmap: (address: number, length: number) => number
   readonly kqueue: () => number
-  /** Changes and events are of `struct kevent`, the timeout is a `struct timespec` of two 64-bit numbers. */
+  /** Takes changes and events as `struct kevent`, and the timeout as a `struct timespec` of two 64-bit numbers. */
   readonly kevent: (
     kq: number,
     changes: Int32Array | null,
@@ -34,7 +37,7 @@ export interface PollFunctions {
     timeout: Int32Array | null
   ) => number
   readonly timerfd_create: (clockid: number, flags: number) => number
-  /** The value is a `struct itimerspec`. */
+  /** Takes the value as a `struct itimerspec`. */
   readonly timerfd_settime: (fd: number, flags: number, value: Int32Array, old: null) => number
 }
 

@@ -1,4 +1,4 @@
-/** The functions on sockets, as their manual pages have them. Addresses are `struct sockaddr`, as bytes. */
+/** Prototypes of the calls on sockets. Addresses are the bytes of a `struct sockaddr`. */
 export interface SocketFunctions {
   readonly accept: (fd: number, address: null, length: null) => number
   readonly accept4: (fd: number, address: null, length: null, flags: number) => number
@@ -17,7 +17,7 @@ export interface SocketFunctions {
     address: Uint8Array,
     length: Uint32Array
   ) => number
-  /** The message is a `struct msghdr`. */
+  /** Takes the message as a `struct msghdr`. */
   readonly recvmsg: (fd: number, message: Uint8Array, flags: number) => number
   readonly send: (fd: number, buffer: Uint8Array, count: number, flags: number) => number
   readonly sendmsg: (fd: number, message: Uint8Array, flags: number) => number

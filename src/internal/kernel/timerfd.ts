@@ -1,0 +1,49 @@
+/** timerfd_create(2): alarms on Linux. */
+import type { Libc } from "../libc/koffi.ts"
+import type { EpollProfile } from "../libc/profiles/epollProfile.ts"
+import { now } from "./clock.ts"
+import type { Alarm } from "./selector.ts"
+import { SystemCallError } from "./systemCallError.ts"
+
+/**
+ * Opens an alarm. `watch` registers its descriptor with the selector, and throws if it cannot. A
+ * descriptor that is watched edge-triggered is reported at each expiry, so nobody has to read it.
+ * Throws `SystemCallError`.
+ */
+export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void): Alarm => {
+  const { functions, profile } = libc
+  const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK, TIMER_ABSTIME } = profile.timerfd
+  const fd = functions.timerfd_create(CLOCK_MONOTONIC, CLOEXEC | NONBLOCK)
+  if (fd === -1) throw new SystemCallError("timerfd_create", libc.errno())
+  try {
+    watch(fd)
+  } catch (thrown) {
+    functions.close(fd)
+    throw thrown
+  }
+  return {
+    now,
+    set(deadline) {
+      let tv_sec = Math.floor(deadline / 1000)
+      let tv_nsec = Math.ceil((deadline - tv_sec * 1000) * 1e6)
+      if (tv_nsec >= 1e9) {
+        tv_sec++
+        tv_nsec = 0
+      }
+      const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
+      functions.timerfd_settime(fd, TIMER_ABSTIME, value, null)
+    },
+    close: () => void functions.close(fd)
+  }
+}
+
+/** Encodes `struct itimerspec` for a timer that expires once: in words, the low ones first. */
+export const itimerspec = (
+  { shortTimes }: EpollProfile,
+  arch: NodeJS.Architecture,
+  seconds: number,
+  nanos: number
+): Int32Array =>
+  Int32Array.from(
+    shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0]
+  )

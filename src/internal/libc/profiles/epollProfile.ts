@@ -1,0 +1,38 @@
+/** What the library has to know about a system that polls with epoll(7). */
+import type { CommonProfile } from "./commonProfile.ts"
+import type { IoUringProfile } from "./ioUringProfile.ts"
+
+/** Its timers and events are descriptors: timerfd_create(2) and eventfd(2). */
+export interface EpollProfile extends CommonProfile {
+  readonly selector: "epoll"
+  /** The architectures on which `struct epoll_event` takes three words. It takes four on all others. */
+  readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
+  readonly epoll: {
+    readonly CLOEXEC: number
+    readonly CTL_ADD: number
+    readonly CTL_DEL: number
+    readonly CTL_MOD: number
+    readonly IN: number
+    readonly PRI: number
+    readonly OUT: number
+    readonly ERR: number
+    readonly HUP: number
+    readonly RDHUP: number
+    readonly EXCLUSIVE: number
+    readonly ONESHOT: number
+    readonly ET: number
+  }
+  readonly eventfd: {
+    readonly CLOEXEC: number
+    readonly NONBLOCK: number
+  }
+  readonly timerfd: {
+    readonly CLOCK_MONOTONIC: number
+    readonly CLOEXEC: number
+    readonly NONBLOCK: number
+    readonly TIMER_ABSTIME: number
+  }
+  readonly ioUring: IoUringProfile
+  /** The architectures whose C library counts time in 32 bits. */
+  readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
+}

@@ -1,0 +1,60 @@
+/** The constants of each system. */
+import { describe, expect, it } from "@effect/vitest"
+import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
+import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
+import { profileOf } from "../../src/internal/libc/profiles/index.ts"
+import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
+import { linux } from "../../src/internal/libc/profiles/linux.ts"
+import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
+
+it("a profile is chosen by the platform", () => {
+  expect(profileOf("linux")).toBe(linux)
+  expect(profileOf("darwin")).toBe(darwin)
+  expect(profileOf("freebsd")).toBe(freebsd)
+  expect(profileOf("openbsd")).toBe(openbsd)
+})
+
+it.each(["win32", "netbsd", "aix", "sunos"] as const)("%s has no profile", (platform) => {
+  expect(profileOf(platform)).toBeUndefined()
+})
+
+/** The values that differ from system to system. */
+const differing = ({ fcntl, hasPipe2, kqueue, socket }: KqueueProfile) => [
+  [kqueue.EVFILT_USER, kqueue.EVFILT_EXCEPT, kqueue.EVFILT_EXCEPT === undefined ? undefined : kqueue.NOTE_OOB],
+  [fcntl.F_DUPFD_CLOEXEC, fcntl.O_CLOEXEC, hasPipe2, socket.hasAccept4],
+  [socket.AF_INET6, socket.SOCK_NONBLOCK, socket.SOCK_CLOEXEC, socket.MSG_NOSIGNAL, socket.MSG_CMSG_CLOEXEC],
+  [socket.message.header.data, socket.message.header.alignment]
+]
+
+describe("the profile of a system with a kqueue", () => {
+  it("has the values of the system's headers", () => {
+    for (const { errno, fcntl, kqueue, socket } of [darwin, freebsd, openbsd]) {
+      expect(kqueue).toMatchObject({ EVFILT_READ: -1, EVFILT_WRITE: -2, EVFILT_TIMER: -7 })
+      expect(kqueue).toMatchObject({ EV_ADD: 1, EV_DELETE: 2, EV_ONESHOT: 0x10, EV_CLEAR: 0x20, EV_DISPATCH: 0x80 })
+      expect(kqueue).toMatchObject({ EV_ERROR: 0x4000, EV_EOF: 0x8000, NOTE_TRIGGER: 0x100_0000 })
+      expect(fcntl).toMatchObject({ F_GETFL: 3, F_SETFL: 4, F_SETFD: 2, O_NONBLOCK: 4 })
+      expect(errno).toMatchObject({ EPERM: 1, ENOENT: 2, EINTR: 4, EBADF: 9, EEXIST: 17, EINVAL: 22, EMFILE: 24 })
+      expect(errno.EAGAIN).toBe(35)
+      expect(socket).toMatchObject({ AF_INET: 2, SOL_SOCKET: 0xffff, SO_REUSEADDR: 4, SO_REUSEPORT: 0x200 })
+      expect(socket).toMatchObject({ SO_ERROR: 0x1007, TCP_NODELAY: 1, hasLengthByte: true, pathCapacity: 104 })
+    }
+    expect(differing(darwin)).toEqual([
+      [-10, -15, 2],
+      [67, 0x100_0000, false, false],
+      [30, undefined, undefined, 0x80000, undefined],
+      [12, 4]
+    ])
+    expect(differing(freebsd)).toEqual([
+      [-11, undefined, undefined],
+      [17, 0x10_0000, true, true],
+      [28, 0x2000_0000, 0x1000_0000, 0x20000, 0x40000],
+      [16, 8]
+    ])
+    expect(differing(openbsd)).toEqual([
+      [-10, -9, 4],
+      [10, 0x1_0000, true, true],
+      [24, 0x4000, 0x8000, 0x400, 0x800],
+      [16, 8]
+    ])
+  })
+})
