@@ -11,7 +11,7 @@ import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions } from "../../net/Udp.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { plan, toInet } from "./resolveHost.ts"
-import { network } from "../net/tcp.ts"
+import { network } from "../net/network.ts"
 import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
 
 type SocketError = DatagramSocket.DatagramSocketError

@@ -7,12 +7,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno } from "../errors/pollerErrors.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import * as Socket from "./socketCalls.ts"
+import { largestInt } from "./socketOptions.ts"
 
 const { errno } = constants
 
@@ -37,6 +38,13 @@ const longestPause = 1000
 
 /** Connections that are accepted at a time: others have their turn in between. */
 const batch = 64
+
+const defaultBacklog = 511
+
+export const toBacklog = (backlog = defaultBacklog): Effect.Effect<number, PollerError> =>
+  Number.isInteger(backlog) && backlog >= 0 && backlog <= largestInt
+    ? Effect.succeed(backlog)
+    : Effect.fail(invalidArgument(`the backlog ${String(backlog)} is not a whole number from 0 on`))
 
 export class Listener<Connection extends { readonly owned: OwnedFd }> {
   readonly owned: OwnedFd

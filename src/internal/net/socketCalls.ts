@@ -9,6 +9,7 @@ import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import type { Family } from "./addresses.ts"
 import { capacity } from "./sockaddr.ts"
 
 /** The flags that make a new socket so, or 0 if there are none for it. */
@@ -102,14 +103,14 @@ export const takeError = (libc: Libc, syscall: string, fd: number): PollerError 
   return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), { fd })
 }
 
-/** What kind of socket a descriptor is, for one that somebody else has opened. */
-export const check = (
+/** Checks a descriptor that another program opened: returns the address of the socket, or fails if it is not `what`. */
+export const check = <Address>(
   libc: Libc,
   fd: number,
   type: number,
-  isFamily: (address: Uint8Array) => boolean,
+  { includes }: Family<Address>,
   what: string
-): Effect.Effect<void, PollerError> =>
+): Effect.Effect<Uint8Array, PollerError> =>
   Effect.suspend(() => {
     if (!Number.isInteger(fd) || fd !== (fd | 0)) {
       return Effect.fail(invalidArgument(`${String(fd)} is no descriptor: give a whole number`))
@@ -119,5 +120,7 @@ export const check = (
     if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, { fd }))
     const wrong = Effect.fail(invalidArgument(`this descriptor is a socket, but no ${what}`, fd))
     if (found !== type) return wrong
-    return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) => (isFamily(address) ? Effect.void : wrong))
+    return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) =>
+      includes(libc, address) ? Effect.succeed(address) : wrong
+    )
   })

@@ -11,15 +11,8 @@ import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { attempt } from "../descriptor/systemCall.ts"
+import type { Family } from "./addresses.ts"
 import * as Socket from "./socketCalls.ts"
-
-/** What kind of addresses the sockets of a module have. */
-export interface Family<Address> {
-  readonly what: string
-  readonly isStream: boolean
-  readonly includes: (libc: Libc, address: Uint8Array) => boolean
-  readonly decode: (libc: Libc, address: Uint8Array) => Address
-}
 
 /** The calls of a socket: never do they wait, whatever mode it is in, and none of them raises SIGPIPE. */
 const calls = new WeakMap<Libc, { readonly [key: string]: ByteCalls }>()
@@ -130,13 +123,4 @@ export class StreamSocket<Address> {
       return fd === -1 ? Effect.fail(this.owned.closed) : use(fd)
     })
   }
-}
-
-/** Returns once a connection that was begun is made, or fails with why it could not be. */
-export const whenConnected = (libc: Libc, watchedFd: WatchedFd): Effect.Effect<void, PollerError> => {
-  watchedFd.writing.mayTry = false
-  return watchedFd.attempt(watchedFd.writing, () => {
-    const error = Socket.takeError(libc, "connect", watchedFd.fd)
-    return error === undefined ? Effect.void : Effect.fail(error)
-  })
 }

@@ -4,7 +4,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
-import { isPollerError, type PollerError } from "../../PollerError.ts"
+import type { PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions, Datagram, MulticastOptions, UdpOptions, UdpSocket } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
@@ -13,21 +13,14 @@ import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { domainOf, inet, toAddress } from "./addresses.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
 import * as Multicast from "./multicast.ts"
+import { type Network, network } from "./network.ts"
+import * as Opening from "./opening.ts"
 import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
-import {
-  checkBufferSizes,
-  domainOf,
-  enable,
-  inet,
-  type Network,
-  network,
-  openFor,
-  setBufferSizes,
-  toAddress
-} from "./tcp.ts"
+import { enable, setOption, setUdpOptions } from "./socketOptions.ts"
 
 export class UdpSocketImpl implements UdpSocket {
   readonly owned: OwnedFd
@@ -138,7 +131,7 @@ export class UdpSocketImpl implements UdpSocket {
   }
 
   setOptions(options: UdpOptions): Effect.Effect<void, PollerError> {
-    return this.#use((fd) => setOptions(this.#libc, fd, this.isIpv6, options ?? {}))
+    return this.#use((fd) => setUdpOptions(this.#libc, fd, this.isIpv6, options ?? {}))
   }
 
   joinMulticast(options: MulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
@@ -175,59 +168,6 @@ const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect
   return attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, bytes, bytes.length))
 }
 
-const setOption = (libc: Libc, fd: number, { level, name, value }: Multicast.Option) =>
-  Socket.setOption(libc, fd, level, name, value)
-
-const setOptions = (libc: Libc, fd: number, isIpv6: boolean, options: UdpOptions): Effect.Effect<void, PollerError> =>
-  Effect.gen(function* () {
-    const given = toOptions(libc, isIpv6, options)
-    if (isPollerError(given)) return yield* Effect.fail(given)
-    yield* checkBufferSizes(options)
-    for (const option of given) yield* setOption(libc, fd, option)
-    yield* setBufferSizes(libc, fd, options)
-  })
-
-const hops = (what: string, value: number, least: number): PollerError | undefined =>
-  Number.isInteger(value) && value >= least && value <= 255
-    ? undefined
-    : invalidArgument(`the ${what} is a whole number from ${least} to 255`)
-
-/** Checks them all before any of them is set. */
-const toOptions = (
-  { profile: { socket: profile } }: Libc,
-  isIpv6: boolean,
-  { broadcast, multicastInterface, multicastLoopback, multicastTtl, ttl }: UdpOptions
-): ReadonlyArray<Multicast.Option> | PollerError => {
-  const level = isIpv6 ? profile.IPPROTO_IPV6 : profile.IPPROTO_IP
-  const multicastValue = (value: number) =>
-    !isIpv6 && profile.multicastValueBytes === 1 ? Uint8Array.of(value) : value
-  const options: Array<Multicast.Option> = []
-  if (broadcast !== undefined) {
-    options.push({ level: profile.SOL_SOCKET, name: profile.SO_BROADCAST, value: broadcast ? 1 : 0 })
-  }
-  if (ttl !== undefined) {
-    const wrong = hops("ttl", ttl, 1)
-    if (wrong !== undefined) return wrong
-    options.push({ level, name: isIpv6 ? profile.IPV6_UNICAST_HOPS : profile.IP_TTL, value: ttl })
-  }
-  if (multicastTtl !== undefined) {
-    const wrong = hops("ttl of multicast", multicastTtl, 0)
-    if (wrong !== undefined) return wrong
-    const name = isIpv6 ? profile.IPV6_MULTICAST_HOPS : profile.IP_MULTICAST_TTL
-    options.push({ level, name, value: multicastValue(multicastTtl) })
-  }
-  if (multicastLoopback !== undefined) {
-    const name = isIpv6 ? profile.IPV6_MULTICAST_LOOP : profile.IP_MULTICAST_LOOP
-    options.push({ level, name, value: multicastValue(multicastLoopback ? 1 : 0) })
-  }
-  if (multicastInterface !== undefined) {
-    const option = Multicast.outgoing(profile, isIpv6, multicastInterface)
-    if (isPollerError(option)) return option
-    options.push(option)
-  }
-  return options
-}
-
 /** Opens a socket and binds it. Whoever asks for it closes it. */
 export const open = (
   net: Network,
@@ -238,13 +178,13 @@ export const open = (
   const { hasLengthByte, IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET } =
     libc.profile.socket
   const isIpv6 = address._tag === "InetAddressV6"
-  return openFor(net, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
+  return Opening.open(libc, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
     Effect.gen(function* () {
       // What lets sockets share a port has two names: there, the first is for groups alone.
       yield* enable(libc, fd, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
       yield* enable(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
       if (isIpv6) yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
-      yield* setOptions(libc, fd, isIpv6, options)
+      yield* setUdpOptions(libc, fd, isIpv6, options)
       yield* bindTo(libc, fd, address)
       const bound = yield* Socket.addressOf(libc, fd, "getsockname")
       return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
@@ -263,15 +203,4 @@ export const bind = (
   })
 
 export const fromFd = (fd: number): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
-  Effect.gen(function* () {
-    const net = yield* network
-    const { libc } = net
-    const { SOCK_DGRAM } = libc.profile.socket
-    const isInet = (address: Uint8Array) => inet.includes(libc, address)
-    const adopt = Effect.gen(function* () {
-      yield* Socket.check(libc, fd, SOCK_DGRAM, isInet, "UDP socket")
-      const bound = yield* Socket.addressOf(libc, fd, "getsockname")
-      return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
-    })
-    return yield* scoped(adopt)
-  })
+  Opening.adopt(fd, "SOCK_DGRAM", inet, "UDP socket", (net, fd, bound) => new UdpSocketImpl(net, fd, bound))

@@ -1,83 +1,37 @@
 /** Unix stream sockets over the C library: paths, names that are no paths, pairs, and descriptors as messages. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as NetAddress from "effect/net/NetAddress"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
-import { lstatSync, unlinkSync } from "node:fs"
-import { resolve } from "node:path"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { FdLike, Registrar } from "../../Registrar.ts"
 import type { Received, UnixAddress, UnixAddressInput, UnixListener, UnixStream } from "../../net/Unix.ts"
-import { badDescriptor, invalidArgument, limitReached, unsupported } from "../errors/pollerErrors.ts"
+import { badDescriptor, invalidArgument, limitReached } from "../errors/pollerErrors.ts"
 import { FdImpl } from "../descriptor/fd.ts"
+import { scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { attempt, outcome } from "../descriptor/systemCall.ts"
 import { rangeError, restOf } from "../errors/arguments.ts"
-import { retryInterrupted } from "../kernel/retry.ts"
-import { Listener } from "./listener.ts"
-import { Message } from "./descriptorMessage.ts"
-import * as Sockaddr from "./sockaddr.ts"
-import * as Socket from "./socketCalls.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
-import { type Family, StreamSocket } from "./streamSocket.ts"
-import {
-  type BufferSizes,
-  checkBufferSizes,
-  connected,
-  network,
-  type Network,
-  openFor,
-  setBufferSizes,
-  toBacklog,
-  within
-} from "./tcp.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
+import { encodeUnixName, toUnixAddress, toUnixName, unix } from "./addresses.ts"
+import { removal } from "./boundPath.ts"
+import { connected, within } from "./connecting.ts"
+import { Message } from "./descriptorMessage.ts"
+import { Listener, toBacklog } from "./listener.ts"
+import { type Network, network } from "./network.ts"
+import { adopt, open } from "./opening.ts"
+import * as Socket from "./socketCalls.ts"
+import { type BufferSizes, checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
+import { StreamSocket } from "./streamSocket.ts"
 
 /** As many descriptors as one message takes on every system. */
 const mostDescriptors = 253
 /** Bytes for what else may come with a message, if somebody has asked the kernel for it: the sender's credentials. */
 const roomForOthers = 64
-
-const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
-  switch (name._tag) {
-    case "Path":
-      return NetAddress.unixPathAddress(name.path)
-    case "Abstract":
-      return { _tag: "UnixAbstractAddress", name: name.name }
-    case "Unnamed":
-      return { _tag: "UnixUnnamedAddress" }
-  }
-}
-
-const unix: Family<UnixAddress> = {
-  what: "Unix stream socket",
-  isStream: false,
-  includes: (libc, address) => Sockaddr.decodeUnix(libc.profile.socket, address) !== undefined,
-  decode: (libc, address) => toUnixAddress(Sockaddr.decodeUnix(libc.profile.socket, address) ?? { _tag: "Unnamed" })
-}
-
-const toName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
-  const { abstract, path } =
-    typeof input === "string"
-      ? { path: input, abstract: undefined }
-      : ((input ?? {}) as { readonly path?: unknown; readonly abstract?: unknown })
-  if (typeof path === "string") {
-    return path === "" || path.includes("\0")
-      ? Effect.fail(
-          invalidArgument("the path is empty or has a zero byte in it: for a name that is no path give { abstract }")
-        )
-      : Effect.succeed({ _tag: "Path", path })
-  }
-  if (path !== undefined || typeof abstract !== "string" || abstract === "") {
-    return Effect.fail(invalidArgument("this is no address: give a path, or { abstract } with a name"))
-  }
-  return libc.profile.socket.hasAbstractNames
-    ? Effect.succeed({ _tag: "Abstract", name: abstract })
-    : Effect.fail(unsupported("this system has no abstract Unix names (Linux has): give a path"))
-}
 
 const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =>
   Array.isArray(fds) &&
@@ -90,13 +44,6 @@ const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =
 /** Which of them is not open. */
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
   fds.find((fd) => retryInterrupted(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
-
-const encode = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
-  const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
-  return typeof bytes === "string"
-    ? Effect.fail(invalidArgument(`the path cannot be used: ${bytes}`))
-    : Effect.succeed(bytes)
-}
 
 class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   constructor({ attachment, libc }: Network, fd: number) {
@@ -219,12 +166,12 @@ export const listen = (
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const name = yield* toName(libc, input)
-    const address = yield* encode(libc, name)
+    const name = yield* toUnixName(libc, input)
+    const address = yield* encodeUnixName(libc, name)
     const backlog = yield* toBacklog(options.backlog)
     yield* checkBufferSizes(options)
     const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
-    const open = openFor(net, AF_UNIX, SOCK_STREAM, (fd) =>
+    const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
         yield* setBufferSizes(libc, fd, options)
         yield* attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, address, address.length))
@@ -236,35 +183,8 @@ export const listen = (
         return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)
       })
     )
-    return yield* Effect.acquireRelease(open, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))
+    return yield* scoped(opening)
   })
-
-/**
- * Removes the path that was just bound, unless somebody else has put something else there since. To be called while the socket
- * is open: until then nobody else's file has its number.
- */
-const removal = (given: string): (() => void) => {
-  const path = resolve(given)
-  const bound = fileAt(path)
-  return () => {
-    const found = fileAt(path)
-    if (bound === undefined || found?.ino !== bound.ino || found.dev !== bound.dev) return
-    try {
-      unlinkSync(path)
-    } catch {
-      // Whoever may not remove it leaves it: the next to listen there is told that it is in use.
-    }
-  }
-}
-
-/** What is there, as far as this process may know. */
-const fileAt = (path: string) => {
-  try {
-    return lstatSync(path, { bigint: true })
-  } catch {
-    return undefined
-  }
-}
 
 export interface ConnectOptions extends BufferSizes {
   readonly timeout?: Duration.Input | undefined
@@ -277,14 +197,14 @@ export const connect = (
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const address = yield* encode(libc, yield* toName(libc, input))
+    const address = yield* encodeUnixName(libc, yield* toUnixName(libc, input))
     yield* checkBufferSizes(options)
     const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
-    const open = openFor(net, AF_UNIX, SOCK_STREAM, (fd) =>
+    const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.as(setBufferSizes(libc, fd, options), new UnixStreamImpl(net, fd))
     )
     // With a full backlog Linux says so at once, and tells nobody when there is room again.
-    const connecting = Effect.retry(connected(net, open, address), { while: isFull, schedule: untilRoom })
+    const connecting = Effect.retry(connected(libc, opening, address), { while: isFull, schedule: untilRoom })
     return yield* within(connecting, options.timeout)
   })
 
@@ -309,12 +229,4 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
   })
 
 export const fromFd = (fd: number): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
-  Effect.gen(function* () {
-    const net = yield* network
-    const { libc } = net
-    const adopt = Effect.map(
-      Socket.check(libc, fd, libc.profile.socket.SOCK_STREAM, (address) => unix.includes(libc, address), unix.what),
-      () => new UnixStreamImpl(net, fd)
-    )
-    return yield* Effect.acquireRelease(adopt, ({ owned }) => Effect.sync(() => void owned.closeUnsafe()))
-  })
+  adopt(fd, "SOCK_STREAM", unix, "Unix stream socket", (net) => new UnixStreamImpl(net, fd))

@@ -1,0 +1,89 @@
+/** The addresses of sockets: what a caller passes, and what the kernel returns. */
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+import type { UnixAddress, UnixAddressInput } from "../../net/Unix.ts"
+import type { PollerError } from "../../PollerError.ts"
+import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import type { Libc } from "../libc/koffi.ts"
+import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
+import * as Sockaddr from "./sockaddr.ts"
+
+/** The addresses that one kind of socket has. */
+export interface Family<Address> {
+  /** Whether a stream socket of this family only carries bytes. A Unix one also carries descriptors. */
+  readonly isStream: boolean
+  readonly includes: (libc: Libc, address: Uint8Array) => boolean
+  readonly decode: (libc: Libc, address: Uint8Array) => Address
+}
+
+const unspecified = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
+
+export const inet: Family<NetAddress.InetAddress> = {
+  isStream: true,
+  includes: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) !== undefined,
+  decode: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) ?? unspecified
+}
+
+/** Converts what a caller passes as an internet address. */
+export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<NetAddress.InetAddress, PollerError> =>
+  Effect.suspend(() => {
+    const result = NetAddress.inetAddressFromInput(input)
+    return Result.isSuccess(result)
+      ? Effect.succeed(result.success)
+      : Effect.fail(
+          invalidArgument(
+            `${typeof input === "string" ? `"${input}"` : "this"} is no address (${result.failure.message}): give an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80"`
+          )
+        )
+  })
+
+/** Returns `AF_INET` or `AF_INET6`. */
+export const domainOf = (profile: SocketProfile, address: NetAddress.InetAddress): number =>
+  address._tag === "InetAddressV4" ? profile.AF_INET : profile.AF_INET6
+
+export const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
+  switch (name._tag) {
+    case "Path":
+      return NetAddress.unixPathAddress(name.path)
+    case "Abstract":
+      return { _tag: "UnixAbstractAddress", name: name.name }
+    case "Unnamed":
+      return { _tag: "UnixUnnamedAddress" }
+  }
+}
+
+export const unix: Family<UnixAddress> = {
+  isStream: false,
+  includes: (libc, address) => Sockaddr.decodeUnix(libc.profile.socket, address) !== undefined,
+  decode: (libc, address) => toUnixAddress(Sockaddr.decodeUnix(libc.profile.socket, address) ?? { _tag: "Unnamed" })
+}
+
+/** Converts what a caller passes as a Unix address. */
+export const toUnixName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
+  const { abstract, path } =
+    typeof input === "string"
+      ? { path: input, abstract: undefined }
+      : ((input ?? {}) as { readonly path?: unknown; readonly abstract?: unknown })
+  if (typeof path === "string") {
+    return path === "" || path.includes("\0")
+      ? Effect.fail(
+          invalidArgument("the path is empty or has a zero byte in it: for a name that is no path give { abstract }")
+        )
+      : Effect.succeed({ _tag: "Path", path })
+  }
+  if (path !== undefined || typeof abstract !== "string" || abstract === "") {
+    return Effect.fail(invalidArgument("this is no address: give a path, or { abstract } with a name"))
+  }
+  return libc.profile.socket.hasAbstractNames
+    ? Effect.succeed({ _tag: "Abstract", name: abstract })
+    : Effect.fail(unsupported("this system has no abstract Unix names (Linux has): give a path"))
+}
+
+/** Encodes a Unix address. Fails with `InvalidArgument` if it is too long for a socket. */
+export const encodeUnixName = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
+  const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
+  return typeof bytes === "string"
+    ? Effect.fail(invalidArgument(`the path cannot be used: ${bytes}`))
+    : Effect.succeed(bytes)
+}

@@ -1,0 +1,157 @@
+/** The options of sockets, as setsockopt(2) sets them. All of them are checked before the first is set. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { KeepAlive, TcpOptions } from "../../net/Tcp.ts"
+import type { UdpOptions } from "../../net/Udp.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import type { Libc } from "../libc/koffi.ts"
+import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
+import * as Multicast from "./multicast.ts"
+import * as Socket from "./socketCalls.ts"
+
+/** Largest number that an option which is an `int` can have. */
+export const largestInt = 0x7fff_ffff
+
+/** Sets an option that is on or off. Leaves it as it is if `on` is undefined. */
+export const enable = (
+  libc: Libc,
+  fd: number,
+  level: number,
+  name: number,
+  on: boolean | undefined
+): Effect.Effect<void, PollerError> =>
+  on === undefined ? Effect.void : Socket.setOption(libc, fd, level, name, on ? 1 : 0)
+
+export interface BufferSizes {
+  readonly sendBufferSize?: number | undefined
+  readonly receiveBufferSize?: number | undefined
+}
+
+export const checkBufferSizes = ({
+  receiveBufferSize,
+  sendBufferSize
+}: BufferSizes): Effect.Effect<void, PollerError> => {
+  for (const size of [sendBufferSize, receiveBufferSize]) {
+    if (size !== undefined && !(Number.isInteger(size) && size > 0 && size <= largestInt)) {
+      return Effect.fail(
+        invalidArgument(`a buffer of ${String(size)} bytes: give a whole number from 1 to ${largestInt}`)
+      )
+    }
+  }
+  return Effect.void
+}
+
+export const setBufferSizes = (libc: Libc, fd: number, options: BufferSizes): Effect.Effect<void, PollerError> =>
+  Effect.gen(function* () {
+    const { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } = libc.profile.socket
+    const { receiveBufferSize, sendBufferSize } = options
+    if (sendBufferSize !== undefined) yield* Socket.setOption(libc, fd, SOL_SOCKET, SO_SNDBUF, sendBufferSize)
+    if (receiveBufferSize !== undefined) yield* Socket.setOption(libc, fd, SOL_SOCKET, SO_RCVBUF, receiveBufferSize)
+  })
+
+export const setTcpOptions = (libc: Libc, fd: number, options: TcpOptions): Effect.Effect<void, PollerError> =>
+  Effect.gen(function* () {
+    const { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY } = libc.profile.socket
+    const keepAlive = yield* toKeepAlive(libc, options.keepAlive)
+    yield* checkBufferSizes(options)
+    yield* enable(libc, fd, IPPROTO_TCP, TCP_NODELAY, options.noDelay)
+    if (options.keepAlive !== undefined) {
+      yield* enable(libc, fd, SOL_SOCKET, SO_KEEPALIVE, options.keepAlive !== false)
+    }
+    for (const [name, value] of keepAlive) yield* Socket.setOption(libc, fd, IPPROTO_TCP, name, value)
+    yield* setBufferSizes(libc, fd, options)
+  })
+
+/** Returns the options that say when a probe is sent: the number of each, and its value in seconds or probes. */
+const toKeepAlive = (
+  libc: Libc,
+  keepAlive: boolean | KeepAlive | undefined
+): Effect.Effect<ReadonlyArray<readonly [name: number, value: number]>, PollerError> => {
+  if (typeof keepAlive !== "object") return Effect.succeed([])
+  const { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL } = libc.profile.socket
+  const wanted = [
+    ["idle", TCP_KEEPIDLE, seconds(keepAlive.idle)],
+    ["interval", TCP_KEEPINTVL, seconds(keepAlive.interval)],
+    ["count", TCP_KEEPCNT, keepAlive.count]
+  ] as const
+  const options: Array<readonly [number, number]> = []
+  for (const [what, name, value] of wanted) {
+    if (value === undefined) continue
+    if (name === undefined) return Effect.fail(unsupported(`this system has no ${what} of keep-alive for one socket`))
+    if (!(Number.isInteger(value) && value > 0 && value < 0x8000)) {
+      return Effect.fail(invalidArgument(`the ${what} of keep-alive is from 1 to 32767 (seconds, or probes)`))
+    }
+    options.push([name, value])
+  }
+  return Effect.succeed(options)
+}
+
+const seconds = (duration: Duration.Input | undefined): number | undefined => {
+  if (duration === undefined) return undefined
+  try {
+    return Math.ceil(Duration.toSeconds(Duration.fromInputUnsafe(duration)))
+  } catch {
+    return NaN
+  }
+}
+
+export const setOption = (
+  libc: Libc,
+  fd: number,
+  { level, name, value }: Multicast.Option
+): Effect.Effect<void, PollerError> => Socket.setOption(libc, fd, level, name, value)
+
+export const setUdpOptions = (
+  libc: Libc,
+  fd: number,
+  isIpv6: boolean,
+  options: UdpOptions
+): Effect.Effect<void, PollerError> =>
+  Effect.gen(function* () {
+    const given = toUdpOptions(libc.profile.socket, isIpv6, options)
+    if (isPollerError(given)) return yield* Effect.fail(given)
+    yield* checkBufferSizes(options)
+    for (const option of given) yield* setOption(libc, fd, option)
+    yield* setBufferSizes(libc, fd, options)
+  })
+
+const hopsError = (what: string, value: number, least: number): PollerError | undefined =>
+  Number.isInteger(value) && value >= least && value <= 255
+    ? undefined
+    : invalidArgument(`the ${what} is a whole number from ${least} to 255`)
+
+const toUdpOptions = (
+  profile: SocketProfile,
+  isIpv6: boolean,
+  { broadcast, multicastInterface, multicastLoopback, multicastTtl, ttl }: UdpOptions
+): ReadonlyArray<Multicast.Option> | PollerError => {
+  const level = isIpv6 ? profile.IPPROTO_IPV6 : profile.IPPROTO_IP
+  const multicastValue = (value: number) =>
+    !isIpv6 && profile.multicastValueBytes === 1 ? Uint8Array.of(value) : value
+  const options: Array<Multicast.Option> = []
+  if (broadcast !== undefined) {
+    options.push({ level: profile.SOL_SOCKET, name: profile.SO_BROADCAST, value: broadcast ? 1 : 0 })
+  }
+  if (ttl !== undefined) {
+    const wrong = hopsError("ttl", ttl, 1)
+    if (wrong !== undefined) return wrong
+    options.push({ level, name: isIpv6 ? profile.IPV6_UNICAST_HOPS : profile.IP_TTL, value: ttl })
+  }
+  if (multicastTtl !== undefined) {
+    const wrong = hopsError("ttl of multicast", multicastTtl, 0)
+    if (wrong !== undefined) return wrong
+    const name = isIpv6 ? profile.IPV6_MULTICAST_HOPS : profile.IP_MULTICAST_TTL
+    options.push({ level, name, value: multicastValue(multicastTtl) })
+  }
+  if (multicastLoopback !== undefined) {
+    const name = isIpv6 ? profile.IPV6_MULTICAST_LOOP : profile.IP_MULTICAST_LOOP
+    options.push({ level, name, value: multicastValue(multicastLoopback ? 1 : 0) })
+  }
+  if (multicastInterface !== undefined) {
+    const option = Multicast.outgoing(profile, isIpv6, multicastInterface)
+    if (isPollerError(option)) return option
+    options.push(option)
+  }
+  return options
+}
