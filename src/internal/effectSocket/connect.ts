@@ -1,18 +1,17 @@
 /** Connects for `PollerSocket`: by address, by name, or by path. */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
-import { lookup } from "node:dns/promises"
 import type { PollerError } from "../../PollerError.ts"
 import type { Options } from "../../net/PollerSocket.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { TcpStream } from "../../net/Tcp.ts"
 import type { UnixStream } from "../../net/Unix.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
-import { toInet } from "./resolveHost.ts"
+import { resolveHost } from "./resolveHost.ts"
 import * as EffectSocket from "./socket.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
@@ -45,30 +44,23 @@ const connect = (options: Options): Effect.Effect<TcpStream | UnixStream, Poller
       ...(keepAlive === undefined ? {} : { keepAlive })
     }
     if (address !== undefined) return Tcp.connect(address, tcpOptions)
-    return Effect.flatMap(resolve(host ?? "localhost"), ([first, ...others]) =>
+    return Effect.flatMap(addressesOf(host ?? "localhost", port!), ([first, ...others]) =>
       others.reduce(
-        (connecting, ip) => Effect.catch(connecting, () => Tcp.connect(at(ip, port!), tcpOptions)),
-        Tcp.connect(at(first, port!), tcpOptions)
+        (connecting, next) => Effect.catch(connecting, () => Tcp.connect(next, tcpOptions)),
+        Tcp.connect(first, tcpOptions)
       )
     )
   })
 
-/**
- * An address that was looked up. One of IPv6 may have a zone, which is that of a link; where it is none, the address is used
- * without, as Node does. What is no address is told by whoever is given it.
- */
-export const at = (ip: string, port: number): NetAddress.InetAddressInput =>
-  Result.getOrElse(toInet(ip, port), () => ({ address: ip.replace(/%.*/, ""), port }))
-
-/** The addresses of a host; those that are spelled out are not looked up. */
-export const resolve = (host: string): Effect.Effect<readonly [string, ...Array<string>], PollerError> =>
-  Effect.flatMap(
-    Effect.tryPromise({
-      try: () => lookup(host, { all: true }),
-      catch: (cause) => invalidArgument(`the host "${host}" cannot be looked up: ${String(cause)}`)
-    }),
-    ([first, ...others]) =>
-      first === undefined
-        ? Effect.fail(invalidArgument(`the host "${host}" has no address`))
-        : Effect.succeed([first.address, ...others.map((other) => other.address)] as const)
+/** Resolves the host of a stream socket. */
+export const addressesOf = (
+  host: string,
+  port: number
+): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, PollerError> =>
+  Effect.mapError(resolveHost(host, port), (error) =>
+    invalidArgument(
+      error._tag === "DnsError"
+        ? `the host "${host}" cannot be looked up: ${error.cause instanceof Error ? error.cause.message : error.message}`
+        : `the host "${host}" or the port ${port} is invalid: ${error.message}`
+    )
   )

@@ -10,7 +10,7 @@ import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions } from "../../net/Udp.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
-import { plan, toInet } from "./resolveHost.ts"
+import { familyOfHost, type ResolveError, resolveHost } from "./resolveHost.ts"
 import { network } from "../net/network.ts"
 import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
 
@@ -21,30 +21,77 @@ export const open = (
   events: DatagramSocket.BackingEvents
 ): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
   Effect.gen(function* () {
-    const { bindHost, family, remoteHost } = yield* Effect.mapError(plan(options), (cause) =>
+    const { bindAddress, family, remoteAddress } = yield* Effect.mapError(plan(options), (cause) =>
       openError(cause, "AddressNotAvailable")
     )
     const remote = options.connect ?? options.peer
-    const peer = remoteHost === undefined ? undefined : { host: remoteHost, port: remote!.port }
+    const peer =
+      remoteAddress === undefined ? undefined : { host: NetAddress.formatHost(remoteAddress), port: remote!.port }
     return yield* Effect.gen(function* () {
       const net = yield* network
-      const local = yield* inetOrFail(bindHost, options.bind?.port ?? 0)
-      if ((local._tag === "InetAddressV6") !== (family === "ipv6")) {
-        return yield* Effect.fail(invalidArgument(`a socket of ${family} cannot be bound at ${bindHost}`))
+      const local = yield* withPort(bindAddress, options.bind?.port ?? 0)
+      if (!NetAddress.isFamily(local, family)) {
+        return yield* Effect.fail(
+          invalidArgument(`a socket of ${family} cannot be bound at ${NetAddress.formatHost(local)}`)
+        )
       }
       const socket = yield* openUdp(net, local, toBindOptions(options))
       return yield* Effect.gen(function* () {
-        if (options.connect !== undefined) yield* socket.connect(yield* inetOrFail(peer!.host, peer!.port))
+        if (options.connect !== undefined) yield* socket.connect(yield* withPort(remoteAddress!, options.connect.port))
         return new BackingSocketImpl(socket, yield* socket.localAddress, events, peer, options.connect !== undefined)
       }).pipe(Effect.onError(() => Effect.sync(() => void socket.owned.closeUnsafe())))
     }).pipe(Effect.mapError((error) => openError(error)))
   })
 
-const inetOrFail = (host: string, port: number): Effect.Effect<NetAddress.InetAddress, unknown> =>
-  Effect.suspend(() => {
-    const result = toInet(host, port)
-    return Result.isSuccess(result) ? Effect.succeed(result.success) : Effect.fail(result.failure)
+/** What the options come to, once names are looked up. */
+interface Plan {
+  readonly family: NetAddress.IpFamily
+  readonly bindAddress: NetAddress.InetAddress
+  readonly remoteAddress: NetAddress.InetAddress | undefined
+}
+
+const families = { ipv4: "IPv4", ipv6: "IPv6" } as const
+
+const plan = (options: Options): Effect.Effect<Plan, ResolveError> =>
+  Effect.gen(function* () {
+    const { bind, connect, peer } = options
+    const fixed =
+      (options.family === undefined ? undefined : families[options.family]) ??
+      (bind?.address === undefined ? undefined : familyOfHost(bind.address))
+    const remote = yield* resolve(connect ?? peer, fixed)
+    const known = fixed ?? familyOf(remote)
+    const bound = yield* resolve(bind, known)
+    const family = known ?? familyOf(bound) ?? "IPv4"
+    return { family, bindAddress: bound ?? anywhere[family], remoteAddress: remote }
   })
+
+const anywhere = {
+  IPv4: NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0),
+  IPv6: NetAddress.inetAddressUnsafe(NetAddress.ipv6Unspecified, 0)
+}
+
+const familyOf = (address: NetAddress.InetAddress | undefined): NetAddress.IpFamily | undefined =>
+  address && (NetAddress.isInetAddressV4(address) ? "IPv4" : "IPv6")
+
+/** Resolves an endpoint without its port. IPv4 is preferred unless the family is known. */
+const resolve = (
+  endpoint: { readonly address?: string | NetAddress.IpAddress | undefined } | undefined,
+  family: NetAddress.IpFamily | undefined
+): Effect.Effect<NetAddress.InetAddress | undefined, ResolveError> => {
+  if (endpoint?.address === undefined) return Effect.undefined
+  // A whole address may have a zone, which its IP address alone does not say.
+  if (NetAddress.isInetAddress(endpoint)) return Effect.succeed(endpoint)
+  return Effect.map(
+    resolveHost(endpoint.address, 0, family),
+    (found) => found.find(NetAddress.isInetAddressV4) ?? found[0]
+  )
+}
+
+const withPort = (
+  address: NetAddress.InetAddress,
+  port: number
+): Effect.Effect<NetAddress.InetAddress, NetAddress.NetAddressError> =>
+  Effect.suspend(() => Effect.fromResult(NetAddress.inetAddressFromHostString(NetAddress.formatHost(address), port)))
 
 const toBindOptions = (options: Options): BindOptions =>
   given({
@@ -152,7 +199,7 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     if (destination === undefined) return channel.sendUnsafe(payload, undefined)
     const { host, port } = destination
     if (host !== this.#lastHost || port !== this.#lastPort) {
-      const result = toInet(host, port)
+      const result = NetAddress.inetAddressFromHostString(host, port)
       if (Result.isFailure(result)) return Effect.fail(result.failure)
       this.#lastBytes = this.#socket.encodeUnsafe(result.success)
       this.#lastHost = host

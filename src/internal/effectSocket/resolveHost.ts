@@ -1,91 +1,84 @@
-/** Where a `DatagramSocket` is bound and sends to: names looked up once, when it is opened. */
+/**
+ * Resolves hosts to addresses: names by the system's resolver, as `node:dns` asks it, and addresses without a lookup.
+ *
+ * `AddressResolver` of `effect/net` does the work. Its layer for Node is in `@effect/platform-node`, which this library
+ * does not depend on.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as AddressResolver from "effect/net/AddressResolver"
+import * as Dns from "effect/net/Dns"
+import * as Host from "effect/net/Host"
 import * as NetAddress from "effect/net/NetAddress"
-import type * as Result from "effect/Result"
-import { lookup } from "node:dns"
-import { isIP } from "node:net"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
-import type { Options } from "../../net/PollerDatagramSocket.ts"
 
-type Family = "ipv4" | "ipv6"
-type Host = string | NetAddress.IpAddress
+export type ResolveError = Dns.DnsError | NetAddress.NetAddressError
 
-/** What the options come to. */
-export interface Plan {
-  /** Text that `toInet` can read, without a name in it. */
-  readonly bindHost: string
-  readonly family: Family
-  readonly remoteHost: string | undefined
+const versions = { IPv4: 4, IPv6: 6 } as const
+
+/** Asks the system, in the order that Node is set to prefer. A looked-up address does not say its zone. */
+const dns = Dns.make({
+  lookup: (host, family) =>
+    Effect.map(
+      Effect.tryPromise({
+        try: () => lookup(host, { all: true, family: family === undefined ? 0 : versions[family] }),
+        catch: (cause) => new Dns.DnsError({ reason: reasonOf(cause), method: "lookup", hostname: host, cause })
+      }),
+      (found) =>
+        found.flatMap(({ address }) => {
+          const ip = NetAddress.ipFromString(address.replace(/%.*/, ""))
+          return Result.isSuccess(ip) ? [ip.success] : []
+        })
+    )
+})
+
+const reasonOf = (cause: unknown): Dns.DnsErrorReason => {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case "ENOTFOUND":
+      return "NotFound"
+    case "EAI_AGAIN":
+      return "Temporary"
+    default:
+      return "Unknown"
+  }
 }
 
-const familyOfVersion = (version: number): Family => (version === 6 ? "ipv6" : "ipv4")
-
-/** Known without a lookup, unless it is a name. */
-const familyOf = (host: Host | undefined): Family | undefined => {
-  if (host === undefined) return undefined
-  if (typeof host !== "string") return NetAddress.isIpv4Address(host) ? "ipv4" : "ipv6"
-  const version = isIP(host)
-  return version === 0 ? undefined : familyOfVersion(version)
-}
-
-interface Resolved {
-  readonly host: string
-  readonly family: Family
-}
-
-/** An endpoint may be a whole `InetAddress`, whose zone is not to be lost. */
-const toText = (endpoint: { readonly address: Host }): string => {
-  if (NetAddress.isInetAddress(endpoint)) return NetAddress.formatHost(endpoint)
-  const { address } = endpoint
-  return typeof address === "string" ? address : NetAddress.formatIp(address)
-}
-
-/** IPv4 is preferred unless the family is known. */
-const resolve = (
-  endpoint: { readonly address: Host } | undefined,
-  wanted: Family | undefined
-): Effect.Effect<Resolved | undefined, unknown> => {
-  if (endpoint === undefined) return Effect.undefined
-  const family = familyOf(endpoint.address)
-  if (family !== undefined) return Effect.sync(() => ({ host: toText(endpoint), family }))
-  const name = endpoint.address as string
-  return Effect.callback<Resolved, unknown>((resume) => {
-    try {
-      const version = wanted === undefined ? 0 : wanted === "ipv4" ? 4 : 6
-      lookup(name, { all: true, family: version }, (error, found) => {
-        if (error !== null) return resume(Effect.fail(error))
-        const best = found.find(({ family }) => family === 4) ?? found[0]
-        if (best === undefined) return resume(Effect.fail(new Error(`${name} has no addresses`)))
-        resume(Effect.succeed({ host: best.address, family: familyOfVersion(best.family) }))
-      })
-    } catch (thrown) {
-      resume(Effect.fail(thrown))
-    }
-  })
-}
-
-export const plan = (options: Options): Effect.Effect<Plan, unknown> =>
-  Effect.gen(function* () {
-    const { bind } = options
-    const local = bind?.address === undefined ? undefined : { ...bind, address: bind.address }
-    const fixed = options.family ?? familyOf(local?.address)
-    const remote = yield* resolve(options.connect ?? options.peer, fixed)
-    const known = fixed ?? remote?.family
-    const bound = yield* resolve(NetAddress.isInetAddress(bind) ? bind : local, known)
-    const family = known ?? bound?.family ?? "ipv4"
-    return {
-      family,
-      bindHost: bound?.host ?? (family === "ipv6" ? "::" : "0.0.0.0"),
-      remoteHost: remote?.host
-    }
+/** Returns the number of an interface. The loopback interface has none, and its addresses need none: it counts as 0. */
+const scopeId: AddressResolver.ScopeIdLookup = (name) =>
+  Effect.try({
+    try: () => {
+      const addresses = networkInterfaces()[name]
+      return addresses === undefined
+        ? Option.none()
+        : Option.orElseSome(NetAddress.scopeIdFromInterface(addresses), () => 0)
+    },
+    catch: (cause) =>
+      new NetAddress.NetAddressError({ input: name, message: "cannot list the network interfaces", cause })
   })
 
-const namedZone = /%.*\D/
+const resolver = AddressResolver.make(dns, { scopeId })
 
-/** An address of IPv6 may name the interface that it belongs to, in place of its number. */
-const scopeIds = (host: string): ReadonlyMap<string, number> | undefined =>
-  namedZone.test(host) ? NetAddress.scopeIdsFromInterfaces(Object.entries(networkInterfaces())) : undefined
+/** Returns the addresses of a host, at a port. A name is looked up each time, in both families or in the one that is given. */
+export const resolveHost = (
+  host: Host.HostInput,
+  port: number,
+  family?: NetAddress.IpFamily
+): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, ResolveError> =>
+  Effect.suspend(() => {
+    // An address stays what it is, whatever family is asked for: its socket says what is wrong with it.
+    return familyOfHost(host) === undefined
+      ? resolver.resolve({ host, port }, { family })
+      : resolver.resolve({ host, port })
+  })
 
-/** Fails with what is wrong with it. */
-export const toInet = (host: string, port: number): Result.Result<NetAddress.InetAddress, unknown> =>
-  NetAddress.inetAddressFromHostString(host, port, scopeIds(host))
+/** Returns the family of an address, or undefined for a name, which has to be looked up. */
+export const familyOfHost = (host: Host.HostInput): NetAddress.IpFamily | undefined => {
+  const parsed = Host.hostFromInput(host)
+  if (Result.isFailure(parsed)) return undefined
+  if (NetAddress.isScopedIpv6Literal(parsed.success)) return "IPv6"
+  if (!NetAddress.isIpAddress(parsed.success)) return undefined
+  return NetAddress.isIpv4Address(parsed.success) ? "IPv4" : "IPv6"
+}

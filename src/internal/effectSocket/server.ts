@@ -10,7 +10,7 @@ import type { Registrar } from "../../Registrar.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import * as EffectSocket from "./socket.ts"
 import type { Listener } from "../net/listener.ts"
-import { at, resolve } from "./connect.ts"
+import { addressesOf } from "./connect.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
@@ -72,7 +72,7 @@ const listen = (options: Options): Effect.Effect<Bound, PollerError, Registrar |
       Effect.map(Tcp.listen(at, given), (listener) => bound(listener, listener.address))
     if (address !== undefined) return tcp(address as NetAddress.InetAddressInput)
     if (port === undefined) return Effect.fail(invalidArgument("nowhere to listen: give a port, an address or a path"))
-    if (host !== undefined) return Effect.flatMap(resolve(host), ([first]) => tcp(at(first, port)))
+    if (host !== undefined) return Effect.flatMap(addressesOf(host, port), ([first]) => tcp(first))
     // Both families, where there are two.
     return Effect.catchIf(tcp({ address: "::", port }), hasNoIpv6, () => tcp({ address: "0.0.0.0", port }))
   })
