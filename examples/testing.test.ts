@@ -24,7 +24,7 @@ class DoorBell extends Context.Service<
       const registrar = yield* Registrar.Registrar
       const rings = yield* Ref.make(0)
       const complaints = yield* Ref.make(0)
-      const silence = yield* registrar.setInterval("1 hour")
+      const silence = yield* registrar.interval("1 hour")
       yield* poller.notifications.pipe(
         Stream.runForEach(({ id }) => Ref.update(id === silence ? complaints : rings, (count) => count + 1)),
         Effect.forkScoped

@@ -21,7 +21,7 @@ const compute = (millis: number): void => {
 
 /** Cancels a timer, and tells how that went. */
 const cancel = (id: Registrar.RegistrationId) =>
-  Registrar.cancelTimeout(id).pipe(
+  Registrar.cancelTimer(id).pipe(
     Effect.andThen(Console.log(`${id}: cancelled`)),
     // The reason is for whoever calls; here it is nothing to stop for.
     Effect.catchReason("PollerError", "NotRegistered", () => Console.log(`${id}: not a timer any more`))
@@ -31,9 +31,9 @@ const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
 
   const start = performance.now()
-  const once = yield* Registrar.setTimeout("50 millis")
-  const interval = yield* Registrar.setInterval(period)
-  const never = yield* Registrar.setTimeout("1 hour")
+  const once = yield* Registrar.timeout("50 millis")
+  const interval = yield* Registrar.interval(period)
+  const never = yield* Registrar.timeout("1 hour")
   yield* Console.log(`${once}: in 50 ms; ${interval}: every ${period} ms; ${never}: in an hour`)
   yield* cancel(never)
 
@@ -51,7 +51,7 @@ const program = Effect.gen(function* () {
     if (taken.length > 1) return
 
     yield* Console.log(`working for ${work} ms`)
-    const meanwhile = yield* Registrar.setTimeout("1 millis")
+    const meanwhile = yield* Registrar.timeout("1 millis")
     compute(work)
     // It went off long ago. But nobody has taken its notification, so nobody ever will.
     yield* cancel(meanwhile)

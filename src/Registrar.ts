@@ -1,36 +1,61 @@
 /**
  * Tells the kernel which descriptors a poller watches, from any thread.
  *
- * Each operation is one system call on the calling thread. It takes no lock, sends no message and wakes nobody: the
- * kernel itself is the channel between a registrar and its poller, so registering works the same while the poller is
- * blocked, and a descriptor that is ready already is reported at once.
+ * Each operation is one system call on the calling thread. It takes no lock, sends no message and wakes no thread: the
+ * kernel itself is the channel between a registrar and its poller. So registering works the same while the poller is
+ * blocked in the kernel, and a descriptor that is ready already is reported at once.
  *
  * A registration is edge-triggered: it reports a change once, and nothing more until the state changes again. Read or
- * write until the descriptor would block, or `reregister` it, which reports present readiness again.
+ * write until the descriptor would block, or call {@link reregister}, which reports present readiness again.
+ *
+ * For the notifications of one descriptor as a stream there is {@link watch}. {@link register} is for programs in which one
+ * consumer takes the notifications of many.
  *
  * The library never closes a descriptor that it did not open, and never changes its blocking mode.
  *
  * @since 0.1.0
  */
+import * as Brand from "effect/Brand"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
+import type * as Notification from "./Notification.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { UserEvent } from "./UserEvent.ts"
 
 /**
- * Names one registration: a whole number, unique for the life of its poller over all threads, rising, never used twice.
+ * Names one registration: a safe integer, unique for the life of its poller over all its threads, rising, and never used
+ * twice.
  *
  * @category models
  * @since 0.1.0
  */
-export type RegistrationId = number
+export type RegistrationId = Notification.RegistrationId
 
 /**
- * A descriptor, or something that has one: a `FileHandle`, an `Fd`, a socket of `Tcp`, `Udp` or `Unix`. Node's own sockets show
- * theirs to nobody.
+ * Makes an id of a number, for tests and for ids that crossed a thread as plain numbers.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Registrar } from "effect-amy"
+ *
+ * const names = new Map<Registrar.RegistrationId, string>([[Registrar.RegistrationId(7), "stdin"]])
+ *
+ * console.log(names.get(Registrar.RegistrationId(7))) // => stdin
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const RegistrationId: Brand.Constructor<RegistrationId> = Brand.nominal<RegistrationId>()
+
+/**
+ * A descriptor, or an object that has one: a `FileHandle`, an {@link Fd.Fd}, a socket of {@link Tcp}, {@link Udp} or
+ * {@link Unix}. Sockets of `node:net` do not expose their descriptor.
  *
  * @category models
  * @since 0.1.0
@@ -38,28 +63,28 @@ export type RegistrationId = number
 export type FdLike = number | { readonly fd: number }
 
 /**
- * How a descriptor is watched.
+ * How {@link register} and {@link watch} watch a descriptor.
  *
  * @category options
  * @since 0.1.0
  */
 export interface RegisterOptions {
   /**
-   * `"edge"`, unless given: one notification for each change. `"oneshot"`: one notification, then none until the
-   * descriptor is registered again with `reregister`.
+   * `"edge"`, the default, reports each change once. `"oneshot"` reports one change, and then nothing until
+   * {@link reregister}.
    */
   readonly mode?: "edge" | "oneshot" | undefined
-  /** Reports exceptional conditions too, such as out-of-band data (`EPOLLPRI`). */
+  /** Reports exceptional conditions as well, such as out-of-band data (`EPOLLPRI`). Defaults to `false`. */
   readonly priority?: boolean | undefined
   /**
-   * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Goes with neither
-   * `"oneshot"` nor `priority`, is silent about a half-close, and such a registration cannot be changed by `reregister`.
+   * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Defaults to `false`. Cannot be
+   * combined with `"oneshot"` or `priority`, does not report a half-close, and cannot be changed by {@link reregister}.
    */
   readonly exclusive?: boolean | undefined
 }
 
 /**
- * The service that registers descriptors with its poller. Every layer of `Poller` provides it.
+ * The service that registers descriptors with its poller. Every layer of {@link Poller} provides it.
  *
  * @category services
  * @since 0.1.0
@@ -68,12 +93,19 @@ export class Registrar extends Context.Service<
   Registrar,
   {
     /**
-     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it,
-     * and the first of them may be taken by another fiber before the one that registers goes on.
+     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it.
+     * Another fiber may take the first of them before the fiber that registers goes on.
      *
-     * Fails with `AlreadyRegistered`, `NotPollable` (regular files and directories), `BadDescriptor`, `LimitReached`,
-     * `InvalidArgument`, `Closed`, `WorkerFailed`, or, where the system has no `priority` or `exclusive`, `UnsupportedPlatform`;
-     * then nothing has changed.
+     * An operation that fails has changed nothing.
+     *
+     * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `BadDescriptor` if it is not open
+     * - Fails with `LimitReached` if a limit of the system is reached
+     * - Fails with `InvalidArgument` if an argument is invalid
+     * - Fails with `UnsupportedPlatform` if the system has no `priority` or `exclusive`
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly register: (
       fd: FdLike,
@@ -82,8 +114,17 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * As `register`, until the scope closes, and fails as that does. Close the descriptor itself after that, not before: its number may be
-     * another one's by then.
+     * Watches a descriptor until the scope closes. Close the descriptor itself after that, not before: its number may have
+     * been reused by then.
+     *
+     * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `BadDescriptor` if it is not open
+     * - Fails with `LimitReached` if a limit of the system is reached
+     * - Fails with `InvalidArgument` if an argument is invalid
+     * - Fails with `UnsupportedPlatform` if the system has no `priority` or `exclusive`
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly registerScoped: (
       fd: FdLike,
@@ -92,63 +133,108 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<RegistrationId, PollerError, Scope.Scope>
 
     /**
-     * Changes what a registration watches, arms it again if it was `"oneshot"`, and reports present readiness again:
-     * epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread than before, it moves the notifications to that one.
+     * Changes what a registration watches, arms it again if it is `"oneshot"`, and reports present readiness again:
+     * epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread, it moves the notifications to that thread.
      *
-     * Fails with `NotRegistered` if the descriptor is not registered, or, as far as this thread knows, under another id,
-     * and as `register` does. A thread that takes over a descriptor of another one is believed.
+     * A thread that takes over the descriptor of another thread cannot check the id: the id it gives is used.
+     *
+     * An operation that fails has changed nothing.
+     *
+     * - Fails with `NotRegistered` if the descriptor is not registered, or, as far as this thread knows, has another id
+     * - Fails with `InvalidArgument` if an argument is invalid, or if the registration is exclusive or would become so
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `BadDescriptor` if it is not open
+     * - Fails with `LimitReached` if a limit of the system is reached
+     * - Fails with `UnsupportedPlatform` if the system has no `priority` or `exclusive`
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly reregister: (
-      id: RegistrationId,
       fd: FdLike,
+      id: RegistrationId,
       event: Event,
       options?: RegisterOptions
     ) => Effect.Effect<void, PollerError>
 
     /**
      * Stops watching a descriptor: epoll_ctl(2) with `EPOLL_CTL_DEL`. On the thread that registered it, its id is not
-     * reported any more from then on, not even by a notification that was on its way already.
+     * reported any more from then on, not even by a notification that was on its way.
      *
-     * Fails with `NotRegistered`, `BadDescriptor`, `InvalidArgument`, `Closed` or `WorkerFailed`.
+     * - Fails with `NotRegistered` if the descriptor is not registered
+     * - Fails with `BadDescriptor` if it is not open
+     * - Fails with `InvalidArgument` if it is not an integer, or belongs to the poller itself
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly deregister: (fd: FdLike) => Effect.Effect<void, PollerError>
 
     /**
-     * Reports an id once, after a while: never early, a fraction of a millisecond late. Reported with the event
-     * `"Read"`, to the thread that sets it. All timers of a thread share one descriptor: timerfd_create(2).
+     * The notifications of one descriptor. It is registered while the stream runs, and its notifications come to this
+     * stream and to no other consumer. The stream ends when the poller closes.
      *
-     * Fails with `InvalidArgument` if the duration is negative or not a number, with `LimitReached` if the one
-     * descriptor cannot be opened, with `Closed` or `WorkerFailed`.
+     * One notification is emitted a pull. What is reported while the consumer is busy is merged into the next one.
+     *
+     * - Fails with `NotRegistered` if the descriptor is deregistered while the stream runs
+     * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `BadDescriptor` if it is not open
+     * - Fails with `LimitReached` if a limit of the system is reached
+     * - Fails with `InvalidArgument` if an argument is invalid
+     * - Fails with `UnsupportedPlatform` if the system has no `priority` or `exclusive`
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
-    readonly setTimeout: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
+    readonly watch: (
+      fd: FdLike,
+      event: Event,
+      options?: RegisterOptions
+    ) => Stream.Stream<Notification.Notification, PollerError>
 
     /**
-     * Reports an id again and again. The n-th time is due at the start plus n periods, however late the consumer is; one
-     * who has missed several gets one notification. A period of less than a millisecond is one millisecond.
+     * Reports an id once, when a duration has passed: never early, and a fraction of a millisecond late. It is reported with
+     * the event `"Read"`, to the calling thread. All timers of a thread share one descriptor: timerfd_create(2).
      *
-     * Fails as `setTimeout` does, and with `InvalidArgument` if the period is zero.
+     * - Fails with `InvalidArgument` if the duration is negative or not a number
+     * - Fails with `LimitReached` if the descriptor for timers cannot be opened
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
-    readonly setInterval: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
+    readonly timeout: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * Ends a timer of this thread: its id is never reported afterwards, not even if it has gone off already and nobody
-     * has taken its notification yet.
+     * Reports an id again and again. The n-th time is due at the start plus n periods, however late the consumer is. A
+     * consumer that has missed several gets one notification. A period below one millisecond becomes one millisecond.
      *
-     * Fails with `NotRegistered` if there is no such timer, or if it has been reported and is finished; with `Closed` or
-     * `WorkerFailed`.
+     * - Fails with `InvalidArgument` if the period is zero, negative or not a number
+     * - Fails with `LimitReached` if the descriptor for timers cannot be opened
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
-    readonly cancelTimeout: (id: RegistrationId) => Effect.Effect<void, PollerError>
+    readonly interval: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * Makes an event that is reported when a program triggers it, until the scope closes; see `UserEvent`. Fails with
-     * `LimitReached` if no descriptor is left, with `Closed` or `WorkerFailed`.
+     * Ends a timer of this thread. Its id is never reported afterwards, not even if it has gone off and its notification has
+     * not been taken.
+     *
+     * - Fails with `NotRegistered` if this thread has no such timer, or its last notification was taken
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
+     */
+    readonly cancelTimer: (id: RegistrationId) => Effect.Effect<void, PollerError>
+
+    /**
+     * Makes an event that is reported when a program triggers it, until the scope closes. See {@link UserEvent}.
+     *
+     * - Fails with `LimitReached` if no descriptor is left
+     * - Fails with `Closed` if the poller is closed
+     * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly userEvent: Effect.Effect<UserEvent, PollerError, Scope.Scope>
   }
 >()("effect-amy/Registrar") {}
 
 /**
- * Watches a descriptor, and answers the id under which it will be reported. Fails as `register` of the service does.
+ * Watches a descriptor, and returns the id under which it is reported. See {@link Registrar.register}.
  *
  * **Example** (A FIFO)
  *
@@ -194,7 +280,7 @@ export const register = (
   Effect.flatMap(Registrar, (registrar) => registrar.register(fd, event, options))
 
 /**
- * Watches a descriptor until the scope closes. Fails as `registerScoped` of the service does.
+ * Watches a descriptor until the scope closes. See {@link Registrar.registerScoped}.
  *
  * **Example**
  *
@@ -230,7 +316,7 @@ export const registerScoped = (
   Effect.flatMap(Registrar, (registrar) => registrar.registerScoped(fd, event, options))
 
 /**
- * Changes what a registration watches, and reports present readiness again. Fails as `reregister` of the service does.
+ * Changes what a registration watches, and reports present readiness again. See {@link Registrar.reregister}.
  *
  * **Example**
  *
@@ -246,8 +332,8 @@ export const registerScoped = (
  *   const id = yield* Registrar.register(descriptor, "Read", { mode: "oneshot" })
  *   yield* descriptor.readable
  *   console.log((yield* poller.wait(0)).length)
- *   // Nobody has read it, and it is reported again only because it is registered again.
- *   yield* Registrar.reregister(id, descriptor, "Read", { mode: "oneshot" })
+ *   // It was not read, so it is reported again only because it is registered again.
+ *   yield* Registrar.reregister(descriptor, id, "Read", { mode: "oneshot" })
  *   console.log((yield* poller.wait(0)).length)
  * })
  *
@@ -260,15 +346,15 @@ export const registerScoped = (
  * @since 0.1.0
  */
 export const reregister = (
-  id: RegistrationId,
   fd: FdLike,
+  id: RegistrationId,
   event: Event,
   options?: RegisterOptions
 ): Effect.Effect<void, PollerError, Registrar> =>
-  Effect.flatMap(Registrar, (registrar) => registrar.reregister(id, fd, event, options))
+  Effect.flatMap(Registrar, (registrar) => registrar.reregister(fd, id, event, options))
 
 /**
- * Stops watching a descriptor. Fails as `deregister` of the service does.
+ * Stops watching a descriptor. See {@link Registrar.deregister}.
  *
  * **Example**
  *
@@ -284,7 +370,7 @@ export const reregister = (
  *   yield* Registrar.register(descriptor, "Read")
  *   yield* descriptor.readable
  *   yield* Registrar.deregister(descriptor)
- *   // It was on its way, and is not reported any more.
+ *   // Its notification was on its way, and is not reported any more.
  *   console.log(yield* poller.wait(0))
  * })
  *
@@ -298,7 +384,43 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
   Effect.flatMap(Registrar, (registrar) => registrar.deregister(fd))
 
 /**
- * Reports an id once, after a while. Fails as `setTimeout` of the service does.
+ * The notifications of one descriptor, which is registered while the stream runs. See {@link Registrar.watch}.
+ *
+ * **When to use**
+ *
+ * Use to consume what one descriptor reports. Unlike a filter over `Poller.notifications`, it takes nothing that is for
+ * other consumers.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Fd, Poller, Registrar } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { reader, writer } = yield* Fd.pipe
+ *   yield* writer.write(new TextEncoder().encode("hello"))
+ *   yield* Registrar.watch(reader, "Read").pipe(
+ *     Stream.take(1),
+ *     Stream.runForEach(({ event, readClosed }) => Effect.sync(() => console.log(event, readClosed)))
+ *   )
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => Read false
+ * ```
+ *
+ * @category registering
+ * @since 0.2.0
+ */
+export const watch = (
+  fd: FdLike,
+  event: Event,
+  options?: RegisterOptions
+): Stream.Stream<Notification.Notification, PollerError, Registrar> =>
+  Stream.unwrap(Effect.map(Registrar, (registrar) => registrar.watch(fd, event, options)))
+
+/**
+ * Reports an id once, when a duration has passed. See {@link Registrar.timeout}.
  *
  * **Example**
  *
@@ -308,7 +430,7 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
  *
  * const program = Effect.gen(function* () {
  *   const poller = yield* Poller.Poller
- *   const id = yield* Registrar.setTimeout("20 millis")
+ *   const id = yield* Registrar.timeout("20 millis")
  *   const [notification] = yield* poller.wait("5 seconds")
  *   console.log(notification?.id === id, notification?.event)
  * })
@@ -319,11 +441,11 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
  * @category timers
  * @since 0.1.0
  */
-export const setTimeout = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
-  Effect.flatMap(Registrar, (registrar) => registrar.setTimeout(duration))
+export const timeout = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.timeout(duration))
 
 /**
- * Reports an id again and again. Fails as `setInterval` of the service does.
+ * Reports an id again and again. See {@link Registrar.interval}.
  *
  * **Example**
  *
@@ -333,10 +455,10 @@ export const setTimeout = (duration: Duration.Input): Effect.Effect<Registration
  *
  * const program = Effect.gen(function* () {
  *   const poller = yield* Poller.Poller
- *   const id = yield* Registrar.setInterval("5 millis")
+ *   const id = yield* Registrar.interval("5 millis")
  *   yield* poller.notifications.pipe(Stream.take(3), Stream.runDrain)
- *   yield* Registrar.cancelTimeout(id)
- *   const again = yield* Effect.flip(Registrar.cancelTimeout(id))
+ *   yield* Registrar.cancelTimer(id)
+ *   const again = yield* Effect.flip(Registrar.cancelTimer(id))
  *   console.log(again.reason._tag)
  * })
  *
@@ -346,11 +468,11 @@ export const setTimeout = (duration: Duration.Input): Effect.Effect<Registration
  * @category timers
  * @since 0.1.0
  */
-export const setInterval = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
-  Effect.flatMap(Registrar, (registrar) => registrar.setInterval(duration))
+export const interval = (duration: Duration.Input): Effect.Effect<RegistrationId, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.interval(duration))
 
 /**
- * Ends a timer of this thread. Fails as `cancelTimeout` of the service does.
+ * Ends a timer of this thread. See {@link Registrar.cancelTimer}.
  *
  * **Example**
  *
@@ -359,9 +481,9 @@ export const setInterval = (duration: Duration.Input): Effect.Effect<Registratio
  * import { Poller, Registrar } from "effect-amy"
  *
  * const program = Effect.gen(function* () {
- *   const id = yield* Registrar.setTimeout("1 hour")
- *   yield* Registrar.cancelTimeout(id)
- *   const again = yield* Effect.flip(Registrar.cancelTimeout(id))
+ *   const id = yield* Registrar.timeout("1 hour")
+ *   yield* Registrar.cancelTimer(id)
+ *   const again = yield* Effect.flip(Registrar.cancelTimer(id))
  *   console.log(again.reason._tag)
  * })
  *
@@ -371,5 +493,5 @@ export const setInterval = (duration: Duration.Input): Effect.Effect<Registratio
  * @category timers
  * @since 0.1.0
  */
-export const cancelTimeout = (id: RegistrationId): Effect.Effect<void, PollerError, Registrar> =>
-  Effect.flatMap(Registrar, (registrar) => registrar.cancelTimeout(id))
+export const cancelTimer = (id: RegistrationId): Effect.Effect<void, PollerError, Registrar> =>
+  Effect.flatMap(Registrar, (registrar) => registrar.cancelTimer(id))

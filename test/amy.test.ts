@@ -107,7 +107,7 @@ for (const [name, layer] of Object.entries({
     it.live("a timeout is reported once, and not early", () =>
       Effect.gen(function* () {
         const before = performance.now()
-        const id = yield* Registrar.setTimeout(50)
+        const id = yield* Registrar.timeout(50)
         expect(yield* reported).toEqual(read(id))
         expect(performance.now() - before).toBeGreaterThanOrEqual(50)
         expect(yield* readyNow).toEqual([])
@@ -117,12 +117,12 @@ for (const [name, layer] of Object.entries({
     it.live("an interval is reported again and again, never early, until it is cancelled", () =>
       Effect.gen(function* () {
         const before = performance.now()
-        const id = yield* Registrar.setInterval(50)
+        const id = yield* Registrar.interval(50)
         for (let nth = 1; nth < 5; nth++) {
           expect(yield* reported).toEqual(read(id))
           expect(performance.now() - before).toBeGreaterThanOrEqual(nth * 50)
         }
-        yield* Registrar.cancelTimeout(id)
+        yield* Registrar.cancelTimer(id)
         const cancelled = performance.now()
         expect(yield* wait(120)).toEqual([])
         expect(performance.now() - cancelled).toBeGreaterThanOrEqual(120)
@@ -131,15 +131,15 @@ for (const [name, layer] of Object.entries({
 
     it.live("the timer that is due first is reported first, and removing one leaves the other", () =>
       Effect.gen(function* () {
-        const late = yield* Registrar.setTimeout(20)
-        const removed = yield* Registrar.setTimeout(5)
-        const early = yield* Registrar.setTimeout(10)
-        yield* Registrar.cancelTimeout(removed)
+        const late = yield* Registrar.timeout(20)
+        const removed = yield* Registrar.timeout(5)
+        const early = yield* Registrar.timeout(10)
+        yield* Registrar.cancelTimer(removed)
         const ids: Array<number> = []
         while (ids.length < 2) ids.push(...(yield* reported).map(({ id }) => id))
         expect(ids).toEqual([early, late])
         // amy takes this for a success.
-        expect(yield* outcome(Registrar.cancelTimeout(removed))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.cancelTimer(removed))).toBe("NotRegistered")
       }).pipe(Effect.provide(layer))
     )
   })

@@ -9,12 +9,13 @@ import * as Epoll from "../../src/internal/kernel/openSelector.ts"
 import { Interest } from "../../src/internal/kernel/selector.ts"
 import * as Kernel from "../../test/support/kernel.ts"
 import * as Meter from "../support/meter.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 const pairs = 1000
 
 const bare = (poller: Poller.Poller["Service"], fd: number) =>
   Effect.sync(() => {
-    const selector = Epoll.attach(libc(), poller.handle.selector)
+    const selector = Epoll.attach(libc(), contentsOf(poller.handle).selector)
     const meter = Meter.start()
     for (;;) {
       for (let id = 1; id <= pairs; id++) {

@@ -7,6 +7,7 @@ import * as Kernel from "../support/kernel.ts"
 import { readyNow } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 import { atOnce, beginWaiting, describeTwoLayers, expectToWait, scopedFds, watchedPair } from "../support/watched.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /** How it goes to watch it. */
 const make = (fd: number, options?: AsyncFd.AsyncFdOptions) => outcome(Effect.scoped(AsyncFd.make(fd, options)))
@@ -85,7 +86,7 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
       expect(yield* make(-1)).toBe("BadDescriptor")
       expect(yield* make(999_999)).toBe("BadDescriptor")
       expect(yield* make(Number.NaN)).toBe("InvalidArgument")
-      expect(yield* make(poller.handle.selector.fd)).toBe("InvalidArgument")
+      expect(yield* make(contentsOf(poller.handle).selector.fd)).toBe("InvalidArgument")
       expect(yield* make(file, { event: "both" as never })).toBe("InvalidArgument")
       expect((yield* poller.stats).registrations).toBe(1)
       yield* watched.writable

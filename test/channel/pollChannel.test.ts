@@ -618,7 +618,7 @@ describe("a channel and its registrar", () => {
   it.live("has the next id", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(Poller.layerEventLoop())
-      const id = yield* Context.get(context, Registrar.Registrar).setTimeout("1 hour")
+      const id = yield* Context.get(context, Registrar.Registrar).timeout("1 hour")
       const { receiver } = yield* Effect.provide(PollChannel.unbounded<number>(), context)
       expect(receiver.id).toBe(id + 1)
     }).pipe(Effect.scoped)

@@ -11,6 +11,7 @@ import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 type Reason = PollerError.PollerErrorReason["_tag"]
 
@@ -97,7 +98,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         expect(add.reason).toMatchObject({ syscall: "epoll_ctl(ADD)", errno: 9, code: "EBADF", fd })
         yield* isRefused(Registrar.deregister(fd), "BadDescriptor", notOpen("epoll_ctl(DEL)", fd))
       }
-      yield* isRefused(Registrar.reregister(id, far, "Read"), "BadDescriptor", notOpen("epoll_ctl(MOD)", far))
+      yield* isRefused(Registrar.reregister(far, id, "Read"), "BadDescriptor", notOpen("epoll_ctl(MOD)", far))
       yield* isRefused(
         Effect.scoped(Registrar.registerScoped(-1, "Read")),
         "BadDescriptor",
@@ -110,7 +111,11 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     Effect.gen(function* () {
       for (const value of noNumbers) {
         yield* isRefused(Registrar.register(untyped(value), "Read"), "InvalidArgument", noDescriptor)
-        yield* isRefused(Registrar.reregister(1, untyped(value), "Read"), "InvalidArgument", noDescriptor)
+        yield* isRefused(
+          Registrar.reregister(untyped(value), Registrar.RegistrationId(1), "Read"),
+          "InvalidArgument",
+          noDescriptor
+        )
         yield* isRefused(Registrar.deregister(untyped(value)), "InvalidArgument", noDescriptor)
       }
     }).pipe(Effect.provide(layer()))
@@ -150,7 +155,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
       const id = yield* Registrar.register(fd, "Read")
       yield* Registrar.deregister(fd)
       yield* isRefused(Registrar.deregister(fd), "NotRegistered", notRegistered("epoll_ctl(DEL)", fd))
-      yield* isRefused(Registrar.reregister(id, fd, "Read"), "NotRegistered", notRegistered("epoll_ctl(MOD)", fd))
+      yield* isRefused(Registrar.reregister(fd, id, "Read"), "NotRegistered", notRegistered("epoll_ctl(MOD)", fd))
       Kernel.close(fd)
     }).pipe(Effect.provide(layer()))
   )
@@ -162,9 +167,9 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
       const otherId = yield* Registrar.register(other, "Read")
       for (const never of [otherId + 1_000_000, 0, -1, 1.5, NaN, Infinity, 2 ** 53, undefined, null, `${id}`]) {
         yield* isRefused(
-          Registrar.reregister(untyped(never), one, "Write"),
+          Registrar.reregister(one, untyped(never), "Write"),
           "NotRegistered",
-          `on fd ${one}: ${String(never)} was never a registration: give the id that register answered`
+          `on fd ${one}: ${String(never)} is not a registration of this poller: give the id that register returned`
         )
       }
       for (const [wrong, fd] of [
@@ -172,9 +177,9 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         [id, other]
       ] as const) {
         yield* isRefused(
-          Registrar.reregister(wrong, fd, "Write"),
+          Registrar.reregister(fd, wrong, "Write"),
           "NotRegistered",
-          `on fd ${fd}: this descriptor is not registered as ${wrong}: give the id that it has`
+          `on fd ${fd}: this descriptor is not registered as ${wrong}: give the id that register returned for it`
         )
       }
       // Nor under one that was another's, and is nobody's by now.
@@ -183,9 +188,9 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
       yield* Registrar.deregister(third)
       Kernel.close(third)
       yield* isRefused(
-        Registrar.reregister(retired, one, "Write"),
+        Registrar.reregister(one, retired, "Write"),
         "NotRegistered",
-        `on fd ${one}: this descriptor is not registered as ${retired}: give the id that it has`
+        `on fd ${one}: this descriptor is not registered as ${retired}: give the id that register returned for it`
       )
       // Neither was changed to be watched for writing.
       expect(yield* idsReadyNow).toEqual([])
@@ -206,17 +211,17 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         yield* isRefused(
           Registrar.register(fd, "Read", { ...options, exclusive: true }),
           "InvalidArgument",
-          "exclusive goes with neither oneshot nor priority: the kernel has no such registration"
+          "exclusive cannot be combined with oneshot or priority: the kernel has no such registration"
         )
       }
       const unchangeable =
-        `on fd ${fd}: an exclusive registration cannot be changed, nor another one become exclusive: ` +
-        "deregister and register it"
+        `on fd ${fd}: an exclusive registration cannot be changed, and no other can become exclusive: ` +
+        "deregister it, then register it"
       const plain = yield* Registrar.register(fd, "Read")
-      yield* isRefused(Registrar.reregister(plain, fd, "Read", { exclusive: true }), "InvalidArgument", unchangeable)
+      yield* isRefused(Registrar.reregister(fd, plain, "Read", { exclusive: true }), "InvalidArgument", unchangeable)
       yield* Registrar.deregister(fd)
       const exclusive = yield* Registrar.register(fd, "Read", { exclusive: true })
-      yield* isRefused(Registrar.reregister(exclusive, fd, "Both"), "InvalidArgument", unchangeable)
+      yield* isRefused(Registrar.reregister(fd, exclusive, "Both"), "InvalidArgument", unchangeable)
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([exclusive])
       yield* Registrar.deregister(fd)
@@ -230,14 +235,14 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
       const id = yield* Registrar.register(fd, "Read")
       const other = Kernel.eventfd()
       for (const event of ["read", "", "Readable", "toString", 1, null, undefined, {}]) {
-        const message = /the event to watch for is "Read", "Write" or "Both"$/
+        const message = /the event to watch for must be "Read", "Write" or "Both"$/
         yield* isRefused(Registrar.register(other, untyped(event)), "InvalidArgument", message)
-        yield* isRefused(Registrar.reregister(id, fd, untyped(event)), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(fd, id, untyped(event)), "InvalidArgument", message)
       }
       for (const mode of ["level", "Edge", "", 1, null]) {
-        const message = /the mode of a registration is "edge" or "oneshot"$/
+        const message = /the mode of a registration must be "edge" or "oneshot"$/
         yield* isRefused(Registrar.register(other, "Read", untyped({ mode })), "InvalidArgument", message)
-        yield* isRefused(Registrar.reregister(id, fd, "Read", untyped({ mode })), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(fd, id, "Read", untyped({ mode })), "InvalidArgument", message)
       }
       yield* Registrar.deregister(fd)
       Kernel.close(fd)
@@ -248,14 +253,14 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
   it.live("the poller's own descriptors", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
-      for (const fd of [handle.selector.fd, handle.selector.wake]) {
+      for (const fd of [contentsOf(handle).selector.fd, contentsOf(handle).selector.wake]) {
         const message = `on fd ${fd}: this descriptor belongs to the poller itself: give one of your own`
         yield* isRefused(Registrar.register(fd, "Read"), "InvalidArgument", message)
-        yield* isRefused(Registrar.reregister(1, fd, "Read"), "InvalidArgument", message)
+        yield* isRefused(Registrar.reregister(fd, Registrar.RegistrationId(1), "Read"), "InvalidArgument", message)
         yield* isRefused(Registrar.deregister(fd), "InvalidArgument", message)
       }
       // A duplicate of the kernel's poller is found out by the kernel.
-      const duplicate = Kernel.dup(handle.selector.fd)
+      const duplicate = Kernel.dup(contentsOf(handle).selector.fd)
       yield* isRefused(Registrar.register(duplicate, "Read"), "InvalidArgument", /a poller cannot watch itself/)
       Kernel.close(duplicate)
     }).pipe(Effect.provide(layer()))
@@ -280,7 +285,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         yield* isRefused(
           Effect.suspend(() => wait(untyped(timeout))),
           "InvalidArgument",
-          `the timeout ${String(timeout)} is no duration: give one of zero or more, or Duration.infinity`
+          `invalid timeout ${String(timeout)}: expected zero or more, or Duration.infinity`
         )
       }
     }).pipe(Effect.provide(layer()))
@@ -297,7 +302,7 @@ describe("promise 12: building what cannot be built", () => {
   const builders = {
     layerWorker: Poller.layerWorker,
     layerEventLoop: Poller.layerEventLoop,
-    layerBlocking: (options?: Poller.Options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+    layerBlocking: (options?: Poller.LayerOptions) => Poller.layerBlocking({ ...options, allowMainThread: true })
   }
 
   for (const [name, layer] of Object.entries(builders)) {
@@ -310,7 +315,9 @@ describe("promise 12: building what cannot be built", () => {
               Effect.scoped(Effect.provide(Effect.void, layer({ [option]: untyped(value) })))
             )
             expect(error.reason._tag).toBe("InvalidArgument")
-            expect(error.message).toBe(`${option} is ${String(value)}: give a whole number from 1 to ${limits[option]}`)
+            expect(error.message).toBe(
+              `invalid ${option} ${String(value)}: expected an integer from 1 to ${limits[option]}`
+            )
             expect(Kernel.openDescriptors()).toEqual(before)
           }
         }
@@ -324,7 +331,7 @@ describe("promise 12: building what cannot be built", () => {
       const error = yield* Effect.flip(Effect.provide(Effect.void, Poller.layerBlocking()))
       expect(error.reason._tag).toBe("InvalidArgument")
       expect(error.message).toBe(
-        "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
+        "layerBlocking would block the main thread: build it in a worker thread, or pass allowMainThread: true"
       )
     })
   )
@@ -337,18 +344,18 @@ describe("promise 12: building what cannot be built", () => {
         null,
         1,
         {},
-        { ...handle, _tag: "other" },
+        { ...handle, "~effect-amy/PollerHandle": undefined, memory: undefined },
         { ...handle, memory: new ArrayBuffer(8) },
         { ...handle, memory: new SharedArrayBuffer(0) },
         { ...handle, memory: new SharedArrayBuffer(4) },
-        { ...handle, memory: new SharedArrayBuffer(handle.memory.byteLength) },
+        { ...handle, memory: new SharedArrayBuffer(contentsOf(handle).memory.byteLength) },
         { ...handle, selector: { fd: "3", wake: 4 } },
         { ...handle, selector: undefined }
       ]) {
         yield* isRefused(
           Effect.provide(Effect.void, Poller.layerAttach(untyped(value))),
           "InvalidArgument",
-          "this is no handle of a poller: give what Poller.handle is in the other thread"
+          "this is not the handle of a poller: pass what Poller.handle is in the other thread"
         )
       }
     }).pipe(Effect.provide(Poller.layerWorker()))

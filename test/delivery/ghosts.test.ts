@@ -15,6 +15,7 @@ import { highOf, lowOf } from "../../src/internal/kernel/userData.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
 import { random } from "../support/model.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /** An eventfd that is registered. */
 const registered = Effect.gen(function* () {
@@ -39,7 +40,7 @@ const untilMerged = (count: number) =>
 /** Keeps this thread busy until the polling thread has written something to shared memory. */
 const busyUntil = (holds: (memory: PollerMemory) => boolean) =>
   Effect.map(Poller.Poller, ({ handle }) => {
-    const memory = new PollerMemory(handle.memory)
+    const memory = new PollerMemory(contentsOf(handle).memory)
     const deadline = performance.now() + 20_000
     while (!holds(memory)) assert(performance.now() < deadline, "the polling thread delivers nothing")
   })
@@ -235,7 +236,7 @@ describeLayers("promise 5: no ghost", (layer) => {
   )
 })
 
-const threaded: ReadonlyArray<readonly [string, (options?: Poller.Options) => PollerLayer]> = [
+const threaded: ReadonlyArray<readonly [string, (options?: Poller.LayerOptions) => PollerLayer]> = [
   ["layerWorker", Poller.layerWorker],
   ["layerAttach to a layerWorker", layerAttached]
 ]

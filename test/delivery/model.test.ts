@@ -47,9 +47,9 @@ const agrees = (layer: PollerLayer, run: Runner, length: number, waits: "often" 
     expect(Kernel.openDescriptors().size).toBe(before)
   }).pipe(Effect.provide(layer))
 
-const blocking = (options?: Poller.Options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+const blocking = (options?: Poller.LayerOptions) => Poller.layerBlocking({ ...options, allowMainThread: true })
 
-const cases: ReadonlyArray<readonly [string, (options?: Poller.Options) => PollerLayer, Runner]> = [
+const cases: ReadonlyArray<readonly [string, (options?: Poller.LayerOptions) => PollerLayer, Runner]> = [
   ["layerEventLoop, alone", layers.layerEventLoop, alone],
   ["layerBlocking, alone", blocking, alone],
   ["layerEventLoop, with turns of the loop in between", layers.layerEventLoop, beside],

@@ -35,7 +35,7 @@ describeEveryLayer("promise 1: registration is local", (layer) => {
       for (const fd of fds) {
         // A synchronous run fails if the effect has to wait for anything.
         const id = Effect.runSync(registrar.register(fd, "Read"))
-        Effect.runSync(registrar.reregister(id, fd, "Both"))
+        Effect.runSync(registrar.reregister(fd, id, "Both"))
         Effect.runSync(registrar.deregister(fd))
       }
       expect(wakesOf(handle)).toBe(before)
@@ -203,7 +203,7 @@ describeLayers("handing a registration over to another thread", (layer) => {
       expect((yield* thread.call("collect", [id])).length).toBe(1)
       expect(yield* idsReadyNow).toEqual([])
 
-      yield* Registrar.reregister(id, fd, "Read")
+      yield* Registrar.reregister(fd, id, "Read")
       expect(yield* idsReadyNow).toEqual([id])
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([id])
@@ -256,7 +256,7 @@ describeLayers("what stands for a descriptor", (layer) => {
       const id = yield* Registrar.register({ fd }, "Read")
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([id])
-      yield* Registrar.reregister(id, { fd }, "Read")
+      yield* Registrar.reregister({ fd }, id, "Read")
       expect(yield* idsReadyNow).toEqual([id])
       yield* Registrar.deregister({ fd })
       Kernel.signal(fd)

@@ -35,7 +35,7 @@ const refused = [
 
 const blocking = (): PollerLayer => Poller.layerBlocking({ allowMainThread: true })
 
-const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
+const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void => {
   it.live("is never early, not by a fraction of a millisecond, and zero is due at once", () =>
     Effect.gen(function* () {
       const durations: ReadonlyArray<Duration.Input> = [
@@ -53,7 +53,7 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       ]
       for (const duration of durations) {
         const begin = performance.now()
-        const id = yield* Registrar.setTimeout(duration)
+        const id = yield* Registrar.timeout(duration)
         const [notification, ...others] = yield* wait(Duration.infinity)
         const elapsed = performance.now() - begin
         expect(notification).toMatchObject({ id, event: "Read", readClosed: false, writeClosed: false, error: false })
@@ -68,7 +68,7 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       const begin = performance.now()
       const millis = [30, 10, 20, 0, 10.5]
       const ids: Array<number> = []
-      for (const each of millis) ids.push(yield* Registrar.setTimeout(each))
+      for (const each of millis) ids.push(yield* Registrar.timeout(each))
       const reported: Array<number> = []
       while (reported.length < ids.length) {
         for (const id of yield* next) {
@@ -78,7 +78,7 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       }
       expect(reported.map((id) => millis[ids.indexOf(id)])).toEqual([0, 10, 10.5, 20, 30])
       // One that is due after all of them: nothing comes twice.
-      const last = yield* Registrar.setTimeout(35)
+      const last = yield* Registrar.timeout(35)
       expect(yield* next).toEqual([last])
     }).pipe(Effect.provide(layer()))
   )
@@ -87,11 +87,11 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
     Effect.gen(function* () {
       const ids: Array<number> = []
       for (const duration of [Duration.infinity, Number.MAX_VALUE, Number.MAX_SAFE_INTEGER, "10000000 days"] as const) {
-        ids.push(yield* Registrar.setTimeout(duration), yield* Registrar.setInterval(duration))
+        ids.push(yield* Registrar.timeout(duration), yield* Registrar.interval(duration))
       }
-      const soon = yield* Registrar.setTimeout(3)
+      const soon = yield* Registrar.timeout(3)
       expect(yield* next).toEqual([soon])
-      for (const id of ids) yield* Registrar.cancelTimeout(id)
+      for (const id of ids) yield* Registrar.cancelTimer(Registrar.RegistrationId(id))
       expect(yield* idsReadyNow).toEqual([])
     }).pipe(Effect.provide(layer()))
   )
@@ -100,19 +100,19 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
     Effect.gen(function* () {
       const period = 4.5
       const begin = performance.now()
-      const id = yield* Registrar.setInterval(period)
+      const id = yield* Registrar.interval(period)
       for (let n = 1; n <= 10; n++) {
         expect(yield* next).toEqual([id])
         expect(performance.now() - begin).toBeGreaterThanOrEqual(n * period - rounding)
       }
-      yield* Registrar.cancelTimeout(id)
+      yield* Registrar.cancelTimer(id)
     }).pipe(Effect.provide(layer()))
   )
 
   it.live("an interval does not drift: after a late consumer the next is due on the old grid", () =>
     Effect.gen(function* () {
       const period = 60
-      const id = yield* Registrar.setInterval(period)
+      const id = yield* Registrar.interval(period)
       // Counted from when the late one is taken, the next would always be a whole period away. On its grid it is half a
       // period away, and on a loaded machine it is seen at last in one of many rounds.
       for (;;) {
@@ -123,37 +123,37 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
         yield* next
         if (performance.now() - taken < period - 5) break
       }
-      yield* Registrar.cancelTimeout(id)
+      yield* Registrar.cancelTimer(id)
     }).pipe(Effect.provide(layer()))
   )
 
   it.live("a consumer that missed several periods gets one notification", () =>
     Effect.gen(function* () {
       const begin = performance.now()
-      const id = yield* Registrar.setInterval(50)
+      const id = yield* Registrar.interval(50)
       for (let round = 1; round <= 3; round++) {
         block(170)
         expect(yield* idsReadyNow).toEqual([id])
         // Three periods at least had passed each time.
         expect(performance.now() - begin).toBeGreaterThanOrEqual(round * 150)
       }
-      yield* Registrar.cancelTimeout(id)
+      yield* Registrar.cancelTimer(id)
       expect(yield* idsReadyNow).toEqual([])
     }).pipe(Effect.provide(layer()))
   )
 
   it.live("a cancelled timer is not reported, whether or not it has gone off in the kernel", () =>
     Effect.gen(function* () {
-      const notYet = yield* Registrar.setTimeout(5)
-      yield* Registrar.cancelTimeout(notYet)
-      const gone = yield* Registrar.setTimeout(1)
-      const interval = yield* Registrar.setInterval(1)
+      const notYet = yield* Registrar.timeout(5)
+      yield* Registrar.cancelTimer(notYet)
+      const gone = yield* Registrar.timeout(1)
+      const interval = yield* Registrar.interval(1)
       // Long enough for both, and nothing on this thread can have looked at them.
       block(5)
-      yield* Registrar.cancelTimeout(gone)
-      yield* Registrar.cancelTimeout(interval)
+      yield* Registrar.cancelTimer(gone)
+      yield* Registrar.cancelTimer(interval)
       expect(yield* idsReadyNow).toEqual([])
-      const later = yield* Registrar.setTimeout(10)
+      const later = yield* Registrar.timeout(10)
       expect(yield* next).toEqual([later])
     }).pipe(Effect.provide(layer()))
   )
@@ -163,14 +163,14 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       const fd = Kernel.eventfd()
       const registration = yield* Registrar.register(fd, "Read")
       const event = yield* UserEvent.make
-      const notYetAny = yield* outcomeOf(Registrar.cancelTimeout(registration))
+      const notYetAny = yield* outcomeOf(Registrar.cancelTimer(registration))
       expect(notYetAny).toBe("NotRegistered")
-      const timer = yield* Registrar.setTimeout(1)
+      const timer = yield* Registrar.timeout(1)
       expect(yield* next).toEqual([timer])
-      const cancelled = yield* Registrar.setInterval(1000)
-      yield* Registrar.cancelTimeout(cancelled)
+      const cancelled = yield* Registrar.interval(1000)
+      yield* Registrar.cancelTimer(cancelled)
       for (const id of [timer, cancelled, registration, event.id, 0, -1, 1.5, NaN, Infinity, 12_345]) {
-        expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+        expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))).toBe("NotRegistered")
       }
       // What has that id otherwise is as it was.
       Kernel.signal(fd)
@@ -183,18 +183,18 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
 
   it.live("a duration that is none is refused, and nothing has changed", () =>
     Effect.gen(function* () {
-      const first = yield* Registrar.setTimeout(0)
+      const first = yield* Registrar.timeout(0)
       expect(yield* next).toEqual([first])
       const before = Kernel.openDescriptors().size
       for (const duration of refused) {
-        expect(yield* reasonOf(Registrar.setTimeout(duration))).toBe("InvalidArgument")
-        expect(yield* reasonOf(Registrar.setInterval(duration))).toBe("InvalidArgument")
+        expect(yield* reasonOf(Registrar.timeout(duration))).toBe("InvalidArgument")
+        expect(yield* reasonOf(Registrar.interval(duration))).toBe("InvalidArgument")
       }
       for (const period of [0, "0 millis", Duration.zero] as const) {
-        expect(yield* reasonOf(Registrar.setInterval(period))).toBe("InvalidArgument")
+        expect(yield* reasonOf(Registrar.interval(period))).toBe("InvalidArgument")
       }
       expect(Kernel.openDescriptors().size).toBe(before)
-      const second = yield* Registrar.setTimeout(0)
+      const second = yield* Registrar.timeout(0)
       expect(second).toBe(first + 1)
       expect(yield* next).toEqual([second])
     }).pipe(Effect.provide(layer()))
@@ -209,7 +209,7 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       const due = new Map<number, number>()
       for (let i = 0; i < 10_000; i++) {
         const millis = (i * 7) % 300
-        due.set(yield* Registrar.setTimeout(millis), millis)
+        due.set(yield* Registrar.timeout(millis), millis)
       }
       expect([(yield* timerDescriptors) - timerfds, Kernel.openDescriptors().size - before]).toEqual([1, 1])
       while (due.size > 0) {
@@ -229,8 +229,8 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
     Effect.gen(function* () {
       const use = Effect.gen(function* () {
         const registrar = yield* Registrar.Registrar
-        for (let i = 0; i < 100; i++) yield* registrar.setTimeout(i)
-        const interval = yield* registrar.setInterval(1)
+        for (let i = 0; i < 100; i++) yield* registrar.timeout(i)
+        const interval = yield* registrar.interval(1)
         yield* next
         return { interval, registrar }
       }).pipe(Effect.provide(layer()))
@@ -240,21 +240,21 @@ const timerTests = (layer: (options?: Poller.Options) => PollerLayer): void => {
       const { interval, registrar } = yield* use
       expect(Kernel.openDescriptors().size).toBe(before)
       expect(yield* timerDescriptors).toBe(0)
-      expect(yield* reasonOf(registrar.setTimeout(1))).toBe("Closed")
-      expect(yield* reasonOf(registrar.setInterval(1))).toBe("Closed")
-      expect(yield* reasonOf(registrar.cancelTimeout(interval))).toBe("Closed")
+      expect(yield* reasonOf(registrar.timeout(1))).toBe("Closed")
+      expect(yield* reasonOf(registrar.interval(1))).toBe("Closed")
+      expect(yield* reasonOf(registrar.cancelTimer(interval))).toBe("Closed")
     })
   )
 
   it.live("reports to whoever takes from the queue, or the stream", () =>
     Effect.gen(function* () {
       const { notifications, queue } = yield* Poller.Poller
-      const one = yield* Registrar.setTimeout(3)
+      const one = yield* Registrar.timeout(3)
       expect((yield* Queue.take(queue)).id).toBe(one)
-      const two = yield* Registrar.setInterval(2)
+      const two = yield* Registrar.interval(2)
       const taken = yield* Stream.runCollect(Stream.take(notifications, 3))
       expect(taken.map(({ id }) => id)).toEqual([two, two, two])
-      yield* Registrar.cancelTimeout(two)
+      yield* Registrar.cancelTimer(two)
     }).pipe(Effect.provide(layer()))
   )
 }
@@ -267,41 +267,42 @@ describe("promise 7: a timer (layerBlocking)", () => {
 describeLayers("promise 12: a cancelled timer's id is never reported afterwards", (layer) => {
   it.live("also when it has gone off already and its notification is in the queue", () =>
     Effect.gen(function* () {
-      const id = yield* Registrar.setTimeout(1)
+      const id = yield* Registrar.timeout(1)
       yield* arrival
-      yield* Registrar.cancelTimeout(id)
+      yield* Registrar.cancelTimer(id)
       expect(yield* idsReadyNow).toEqual([])
-      expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+      expect(yield* reasonOf(Registrar.cancelTimer(id))).toBe("NotRegistered")
     }).pipe(Effect.provide(layer()))
   )
 
   it.live("also of an interval whose notification is in the queue", () =>
     Effect.gen(function* () {
-      const id = yield* Registrar.setInterval(1)
+      const id = yield* Registrar.interval(1)
       yield* arrival
-      yield* Registrar.cancelTimeout(id)
+      yield* Registrar.cancelTimer(id)
       expect(yield* idsReadyNow).toEqual([])
-      const later = yield* Registrar.setTimeout(5)
+      const later = yield* Registrar.timeout(5)
       expect(yield* next).toEqual([later])
-      expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+      expect(yield* reasonOf(Registrar.cancelTimer(id))).toBe("NotRegistered")
     }).pipe(Effect.provide(layer()))
   )
 
   it.live("and the others in the queue stay there", () =>
     Effect.gen(function* () {
       const ids: Array<number> = []
-      for (let i = 0; i < 9; i++) ids.push(yield* Registrar.setTimeout(i / 10))
+      for (let i = 0; i < 9; i++) ids.push(yield* Registrar.timeout(i / 10))
       block(5)
       yield* arrival
       const { queue } = yield* Poller.Poller
       // The first is finished, every other one of the rest is not wanted any more.
       expect((yield* Queue.take(queue)).id).toBe(ids[0])
-      for (const index of [1, 3, 5, 7]) yield* Registrar.cancelTimeout(ids[index]!)
-      expect(yield* reasonOf(Registrar.cancelTimeout(ids[0]!))).toBe("NotRegistered")
+      for (const index of [1, 3, 5, 7]) yield* Registrar.cancelTimer(Registrar.RegistrationId(ids[index]!))
+      expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(ids[0]!)))).toBe("NotRegistered")
       const rest: Array<number> = []
       while (rest.length < 4) rest.push(...(yield* next))
       expect(rest.toSorted((a, b) => a - b)).toEqual([2, 4, 6, 8].map((index) => ids[index]))
-      for (const id of ids) expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+      for (const id of ids)
+        expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))).toBe("NotRegistered")
     }).pipe(Effect.provide(layer()))
   )
 
@@ -310,7 +311,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
       const reported = new Set<number>()
       const cancelled = new Set<number>()
       const ids: Array<number> = []
-      for (let i = 0; i < 600; i++) ids.push(yield* Registrar.setTimeout((i % 60) / 2))
+      for (let i = 0; i < 600; i++) ids.push(yield* Registrar.timeout((i % 60) / 2))
       const { queue } = yield* Poller.Poller
       const consumer = yield* Effect.forkChild(
         Effect.forever(
@@ -322,7 +323,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
       )
       for (let i = 0; i < ids.length; i += 2) {
         const id = ids[i]!
-        const outcome = yield* outcomeOf(Registrar.cancelTimeout(id))
+        const outcome = yield* outcomeOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))
         // One that cannot be cancelled was seen by the consumer, at the latest in the turn that just ran.
         expect(outcome).toBe(reported.has(id) ? "NotRegistered" : "ok")
         if (outcome === "ok") cancelled.add(id)
@@ -341,14 +342,14 @@ describeLayers("promise 2: ids rise", (layer) => {
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       const ids: Array<number> = []
-      ids.push(yield* Registrar.setTimeout("1 hour"))
+      ids.push(yield* Registrar.timeout("1 hour"))
       ids.push(yield* Registrar.register(fd, "Read"))
-      ids.push(yield* Registrar.setInterval("1 hour"))
+      ids.push(yield* Registrar.interval("1 hour"))
       ids.push((yield* UserEvent.make).id)
       ids.push((yield* PollChannel.unbounded<number>()).receiver.id)
-      yield* Registrar.cancelTimeout(ids[0]!)
+      yield* Registrar.cancelTimer(Registrar.RegistrationId(ids[0]!))
       yield* Registrar.deregister(fd)
-      ids.push(yield* Registrar.setTimeout("1 hour"))
+      ids.push(yield* Registrar.timeout("1 hour"))
       expect(ids).toEqual([1, 2, 3, 4, 5, 6])
       Kernel.close(fd)
     }).pipe(Effect.scoped, Effect.provide(layer()))
@@ -375,14 +376,15 @@ const report = (poller: Poller.PollerHandle | undefined) =>
 describeLayers("promise 7: a timer is reported to the thread that sets it", (layer) => {
   it.live("and to no other", () =>
     Effect.gen(function* () {
-      const mine = yield* Registrar.setTimeout("1 hour")
+      const mine = yield* Registrar.timeout("1 hour")
       const { handle } = yield* Poller.Poller
       const [one, two] = yield* Effect.all([report(handle), report(handle)], { concurrency: 2 })
       expect(new Set([mine, ...one.ids, ...two.ids]).size).toBe(9)
       // Neither of the two threads' timers came here, and this one's cannot be ended by their ids.
       expect(yield* readyNow).toEqual([])
-      for (const id of one.ids) expect(yield* reasonOf(Registrar.cancelTimeout(id))).toBe("NotRegistered")
-      const soon = yield* Registrar.setTimeout(1)
+      for (const id of one.ids)
+        expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))).toBe("NotRegistered")
+      const soon = yield* Registrar.timeout(1)
       expect(yield* next).toEqual([soon])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
@@ -399,16 +401,16 @@ describe("promise 12: a timer that cannot be had", () => {
   it.live("asks for no descriptor if it is refused", () =>
     Effect.gen(function* () {
       const before = yield* timerDescriptors
-      for (const duration of refused) yield* outcomeOf<unknown, Registrar.Registrar>(Registrar.setTimeout(duration))
+      for (const duration of refused) yield* outcomeOf<unknown, Registrar.Registrar>(Registrar.timeout(duration))
       expect(yield* timerDescriptors).toBe(before)
     }).pipe(Effect.provide(layerAttached()))
   )
 
   it.live("says what is wrong with it", () =>
     Effect.gen(function* () {
-      expect(yield* message(Registrar.setTimeout(NaN))).toContain("NaN")
-      expect(yield* message(Registrar.setInterval(0))).toContain("above zero")
-      expect(yield* message(Registrar.cancelTimeout(7))).toContain("7")
+      expect(yield* message(Registrar.timeout(NaN))).toContain("NaN")
+      expect(yield* message(Registrar.interval(0))).toContain("above zero")
+      expect(yield* message(Registrar.cancelTimer(Registrar.RegistrationId(7)))).toContain("7")
     }).pipe(Effect.provide(Poller.layerEventLoop()))
   )
 })

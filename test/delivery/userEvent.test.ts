@@ -404,7 +404,7 @@ describe("promise 8: what the library opens is closed", () => {
       )
       const consumer = yield* Effect.forkChild(
         Effect.flatMap(reasonOf(receiver.receive), (reason) =>
-          Effect.map(reasonOf(Context.get(context, Registrar.Registrar).setTimeout("1 hour")), (then) => [reason, then])
+          Effect.map(reasonOf(Context.get(context, Registrar.Registrar).timeout("1 hour")), (then) => [reason, then])
         ),
         { startImmediately: true }
       )

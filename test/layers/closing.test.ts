@@ -9,7 +9,7 @@ import { manyEventfds, registerAll } from "../support/many.ts"
 import { allClosed, open, operationsNow, outcome, startConsumers } from "../support/opened.ts"
 import { type ConsumerData, startConsumer } from "../support/programs.ts"
 
-const all: { readonly [name: string]: (options?: Poller.Options) => PollerLayer } = {
+const all: { readonly [name: string]: (options?: Poller.LayerOptions) => PollerLayer } = {
   ...layers,
   "layerBlocking on the main thread": (options) => Poller.layerBlocking({ ...options, allowMainThread: true })
 }

@@ -45,7 +45,7 @@ describeEveryLayer("priority", (layer) => {
       expect(yield* readyNow).toEqual([])
       Kernel.write(theirs, 1)
       expect((yield* readyNow).map((each) => [each.priority, each.event])).toEqual([[false, "Read"]])
-      yield* Registrar.reregister(id, ours, "Read", { priority: true })
+      yield* Registrar.reregister(ours, id, "Read", { priority: true })
       expect((yield* readyNow).map((each) => [each.id, each.priority])).toEqual([[id, true]])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
@@ -125,9 +125,9 @@ describeEveryLayer("exclusive", (layer) => {
       ]
       for (const refusal of refusals) expect((yield* Effect.flip(refusal)).reason._tag).toBe("InvalidArgument")
       const id = yield* Registrar.register(fd, "Read", { exclusive: true })
-      expect((yield* Effect.flip(Registrar.reregister(id, fd, "Both"))).reason._tag).toBe("InvalidArgument")
+      expect((yield* Effect.flip(Registrar.reregister(fd, id, "Both"))).reason._tag).toBe("InvalidArgument")
       const plain = yield* Registrar.register(other, "Read")
-      const change = Registrar.reregister(plain, other, "Read", { exclusive: true })
+      const change = Registrar.reregister(other, plain, "Read", { exclusive: true })
       expect((yield* Effect.flip(change)).reason._tag).toBe("InvalidArgument")
       // As they were.
       Kernel.signal(fd)
@@ -164,7 +164,7 @@ describeEveryLayer("sizes", (layer) => {
       ] as const) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer({ [name]: value }))))
         expect(error.reason._tag).toBe("InvalidArgument")
-        expect(error.message).toContain(`${name} is ${value}`)
+        expect(error.message).toContain(`invalid ${name} ${value}`)
       }
     })
   )

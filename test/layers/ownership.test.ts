@@ -36,7 +36,7 @@ for (const [name, layer] of Object.entries(all)) {
           expect(modes()).toEqual(before)
           Kernel.write(writer)
           expect((yield* readyNow).map((one) => one.id).toSorted()).toEqual([id, other])
-          yield* Registrar.reregister(id, blocking, "Both", { mode: "oneshot" })
+          yield* Registrar.reregister(blocking, id, "Both", { mode: "oneshot" })
           expect((yield* readyNow).map((one) => one.id)).toEqual([id])
           expect(modes()).toEqual(before)
           yield* Registrar.deregister(blocking)

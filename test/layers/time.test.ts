@@ -7,7 +7,7 @@ import { layers, type PollerLayer, readyNow } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 import { listenForSignals, signalAllThreads, signals, startThread, type WaitMeasured } from "../support/programs.ts"
 
-const all: { readonly [name: string]: (options?: Poller.Options) => PollerLayer } = {
+const all: { readonly [name: string]: (options?: Poller.LayerOptions) => PollerLayer } = {
   ...layers,
   "layerBlocking on the main thread": (options) => Poller.layerBlocking({ ...options, allowMainThread: true })
 }

@@ -23,12 +23,12 @@ interface Data {
 }
 
 const timers = Effect.gen(function* () {
-  yield* Registrar.cancelTimeout(yield* Registrar.setTimeout("1 hour"))
+  yield* Registrar.cancelTimer(yield* Registrar.timeout("1 hour"))
 })
 
 const everything = Effect.gen(function* () {
   yield* Effect.repeat(timers, { times: 100 })
-  yield* Registrar.setInterval(1)
+  yield* Registrar.interval(1)
   const event = yield* UserEvent.make
   yield* event.trigger
   const { receiver, sender } = yield* PollChannel.unbounded<number>()

@@ -5,11 +5,12 @@ import { writeSync } from "node:fs"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
 import { block } from "../support/thread.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 if (isMainThread) {
   const program = Effect.gen(function* () {
     const { handle } = yield* Poller.Poller
-    const worker = new Worker(new URL(import.meta.url), { workerData: handle.memory })
+    const worker = new Worker(new URL(import.meta.url), { workerData: contentsOf(handle).memory })
     worker.on("message", () => {
       console.log("ready")
       process.exit(7)

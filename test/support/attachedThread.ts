@@ -44,7 +44,7 @@ export const commands = {
   registerAll: (fds: ReadonlyArray<number>, event: Event.Event) =>
     Effect.forEach(fds, (fd) => Registrar.register(fd, event)),
   reregister: (id: number, fd: number, event: Event.Event, options?: Registrar.RegisterOptions) =>
-    Registrar.reregister(id, fd, event, options),
+    Registrar.reregister(fd, Registrar.RegistrationId(id), event, options),
   deregister: (fd: number) => Registrar.deregister(fd),
 
   /** `Poller.wait`, in milliseconds; 0 polls. */

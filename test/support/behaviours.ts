@@ -59,7 +59,7 @@ export const readinessBehaviours: Behaviours = {
         )
         const next = yield* Registrar.register(socket, "Read")
         expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(next)
-        yield* Registrar.reregister(next, socket, "Read")
+        yield* Registrar.reregister(socket, next, "Read")
         expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(next)
         expect(next).toBe(id + 1)
       }),
@@ -95,12 +95,12 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([])
-        yield* Registrar.reregister(id, socket, "Read", { mode: "oneshot" })
+        yield* Registrar.reregister(socket, id, "Read", { mode: "oneshot" })
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([])
         // From here on it is an ordinary one.
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([id])
@@ -122,14 +122,14 @@ export const readinessBehaviours: Behaviours = {
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([id])
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.drain
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([])
       }),
     "widens what is watched": (world) =>
@@ -137,7 +137,7 @@ export const readinessBehaviours: Behaviours = {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
         expect(yield* saidNow).toEqual([])
-        yield* Registrar.reregister(id, socket, "Both")
+        yield* Registrar.reregister(socket, id, "Both")
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
       }),
     "narrows what is watched, to reading": (world) =>
@@ -145,7 +145,7 @@ export const readinessBehaviours: Behaviours = {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Both")
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect(yield* saidNow).toEqual([])
         yield* socket.fill
         yield* socket.makeRoom
@@ -158,7 +158,7 @@ export const readinessBehaviours: Behaviours = {
         const socket = yield* world.socket
         yield* socket.fill
         const id = yield* Registrar.register(socket, "Both")
-        yield* Registrar.reregister(id, socket, "Write")
+        yield* Registrar.reregister(socket, id, "Write")
         yield* socket.receive
         expect(yield* saidNow).toEqual([])
         yield* socket.makeRoom
@@ -342,7 +342,7 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.urge
         const [notification] = yield* wait("10 seconds")
         expect(said(notification!)).toMatchObject({ id, flags: ["priority"] })
-        yield* Registrar.reregister(id, socket, "Read")
+        yield* Registrar.reregister(socket, id, "Read")
         expect((yield* readyNow).filter(({ priority }) => priority)).toEqual([])
       })
   },
@@ -360,8 +360,10 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* outcome(Registrar.register(NaN, "Read"))).toBe("InvalidArgument")
         expect(yield* outcome(Registrar.register(unpollable, "Read"))).toBe("NotPollable")
         expect(yield* outcome(Registrar.register(socket, "Write"))).toBe("AlreadyRegistered")
-        expect(yield* outcome(Registrar.reregister(id, other, "Read"))).toBe("NotRegistered")
-        expect(yield* outcome(Registrar.reregister(id + 1, socket, "Read"))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.reregister(other, id, "Read"))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.reregister(socket, Registrar.RegistrationId(id + 1), "Read"))).toBe(
+          "NotRegistered"
+        )
         expect(yield* outcome(Registrar.deregister(other))).toBe("NotRegistered")
         expect(yield* outcome(Registrar.register(other, "Read", { exclusive: true, mode: "oneshot" }))).toBe(
           "InvalidArgument"
@@ -390,7 +392,7 @@ export const readinessBehaviours: Behaviours = {
           return
         }
         const id = yield* Registrar.register(socket, "Read", { exclusive: true })
-        expect(yield* outcome(Registrar.reregister(id, socket, "Write"))).toBe("InvalidArgument")
+        expect(yield* outcome(Registrar.reregister(socket, id, "Write"))).toBe("InvalidArgument")
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([id])
         yield* Registrar.deregister(socket)
@@ -405,9 +407,9 @@ export const readinessBehaviours: Behaviours = {
           ({ id }) => id
         )
         expect(yield* Registrar.register(socket, "Read")).toBe(1)
-        expect(yield* Registrar.setTimeout("1 hour")).toBe(2)
+        expect(yield* Registrar.timeout("1 hour")).toBe(2)
         expect(yield* event).toBe(3)
-        expect(yield* Registrar.setInterval("1 hour")).toBe(4)
+        expect(yield* Registrar.interval("1 hour")).toBe(4)
         yield* Registrar.deregister(socket)
         expect(yield* Registrar.register(socket, "Read")).toBe(5)
       })

@@ -27,7 +27,7 @@ const program = Effect.gen(function* () {
 
   yield* next
   const line = Kernel.readText(connection)
-  yield* Registrar.reregister(id, connection, "Write")
+  yield* Registrar.reregister(connection, id, "Write")
 
   yield* next
   Kernel.writeText(connection, line)

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { Poller } from "effect-amy"
 import * as Kernel from "./kernel.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /**
  * Lets the number of the poller's epoll descriptor mean a pipe, so that the next wait in the kernel fails with EINVAL,
@@ -10,7 +11,7 @@ import * as Kernel from "./kernel.ts"
  */
 export const breakSelector = (handle: Poller.PollerHandle) =>
   Effect.gen(function* () {
-    const { fd, wake } = handle.selector
+    const { fd, wake } = contentsOf(handle).selector
     yield* Effect.acquireRelease(
       Effect.sync(() => Kernel.dup(fd)),
       (kept) => Effect.sync(() => Kernel.close(kept))

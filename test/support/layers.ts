@@ -6,7 +6,7 @@ import { Poller, type PollerError, type Registrar } from "effect-amy"
 export type PollerLayer = Layer.Layer<Poller.Poller | Registrar.Registrar, PollerError.PollerError>
 
 /** A poller on another thread, and this thread attached to it. */
-export const layerAttached = (options?: Poller.Options): PollerLayer =>
+export const layerAttached = (options?: Poller.LayerOptions): PollerLayer =>
   Layer.unwrap(Effect.map(Poller.Poller, (poller) => Poller.layerAttach(poller.handle))).pipe(
     Layer.provide(Poller.layerWorker(options))
   )
@@ -16,12 +16,12 @@ export const layers = {
   layerWorker: Poller.layerWorker,
   layerEventLoop: Poller.layerEventLoop,
   "layerAttach to a layerWorker": layerAttached
-} as const satisfies { readonly [name: string]: (options?: Poller.Options) => PollerLayer }
+} as const satisfies { readonly [name: string]: (options?: Poller.LayerOptions) => PollerLayer }
 
 /** Runs the same tests on each layer. */
 export const describeLayers = (
   name: string,
-  body: (layer: (options?: Poller.Options) => PollerLayer, layerName: keyof typeof layers) => void
+  body: (layer: (options?: Poller.LayerOptions) => PollerLayer, layerName: keyof typeof layers) => void
 ): void => {
   for (const layerName of Object.keys(layers) as Array<keyof typeof layers>) {
     describe(`${name} (${layerName})`, () => {

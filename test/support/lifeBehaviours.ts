@@ -17,8 +17,8 @@ const operations = Effect.gen(function* () {
     take: yield* outcome(Queue.take(queue)),
     register: yield* outcome(Registrar.register(0, "Read")),
     deregister: yield* outcome(Registrar.deregister(0)),
-    setTimeout: yield* outcome(Registrar.setTimeout(1)),
-    cancelTimeout: yield* outcome(Registrar.cancelTimeout(1)),
+    timeout: yield* outcome(Registrar.timeout(1)),
+    cancelTimer: yield* outcome(Registrar.cancelTimer(Registrar.RegistrationId(1))),
     userEvent: yield* outcome(UserEvent.make)
   }
 })
@@ -29,8 +29,8 @@ const allEndWith = (reason: string, end = reason) => ({
   take: end,
   register: reason,
   deregister: reason,
-  setTimeout: reason,
-  cancelTimeout: reason,
+  timeout: reason,
+  cancelTimer: reason,
   userEvent: reason
 })
 
@@ -125,7 +125,7 @@ export const lifeBehaviours: Behaviours = {
     "a timeout is reported once, not early": (world) =>
       Effect.gen(function* () {
         const before = yield* world.now
-        const id = yield* Registrar.setTimeout(20)
+        const id = yield* Registrar.timeout(20)
         const [notification, ...others] = yield* world.passing(20)(wait(hour))
         expect((yield* world.now) - before).toBeGreaterThanOrEqual(20)
         expect(said(notification!)).toEqual({ id, event: "Read", flags: [] })
@@ -135,35 +135,35 @@ export const lifeBehaviours: Behaviours = {
     "several timeouts come in the order in which they are due": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
-        const last = yield* Registrar.setTimeout(30)
-        const first = yield* Registrar.setTimeout(10)
-        const second = yield* Registrar.setTimeout(20)
+        const last = yield* Registrar.timeout(30)
+        const first = yield* Registrar.timeout(10)
+        const second = yield* Registrar.timeout(20)
         const three = Effect.orDie(Effect.all([Queue.take(queue), Queue.take(queue), Queue.take(queue)]))
         const taken = yield* world.passing(30)(three)
         expect(taken.map(({ id }) => id)).toEqual([first, second, last])
       }),
     "a timeout of zero is reported": (world) =>
       Effect.gen(function* () {
-        const id = yield* Registrar.setTimeout(0)
+        const id = yield* Registrar.timeout(0)
         expect((yield* world.passing(0)(wait(hour))).map(said)).toEqual([{ id, event: "Read", flags: [] }])
       }),
     "an interval is reported again and again, and never early": (world) =>
       Effect.gen(function* () {
         const before = yield* world.now
-        const id = yield* Registrar.setInterval(10)
+        const id = yield* Registrar.interval(10)
         for (let nth = 1; nth <= 4; nth++) {
           expect((yield* world.passing(10)(wait(hour))).map(said)).toEqual([{ id, event: "Read", flags: [] }])
           expect((yield* world.now) - before).toBeGreaterThanOrEqual(nth * 10)
         }
-        yield* Registrar.cancelTimeout(id)
+        yield* Registrar.cancelTimer(id)
         expect(yield* world.passing(30)(wait(30))).toEqual([])
       }),
     "one who has missed several periods gets one notification": (world) =>
       Effect.gen(function* () {
-        const id = yield* Registrar.setInterval(5)
+        const id = yield* Registrar.interval(5)
         yield* world.passing(40)(Effect.sleep(40))
         expect(yield* idsReadyNow).toEqual([id])
-        yield* Registrar.cancelTimeout(id)
+        yield* Registrar.cancelTimer(id)
         expect(yield* idsReadyNow).toEqual([])
       })
   },
@@ -171,32 +171,32 @@ export const lifeBehaviours: Behaviours = {
     "refuse what is no time": () =>
       Effect.gen(function* () {
         for (const time of [-1, NaN, "-1 second"] as const) {
-          expect(yield* outcome(Registrar.setTimeout(time))).toBe("InvalidArgument")
-          expect(yield* outcome(Registrar.setInterval(time))).toBe("InvalidArgument")
+          expect(yield* outcome(Registrar.timeout(time))).toBe("InvalidArgument")
+          expect(yield* outcome(Registrar.interval(time))).toBe("InvalidArgument")
           expect(yield* outcome(Effect.flatMap(Poller.Poller, (poller) => poller.wait(time)))).toBe("InvalidArgument")
         }
-        expect(yield* outcome(Registrar.setInterval(0))).toBe("InvalidArgument")
+        expect(yield* outcome(Registrar.interval(0))).toBe("InvalidArgument")
         // None of them has cost an id.
-        expect(yield* Registrar.setTimeout("1 hour")).toBe(1)
+        expect(yield* Registrar.timeout("1 hour")).toBe(1)
       }),
     "a timer that is unknown, cancelled or finished cannot be cancelled": (world) =>
       Effect.gen(function* () {
-        expect(yield* outcome(Registrar.cancelTimeout(1))).toBe("NotRegistered")
-        const cancelled = yield* Registrar.setTimeout("1 hour")
-        yield* Registrar.cancelTimeout(cancelled)
-        expect(yield* outcome(Registrar.cancelTimeout(cancelled))).toBe("NotRegistered")
-        const finished = yield* Registrar.setTimeout(1)
+        expect(yield* outcome(Registrar.cancelTimer(Registrar.RegistrationId(1)))).toBe("NotRegistered")
+        const cancelled = yield* Registrar.timeout("1 hour")
+        yield* Registrar.cancelTimer(cancelled)
+        expect(yield* outcome(Registrar.cancelTimer(cancelled))).toBe("NotRegistered")
+        const finished = yield* Registrar.timeout(1)
         yield* world.passing(1)(wait(hour))
-        expect(yield* outcome(Registrar.cancelTimeout(finished))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.cancelTimer(finished))).toBe("NotRegistered")
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
-        expect(yield* outcome(Registrar.cancelTimeout(id))).toBe("NotRegistered")
+        expect(yield* outcome(Registrar.cancelTimer(id))).toBe("NotRegistered")
       }),
     "one that has gone off and was not taken can be cancelled, and is not reported": (world) =>
       Effect.gen(function* () {
-        const id = yield* Registrar.setTimeout(1)
+        const id = yield* Registrar.timeout(1)
         yield* world.passing(1)(delivered)
-        yield* Registrar.cancelTimeout(id)
+        yield* Registrar.cancelTimer(id)
         expect(yield* readyNow).toEqual([])
       })
   },

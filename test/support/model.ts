@@ -8,7 +8,7 @@
  * registration has a set of states that it may be in; where nobody but the test asks (`concurrent: false`), just one.
  */
 import { Effect, Exit } from "effect"
-import type { Event, Notification, Poller, Registrar } from "effect-amy"
+import { type Event, type Notification, type Poller, Registrar } from "effect-amy"
 import { writeSync } from "node:fs"
 import * as Kernel from "./kernel.ts"
 
@@ -305,7 +305,7 @@ class Run {
       case "register":
         return this.#register(fd, event, oneshot)
       case "reregister":
-        return this.#reregister(fd, event, oneshot)
+        return this.#reregister(event, fd, oneshot)
       case "reregister under another's id":
         return this.#reregisterWrongly(fd, event)
       case "deregister":
@@ -457,10 +457,15 @@ class Run {
     this.#watched.push(watched)
   }
 
-  #reregister(fd: number, event: Event.Event, oneshot: boolean): void {
+  #reregister(event: Event.Event, fd: number, oneshot: boolean): void {
     const known = this.#known.get(fd)
     const exit = Effect.runSyncExit(
-      this.#services.registrar.reregister(known?.id ?? 0, fd, event, oneshot ? { mode: "oneshot" } : undefined)
+      this.#services.registrar.reregister(
+        fd,
+        Registrar.RegistrationId(known?.id ?? 0),
+        event,
+        oneshot ? { mode: "oneshot" } : undefined
+      )
     )
     const live = this.#live(fd)
     if (known === undefined || live === undefined) return this.#expect(`reregister(${fd})`, exit, "NotRegistered")
@@ -480,7 +485,7 @@ class Run {
   #reregisterWrongly(fd: number, event: Event.Event): void {
     const other = [...this.#known.values()].find((each) => each.fd !== fd)
     if (other === undefined) return
-    const exit = Effect.runSyncExit(this.#services.registrar.reregister(other.id, fd, event))
+    const exit = Effect.runSyncExit(this.#services.registrar.reregister(fd, Registrar.RegistrationId(other.id), event))
     this.#expect(`reregister(${fd}) under the id of ${other.fd}`, exit, "NotRegistered")
   }
 

@@ -4,10 +4,11 @@ import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { readFileSync } from "node:fs"
 import { layers, type PollerLayer } from "./layers.ts"
+import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /** How often anyone has woken the thread that waits: the count of the poller's eventfd, which is never read back. */
 export const wakesOf = (handle: Poller.PollerHandle): number => {
-  const info = readFileSync(`/proc/self/fdinfo/${handle.selector.wake}`, "utf8")
+  const info = readFileSync(`/proc/self/fdinfo/${contentsOf(handle).selector.wake}`, "utf8")
   const count = /eventfd-count:\s*([0-9a-f]+)/.exec(info)?.[1]
   if (count === undefined) throw new Error(`the poller's wake-up descriptor is no eventfd any more:\n${info}`)
   return Number.parseInt(count, 16)
@@ -19,12 +20,12 @@ export const until = (condition: () => boolean): Effect.Effect<void> =>
     while (!condition()) await new Promise(setImmediate)
   })
 
-const layerBlocking = (options?: Poller.Options) => Poller.layerBlocking({ ...options, allowMainThread: true })
+const layerBlocking = (options?: Poller.LayerOptions) => Poller.layerBlocking({ ...options, allowMainThread: true })
 
 /** As `describeLayers`, with `layerBlocking` too: for tests that only ever receive by `wait`. */
 export const describeEveryLayer = (
   name: string,
-  body: (layer: (options?: Poller.Options) => PollerLayer) => void
+  body: (layer: (options?: Poller.LayerOptions) => PollerLayer) => void
 ): void => {
   for (const [layerName, layer] of Object.entries({ ...layers, layerBlocking })) {
     describe(`${name} (${layerName})`, () => {

@@ -63,7 +63,7 @@ export const operationsNow = ({ poller, registrar }: Pick<Opened, "poller" | "re
         stream: outcome(Stream.runDrain(poller.notifications)),
         register: outcome(registrar.register(fd, "Read")),
         registerScoped: outcome(Effect.scoped(registrar.registerScoped(fd, "Read"))),
-        reregister: outcome(registrar.reregister(1, fd, "Read")),
+        reregister: outcome(registrar.reregister(fd, Registrar.RegistrationId(1), "Read")),
         deregister: outcome(registrar.deregister(fd))
       }),
     (fd) => Effect.sync(() => Kernel.close(fd))

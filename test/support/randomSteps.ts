@@ -123,7 +123,10 @@ export const play =
           case "reregister": {
             const { event, mode } = step
             const id = ids[step.socket] ?? 1
-            log.push([step, yield* outcome(Registrar.reregister(id, socket, event, { mode }))])
+            log.push([
+              step,
+              yield* outcome(Registrar.reregister(socket, Registrar.RegistrationId(id), event, { mode }))
+            ])
             break
           }
           case "deregister":

@@ -15,7 +15,7 @@ await runThread(
     const ids: Array<number> = []
     const early: Array<number> = []
     const start = performance.now()
-    for (const each of millis) ids.push(yield* Registrar.setTimeout(each))
+    for (const each of millis) ids.push(yield* Registrar.timeout(each))
     const reported: Array<number> = []
     while (reported.length < ids.length) {
       for (const { id } of yield* wait("10 seconds")) {
@@ -24,9 +24,9 @@ await runThread(
         if (performance.now() - start < millis[ids.indexOf(id)]! - 0.001) early.push(id)
       }
     }
-    const cancelled = yield* Registrar.setInterval(1)
+    const cancelled = yield* Registrar.interval(1)
     yield* wait("10 seconds")
-    yield* Registrar.cancelTimeout(cancelled)
+    yield* Registrar.cancelTimer(cancelled)
     parentPort!.postMessage({ ids, reported, early, afterwards: yield* wait(0) })
   }).pipe(Effect.provide(layer))
 )

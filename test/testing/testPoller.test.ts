@@ -33,7 +33,7 @@ describe("TestPoller: failNextRegistration", () => {
       const descriptor = yield* kernel.open
       const id = yield* Registrar.register(descriptor, "Read")
       yield* kernel.failNextRegistration(limit)
-      yield* Registrar.reregister(id, descriptor, "Write")
+      yield* Registrar.reregister(descriptor, id, "Write")
       yield* Registrar.deregister(descriptor)
       expect(yield* outcome(Effect.scoped(Registrar.registerScoped(descriptor, "Read")))).toBe("LimitReached")
       expect(yield* outcome(Effect.scoped(Registrar.registerScoped(descriptor, "Read")))).toBe("success")
@@ -69,7 +69,7 @@ describe("TestPoller: registered", () => {
         { id: id + 1, fd: 4, event: "Write", mode: "oneshot", priority: true, exclusive: false },
         { id: id + 2, fd: 5, event: "Both", mode: "edge", priority: false, exclusive: true }
       ])
-      yield* Registrar.reregister(id, first, "Both")
+      yield* Registrar.reregister(first, id, "Both")
       yield* Registrar.deregister(second)
       yield* third.close
       expect(yield* kernel.registered).toEqual([{ id, fd: 3, event: "Both", ...plain }])
@@ -175,8 +175,8 @@ describe("promise 7: time is the TestClock's", () => {
 
   it.effect("a timer goes off at its time and not before", () =>
     Effect.gen(function* () {
-      const id = yield* Registrar.setTimeout(10)
-      const interval = yield* Registrar.setInterval(4)
+      const id = yield* Registrar.timeout(10)
+      const interval = yield* Registrar.interval(4)
       yield* TestClock.adjust(3)
       expect(yield* idsReadyNow).toEqual([])
       yield* TestClock.adjust(1)
@@ -187,7 +187,7 @@ describe("promise 7: time is the TestClock's", () => {
       expect(yield* idsReadyNow).toEqual([id])
       yield* TestClock.adjust(100)
       expect(yield* idsReadyNow).toEqual([interval])
-      yield* Registrar.cancelTimeout(interval)
+      yield* Registrar.cancelTimer(interval)
       yield* TestClock.adjust("1 day")
       expect(yield* idsReadyNow).toEqual([])
     }).pipe(Effect.provide(TestPoller.layer))
@@ -195,8 +195,8 @@ describe("promise 7: time is the TestClock's", () => {
 
   it.effect("a timer that is due first may be set last", () =>
     Effect.gen(function* () {
-      const late = yield* Registrar.setTimeout("2 hours")
-      const early = yield* Registrar.setTimeout("1 hour")
+      const late = yield* Registrar.timeout("2 hours")
+      const early = yield* Registrar.timeout("1 hour")
       yield* TestClock.adjust("1 hour")
       expect(yield* idsReadyNow).toEqual([early])
       yield* TestClock.adjust("1 hour")
@@ -228,7 +228,7 @@ const loadsKoffi = (layer: string) => {
     import { TestPoller } from "effect-amy/testing"
     const program = Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      yield* Registrar.setTimeout("1 milli")
+      yield* Registrar.timeout("1 milli")
       return (yield* poller.wait("10 seconds")).length
     })
     const taken = await Effect.runPromise(Effect.provide(program, ${layer}))

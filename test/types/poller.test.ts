@@ -1,6 +1,6 @@
 /** The public types, as they were agreed on: what this file says is checked by the compiler, not at run time. */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import type { Cause, Duration, Effect, Layer, Queue, Scope, Stream } from "effect"
+import type { Cause, Duration, Effect, Inspectable, Layer, Queue, Scope, Stream } from "effect"
 import { Event, Notification, Poller, PollerError, Registrar, type UserEvent } from "effect-amy"
 import { type Loose, same, type Same } from "../support/types.ts"
 
@@ -29,9 +29,9 @@ describe("Poller", () => {
 
   it("has five layers, each of both services", () => {
     expectTypeOf(Poller.layer).toEqualTypeOf<PollerLayer>()
-    expectTypeOf(Poller.layerWorker).toEqualTypeOf<(options?: Poller.Options) => PollerLayer>()
-    expectTypeOf(Poller.layerEventLoop).toEqualTypeOf<(options?: Poller.Options) => PollerLayer>()
-    expectTypeOf(Poller.layerBlocking).toEqualTypeOf<(options?: Poller.BlockingOptions) => PollerLayer>()
+    expectTypeOf(Poller.layerWorker).toEqualTypeOf<(options?: Poller.LayerOptions) => PollerLayer>()
+    expectTypeOf(Poller.layerEventLoop).toEqualTypeOf<(options?: Poller.LayerOptions) => PollerLayer>()
+    expectTypeOf(Poller.layerBlocking).toEqualTypeOf<(options?: Poller.LayerBlockingOptions) => PollerLayer>()
     expectTypeOf(Poller.layerAttach).toEqualTypeOf<(handle: Poller.PollerHandle) => PollerLayer>()
     expectTypeOf<Layer.Success<PollerLayer>>().toEqualTypeOf<Services>()
     expectTypeOf<Layer.Error<typeof Poller.layer>>().toEqualTypeOf<Failure>()
@@ -40,23 +40,24 @@ describe("Poller", () => {
   })
 
   it("has options and figures that cannot be assigned to", () => {
-    const options: Poller.BlockingOptions = { mailboxSize: 1, maxThreads: undefined, allowMainThread: true }
+    const options: Poller.LayerBlockingOptions = { mailboxSize: 1, maxThreads: undefined, allowMainThread: true }
     // @ts-expect-error it is read-only
     options.mailboxSize = 2
     // @ts-expect-error there is no such option
-    const unknown: Poller.Options = { mailbox: 1 }
+    const unknown: Poller.LayerOptions = { mailbox: 1 }
     // @ts-expect-error it is for layerBlocking alone
     Poller.layerWorker({ allowMainThread: true })
-    // @ts-expect-error a handle is not made by hand
+    // @ts-expect-error a handle cannot be made by hand
     Poller.layerAttach({ fd: 3 })
     same<Same<Poller.PollerStats, Readonly<Record<keyof Poller.PollerStats, number>>>>(true)
-    expectTypeOf<Poller.PollerHandle["memory"]>().toEqualTypeOf<SharedArrayBuffer>()
+    same<Same<keyof Poller.PollerHandle, "~effect-amy/PollerHandle">>(true)
+    expectTypeOf(Poller.isPollerHandle).guards.toEqualTypeOf<Poller.PollerHandle>()
     expect([options, unknown]).toHaveLength(2)
   })
 })
 
 describe("Registrar", () => {
-  it("is a service of eight members", () => {
+  it("is a service of nine members", () => {
     type Service = Registrar.Registrar["Service"]
     same<
       Same<
@@ -73,15 +74,20 @@ describe("Registrar", () => {
             options?: Registrar.RegisterOptions
           ) => Effect.Effect<Registrar.RegistrationId, Failure, Scope.Scope>
           readonly reregister: (
-            id: Registrar.RegistrationId,
             fd: Registrar.FdLike,
+            id: Registrar.RegistrationId,
             event: Event.Event,
             options?: Registrar.RegisterOptions
           ) => Effect.Effect<void, Failure>
           readonly deregister: (fd: Registrar.FdLike) => Effect.Effect<void, Failure>
-          readonly setTimeout: (duration: Duration.Input) => Effect.Effect<Registrar.RegistrationId, Failure>
-          readonly setInterval: (duration: Duration.Input) => Effect.Effect<Registrar.RegistrationId, Failure>
-          readonly cancelTimeout: (id: Registrar.RegistrationId) => Effect.Effect<void, Failure>
+          readonly watch: (
+            fd: Registrar.FdLike,
+            event: Event.Event,
+            options?: Registrar.RegisterOptions
+          ) => Stream.Stream<Notification.Notification, Failure>
+          readonly timeout: (duration: Duration.Input) => Effect.Effect<Registrar.RegistrationId, Failure>
+          readonly interval: (duration: Duration.Input) => Effect.Effect<Registrar.RegistrationId, Failure>
+          readonly cancelTimer: (id: Registrar.RegistrationId) => Effect.Effect<void, Failure>
           readonly userEvent: Effect.Effect<UserEvent.UserEvent, Failure, Scope.Scope>
         }
       >
@@ -96,9 +102,11 @@ describe("Registrar", () => {
     expectTypeOf(Registrar.registerScoped).parameters.toEqualTypeOf<Parameters<Service["registerScoped"]>>()
     expectTypeOf(Registrar.reregister).parameters.toEqualTypeOf<Parameters<Service["reregister"]>>()
     expectTypeOf(Registrar.deregister).parameters.toEqualTypeOf<Parameters<Service["deregister"]>>()
-    expectTypeOf(Registrar.register).returns.toEqualTypeOf<Effect.Effect<number, Failure, Registrar.Registrar>>()
+    expectTypeOf(Registrar.register).returns.toEqualTypeOf<
+      Effect.Effect<Registrar.RegistrationId, Failure, Registrar.Registrar>
+    >()
     expectTypeOf(Registrar.registerScoped).returns.toEqualTypeOf<
-      Effect.Effect<number, Failure, Registrar.Registrar | Scope.Scope>
+      Effect.Effect<Registrar.RegistrationId, Failure, Registrar.Registrar | Scope.Scope>
     >()
     expectTypeOf(Registrar.reregister).returns.toEqualTypeOf<Effect.Effect<void, Failure, Registrar.Registrar>>()
     expectTypeOf(Registrar.deregister).returns.toEqualTypeOf<Effect.Effect<void, Failure, Registrar.Registrar>>()
@@ -124,8 +132,8 @@ describe("Registrar", () => {
     Registrar.register(0, "Read", { mode: "level" })
     // @ts-expect-error a descriptor is a number
     Registrar.register("0", "Read")
-    // @ts-expect-error the id comes first
-    Registrar.reregister(0, "Read")
+    // @ts-expect-error the descriptor comes first, and an id is not any number
+    Registrar.reregister(0, 1, "Read")
     expectTypeOf(Event.isReadable).toEqualTypeOf<(event: Event.Event) => boolean>()
     expectTypeOf(Event.isWritable).toEqualTypeOf<(event: Event.Event) => boolean>()
   })
@@ -133,12 +141,12 @@ describe("Registrar", () => {
 
 describe("Notification", () => {
   it("is what was agreed on, and cannot be assigned to", () => {
-    type Fields = Omit<Notification.Notification, "~effect-amy/Notification">
+    type Fields = Omit<Notification.Notification, "~effect-amy/Notification" | keyof Inspectable.Inspectable>
     same<
       Same<
         { [K in keyof Fields]: Fields[K] },
         {
-          readonly id: number
+          readonly id: Registrar.RegistrationId
           readonly event: Event.Event
           readonly readClosed: boolean
           readonly writeClosed: boolean
@@ -158,9 +166,9 @@ describe("Notification", () => {
       // @ts-expect-error it is read-only
       notification.error = false
     }).toThrow(TypeError)
-    // @ts-expect-error made by hand, it is not told from a look-alike
+    // @ts-expect-error a structural double is not a notification
     const lookAlike: Notification.Notification = {
-      id: 1,
+      id: Registrar.RegistrationId(1),
       event: "Both",
       readClosed: false,
       writeClosed: false,

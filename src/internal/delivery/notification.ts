@@ -1,17 +1,18 @@
-/** The one implementation of `Notification`: two numbers and getters over them. */
-import { NodeInspectSymbol } from "effect/Inspectable"
+/** The one implementation of `Notification`: two numbers, and getters over them. */
 import type { Event } from "../../Event.ts"
-import type { Notification } from "../../Notification.ts"
+import type { Notification, RegistrationId } from "../../Notification.ts"
 import { Readiness } from "../kernel/selector.ts"
+import { PublicObject } from "../objects/publicObject.ts"
 
 export const TypeId = "~effect-amy/Notification"
 
-export class NotificationImpl implements Notification {
-  readonly id: number
+export class NotificationImpl extends PublicObject implements Notification {
+  readonly id: RegistrationId
   /** Grows while the notification waits to be taken, and never afterwards. */
   bits: number
 
-  constructor(id: number, bits: number) {
+  constructor(id: RegistrationId, bits: number) {
+    super()
     this.id = id
     this.bits = bits
   }
@@ -47,7 +48,8 @@ export class NotificationImpl implements Notification {
     return { _id: "effect-amy/Notification", id, event, readClosed, writeClosed, error, priority }
   }
 
-  [NodeInspectSymbol]() {
-    return this.toJSON()
+  toString(): string {
+    const flags = (["readClosed", "writeClosed", "error", "priority"] as const).filter((flag) => this[flag])
+    return `Notification(${[this.id, this.event, ...flags].join(", ")})`
   }
 }

@@ -10,7 +10,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as MutableList from "effect/MutableList"
 import * as Queue from "effect/Queue"
-import type { Notification } from "../../Notification.ts"
+import type { Notification, RegistrationId } from "../../Notification.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { NotificationImpl } from "./notification.ts"
 
@@ -18,7 +18,7 @@ type QueueError = PollerError | Cause.Done
 
 /** Where the last notification of a registration is, until a consumer takes it. */
 export interface Reported {
-  readonly id: number
+  readonly id: RegistrationId
   last: NotificationImpl | undefined
   /** Its place among all notifications ever queued. */
   place: number

@@ -4,12 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Event } from "../../Event.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
-import type { FdLike, RegisterOptions, Registrar } from "../../Registrar.ts"
+import type { FdLike, RegisterOptions, Registrar, RegistrationId } from "../../Registrar.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
 import { interestError, toInterest } from "./interest.ts"
 import { add, count, refusal, release } from "./registration.ts"
+import type { Registration, Source } from "./registrations.ts"
+import { watch } from "./watch.ts"
 import type { Attachment } from "./attachment.ts"
 import { Interest } from "../kernel/selector.ts"
 import * as UserEvent from "./userEvent.ts"
@@ -17,22 +19,29 @@ import * as UserEvent from "./userEvent.ts"
 export const make = (attachment: Attachment): Registrar["Service"] => {
   const { memory, dispatcher, mailbox, selector } = attachment
 
-  /** Why the arguments cannot be used, or the poller cannot be. */
+  /** Returns why the poller or the arguments cannot be used. */
   const check = (fd: number, interest: number): PollerError | undefined =>
     refusal(attachment, fd, interest) ?? (interest < 0 ? interestError(interest) : undefined)
 
-  const registerNow = (fdLike: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<number, PollerError> => {
+  const registerWith = (
+    source: Source | undefined,
+    fdLike: FdLike,
+    event: Event,
+    options: RegisterOptions | undefined
+  ): Registration | PollerError => {
     const fd = toFd(fdLike)
     const interest = toInterest(event, options)
-    const refused = check(fd, interest)
-    if (refused !== undefined) return Exit.fail(refused)
-    const registered = add(attachment, fd, interest)
+    return check(fd, interest) ?? add(attachment, fd, interest, source)
+  }
+
+  const registerNow = (fd: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<RegistrationId, PollerError> => {
+    const registered = registerWith(undefined, fd, event, options)
     return isPollerError(registered) ? Exit.fail(registered) : Exit.succeed(registered.id)
   }
 
   const reregisterNow = (
-    id: number,
     fdLike: FdLike,
+    id: RegistrationId,
     event: Event,
     options?: RegisterOptions
   ): Exit.Exit<void, PollerError> => {
@@ -41,20 +50,24 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const refused = check(fd, interest)
     if (refused !== undefined) return Exit.fail(refused)
     if (!memory.wasIssued(id)) {
-      return Exit.fail(notRegistered(`${String(id)} was never a registration: give the id that register answered`, fd))
+      return Exit.fail(
+        notRegistered(`${String(id)} is not a registration of this poller: give the id that register returned`, fd)
+      )
     }
     const known = dispatcher.registrations.byFd(fd)
     const elsewhere = dispatcher.registrations.byId(id)
-    // A number that this thread knows under another id may have been closed, and registered anew by another thread.
+    // A descriptor that this thread knows under another id may have been closed, and its number registered by another thread.
     const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
     if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
-      return Exit.fail(notRegistered(`this descriptor is not registered as ${id}: give the id that it has`, fd))
+      return Exit.fail(
+        notRegistered(`this descriptor is not registered as ${id}: give the id that register returned for it`, fd)
+      )
     }
     const exclusive = (interest & Interest.Exclusive) !== 0
     if (exclusive || (known?.id === id && known.exclusive)) {
       return Exit.fail(
         invalidArgument(
-          "an exclusive registration cannot be changed, nor another one become exclusive: deregister and register it",
+          "an exclusive registration cannot be changed, and no other can become exclusive: deregister it, then register it",
           fd
         )
       )
@@ -78,21 +91,21 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const known = dispatcher.registrations.byFd(fd)
     if (known !== undefined) {
       dispatcher.remove(known)
-      known.source?.end?.(notRegistered("this descriptor was deregistered while it was waited for", fd))
+      known.source?.end?.(notRegistered("this descriptor was deregistered while a fiber waited for it", fd))
     }
     count(attachment)
     return Exit.void
   }
 
-  const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<number, PollerError> => {
+  const startTimer = (duration: Duration.Input, repeat: boolean): Exit.Exit<RegistrationId, PollerError> => {
     if (memory.state !== State.Open) return Exit.fail(notOpen(memory))
     const millis = toMillis(duration)
     if (millis === undefined || (repeat && millis === 0)) {
       return Exit.fail(
         invalidArgument(
           repeat
-            ? `the period ${String(duration)} is none: give a duration above zero`
-            : `the time ${String(duration)} is no duration: give one of zero or more`
+            ? `invalid period ${String(duration)}: expected a duration above zero`
+            : `invalid duration ${String(duration)}: expected zero or more`
         )
       )
     }
@@ -101,16 +114,16 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
       const id = memory.takeId()
       dispatcher.addSource(id, undefined)
       timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
-      return Exit.succeed(id)
+      return Exit.succeed(id as RegistrationId)
     } catch (thrown) {
       return Exit.fail(fromThrown(thrown))
     }
   }
 
-  const cancelNow = (id: number): Exit.Exit<void, PollerError> => {
+  const cancelNow = (id: RegistrationId): Exit.Exit<void, PollerError> => {
     if (memory.state !== State.Open) return Exit.fail(notOpen(memory))
     if (dispatcher.cancelTimer(id)) return Exit.void
-    return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it is finished`))
+    return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it has finished`))
   }
 
   const register: Registrar["Service"]["register"] = (fd, event, options) =>
@@ -125,31 +138,32 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
           if (known !== undefined) release(attachment, known)
         })
       ),
-    reregister: (id, fd, event, options) => Effect.suspend(() => reregisterNow(id, fd, event, options)),
+    reregister: (fd, id, event, options) => Effect.suspend(() => reregisterNow(fd, id, event, options)),
     deregister: (fd) => Effect.suspend(() => deregisterNow(fd)),
-    setTimeout: (duration) => Effect.suspend(() => startTimer(duration, false)),
-    setInterval: (duration) => Effect.suspend(() => startTimer(duration, true)),
-    cancelTimeout: (id) => Effect.suspend(() => cancelNow(id)),
+    watch: (fd, event, options) => watch(attachment, (source) => registerWith(source, fd, event, options)),
+    timeout: (duration) => Effect.suspend(() => startTimer(duration, false)),
+    interval: (duration) => Effect.suspend(() => startTimer(duration, true)),
+    cancelTimer: (id) => Effect.suspend(() => cancelNow(id)),
     userEvent: UserEvent.open(attachment)
   }
   attachments.set(service, attachment)
   return service
 }
 
-/** What stands behind each service. */
+/** The attachment behind each service. */
 const attachments = new WeakMap<Registrar["Service"], Attachment>()
 
-/** For what is more than the service offers, such as waits for one descriptor. */
+/** Returns the attachment of a service, for operations that the service does not offer, such as waits for one descriptor. */
 export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attachment, PollerError> => {
   const attachment = attachments.get(service)
   return attachment === undefined
-    ? Effect.fail(invalidArgument("this Registrar is none of this library's: provide a layer of Poller"))
+    ? Effect.fail(invalidArgument("this Registrar was not created by effect-amy: provide a layer of Poller"))
     : Effect.succeed(attachment)
 }
 
-/** Milliseconds: a thread that is woken more often than this does nothing else. */
+/** Milliseconds. A thread that is woken more often than this does nothing else. */
 const shortestPeriod = 1
 
-/** The number that is meant; not a number if there is none. */
+/** Returns the descriptor's number, or NaN if there is none. */
 export const toFd = (fd: FdLike): number =>
   typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN)

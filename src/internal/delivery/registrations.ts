@@ -1,4 +1,5 @@
 /** What this thread has registered, by id and by descriptor. */
+import type { RegistrationId } from "../../Notification.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch } from "./batch.ts"
 import type { Reported } from "./notificationQueue.ts"
@@ -49,7 +50,16 @@ export class Registrations {
 
   /** Adds a registration, of a descriptor or, with -1 in its place, of something that has none. */
   add(id: number, fd: number, exclusive: boolean, source: Source | undefined): Registration {
-    const registration = { id, fd, exclusive, source, isOpen: true, last: undefined, place: -1, chunk: undefined }
+    const registration = {
+      id: id as RegistrationId,
+      fd,
+      exclusive,
+      source,
+      isOpen: true,
+      last: undefined,
+      place: -1,
+      chunk: undefined
+    }
     this.#byId.set(id, registration)
     if (fd !== -1) this.#byFd.set(fd, registration)
     return registration

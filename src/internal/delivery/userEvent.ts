@@ -1,6 +1,7 @@
 /** User events: a trigger of the selector's, with a word of shared memory that says whether it is still there. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { RegistrationId } from "../../Notification.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
 import { State } from "../shared/pollerMemory.ts"
@@ -77,7 +78,7 @@ const make = (
       return Effect.void
     })
   return {
-    id: handle.id,
+    id: handle.id as RegistrationId,
     handle,
     triggerUnsafe: trigger.trigger,
     trigger: whileOpen(trigger.trigger),

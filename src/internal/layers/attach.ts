@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
+import type { PollerHandle } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { SocketBatch } from "../bytes/socketBatch.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
@@ -15,13 +16,14 @@ import { currentThread, isAlive } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { wakeOnExit } from "./openPoller.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import * as Handle from "./pollerHandle.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import { safetyNet } from "../shared/router.ts"
 
 export const open = Effect.fnUntraced(function* (
-  buffer: SharedArrayBuffer,
-  handle: SelectorHandle
+  pollerHandle: PollerHandle
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  const { memory: buffer, selector: handle } = yield* Handle.open(pollerHandle)
   const memory = new PollerMemory(buffer)
   const libc = yield* Effect.acquireUseRelease(
     Effect.sync(() => memory.beginLoading()),

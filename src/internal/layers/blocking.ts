@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
+import type { LayerBlockingOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { isAnyPaused } from "../descriptor/direction.ts"
@@ -11,27 +12,15 @@ import { SystemCallError } from "../kernel/systemCallError.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
-import type { Options } from "./options.ts"
 import { Router } from "../shared/router.ts"
 import { safetyNet } from "../shared/router.ts"
 
-/**
- * How a poller is opened that blocks the calling thread.
- *
- * @category options
- * @since 0.1.0
- */
-export interface BlockingOptions extends Options {
-  /** Allows the main thread to block, which keeps it from everything else it does; refused unless given. */
-  readonly allowMainThread?: boolean | undefined
-}
-
 export const open = Effect.fnUntraced(function* (
-  options: BlockingOptions | undefined
+  options: LayerBlockingOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   if (isMainThread && options?.allowMainThread !== true) {
     return yield* invalidArgument(
-      "layerBlocking would block the main thread: build it in a worker thread, or give allowMainThread: true"
+      "layerBlocking would block the main thread: build it in a worker thread, or pass allowMainThread: true"
     )
   }
   const { memory, dispatcher, libc, mailbox, selector } = yield* openPoller(options)

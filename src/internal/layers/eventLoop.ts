@@ -1,6 +1,7 @@
 /** No thread waits: the event loop of this one watches the selector's own descriptor. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { fromThrown, notOpen } from "../errors/pollerErrors.ts"
@@ -9,11 +10,10 @@ import { currentThread } from "../kernel/threadId.ts"
 import { LookAgain } from "./lookAgain.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
-import type { Options } from "./options.ts"
 import { Router } from "../shared/router.ts"
 
 export const open = Effect.fnUntraced(function* (
-  options: Options | undefined
+  options: LayerOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const { memory, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
   const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })

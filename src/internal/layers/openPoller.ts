@@ -1,7 +1,7 @@
 /** What the owner of a poller opens, whichever thread waits, and how it is closed. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type Options, optionsOrFail } from "./options.ts"
+import { optionsOrFail } from "./options.ts"
 import { SocketBatch } from "../bytes/socketBatch.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
@@ -14,6 +14,7 @@ import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector } from "../kernel/selector.ts"
 import { currentThread, isAlive } from "../kernel/threadId.ts"
 import { safetyNet } from "../shared/router.ts"
+import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 
 /** What the owner of a poller has opened. */
@@ -26,7 +27,7 @@ export interface Opened {
 }
 
 /** Opens a selector and its shared memory; closing the scope ends every consumer and closes every descriptor. */
-export const open = (options: Options | undefined): Effect.Effect<Opened, PollerError, Scope.Scope> =>
+export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, PollerError, Scope.Scope> =>
   Effect.gen(function* () {
     const { batchSize, mailboxSize, maxThreads } = yield* optionsOrFail(options)
     const libc = yield* loadLibc

@@ -4,7 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Notification } from "../../Notification.ts"
-import type { Poller, PollerHandle, PollerStats } from "../../Poller.ts"
+import type * as Scope from "effect/Scope"
+import type { Poller, PollerStats } from "../../Poller.ts"
+import { register } from "./metrics.ts"
+import { handleOf } from "./pollerHandle.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
@@ -12,8 +15,6 @@ import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 
 type Notifications = ReadonlyArray<Notification>
-
-export const handleTypeId = "effect-amy/PollerHandle"
 
 export const statsOf = ({ memory, dispatcher }: Attachment): PollerStats => ({
   notifications: dispatcher.notifications,
@@ -25,7 +26,7 @@ export const statsOf = ({ memory, dispatcher }: Attachment): PollerStats => ({
   registrations: memory.mailboxes.registrations
 })
 
-export const make = (attachment: Attachment, handle: PollerHandle): Poller["Service"] => {
+const serviceOf = (attachment: Attachment): Poller["Service"] => {
   const { queue } = attachment.dispatcher.queue
   const waitFor = attachment.block === undefined ? waitOnQueue(attachment) : waitInKernel(attachment, attachment.block)
   return {
@@ -34,19 +35,24 @@ export const make = (attachment: Attachment, handle: PollerHandle): Poller["Serv
         const millis = toMillis(timeout)
         if (millis === undefined) {
           return Effect.fail(
-            invalidArgument(
-              `the timeout ${String(timeout)} is no duration: give one of zero or more, or Duration.infinity`
-            )
+            invalidArgument(`invalid timeout ${String(timeout)}: expected zero or more, or Duration.infinity`)
           )
         }
         return waitFor(millis)
       }),
     queue,
     notifications: Stream.fromQueue(queue),
-    handle,
+    handle: handleOf(attachment),
     stats: Effect.sync(() => statsOf(attachment))
   }
 }
+
+/** Makes the service, and registers its figures as metrics under this name. */
+export const make = (name: string, attachment: Attachment): Effect.Effect<Poller["Service"], never, Scope.Scope> =>
+  Effect.as(
+    register(name, () => statsOf(attachment)),
+    serviceOf(attachment)
+  )
 
 /** Takes everything that is in the queue. Fails once the poller is closed or has died and nothing is left. */
 const takeAll = ({ memory, dispatcher: { queue } }: Attachment): Effect.Effect<Notifications, PollerError> =>

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
+import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { workerFailed } from "../errors/pollerErrors.ts"
@@ -9,7 +10,6 @@ import type { Opened } from "./openPoller.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { failWith, open as openPoller } from "./openPoller.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
-import type { Options } from "./options.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
 
 // With the ending of this file: TypeScript in the sources, JavaScript in the published package.
@@ -19,7 +19,7 @@ const entry = new URL(
 )
 
 export const open = Effect.fnUntraced(function* (
-  options: Options | undefined
+  options: LayerOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const poller = yield* openPoller(options)
   const { memory, dispatcher, libc, mailbox, selector } = poller

@@ -4,16 +4,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Poller, PollerHandle } from "../../Poller.ts"
+import type { Poller } from "../../Poller.ts"
 import { PollerError, type PollerErrorReason } from "../../PollerError.ts"
-import type { Registrar } from "../../Registrar.ts"
+import type { Registrar, RegistrationId } from "../../Registrar.ts"
 import type { FakeDescriptor, TestPoller, TestRegistration } from "../../testing/TestPoller.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import * as registrars from "../delivery/registrar.ts"
 import { badDescriptor, notOpen, workerFailed } from "../errors/pollerErrors.ts"
 import { type Alarm, Interest, Readiness } from "../kernel/selector.ts"
-import * as metrics from "../layers/metrics.ts"
 import { failWith } from "../layers/openPoller.ts"
 import * as pollers from "../layers/pollerService.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
@@ -72,15 +71,8 @@ export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(func
     // Reports what is ready already, now that the registration is known.
     afterRegistering: drain
   }
-  yield* metrics.register("test", () => pollers.statsOf(attachment))
-
-  const handle: PollerHandle = {
-    _tag: "effect-amy/PollerHandle",
-    memory: memory.buffer,
-    selector: selector.handle
-  }
   return {
-    poller: pollers.make(attachment, handle),
+    poller: yield* pollers.make("test", attachment),
     registrar: registrars.make(attachment),
     testPoller: {
       open: Effect.sync(() => fakeDescriptor(kernel, kernel.open(true, 0))),
@@ -126,7 +118,7 @@ const fakeDescriptor = (kernel: MemoryKernel, fd: number): FakeDescriptor => {
 }
 
 const toRegistration = ({ fd, id, interest }: MemoryKernel["registered"][number]): TestRegistration => ({
-  id,
+  id: id as RegistrationId,
   fd,
   event: (interest & Interest.Read) === 0 ? "Write" : (interest & Interest.Write) === 0 ? "Read" : "Both",
   mode: (interest & Interest.Oneshot) === 0 ? "edge" : "oneshot",

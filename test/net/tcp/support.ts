@@ -22,7 +22,7 @@ export const describeTcp = (
   name: string,
   body: (
     live: (name: string, test: () => Test, timeout?: number) => void,
-    layer: (options?: Poller.Options) => PollerLayer
+    layer: (options?: Poller.LayerOptions) => PollerLayer
   ) => void,
   names: ReadonlyArray<keyof typeof layers> = Object.keys(layers) as Array<keyof typeof layers>
 ): void => {

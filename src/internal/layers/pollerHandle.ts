@@ -1,0 +1,52 @@
+/** The handle of a poller: plain data that crosses threads by structured clone, and is checked where it arrives. */
+import * as Effect from "effect/Effect"
+import { hasProperty, isObject } from "effect/Predicate"
+import { isSharedArrayBuffer } from "node:util/types"
+import type { PollerHandle } from "../../Poller.ts"
+import type { PollerError } from "../../PollerError.ts"
+import type { Attachment } from "../delivery/attachment.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
+import type { SelectorHandle } from "../kernel/selector.ts"
+import { PollerMemory } from "../shared/pollerMemory.ts"
+
+export const TypeId = "~effect-amy/PollerHandle"
+
+export interface Contents extends PollerHandle {
+  readonly memory: SharedArrayBuffer
+  readonly selector: SelectorHandle
+}
+
+const isSelectorHandle = (u: unknown): u is SelectorHandle =>
+  isObject(u) && "fd" in u && Number.isInteger(u.fd) && "wake" in u && Number.isInteger(u.wake)
+
+const isContents = (u: unknown): u is Contents =>
+  hasProperty(u, TypeId) &&
+  hasProperty(u, "memory") &&
+  isSharedArrayBuffer(u.memory) &&
+  PollerMemory.isPollerMemory(u.memory) &&
+  hasProperty(u, "selector") &&
+  isSelectorHandle(u.selector)
+
+export const isPollerHandle = (u: unknown): u is PollerHandle => isContents(u)
+
+/** Makes the handle with which other threads join the poller of an attachment. */
+export const handleOf = ({ memory, origin }: Pick<Attachment, "memory" | "origin">): PollerHandle => {
+  const contents: Contents = { [TypeId]: TypeId, memory: memory.buffer, selector: origin }
+  return contents
+}
+
+/** Returns what a handle that this library made holds. */
+export const contentsOf = (handle: PollerHandle): Contents => handle as Contents
+
+/** Returns what a handle holds, or fails with `InvalidArgument`. */
+export const open = (handle: PollerHandle): Effect.Effect<Pick<Contents, "memory" | "selector">, PollerError> =>
+  Effect.suspend(() => {
+    if (!isContents(handle)) {
+      return Effect.fail(
+        invalidArgument("this is not the handle of a poller: pass what Poller.handle is in the other thread")
+      )
+    }
+    return handle.selector.fd === -1
+      ? Effect.fail(invalidArgument("a TestPoller cannot be attached to: there is no kernel behind it"))
+      : Effect.succeed(handle)
+  })
