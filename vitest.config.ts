@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 /** The tests that need nothing of Linux. All others read `/proc`, or make descriptors that only Linux has. */
@@ -10,16 +11,23 @@ const portable = [
   "shared/{mailbox,pollerMemory}"
 ].map((name) => `test/${name}.test.ts`)
 
+// What Node has compiled once, the threads and processes of the tests need not compile again.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("node_modules/.cache/effect-amy/compiled", import.meta.url))
+
 export default defineConfig({
   test: {
+    globalSetup: "./test/support/bundle.ts",
     include: process.platform === "linux" ? ["test/**/*.test.ts", "examples/**/*.test.ts"] : portable,
     reporters: ["default", "./test/support/summary.ts"],
     // Descriptors, threads and memory are counted, so no two files share a process.
     pool: "forks",
     // Two at a time: most tests run several threads of their own.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    // Of the tests of one file that may run at the same time: those that only start a process and wait for it.
+    maxConcurrency: 2,
+    // Only a test that hangs takes so long: under a load of twenty, a tenth of a processor is left for each.
+    testTimeout: 120_000,
+    hookTimeout: 120_000
   },
   // What `--conditions` is to the programs that the tests start: the sources instead of the built package.
   ssr: { resolve: { conditions: ["effect-amy-source", "node", "import", "module", "default"] } }

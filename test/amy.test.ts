@@ -4,10 +4,10 @@ import { Effect, Fiber, Option } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
 import { once } from "node:events"
 import { connect } from "node:net"
-import { Worker } from "node:worker_threads"
 import * as Kernel from "./support/kernel.ts"
 import { readyNow } from "./support/layers.ts"
 import { outcome } from "./support/opened.ts"
+import { startWorker } from "./support/threads.ts"
 import { said } from "./support/worlds.ts"
 
 const wait = (timeout: number) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
@@ -161,10 +161,7 @@ for (const [name, layer] of Object.entries({
     it.live("one thread polls, another one registers and does the work, and a client gets its line back", () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
-        const worker = new Worker(new URL("./support/echoThread.ts", import.meta.url), {
-          execArgv: ["--conditions=effect-amy-source"],
-          workerData: poller.handle
-        })
+        const worker = startWorker("echoThread", poller.handle)
         const told: Array<unknown> = []
         const exited = once(worker, "exit")
         const port = yield* Effect.promise(

@@ -1,16 +1,19 @@
 /** Every example in the documentation is compiled as a user's program would be, run, and prints what it says. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { promisify } from "node:util"
+import { bundle } from "./support/bundle.ts"
 import { documentedExamples } from "./support/documentation.ts"
 
-// Inside the project, for there its own name is known.
+// Inside the project, where the package can be imported by its own name.
 const directory = ".documentation"
 const examples = ["src/**/*.ts", "README.md", "docs/*.md"].flatMap((pattern) => documentedExamples(pattern))
 const fileOf = (index: number) => join(directory, `example${index}.ts`)
+const bundleOf = (index: number) => join(directory, "bundled", directory, `example${index}.js`)
 
-beforeAll(() => {
+beforeAll(async () => {
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory)
   examples.forEach(({ code }, index) => writeFileSync(fileOf(index), code))
@@ -18,9 +21,15 @@ beforeAll(() => {
     join(directory, "tsconfig.json"),
     JSON.stringify({ extends: "../tsconfig.json", include: ["*.ts"], compilerOptions: { noUnusedLocals: false } })
   )
+  await bundle(
+    examples.map((_, index) => fileOf(index)),
+    join(directory, "bundled")
+  )
 })
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const run = promisify(execFile)
 
 describe("the documentation", () => {
   it("has examples", () => {
@@ -33,11 +42,13 @@ describe("the documentation", () => {
     expect(result.stdout.replaceAll(/example(\d+)\.ts/g, (_, index) => examples[Number(index)]!.source)).toBe("")
   })
 
-  it.each(examples.map((example, index) => [example.source, index] as const))("runs %s", (_, index) => {
-    const output = execFileSync(process.execPath, ["--conditions=effect-amy-source", fileOf(index)], {
-      encoding: "utf8",
-      timeout: 20_000
-    })
-    expect(output.trimEnd().split("\n")).toEqual(examples[index]!.prints.length === 0 ? [""] : examples[index]!.prints)
-  })
+  it.concurrent.each(examples.map((example, index) => [example.source, index] as const))(
+    "runs %s",
+    async (_, index) => {
+      const { stdout } = await run(process.execPath, [bundleOf(index)])
+      expect(stdout.trimEnd().split("\n")).toEqual(
+        examples[index]!.prints.length === 0 ? [""] : examples[index]!.prints
+      )
+    }
+  )
 })

@@ -70,7 +70,7 @@ describe("AsyncFd in other threads", () => {
         const { handle } = yield* Poller.Poller
         const [near, far] = yield* scopedFds(Kernel.socketPair)
         const watched = yield* AsyncFd.make(near)
-        const thread = yield* start("asyncFdThread.ts", { fd: far, handle: layer === "attached" ? handle : undefined })
+        const thread = yield* start("asyncFdThread", { fd: far, handle: layer === "attached" ? handle : undefined })
         for (const text of ["one", "two", "three"]) {
           yield* watched.writeAll(encode(text))
           expect(yield* readText(watched)).toBe(text)

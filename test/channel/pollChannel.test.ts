@@ -34,7 +34,7 @@ const settled = Effect.repeat(Effect.yieldNow, { times: 20 })
 const open = (sender: PollChannel.Sender<Message>, options: Omit<ChannelThreadData, "handle">) =>
   Effect.gen(function* () {
     const handle = yield* sender.handle
-    return yield* start("./channelThread.ts", { handle, ...options } satisfies ChannelThreadData, [handle.port])
+    return yield* start("channelThread", { handle, ...options } satisfies ChannelThreadData, [handle.port])
   })
 
 const opened = (sender: PollChannel.Sender<Message>, options: Omit<ChannelThreadData, "handle">) =>
@@ -378,7 +378,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
     it.live(`because the thread that receives ${end}`, () =>
       Effect.gen(function* () {
         const { handle: poller } = yield* Poller.Poller
-        const thread = yield* start("./receiverThread.ts", { poller, capacity: 2 })
+        const thread = yield* start("receiverThread", { poller, capacity: 2 })
         const handle = (yield* thread.message) as PollChannel.SenderHandle
         const sender = yield* PollChannel.fromHandle<number>(handle)
         yield* sender.send(1)

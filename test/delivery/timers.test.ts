@@ -365,7 +365,7 @@ interface ThreadReport {
 
 const report = (poller: Poller.PollerHandle | undefined) =>
   Effect.gen(function* () {
-    const thread = yield* start("./timerThread.ts", { poller })
+    const thread = yield* start("timerThread", { poller })
     const message = (yield* thread.message) as ThreadReport
     expect(yield* thread.exited).toBe(0)
     expect(message.reported).toEqual(message.ids)

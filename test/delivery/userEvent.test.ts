@@ -15,7 +15,7 @@ const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
 /** A thread that has opened the event. */
 const open = (handle: UserEvent.UserEventHandle) =>
   Effect.gen(function* () {
-    const thread = yield* start("./eventThread.ts", { handle })
+    const thread = yield* start("eventThread", { handle })
     expect(yield* thread.message).toBe("open")
     return thread
   })
@@ -218,7 +218,7 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const started = yield* open(event.handle)
-      const posted = yield* start("./eventThread.ts", { handle: undefined })
+      const posted = yield* start("eventThread", { handle: undefined })
       yield* posted.post(event.handle)
       expect(yield* posted.message).toBe("open")
       for (const thread of [started, posted]) {
@@ -276,7 +276,7 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
       expect(yield* tell(thread, "clear")).toBe("Closed")
       expect(yield* tell(thread, "open")).toBe("Closed")
       expect(yield* readyNow).toEqual([])
-      const late = yield* start("./eventThread.ts", { handle: event.handle })
+      const late = yield* start("eventThread", { handle: event.handle })
       expect(yield* late.message).toBe("Closed")
       yield* thread.post("end" satisfies EventCommand)
       expect([yield* thread.exited, yield* late.exited]).toEqual([0, 0])
@@ -349,7 +349,7 @@ describe("a user event of layerBlocking", () => {
   it.live("ends the wait of a thread that is blocked in the kernel", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
-      const thread = yield* start("./eventThread.ts", { handle: event.handle })
+      const thread = yield* start("eventThread", { handle: event.handle })
       yield* thread.post({ trigger: 1 } satisfies EventCommand)
       expect((yield* wait).map(({ id }) => id)).toEqual([event.id])
       yield* event.trigger

@@ -58,16 +58,16 @@ const ends = ({ code, error, output, scenario, signal }: Expected, layer?: strin
 const scenarioFile = "exits"
 
 for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking"]) {
-  describe(`promise 9: the process can always exit (${layer} on the main thread)`, () => {
+  describe.concurrent(`promise 9: the process can always exit (${layer} on the main thread)`, () => {
     for (const expected of alike) ends(expected, layer)
   })
 }
 
-describe("promise 9: the process can always exit (with threads)", () => {
+describe.concurrent("promise 9: the process can always exit (with threads)", () => {
   for (const expected of threads) ends(expected)
 })
 
-describe("promise 9: a thread may be ended while it is busy", () => {
+describe.concurrent("promise 9: a thread may be ended while it is busy", () => {
   for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking"]) {
     it.live(`by process.exit (${layer})`, () =>
       Effect.gen(function* () {
@@ -85,7 +85,7 @@ describe("promise 9: a thread may be ended while it is busy", () => {
 })
 
 // What koffi does in a thread that is being ended may abort the process.
-describe("promise 9: a thread may be ended in the midst of anything", () => {
+describe.concurrent("promise 9: a thread may be ended in the midst of anything", () => {
   for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking", "layerAttach"]) {
     it.live(`that it does on ${layer}`, () =>
       Effect.gen(function* () {

@@ -296,7 +296,7 @@ describeLayers("several threads", (layer) => {
 describe("several threads", () => {
   it.live("a thread that only polls, by layerBlocking, serves those that attach to it", () =>
     Effect.gen(function* () {
-      const worker = startWorker("./blockingThread.ts")
+      const worker = startWorker("blockingThread")
       const exited = once(worker, "exit")
       const [handle] = (yield* Effect.promise(() => once(worker, "message"))) as [Poller.PollerHandle]
       yield* Effect.gen(function* () {
@@ -334,7 +334,7 @@ describe("several threads", () => {
       yield* Fiber.interrupt(running)
     }).pipe(
       Effect.scoped,
-      Effect.provide(NodeWorker.layer(() => startWorker("./nodeWorker.ts"))),
+      Effect.provide(NodeWorker.layer(() => startWorker("nodeWorker"))),
       Effect.provide(Poller.layerWorker())
     )
   )

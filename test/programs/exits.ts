@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads"
 import * as Kernel from "../support/kernel.ts"
 import type { PollerLayer } from "../support/layers.ts"
 import type { ConsumerData, ConsumerMessage } from "../support/programs.ts"
+import { programUrl } from "../support/programUrl.ts"
 
 const layers: { readonly [name: string]: PollerLayer } = {
   layerWorker: Poller.layerWorker(),
@@ -31,7 +32,7 @@ const later = (action: () => void) => Effect.sync(() => void setImmediate(action
 
 /** A thread of this process, once it polls or sleeps. */
 const startThread = async (data: ConsumerData): Promise<Extract<ConsumerMessage, { _tag: "ready" }>> => {
-  const worker = new Worker(new URL("consumer.ts", import.meta.url), { workerData: data })
+  const worker = new Worker(programUrl("programs/consumer"), { workerData: data })
   const [message] = (await once(worker, "message")) as [ConsumerMessage]
   if (message._tag !== "ready") throw new Error(`not ready but ${message._tag}`)
   return message

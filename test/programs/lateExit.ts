@@ -12,9 +12,10 @@ import { Worker } from "node:worker_threads"
 import * as Kernel from "../support/kernel.ts"
 import { outcome } from "../support/opened.ts"
 import type { ConsumerData, ConsumerMessage } from "../support/programs.ts"
+import { programUrl } from "../support/programUrl.ts"
 
 const data: ConsumerData = { layer: "eventLoop" }
-const worker = new Worker(new URL("consumer.ts", import.meta.url), { workerData: data })
+const worker = new Worker(programUrl("programs/consumer"), { workerData: data })
 const [owner] = (await once(worker, "message")) as [ConsumerMessage]
 if (owner._tag !== "ready") throw new Error(`not ready but ${owner._tag}`)
 

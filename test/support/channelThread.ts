@@ -64,7 +64,7 @@ const perform = (
     return Effect.gen(function* () {
       const handle = yield* Effect.orDie(sender.handle)
       const commands: ReadonlyArray<ChannelCommand> = [{ send: command.send }]
-      const thread = yield* start("./channelThread.ts", { handle, name: command.fork, commands }, [handle.port])
+      const thread = yield* start("channelThread", { handle, name: command.fork, commands }, [handle.port])
       const answer = yield* thread.message
       yield* thread.exited
       return answer

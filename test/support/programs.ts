@@ -5,9 +5,10 @@ import { spawn } from "node:child_process"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
+import { programUrl } from "./programUrl.ts"
 
 const execArgv = ["--conditions=effect-amy-source"]
-const locate = (name: string): URL => new URL(`../programs/${name}.ts`, import.meta.url)
+const locate = (name: string): URL => programUrl(`programs/${name}`)
 
 export interface Ended {
   readonly code: number | null
@@ -19,10 +20,10 @@ export interface Ended {
   readonly errors: string
 }
 
-/**
- * Runs a program as a process until it ends, and kills it five seconds after it has printed the line "ready". A signal
- * that is given is sent to it at that line.
- */
+/** A process that has not ended by then hangs: nothing that the programs do takes as long, even on a busy machine. */
+const limit = 60_000
+
+/** Runs a program as a process until it ends. If a signal is given, sends it once the program prints the line "ready". */
 export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: NodeJS.Signals): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = spawn(process.execPath, [...execArgv, fileURLToPath(locate(name)), ...args], {
@@ -31,13 +32,11 @@ export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: N
     let output = ""
     let errors = ""
     let ready: number | undefined
-    let killer = setTimeout(() => child.kill("SIGKILL"), 20_000)
+    const killer = setTimeout(() => child.kill("SIGKILL"), limit)
     child.stdout.on("data", (chunk: Buffer) => {
       output += chunk.toString()
       if (ready !== undefined || !output.includes("ready\n")) return
       ready = performance.now()
-      clearTimeout(killer)
-      killer = setTimeout(() => child.kill("SIGKILL"), 5000)
       if (signal !== undefined) child.kill(signal)
     })
     child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))

@@ -1,6 +1,7 @@
 /** Further threads of a test: each runs a program of this folder and ends with the scope. */
 import { Cause, Effect, Exit, Queue, type Scope } from "effect"
 import { parentPort, type Transferable, Worker } from "node:worker_threads"
+import { programUrl } from "./programUrl.ts"
 
 export interface Thread {
   readonly post: (message: unknown, transferList?: ReadonlyArray<Transferable>) => Effect.Effect<void>
@@ -22,7 +23,7 @@ export const start = (
     const worker = yield* Effect.acquireRelease(
       Effect.sync(
         () =>
-          new Worker(new URL(program, import.meta.url), {
+          new Worker(programUrl(`support/${program}`), {
             workerData,
             transferList: [...transferList],
             execArgv: ["--conditions=effect-amy-source"]

@@ -3,6 +3,7 @@ import { Data, Effect, Exit, type Scope } from "effect"
 import type { Poller } from "effect-amy"
 import { Worker } from "node:worker_threads"
 import type { Answer, AttachedThreadData, Commands, Message } from "./attachedThread.ts"
+import { programUrl } from "./programUrl.ts"
 
 /** A command that failed: the tag of its reason, and the message. */
 export class ThreadFailure extends Data.TaggedError("ThreadFailure")<{
@@ -21,15 +22,15 @@ export interface AttachedThread {
   readonly worker: Worker
 }
 
-/** A worker thread that runs a TypeScript file of this directory on the library's sources. */
-export const startWorker = (file: string, workerData?: unknown): Worker =>
-  new Worker(new URL(file, import.meta.url), { execArgv: ["--conditions=effect-amy-source"], workerData })
+/** Starts a thread that runs a program of this directory. */
+export const startWorker = (name: string, workerData?: unknown): Worker =>
+  new Worker(programUrl(`support/${name}`), { execArgv: ["--conditions=effect-amy-source"], workerData })
 
 /** Starts a thread and returns when it is attached. Closing the scope ends it. */
 export const startThread = (handle: Poller.PollerHandle): Effect.Effect<AttachedThread, ThreadFailure, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<AttachedThread, ThreadFailure>((resume) => {
-      const worker = startWorker("./attachedThread.ts", { handle } satisfies AttachedThreadData)
+      const worker = startWorker("attachedThread", { handle } satisfies AttachedThreadData)
       const pending = new Map<number, (exit: Exit.Exit<unknown, ThreadFailure>) => void>()
       const post = (message: Message) => worker.postMessage(message)
       const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()))

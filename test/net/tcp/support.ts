@@ -11,6 +11,7 @@ import { networkInterfaces } from "node:os"
 import * as Kernel from "../../support/kernel.ts"
 import { layers, type PollerLayer, readyNow } from "../../support/layers.ts"
 import { until } from "../../support/observe.ts"
+import { programUrl } from "../../support/programUrl.ts"
 import { waiters } from "../../support/waiters.ts"
 
 export { waiters }
@@ -251,7 +252,7 @@ export const startProcess = (name: string, args: ReadonlyArray<string> = []) =>
     const messages = yield* Queue.unbounded<unknown>()
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        fork(new URL(`../../programs/${name}.ts`, import.meta.url), args, {
+        fork(programUrl(`programs/${name}`), args, {
           execArgv: ["--conditions=effect-amy-source"],
           stdio: ["ignore", "pipe", "pipe", "ipc"]
         })
