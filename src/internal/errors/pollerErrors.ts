@@ -51,24 +51,26 @@ interface Call {
   readonly address?: string
 }
 
-type Reason = (call: Call) => PollerErrorReason
+type ToReason = (call: Call) => PollerErrorReason
+
+type ReasonByCode = { readonly [code: string]: ToReason }
 
 const argument =
-  (description: string): Reason =>
+  (description: string): ToReason =>
   (call) =>
     new InvalidArgument({ ...call, description })
 
-const limit: Reason = (call) => new LimitReached(call)
-const notConnected: Reason = (call) => new NotConnected(call)
-const notFound: Reason = (call) => new NotFound(call)
-const notPollable: Reason = (call) => new NotPollable(call)
-const unreachable: Reason = (call) => new Unreachable(call)
+const limit: ToReason = (call) => new LimitReached(call)
+const notConnected: ToReason = (call) => new NotConnected(call)
+const notFound: ToReason = (call) => new NotFound(call)
+const notPollable: ToReason = (call) => new NotPollable(call)
+const unreachable: ToReason = (call) => new Unreachable(call)
 const notWatchable = argument(
   "the kernel does not watch this descriptor in this way (a poller cannot watch itself, an exclusive registration cannot be changed, and layerEventLoop cannot watch one open file under more than about 500 numbers)"
 )
 
 /** What the errors' names mean, whichever call failed. */
-const reasons: { readonly [code: string]: Reason } = {
+export const reasonByCode: ReasonByCode = {
   EACCES: (call) => new PermissionDenied(call),
   EADDRINUSE: (call) => new AddressInUse(call),
   EADDRNOTAVAIL: (call) => new AddressNotAvailable(call),
@@ -100,7 +102,7 @@ const reasons: { readonly [code: string]: Reason } = {
 }
 
 /** What some of them mean when a selector returns them. */
-const selectorReasons: typeof reasons = {
+export const selectorReasonByCode: ReasonByCode = {
   EEXIST: (call) => new AlreadyRegistered(call),
   EINVAL: notWatchable,
   ELOOP: notWatchable,
@@ -110,17 +112,17 @@ const selectorReasons: typeof reasons = {
 }
 
 /** What some of them mean when the call was given a path. */
-const pathReasons: typeof reasons = {
+export const pathReasonByCode: ReasonByCode = {
   ENOENT: notFound,
   ENOTDIR: notFound
 }
 
-const reasonsOf = (syscall: string): typeof reasons | undefined => {
-  if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasons
-  return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasons : undefined
+const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
+  if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
+  return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasonByCode : undefined
 }
 
-const systemError: Reason = (call) => new SystemError(call)
+const systemError: ToReason = (call) => new SystemError(call)
 
 /** Returns the error for what the kernel returned from a call. */
 export const fromErrno = (syscall: string, errno: number, where?: Where): PollerError => {
@@ -133,7 +135,7 @@ export const fromErrno = (syscall: string, errno: number, where?: Where): Poller
     ...(fd === undefined ? {} : { fd }),
     ...(address === undefined ? {} : { address })
   }
-  return fail((reasonsOf(syscall)?.[code] ?? reasons[code] ?? systemError)(call))
+  return fail((specialReasonsOf(syscall)?.[code] ?? reasonByCode[code] ?? systemError)(call))
 }
 
 export const invalidArgument = (description: string, fd?: number): PollerError =>

@@ -98,8 +98,6 @@ export const systemText = ({ code, syscall = "" }: Subject): string => {
         return "no process has this FIFO open for reading, or there is no such device (start the reader first, or open it for both)"
       }
       break
-    case "ETOOMANYREFS":
-      return "too many descriptors are on their way in messages (receive some of them first)"
   }
   return "the system refused this call (look the error's name up in its manual page)"
 }
