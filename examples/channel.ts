@@ -1,10 +1,12 @@
 /**
- * A channel between threads, received where descriptors are: a worker thread computes and sends, the main thread waits
- * for results and for a FIFO in one and the same stream.
+ * A channel between threads. A worker thread computes and sends its results. The main thread waits
+ * for these results and for a FIFO in one stream of notifications.
  *
- * - The sender crosses to the worker thread as a handle. The receiver has an id, as a descriptor has that is registered.
- * - The channel is bounded. This thread takes nothing out of it until the worker says, through the FIFO, that it is full:
- *   then the worker is waiting in `send`, and goes on as soon as there is room.
+ * - The sender crosses to the worker thread as a handle. The receiver has an id, as a registered
+ *   descriptor has.
+ * - The channel is bounded. The main thread receives nothing until the worker reports, through the
+ *   FIFO, that the channel is full. The worker then waits in `send`, and goes on as soon as there
+ *   is room.
  *
  * The worker is `channel/primesThread.ts`.
  */
@@ -18,14 +20,14 @@ import type { Primes, PrimesInput } from "./channel/primes.ts"
 const capacity = 3
 const limits = [10, 100, 1000, 10_000, 100_000, 200_000, 500_000, 1_000_000]
 
-/** The worker thread has died. */
+/** The worker thread failed. */
 class ThreadError extends Data.TaggedError("ThreadError")<{ readonly cause: unknown }> {
   override get message(): string {
-    return `the worker thread has failed: ${String(this.cause)}`
+    return `the worker thread failed: ${String(this.cause)}`
   }
 }
 
-/** Runs the thread to its end. */
+/** Runs the worker thread until it ends. */
 const computing = (input: PrimesInput): Effect.Effect<void, ThreadError> =>
   Effect.callback((resume) => {
     const worker = new Worker(new URL("./channel/primesThread.ts", import.meta.url), {
@@ -41,7 +43,6 @@ const computing = (input: PrimesInput): Effect.Effect<void, ThreadError> =>
   })
 
 const program = Effect.gen(function* () {
-  const poller = yield* Poller.Poller
   const { receiver, sender, stats } = yield* PollChannel.bounded<Primes>(capacity)
   const fifo = yield* Fifo.make
   const said = yield* Registrar.registerScoped(fifo, "Read")
@@ -50,7 +51,8 @@ const program = Effect.gen(function* () {
   let isReceiving = false
   let received = 0
 
-  // A notification stands for any number of results, and there is no second one until the channel was found empty.
+  // One notification stands for any number of results. The next one comes after the channel was
+  // empty.
   const receiveAll = Effect.gen(function* () {
     for (;;) {
       const next = yield* receiver.tryReceive
@@ -63,12 +65,12 @@ const program = Effect.gen(function* () {
   const hear = Effect.gen(function* () {
     yield* Console.log(`${said}: "${yield* Fifo.read(fifo)}"`)
     const { sent } = yield* stats
-    yield* Console.log(`${sent} of ${limits.length} results are sent, none is received: now they are`)
+    yield* Console.log(`${sent} of ${limits.length} results are sent, none is received; receiving them now`)
     isReceiving = true
     yield* receiveAll
   })
 
-  const receiving = Stream.runForEachWhile(poller.notifications, ({ id }) =>
+  const receiving = Stream.runForEachWhile(Poller.notifications, ({ id }) =>
     Effect.map(
       id === said
         ? hear
@@ -85,5 +87,6 @@ const program = Effect.gen(function* () {
   yield* Console.log("all results are here, and the thread has ended")
 })
 
-// A scope of its own for what it opens, inside the poller's: all of it is closed before the poller is.
+// The program has a scope inside the poller's, so that everything it opens is closed before the
+// poller.
 program.pipe(Effect.scoped, Effect.provide(Poller.layer), NodeRuntime.runMain)

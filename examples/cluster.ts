@@ -1,14 +1,15 @@
 /**
- * Effect Cluster on the poller's sockets: entities that live in one process of several, and are asked from any, for those
- * who outgrow one machine.
+ * Effect Cluster on the poller's sockets. Each entity lives in one of several processes, and any
+ * process can call it. It is for systems of more than one machine.
  *
- * - Two runners share the counters between them, each in a process of its own. Who asks a counter does not know where
- *   it lives.
- * - One runner is killed. Its counters live on in the other one, from the next question on.
- * - The other one is asked to leave, and does.
+ * - Two runners share the counters between them. Each runs in its own process. The caller of a
+ *   counter does not know where the counter lives.
+ * - One runner is killed. Its counters move to the other runner with the next call.
+ * - The other runner is asked to leave, and leaves.
  *
- * This file has the story. `cluster/counter.ts` is the entity, `cluster/member.ts` what makes a process a part of the
- * cluster, `cluster/registry.ts` where the runners meet, and `cluster/transport.ts` the sockets.
+ * This file has the story. `cluster/counter.ts` is the entity. `cluster/member.ts` makes a process
+ * a member of the cluster. The runners meet in `cluster/registry.ts`, and `cluster/transport.ts`
+ * has the sockets.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -21,36 +22,37 @@ import * as Registry from "./cluster/registry.ts"
 import * as RunnerProcess from "./cluster/runnerProcess.ts"
 import { addressOf, layerServer } from "./cluster/transport.ts"
 
-/** What a runner's process does, until it is to leave. */
+/** Runs a runner in this process until it has to leave. */
 const run = (registryPort: number) => RunnerProcess.hasToLeave.pipe(Effect.provide(layerRunner(registryPort)))
 
-/** What happens, told by a client of the cluster. */
+/** Runs the story, from a client of the cluster. */
 const story = Effect.fnUntraced(function* (
   runners: readonly [RunnerProcess.RunnerProcess, RunnerProcess.RunnerProcess]
 ) {
   const counters = yield* Counter.client
 
-  // Shards are dealt out by the runners' addresses, so where a counter lives is another matter each time.
+  // Shards are assigned by the runners' addresses, so a counter lives elsewhere in each run.
   const first = "counter 1"
   const { pid } = yield* counters(first).where()
   const [a, b] = pid === runners[0].pid ? runners : [runners[1], runners[0]]
   let second = first
   for (let n = 2; (yield* counters(second).where()).pid !== b.pid; n++) second = `counter ${n}`
 
-  const nameOf = (pid: number) => (pid === a.pid ? "A" : pid === b.pid ? "B" : `a stranger, process ${pid}`)
-  const tell = <E>(who: string, answer: Effect.Effect<Answer, E>) =>
-    Effect.flatMap(answer, ({ count, pid }) => Console.log(`${who}: ${count}, says runner ${nameOf(pid)}`))
+  const nameOf = (pid: number) => (pid === a.pid ? "A" : pid === b.pid ? "B" : `unknown, process ${pid}`)
+  const print = <E>(counter: string, answer: Effect.Effect<Answer, E>) =>
+    Effect.flatMap(answer, ({ count, pid }) => Console.log(`${counter}: ${count}, on runner ${nameOf(pid)}`))
 
   yield* Console.log(`runner A is process ${a.pid}, runner B is process ${b.pid}`)
-  yield* tell(first, counters(first).increment())
-  yield* tell(first, counters(first).increment())
-  yield* tell("the other", counters(second).increment())
-  yield* tell("the other, asked by the first", counters(first).pass({ to: second }))
+  yield* print(first, counters(first).increment())
+  yield* print(first, counters(first).increment())
+  yield* print("the other", counters(second).increment())
+  yield* print("the other, called by the first", counters(first).pass({ to: second }))
 
   yield* Console.log(`runner A is killed: ${yield* a.kill}`)
-  // The message waits until somebody has the counter again. It begins anew, for its count was in A's memory.
-  yield* tell(first, counters(first).increment())
-  yield* tell("the other", counters(second).increment())
+  // The message waits until runner B has the counter. The counter starts at zero: its count was in
+  // A's memory.
+  yield* print(first, counters(first).increment())
+  yield* print("the other", counters(second).increment())
 
   yield* Console.log(`runner B leaves: ${yield* b.leave}`)
 })

@@ -1,11 +1,11 @@
 /**
- * A chat server over lines of text: a listener, any number of connections, one thread.
+ * A chat server over lines of text: one listener, any number of connections, one thread.
  *
- * By default it runs itself against three scripted clients, and prints the conversation as each of them saw it. With
- * `--serve` it waits for people with `nc` or `telnet`; `--help` says the rest.
+ * By default it runs against three scripted clients, and prints the conversation as each client saw
+ * it. With `--serve` it serves people with `nc` or `telnet`. `--help` lists all options.
  *
- * Start with this file, then, in `lines/`, `server.ts` (fibers), `person.ts` (bytes and lines) and `room.ts` (who sees
- * what).
+ * Start with this file. Then read, in `lines/`, `server.ts` (fibers), `person.ts` (bytes and lines)
+ * and `room.ts` (the people and their messages).
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -14,17 +14,17 @@ import { help, parse } from "./lines/options.ts"
 import { converse } from "./lines/script.ts"
 import { ChatServer, layer as chatServer } from "./lines/server.ts"
 
-/** One thread does it all, so its event loop is the one that waits. */
+/** One thread does all the work, so the poller waits in its event loop. */
 const layer = (port: number) => chatServer(port).pipe(Layer.provide(Poller.layerEventLoop()))
 
-/** Serves whoever comes, until interrupted. */
+/** Serves clients until it is interrupted. */
 const serve = Effect.gen(function* () {
   const { port, run } = yield* ChatServer
   yield* Console.log(`listening on 127.0.0.1:${port}; join with "nc 127.0.0.1 ${port}"; Ctrl-C ends it`)
   return yield* run
 }).pipe(Effect.onInterrupt(() => Console.log("everything is closed")))
 
-/** Has the three talk while the server runs. */
+/** Runs the scripted conversation while the server runs. */
 const script = Effect.gen(function* () {
   const { port, run } = yield* ChatServer
   const people = yield* Effect.raceFirst(run, converse(port))
@@ -45,7 +45,7 @@ const program = Effect.gen(function* () {
   }
 })
 
-// An error that was to be reckoned with is told in its own words. Only a defect is logged with all there is.
+// An expected error prints its message only. A defect is logged in full.
 program.pipe(
   Effect.tapError((error) => Console.error(error.message)),
   Effect.tapDefect((defect) => Effect.logError(defect)),

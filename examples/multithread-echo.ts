@@ -1,14 +1,16 @@
 /**
- * An echo server on several threads: the example that amy has, run for real.
+ * An echo server on several threads, after amy's own example.
  *
- * - One thread waits in the kernel, for all connections of all threads: `Poller.layerWorker`.
- * - The main thread has a listener, `Tcp.listen`. It accepts, and deals the new descriptors out, in turns.
- * - Worker threads have joined the poller: `Poller.layerAttach`. Each makes connections of the descriptors it was dealt,
- *   `Tcp.fromFd`, with a fiber for each. It registers them by itself, and is told of them directly: neither the polling
- *   thread nor the main thread handles a byte.
+ * - One thread waits in the kernel for all connections of all threads: `Poller.layerWorker`.
+ * - The main thread listens (`Tcp.listen`) and accepts. It deals the new descriptors out to the
+ *   worker threads, in turns.
+ * - The worker threads have joined the poller: `Poller.layerAttach`. Each makes connections of its
+ *   descriptors (`Tcp.fromFd`), with one fiber for each. It registers them itself, and receives
+ *   their notifications directly. Neither the polling thread nor the main thread handles a byte.
  *
- * Start with this file, then, in `multithread-echo/`, `server.ts` (accepting), `workers.ts` and `workerThread.ts` (the two
- * ends of a worker) and `echo.ts` (reading and writing). The other files there are the clients and what is measured.
+ * Start with this file. Then read, in `multithread-echo/`, `server.ts` (accepting), `workers.ts`
+ * and `workerThread.ts` (the two ends of a worker) and `echo.ts` (reading and writing). The other
+ * files there are the clients and the measurement.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Data, Effect, Layer } from "effect"
@@ -21,7 +23,7 @@ import { losses, table } from "./multithread-echo/report.ts"
 import * as Server from "./multithread-echo/server.ts"
 import * as Workers from "./multithread-echo/workers.ts"
 
-/** The whole server, from the top: the socket, the workers, the poller. It is closed in that order. */
+/** The whole server: the listener, the workers, the poller. They are closed in that order. */
 const layer = ({ port, workers }: ServerOptions) =>
   Server.layer(port).pipe(
     Layer.provideMerge(Workers.layer(workers)),
@@ -29,7 +31,7 @@ const layer = ({ port, workers }: ServerOptions) =>
     Layer.provideMerge(Poller.layerWorker({ maxThreads: workers + 1 }))
   )
 
-/** Serves whoever comes, until interrupted. */
+/** Serves clients until it is interrupted. */
 const serve = (options: ServerOptions) =>
   Effect.gen(function* () {
     const server = yield* Server.EchoServer
@@ -40,14 +42,14 @@ const serve = (options: ServerOptions) =>
     Effect.onInterrupt(() => Console.log("everything is closed"))
   )
 
-/** Something was lost. */
+/** Bytes, connections or descriptors were lost. */
 class Lost extends Data.TaggedError("Lost")<{ readonly losses: ReadonlyArray<string> }> {
   override get message(): string {
     return this.losses.map((loss) => `lost: ${loss}`).join("\n")
   }
 }
 
-/** Runs clients against the server, and looks at what is left when it is closed. */
+/** Runs clients against the server, and checks what is left when it is closed. */
 const check = (options: ServerOptions & ClientOptions) =>
   Effect.gen(function* () {
     const before = yield* openDescriptors
@@ -72,7 +74,7 @@ const program = Effect.gen(function* () {
   }
 })
 
-// An error that was to be reckoned with is told in its own words. Only a defect is logged with all there is.
+// An expected error prints its message only. A defect is logged in full.
 program.pipe(
   Effect.tapError((error) => Console.error(error.message)),
   Effect.tapDefect((defect) => Effect.logError(defect)),

@@ -1,11 +1,12 @@
 /**
- * Effect's RPC on the poller's sockets: typed requests between programs, for those who outgrow one machine.
+ * Effect's RPC on the poller's sockets: typed requests between programs, for systems of more than
+ * one machine.
  *
- * - A request answers what its schema says, or fails with an error that its schema says: both arrive as values.
- * - An answer can be a stream, even one without an end: the server waits until the client has taken what was sent, and
- *   is interrupted when the client has enough.
+ * - The schema of a request describes its success and its error. Both arrive as typed values.
+ * - The reply can be a stream, even an infinite one. The server waits until the client has taken
+ *   what was sent. It is interrupted when the client stops.
  *
- * Server and client are one program here. Nothing but the address would change if they were two.
+ * Server and client are one program here. If they were two, only the address would change.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Latch, Layer, Schema, Stream } from "effect"
@@ -16,13 +17,13 @@ import { Poller, PollerSocket, PollerSocketServer } from "effect-amy"
 
 const host = "127.0.0.1"
 
-/** The transport. Whatever is a `SocketServer` and a `Socket` would do. */
+/** The transport. Any `SocketServer` and `Socket` would do. */
 const serverSocket = PollerSocketServer.layer({ host, port: 0 })
 const clientSocket = (port: number) => PollerSocket.layer({ host, port })
 
 class NoFactors extends Schema.TaggedError<NoFactors>()("NoFactors", { n: Schema.Int, why: Schema.String }) {}
 
-/** What server and client agree on. */
+/** The contract between server and client. */
 class Numbers extends RpcGroup.make(
   Rpc.make("factors", {
     payload: { n: Schema.Int },
@@ -39,13 +40,13 @@ const factorsOf = (n: number): ReadonlyArray<number> => {
 
 const nextPrime = (from: number): number => (factorsOf(from).length === 1 ? from : nextPrime(from + 1))
 
-/** Opened when a stream of primes has ended on the server. */
+/** Opens when the server has ended a stream of primes. */
 const hasStopped = Latch.makeUnsafe()
 
 const handlers = Numbers.toLayer({
   factors: ({ n }) =>
     n > 1 ? Effect.succeed(factorsOf(n)) : Effect.fail(new NoFactors({ n, why: "it is less than 2" })),
-  // It has no end.
+  // This stream is infinite.
   primes: ({ from }) =>
     Stream.iterate(nextPrime(Math.max(from, 2)), (prime) => nextPrime(prime + 1)).pipe(Stream.ensuring(hasStopped.open))
 })
@@ -70,7 +71,7 @@ const client = Effect.gen(function* () {
   yield* Console.log(`the first five primes from 1000 on: ${primes.join(", ")}`)
 
   yield* hasStopped.await
-  yield* Console.log("and the server looks for no more")
+  yield* Console.log("the server has stopped searching")
 })
 
 const program = Effect.gen(function* () {

@@ -1,35 +1,34 @@
 /**
- * Timers of the poller: a timeout, an interval, and what becomes of them when their consumer is late.
+ * Timers of the poller: a timeout, an interval, and a consumer that is late.
  *
- * - Every timer has an id, and is reported under it in the same stream as everything else that is registered.
- * - An interval's n-th time is due at its start plus n periods. Whoever comes late gets one notification for all the
- *   periods that were missed, and the next one is due when it would have been anyway: the interval does not drift.
- * - A timer that is cancelled is never reported, even if it has gone off and its notification is waiting already.
+ * - Every timer has an id. It is reported in the same stream as everything else that is registered.
+ * - An interval's n-th notification is due at its start plus n periods. A consumer that is late
+ *   gets one notification for all the periods that it missed. The interval does not drift.
+ * - A cancelled timer is never reported, even if it has gone off and its notification waits
+ *   already.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
 
-/** Both in milliseconds. The work takes two periods and a half. */
+/** Both are in milliseconds. The work takes two and a half periods. */
 const period = 200
 const work = 500
 
-/** Stands for something that keeps the whole thread busy. */
+/** Keeps the thread busy, as a long computation would. */
 const compute = (millis: number): void => {
   for (const end = performance.now() + millis; performance.now() < end;);
 }
 
-/** Cancels a timer, and tells how that went. */
+/** Cancels a timer, and prints the outcome. */
 const cancel = (id: Registrar.RegistrationId) =>
   Registrar.cancelTimer(id).pipe(
     Effect.andThen(Console.log(`${id}: cancelled`)),
-    // The reason is for whoever calls; here it is nothing to stop for.
-    Effect.catchReason("PollerError", "NotRegistered", () => Console.log(`${id}: not a timer any more`))
+    // A caller could act on this reason; this program goes on.
+    Effect.catchReason("PollerError", "NotRegistered", () => Console.log(`${id}: no longer a timer`))
   )
 
 const program = Effect.gen(function* () {
-  const poller = yield* Poller.Poller
-
   const start = performance.now()
   const once = yield* Registrar.timeout("50 millis")
   const interval = yield* Registrar.interval(period)
@@ -37,7 +36,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(`${once}: in 50 ms; ${interval}: every ${period} ms; ${never}: in an hour`)
   yield* cancel(never)
 
-  /** One for each notification of the interval: how many milliseconds after the start it was taken. */
+  /** For each notification of the interval, the milliseconds from the start until it was taken. */
   const taken: Array<number> = []
   const tick = Effect.gen(function* () {
     const now = performance.now() - start
@@ -53,15 +52,16 @@ const program = Effect.gen(function* () {
     yield* Console.log(`working for ${work} ms`)
     const meanwhile = yield* Registrar.timeout("1 millis")
     compute(work)
-    // It went off long ago. But nobody has taken its notification, so nobody ever will.
+    // It went off long ago. But its notification was not taken, so cancelling still prevents it.
     yield* cancel(meanwhile)
   })
 
-  yield* poller.notifications.pipe(
+  yield* Poller.notifications.pipe(
     Stream.runForEachWhile(({ event, id }) =>
       Effect.map(
         id === interval ? tick : Console.log(`${id}: ${event}`),
-        // After the late one, which stands for several periods, comes one that is on time again. Then it is enough.
+        // The second notification is late, and stands for several periods. The third is on time
+        // again.
         () => taken.length < 3
       )
     )

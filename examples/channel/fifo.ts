@@ -1,4 +1,4 @@
-/** A FIFO: a descriptor that any thread of the process can write to, by its number, and that a poller can watch. */
+/** A FIFO. Any thread of the process can write to it by its number, and a poller can watch it. */
 import { Data, Effect, Option, type Scope } from "effect"
 import { Fd, type PollerError } from "effect-amy"
 import { execFileSync } from "node:child_process"
@@ -6,14 +6,14 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
-/** The system has no place or no program for it. */
+/** The FIFO could not be created: there is no room for it, or no `mkfifo` program. */
 export class FifoError extends Data.TaggedError("FifoError")<{ readonly cause: unknown }> {
   override get message(): string {
-    return `there is no FIFO: ${String(this.cause)}`
+    return `cannot create a FIFO: ${String(this.cause)}`
   }
 }
 
-/** Opened without a name in the file system that would stay behind; closed by its scope. */
+/** Opens a FIFO and removes its name from the file system. The scope closes it. */
 export const make: Effect.Effect<Fd.Fd, FifoError | PollerError.PollerError, Scope.Scope> = Effect.acquireUseRelease(
   tryFifo(() => mkdtempSync(join(tmpdir(), "fifo-"))),
   (directory) => {
@@ -26,7 +26,10 @@ export const make: Effect.Effect<Fd.Fd, FifoError | PollerError.PollerError, Sco
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
 )
 
-/** The text that is there now: until it would block, for of what is left there is no second notification. */
+/**
+ * Reads all text that is there now, until a read would block. Text that is left over would not be
+ * reported again.
+ */
 export const read = Effect.fnUntraced(function* (fifo: Fd.Fd): Effect.fn.Return<string, PollerError.PollerError> {
   const buffer = Buffer.alloc(4096)
   for (let text = ""; ;) {

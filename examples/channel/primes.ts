@@ -1,10 +1,10 @@
-/** What the main thread of examples/channel.ts and its worker thread say to each other. */
+/** The messages between the main thread of examples/channel.ts and its worker thread. */
 import type { PollChannel } from "effect-amy"
 
-/** What the thread is started with. The port in the sender's handle has to be transferred. */
+/** The worker's input. The port in the sender's handle has to be transferred. */
 export interface PrimesInput {
   readonly sender: PollChannel.SenderHandle
-  /** What it reports to in words: a descriptor is a number that every thread can use. */
+  /** The descriptor that the worker writes text to. It is a number that every thread can use. */
   readonly log: number
   readonly limits: ReadonlyArray<number>
 }

@@ -1,4 +1,4 @@
-/** A thread that computes, and sends each result through a channel. It needs no poller of its own. */
+/** A thread that computes, and sends each result through a channel. It does not need a poller. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
 import { PollChannel } from "effect-amy"
@@ -8,7 +8,7 @@ import type { Primes, PrimesInput } from "./primes.ts"
 
 const { limits, log, sender: handle } = workerData as PrimesInput
 
-/** The sieve of Eratosthenes. */
+/** Counts the primes below a limit with the sieve of Eratosthenes. */
 const countPrimes = (limit: number): number => {
   const composite = new Uint8Array(limit)
   let count = 0
@@ -26,9 +26,10 @@ const program = Effect.gen(function* () {
   let hasWaited = false
   for (const limit of limits) {
     const result = { limit, count: countPrimes(limit) }
-    // `send` alone would do. This only finds out whether it is going to wait, in order to say so once.
+    // `send` alone would do. `trySend` only finds out whether `send` is going to wait, to report it
+    // once.
     if (!(yield* sender.trySend(result))) {
-      if (!hasWaited) writeSync(log, `the channel is full after ${sent} results, I wait`)
+      if (!hasWaited) writeSync(log, `the channel is full after ${sent} results; waiting`)
       hasWaited = true
       yield* sender.send(result)
     }

@@ -1,4 +1,4 @@
-/** The two ways to take part in the cluster: as a runner, where entities live, and as a client, which only asks. */
+/** The two kinds of members: runners, where entities live, and clients, which only call them. */
 import { Effect, Layer, Option, References } from "effect"
 import { MessageStorage, RunnerHealth, ShardingConfig, SocketRunner } from "effect/cluster"
 import { SocketServer } from "effect/socket"
@@ -6,7 +6,7 @@ import * as Counter from "./counter.ts"
 import * as RunnerStorage from "./runnerStorage.ts"
 import { addressOf, layerClientProtocol, layerServer } from "./transport.ts"
 
-/** Shorter than the defaults: nobody wants to watch an example wait. */
+/** Shorter intervals than the defaults, so that the example does not take long. */
 const config = {
   shardsPerGroup: 64,
   refreshAssignmentsInterval: 100,
@@ -14,11 +14,11 @@ const config = {
   shardLockRefreshInterval: 5000
 }
 
-/** What both need, but for their configuration. */
+/** The services that both need, except their configuration. */
 const shared = (registryPort: number) =>
   Layer.mergeAll(layerClientProtocol, MessageStorage.layerNoop, RunnerStorage.layer(registryPort))
 
-/** A runner has to listen before it can say where. */
+/** A runner has to listen before it can publish its address. */
 const layerRunnerConfig = Layer.unwrap(
   SocketServer.SocketServer.pipe(
     Effect.flatMap(addressOf),
@@ -29,12 +29,12 @@ const layerRunnerConfig = Layer.unwrap(
 export const layerRunner = (registryPort: number) =>
   Counter.layer.pipe(
     Layer.provide(SocketRunner.layer),
-    // The registry sees by itself who is gone.
+    // The registry notices by itself which runners have gone.
     Layer.provide(RunnerHealth.layerNoop),
     Layer.provide(shared(registryPort)),
     Layer.provide(layerRunnerConfig),
     Layer.provide(layerServer),
-    // It warns when there is nobody left to hand its shards to, which is so at the end of every story.
+    // A runner warns when no other runner can take its shards. That is so at the end of every run.
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Error"))
   )
 

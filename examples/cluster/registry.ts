@@ -1,10 +1,11 @@
 /**
- * Where the runners of the cluster meet: who is there, and who holds which shard. A production cluster has this in a
- * database (`SqlRunnerStorage`); here one process keeps it in memory and serves it to the others.
+ * The registry of the cluster: which runners there are, and which shards each one holds. A
+ * production cluster keeps it in a database (`SqlRunnerStorage`). Here one process keeps it in
+ * memory and serves it to the others.
  *
- * What a runner has here lives as long as its connection does. When a process dies, the kernel closes its connections,
- * so the others learn of it at once. (A machine that loses its network closes nothing: against that, a registry needs
- * time limits as well.)
+ * A runner's entry lives as long as its connection. When a process dies, the kernel closes its
+ * connections, so the others notice at once. (A machine that loses its network closes nothing. A
+ * real registry needs time limits as well.)
  */
 import { Effect, Latch, Layer, Schema } from "effect"
 import { Rpc, RpcGroup, RpcServer } from "effect/rpc"
@@ -12,7 +13,7 @@ import { Rpc, RpcGroup, RpcServer } from "effect/rpc"
 const address = Schema.String
 const shards = Schema.Array(Schema.String)
 
-/** What a `RunnerStorage` has to do. */
+/** The operations of a `RunnerStorage`. */
 export class Registry extends RpcGroup.make(
   Rpc.make("register", { payload: { address, runner: Schema.String, healthy: Schema.Boolean }, success: Schema.Int }),
   Rpc.make("unregister", { payload: { address } }),
@@ -31,8 +32,8 @@ interface Entry {
 }
 
 /**
- * Serves it on the `SocketServer` there is. Nobody gets in until `atLeast` runners have come, so that the shards are
- * dealt out once, to all of them, and not first to one.
+ * Serves the registry on the `SocketServer` in the context. It admits no runner until `atLeast`
+ * runners have connected, so that the shards are assigned once, to all of them.
  */
 export const layer = (atLeast: number) => {
   const entries = new Map<string, Entry>()
@@ -66,7 +67,7 @@ export const layer = (atLeast: number) => {
       }),
     acquire: ({ address, shards }) =>
       Effect.sync(() => {
-        // Whoever has lost its connection in the meantime has to register again first.
+        // A runner that lost its connection in the meantime has to register again first.
         if (!entries.has(address)) return []
         for (const shard of shards) if (!holders.has(shard)) holders.set(shard, address)
         return shards.filter((shard) => holders.get(shard) === address)

@@ -1,4 +1,4 @@
-/** The cluster's `RunnerStorage`, kept by the registry that listens on a port. */
+/** The cluster's `RunnerStorage`, which the registry on a port keeps. */
 import { Effect, Layer } from "effect"
 import { ClusterError, RunnerAddress, RunnerStorage } from "effect/cluster"
 import { RpcClient } from "effect/rpc"

@@ -1,21 +1,24 @@
-/** One person of the scripted conversation: a plain `node:net` socket that notes down what it says and sees. */
+/**
+ * One client of the scripted conversation: a `node:net` socket that records what it sends and
+ * receives.
+ */
 import { Data, Effect, type Scope } from "effect"
 import { connect as connectTo, type Socket } from "node:net"
 
-/** The conversation went another way than it should have. */
+/** The conversation did not go as scripted. */
 export class ClientError extends Data.TaggedError("ClientError")<{ readonly message: string }> {}
 
 export interface ChatClient {
   readonly name: string
-  /** What was said (after ">") and seen. */
+  /** The lines that were sent (after ">") and received. */
   readonly transcript: Array<string>
-  /** Sends the text, in other pieces if some are given, and notes it down. */
+  /** Sends a line and records it. Sends `pieces` instead, if there are any. */
   readonly says: (line: string, ...pieces: ReadonlyArray<string | Uint8Array>) => Effect.Effect<void>
-  /** Returns when it has seen this line. */
+  /** Returns when the client has received this line. */
   readonly sees: (line: string) => Effect.Effect<void, ClientError>
-  /** Says nothing more, and returns when the server has closed the connection. */
+  /** Ends its side, and returns when the server has closed the connection. */
   readonly leaves: Effect.Effect<void, ClientError>
-  /** Is gone at once, as if somebody had pulled the plug. */
+  /** Resets the connection, as if its machine had lost power. */
   readonly breaksOff: Effect.Effect<void>
 }
 
@@ -40,7 +43,7 @@ const make = (name: string, socket: Socket): ChatClient => {
   })
   socket.on("error", (error) => (problem = error.message))
 
-  /** Returns once that is so, however the connection is by then; fails if it cannot become so any more. */
+  /** Returns once a condition holds. Fails if the connection closes before that. */
   const until = (holds: () => boolean, what: string) =>
     Effect.callback<void, ClientError>((resume) => {
       const stop = () => void socket.off("lines", look).off("close", look)
@@ -50,7 +53,7 @@ const make = (name: string, socket: Socket): ChatClient => {
         resume(
           holds()
             ? Effect.void
-            : Effect.fail(new ClientError({ message: `${name} waits in vain for ${what}: ${problem}` }))
+            : Effect.fail(new ClientError({ message: `${name} waited in vain for ${what}: ${problem}` }))
         )
       }
       socket.on("lines", look).on("close", look)

@@ -10,15 +10,15 @@ Usage: node --conditions=effect-amy-source examples/lines.ts [options]
   --serve      serve people with nc or telnet until Ctrl-C or SIGTERM
   --help       print this
 
-Without --serve, three scripted clients talk to each other, and what each of them
-saw is printed.`
+Without --serve, three scripted clients talk to each other. The conversation is
+printed as each of them saw it.`
 
 export interface Options {
   readonly mode: "Help" | "Serve" | "Script"
   readonly port: number
 }
 
-/** The command line cannot be understood. */
+/** The command line is invalid. */
 export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {
   override readonly [Runtime.errorExitCode] = 2
 }
@@ -30,7 +30,7 @@ export const parse = (args: ReadonlyArray<string>): Effect.Effect<Options, Usage
         args: [...args],
         options: { port: { type: "string", default: "0" }, serve: { type: "boolean" }, help: { type: "boolean" } }
       }).values,
-    // Its first sentence says what is wrong; what follows is advice on how to escape a dash.
+    // The first sentence names the mistake. The rest is advice on how to escape a dash.
     catch: (cause) => new UsageError({ message: `${String(cause).split(": ").at(-1)!.split(/\.\s/)[0]} (see --help)` })
   }).pipe(
     Effect.flatMap(({ help, port, serve }) =>

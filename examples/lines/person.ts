@@ -1,19 +1,25 @@
-/** Someone who is connected: lines are said to them at once, and written as fast as they read. */
+/**
+ * A connected person. Lines for them are queued at once, and written as fast as their client reads.
+ */
 import { Effect, Latch } from "effect"
 import { LineReader, type PollerError, type Tcp } from "effect-amy"
 import type { Line, Listener } from "./room.ts"
 
-/** Bytes that a line may have. */
+/** Maximum length of a line, in bytes. */
 export const longestLine = 400
-/** Bytes that may wait for a person who does not read. */
+/** Maximum number of unsent bytes for a person whose client does not read. */
 export const longestBacklog = 1024 * 1024
 /**
- * Bytes that are heard at a time. It also bounds what one turn adds to a backlog, even of the shortest lines under the
- * longest name: so a backlog that grows too long was there before, and its person is slow.
+ * Bytes that are read from a person at a time. This also bounds what one turn adds to another
+ * person's backlog, even with the shortest lines and the longest name. So a backlog that grows too
+ * long belongs to a slow person.
  */
 const turn = 4 * 1024
 
-/** Opening resumes whoever waits on the spot, and that must not be in the middle of what the room is doing. */
+/**
+ * Opens a latch later: `openUnsafe` resumes its waiters at once, and the room may be in the middle
+ * of a change.
+ */
 const openSoon = (latch: Latch.Latch): void => queueMicrotask(() => latch.openUnsafe())
 
 export class Person implements Listener {
@@ -22,16 +28,16 @@ export class Person implements Listener {
   readonly #tooSlow = Latch.makeUnsafe(false)
   #unsent: Array<Uint8Array> = []
   #hasLeft = false
-  /** Bytes that are still to be written. */
+  /** Bytes that have not been written yet. */
   unsentBytes = 0
-  /** Whether more waited than may, and lines are lost to this person. */
+  /** Whether the backlog grew beyond its limit. Lines for this person are then dropped. */
   isTooSlow = false
 
   constructor(connection: Tcp.TcpStream) {
     this.#connection = connection
   }
 
-  /** Puts a line behind those that are still to be written. Nothing more is kept for a person who does not read. */
+  /** Queues a line for this person. Drops it if the person is too slow. */
   say(line: string): void {
     if (this.isTooSlow) return
     const bytes = Buffer.from(`${line}\n`)
@@ -41,7 +47,7 @@ export class Person implements Listener {
     if (this.isTooSlow) openSoon(this.#tooSlow)
   }
 
-  /** Hears this person until they have nothing more to say. What `hear` is given came with one read. */
+  /** Calls `hear` with the lines of each read, until the person ends their side. */
   hearing(hear: (lines: ReadonlyArray<Line>) => Effect.Effect<void>): Effect.Effect<void, PollerError.PollerError> {
     const reader = LineReader.make({ maxLength: longestLine })
     const buffer = new Uint8Array(turn)
@@ -55,13 +61,16 @@ export class Person implements Listener {
     return Effect.asVoid(Effect.repeat(hearSome, { while: (more) => more }))
   }
 
-  /** Nothing more is said to this person: what is unsent is the last of it. */
+  /** Ends `writing` once everything queued so far is written. */
   farewell(): void {
     this.#hasLeft = true
     openSoon(this.#somethingToWrite)
   }
 
-  /** Writes what is said, until the farewell, or until this person is too slow: then what is left is dropped. */
+  /**
+   * Writes queued lines until the farewell. Ends early, and drops the rest, if the person is too
+   * slow.
+   */
   get writing(): Effect.Effect<void, PollerError.PollerError> {
     return Effect.raceFirst(this.#writeAll, this.#tooSlow.await)
   }
@@ -71,7 +80,7 @@ export class Person implements Listener {
       yield* this.#somethingToWrite.await
       let bytes: Uint8Array = Buffer.concat(this.#unsent)
       this.#unsent = []
-      // Piece by piece, so that what was written does not count as waiting.
+      // Piece by piece, so that bytes already written do not count as unsent.
       while (bytes.length > 0) {
         const written = yield* this.#connection.write(bytes)
         this.unsentBytes -= written

@@ -1,11 +1,11 @@
-/** What people in the chat see of each other. It knows nothing of sockets. */
+/** The people in the chat, and the lines that they see. It knows nothing about sockets. */
 import { Result } from "effect"
 import type { CodecError } from "effect-amy"
 
-/** A line that was sent, or what was wrong with it. */
+/** A received line, or the error in its place. */
 export type Line = Result.Result<string, CodecError.CodecError>
 
-/** Someone to say something to. */
+/** A person in the room. */
 export interface Listener {
   readonly say: (line: string) => void
 }
@@ -17,13 +17,15 @@ export class ChatRoom {
     person.say("* what is your name?")
   }
 
-  /** The first line is a name, every other one is for the others. */
+  /**
+   * Handles a line. A person's first line is their name, and every other line goes to the others.
+   */
   hear(person: Listener, line: Line): void {
     if (Result.isFailure(line)) {
-      // One bad line is no reason to send anybody away: the lines after it are read as if it had not been.
-      return person.say(`! ${refusal(line.failure)}; nobody has seen it`)
+      // One bad line does not end the conversation. The lines after it are read as usual.
+      return person.say(`! ${refusal(line.failure)}; it was not delivered`)
     }
-    // A control character could move the cursor in somebody's terminal.
+    // A control character could move the cursor in another person's terminal.
     const text = line.success.replace(/\p{Cc}/gu, "\u{FFFD}").trim()
     const name = this.#names.get(person)
     if (name === undefined) this.#join(person, text)
@@ -40,9 +42,9 @@ export class ChatRoom {
   #join(person: Listener, name: string): void {
     const others = [...this.#names.values()]
     if (!/^\p{L}{1,20}$/u.test(name)) return person.say("! a name is 1 to 20 letters: try again")
-    if (others.includes(name)) return person.say(`! somebody is called ${name} already: try again`)
+    if (others.includes(name)) return person.say(`! the name ${name} is taken: try again`)
     this.#names.set(person, name)
-    person.say(`* welcome, ${name}; here ${others.length === 0 ? "is nobody else" : `you find ${others.join(", ")}`}`)
+    person.say(`* welcome, ${name}; ${others.length === 0 ? "you are alone" : `you are with ${others.join(", ")}`}`)
     this.#tellOthers(person, `* ${name} has joined`)
   }
 

@@ -1,4 +1,6 @@
-/** The chat server: for each connection a fiber that hears the person, and one that writes to them. */
+/**
+ * The chat server. Each connection has a fiber that reads its lines, and a fiber that writes to it.
+ */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { type PollerError, type Registrar, Tcp } from "effect-amy"
 import { Person } from "./person.ts"
@@ -8,7 +10,10 @@ export class ChatServer extends Context.Service<
   ChatServer,
   {
     readonly port: number
-    /** Serves until interrupted, and closes every connection then. Fails if the poller or the listener does. */
+    /**
+     * Serves until it is interrupted, then closes every connection. Fails if the poller or the
+     * listener fails.
+     */
     readonly run: Effect.Effect<never, PollerError.PollerError>
   }
 >()("examples/ChatServer") {}
@@ -20,8 +25,8 @@ export const layer = (port: number): Layer.Layer<ChatServer, PollerError.PollerE
     Effect.gen(function* () {
       const listener = yield* Tcp.listen(`127.0.0.1:${port}`)
       const room = new ChatRoom()
-      // One read is heard at a time, and all have their turn to be written to before the next one is: nobody's backlog
-      // grows because others speak in between.
+      // One read is handled at a time, and every writer has its turn before the next. So no backlog
+      // grows only because others speak in between.
       const turns = Semaphore.makeUnsafe(1)
 
       const converse = (connection: Tcp.TcpStream) =>
@@ -37,7 +42,8 @@ export const layer = (port: number): Layer.Layer<ChatServer, PollerError.PollerE
               for (const line of lines) room.hear(person, line)
             }).pipe(Effect.andThen(Effect.yieldNow), turns.withPermit)
           )
-          // Who is done speaking is let go when everything was written; who is too slow, or has broken off, at once.
+          // A person whose input has ended leaves when everything is written. A slow person, or one
+          // whose connection broke, leaves at once.
           return Effect.raceFirst(
             person.writing,
             hearing.pipe(Effect.andThen(leave), Effect.andThen(Effect.never))
@@ -46,7 +52,7 @@ export const layer = (port: number): Layer.Layer<ChatServer, PollerError.PollerE
 
       return {
         port: listener.address.port,
-        // That somebody breaks off is no failure of the server: this conversation ends, the others go on.
+        // A broken connection ends this conversation only. The others go on.
         run: listener.run((connection) => Effect.ignore(converse(connection)))
       }
     })

@@ -1,4 +1,7 @@
-/** The clients' thread: they have an event loop of their own, so that they don't slow down the one that accepts. */
+/**
+ * The clients' thread. It has an event loop of its own, so that clients do not slow down the main
+ * thread.
+ */
 import { parentPort, workerData } from "node:worker_threads"
 import { type ClientResult, type Kind, kinds, runClient } from "./client.ts"
 import type { ClientsInput, ClientsResult } from "./clients.ts"

@@ -1,4 +1,4 @@
-/** Runs the clients on a thread of their own. */
+/** Runs the clients on a separate thread. */
 import { Data, Effect } from "effect"
 import { Worker } from "node:worker_threads"
 import type { Kind } from "./client.ts"
@@ -11,9 +11,9 @@ export interface ClientsInput extends ClientOptions {
 export interface ClientsResult {
   readonly sent: number
   readonly received: number
-  /** What was lost, a sentence for each client that lost something. */
+  /** One sentence for each client that lost something. */
   readonly problems: ReadonlyArray<string>
-  /** Figures of each kind of client; round trips in milliseconds. */
+  /** Figures for each kind of client, with round trips in milliseconds. */
   readonly kinds: ReadonlyArray<{
     readonly kind: Kind
     readonly clients: number
@@ -23,14 +23,14 @@ export interface ClientsResult {
   }>
 }
 
-/** The clients' thread itself has failed. */
+/** The clients' thread itself failed. */
 export class ClientsError extends Data.TaggedError("ClientsError")<{ readonly cause: unknown }> {
   override get message(): string {
-    return `the clients' thread has failed: ${String(this.cause)}`
+    return `the clients' thread failed: ${String(this.cause)}`
   }
 }
 
-/** Returns once all of them are done and their thread has ended. */
+/** Runs all clients, and returns once their thread has ended. */
 export const run = (input: ClientsInput): Effect.Effect<ClientsResult, ClientsError> =>
   Effect.callback((resume) => {
     const worker = new Worker(new URL("./clientThread.ts", import.meta.url), { workerData: input, name: "clients" })

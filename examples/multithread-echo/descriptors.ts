@@ -1,11 +1,16 @@
-/** What this process has open, by /proc: to see that everything opened was closed. */
+/** The open descriptors of this process, from /proc, to check that everything opened was closed. */
 import { Effect } from "effect"
 import { readdirSync, readlinkSync } from "node:fs"
 
-/** Each descriptor, with what it is: "socket:[12345]", "anon_inode:[eventpoll]", a path. */
+/**
+ * Maps each descriptor to what it refers to: "socket:[12345]", "anon_inode:[eventpoll]", a path.
+ */
 export type Descriptors = ReadonlyMap<number, string>
 
-/** Node opens these when they are first asked for, and libuv a spare descriptor with the first of them: that is no leak. */
+/**
+ * Opens the standard streams. Node opens them at their first use, and libuv opens a spare
+ * descriptor with the first of them. That is not a leak.
+ */
 const openStreams = () => [process.stdout, process.stderr]
 
 export const openDescriptors: Effect.Effect<Descriptors> = Effect.sync(() => {
@@ -15,12 +20,12 @@ export const openDescriptors: Effect.Effect<Descriptors> = Effect.sync(() => {
     try {
       found.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
     } catch {
-      // The one through which the directory itself was read is closed by now.
+      // This was the descriptor that the directory itself was read through. It is closed by now.
     }
   }
   return found
 })
 
-/** Those that were not open before, or were something else. */
+/** Returns the descriptors that were not open before, or that referred to something else. */
 export const opened = (before: Descriptors, after: Descriptors): ReadonlyArray<string> =>
   [...after].filter(([fd, what]) => before.get(fd) !== what).map(([fd, what]) => `${fd} (${what})`)

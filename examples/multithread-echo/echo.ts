@@ -1,12 +1,18 @@
-/** The connections of one worker thread: each is a fiber that sends back what it reads, and closes it at its end. */
+/**
+ * The connections of one worker thread. Each is a fiber that sends back what it reads, and closes
+ * the connection.
+ */
 import { Effect } from "effect"
 import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
 import { emptyReport, type WorkerReport } from "./messages.ts"
 
-/** Serves a connection that was given away, by its descriptor: whoever serves it closes it. */
+/** Serves a connection by its descriptor, which it takes over and closes. */
 export type Serve = (fd: number) => Effect.Effect<void, never, Registrar.Registrar>
 
-/** What all connections have in common are their sums, which `onEnd` is told whenever one of them has ended. */
+/**
+ * Makes a server of connections. It adds up their figures, and calls `onEnd` with the sums when a
+ * connection ends.
+ */
 export const make = (
   onEnd: (report: WorkerReport) => Effect.Effect<void>
 ): Effect.Effect<Serve, never, Poller.Poller> =>
@@ -14,8 +20,9 @@ export const make = (
     const sums = { ...emptyReport }
 
     /**
-     * Until the client has sent everything and was sent everything. What was read is written before more is read: a client
-     * that sends and does not read fills its own send buffer in the end, and not this program's memory.
+     * Echoes until the client has sent and received everything. It writes what it has read before
+     * it reads more. So a client that does not read fills its own send buffer, not this program's
+     * memory.
      */
     const echo = Effect.fnUntraced(function* (connection: Tcp.TcpStream) {
       const buffer = new Uint8Array(64 * 1024)
@@ -26,7 +33,8 @@ export const make = (
         const written = yield* connection.write(buffer, 0, length)
         sums.sent += written
         if (written === length) continue
-        // `writeAll` alone would do. This only finds out how often there was no room for all of it.
+        // `writeAll` alone would do. `write` only counts how often the send buffer had no room for
+        // all of it.
         sums.fullBuffers++
         yield* connection.writeAll(buffer, written, length - written)
         sums.sent += length - written
@@ -34,10 +42,11 @@ export const make = (
     })
 
     return (fd) =>
-      // A thread that is closing takes the connection over all the same: it is the only one that can close it.
+      // A thread that is closing still takes the connection over, because no other thread can close
+      // it.
       Effect.uninterruptibleMask((restore) =>
         Effect.scoped(Effect.flatMap(Tcp.fromFd(fd), (connection) => restore(echo(connection)))).pipe(
-          // That a client breaks off is no failure of the server: this connection has ended, the others go on.
+          // A broken connection ends this fiber only. The others go on.
           Effect.catch((error: PollerError.PollerError) =>
             Effect.sync(() => {
               sums.failures++

@@ -1,4 +1,4 @@
-/** Runs the clients against the server, and collects what both sides have counted. */
+/** Runs the clients against the server, and collects what both sides counted. */
 import { Effect, Stream, SubscriptionRef } from "effect"
 import { Poller, type PollerError } from "effect-amy"
 import type { ClientsError, ClientsResult } from "./clients.ts"
@@ -12,7 +12,7 @@ export interface Measurement {
   readonly clients: ClientsResult
   readonly accepted: number
   readonly workers: ReadonlyArray<WorkerReport>
-  /** Of the main thread: its own notifications, and what is counted for the whole poller. */
+  /** Figures of the main thread: its own notifications, and the counts of the whole poller. */
   readonly poller: Poller.PollerStats
 }
 
@@ -25,14 +25,14 @@ export const measure = ({
   EchoServer | EchoWorkers | Poller.Poller
 > =>
   Effect.gen(function* () {
-    const poller = yield* Poller.Poller
     const server = yield* EchoServer
     const workers = yield* EchoWorkers
 
     const measured = Effect.gen(function* () {
       const result = yield* Clients.run({ port: server.port, clients, seconds })
       const accepted = yield* server.accepted
-      // A client may know of the end before the worker's report of it is here. One that never comes is a loss.
+      // A client may see the end before the worker's report of it arrives. A missing report is a
+      // loss.
       yield* SubscriptionRef.changes(workers.reports).pipe(
         Stream.takeUntil((reports) => total(reports, "connections") >= accepted),
         Stream.runDrain,
@@ -42,9 +42,9 @@ export const measure = ({
         clients: result,
         accepted,
         workers: yield* SubscriptionRef.get(workers.reports),
-        poller: yield* poller.stats
+        poller: yield* Poller.stats
       }
     })
-    // The server runs until the measurement is done, and the measurement fails if the server does.
+    // The server runs until the measurement is done. The measurement fails if the server fails.
     return yield* Effect.raceFirst(measured, server.run)
   })

@@ -1,21 +1,24 @@
-/** What the main thread and a worker thread tell each other. */
+/** The messages between the main thread and a worker thread. */
 
-/** To a worker: a connection that is its own from now on. A descriptor is a number that every thread can use. */
+/**
+ * Message to a worker: a connection, which the worker takes over. A descriptor is a number that
+ * every thread can use.
+ */
 export type Connection = number
 
-/** From a worker, whenever a connection has ended: its sums so far. */
+/** Message from a worker when a connection has ended: its sums so far. */
 export interface WorkerReport {
   /** Connections that have ended. */
   readonly connections: number
-  /** How many of them ended with an error. */
+  /** Connections that ended with an error. */
   readonly failures: number
-  /** What the last of those was. */
+  /** Message of the last of these errors. */
   readonly lastFailure: string
   readonly received: number
   readonly sent: number
-  /** How often a send buffer had no room for all of it, and its connection stopped reading until there was. */
+  /** How often a send buffer was full. The connection then stopped reading until there was room. */
   readonly fullBuffers: number
-  /** What the poller has reported to this thread. */
+  /** Notifications that this thread received. */
   readonly notifications: number
 }
 
@@ -29,7 +32,7 @@ export const emptyReport: WorkerReport = {
   notifications: 0
 }
 
-/** The sum of one figure over all workers. */
+/** Returns the sum of one figure over all workers. */
 export const total = (
   reports: ReadonlyArray<WorkerReport>,
   figure: Exclude<keyof WorkerReport, "lastFailure">

@@ -1,4 +1,4 @@
-/** The command line: what it may say, and what is wrong with it. */
+/** The command line: its options, and its errors. */
 import { Data, Effect, Runtime } from "effect"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
@@ -6,8 +6,8 @@ import { parseArgs } from "node:util"
 export const help = `An echo server on several threads, after the example of amy.
 
 One thread waits in the kernel for all connections (Poller.layerWorker). The main
-thread accepts them and deals them out to worker threads, which have joined the
-poller (Poller.layerAttach) and read and write them, with one fiber a connection.
+thread accepts them and deals them out to worker threads. These have joined the
+poller (Poller.layerAttach), and serve each connection with one fiber.
 
 Usage: node --conditions=effect-amy-source examples/multithread-echo.ts [options]
 
@@ -19,8 +19,8 @@ Usage: node --conditions=effect-amy-source examples/multithread-echo.ts [options
   --help          print this
 
 Without --serve, every echoed byte is checked and a table is printed. The exit code
-is 0 if nothing was lost and every descriptor was closed, and 1 otherwise; 2 if an
-option is wrong; 130 after Ctrl-C or SIGTERM, once everything is closed.`
+is 0 if nothing was lost and every descriptor was closed, and 1 otherwise. It is 2
+if an option is invalid, and 130 after Ctrl-C or SIGTERM, once everything is closed.`
 
 export interface ServerOptions {
   readonly workers: number
@@ -37,7 +37,7 @@ export type Command =
   | ({ readonly _tag: "Serve" } & ServerOptions)
   | ({ readonly _tag: "Measure" } & ServerOptions & ClientOptions)
 
-/** The command line cannot be understood. */
+/** The command line is invalid. */
 export class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {
   override readonly [Runtime.errorExitCode] = 2
 }
@@ -56,7 +56,7 @@ export const parse = (args: ReadonlyArray<string>): Effect.Effect<Command, Usage
           help: { type: "boolean" }
         }
       }).values,
-    // Its first sentence says what is wrong; what follows is advice on how to escape a dash.
+    // The first sentence names the mistake. The rest is advice on how to escape a dash.
     catch: (cause) => new UsageError({ message: `${String(cause).split(": ").at(-1)!.split(/\.\s/)[0]} (see --help)` })
   }).pipe(
     Effect.flatMap(

@@ -1,4 +1,4 @@
-/** The table that is printed, and the judgement whether anything was lost. */
+/** Formats the table, and finds out whether anything was lost. */
 import type { Descriptors } from "./descriptors.ts"
 import { opened } from "./descriptors.ts"
 import type { Measurement } from "./measure.ts"
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly after: Descriptors
 }
 
-/** What was lost, in sentences; none if all is well. */
+/** Returns one sentence for each loss. */
 export const losses = ({ after, before, measurement, options }: Outcome): ReadonlyArray<string> => {
   const { accepted, clients, workers } = measurement
   const received = total(workers, "received")
@@ -23,13 +23,13 @@ export const losses = ({ after, before, measurement, options }: Outcome): Readon
   return [
     ...clients.problems,
     accepted !== options.clients && `${options.clients} clients connected, and ${accepted} connections were accepted`,
-    ended !== accepted && `${accepted} connections were accepted, and ${ended} have ended`,
+    ended !== accepted && `${accepted} connections were accepted, and ${ended} ended`,
     failures > 0 &&
       `${failures} connections failed, one of them with: ${workers.find((w) => w.failures > 0)?.lastFailure}`,
     received !== clients.sent && `the clients sent ${clients.sent} bytes, and the server received ${received}`,
     sent !== received && `the server received ${received} bytes, and sent ${sent}`,
     clients.received !== clients.sent && `the clients sent ${clients.sent} bytes, and received ${clients.received}`,
-    leaked.length > 0 && `descriptors that are still open: ${leaked.join(", ")}`
+    leaked.length > 0 && `descriptors still open: ${leaked.join(", ")}`
   ].filter((loss) => loss !== false)
 }
 
@@ -77,7 +77,7 @@ const count = (n: number): string => n.toLocaleString("en")
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 const milliseconds = (ms: number): string => `${ms.toFixed(2)} ms`
 
-/** The first column to the left, the others to the right. */
+/** Aligns the first column to the left, and the others to the right. */
 const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   return rows

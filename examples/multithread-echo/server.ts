@@ -1,4 +1,7 @@
-/** The listener, on the main thread: it accepts connections, and deals their descriptors out to the worker threads. */
+/**
+ * The listener on the main thread. It accepts connections, and deals their descriptors out to the
+ * worker threads.
+ */
 import { Context, Effect, Layer, Stream } from "effect"
 import { type PollerError, type Registrar, Tcp } from "effect-amy"
 import { closeSync } from "node:fs"
@@ -8,9 +11,12 @@ export class EchoServer extends Context.Service<
   EchoServer,
   {
     readonly port: number
-    /** How many connections it has accepted so far. */
+    /** Connections accepted so far. */
     readonly accepted: Effect.Effect<number>
-    /** Accepts and deals out until interrupted. Fails if the poller, a worker or the listener does. */
+    /**
+     * Accepts connections until it is interrupted. Fails if the poller, a worker or the listener
+     * fails.
+     */
     readonly run: Effect.Effect<never, PollerError.PollerError | EchoWorkerError>
   }
 >()("examples/EchoServer") {}
@@ -25,7 +31,8 @@ export const layer = (
       const listener = yield* Tcp.listen(`127.0.0.1:${port}`, { backlog: 4096 })
       let accepted = 0
 
-      // In one piece: a descriptor that was taken and belongs to nobody yet would stay open for ever.
+      // Uninterruptible: a descriptor that was taken, and has no new owner yet, would stay open for
+      // ever.
       const deal = Effect.fnUntraced(function* (connection: Tcp.TcpStream) {
         accepted++
         const fd = yield* connection.take

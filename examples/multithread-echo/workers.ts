@@ -1,4 +1,7 @@
-/** The worker threads as the main thread sees them: it deals connections out to them, and they report. */
+/**
+ * The worker threads as the main thread sees them. It deals connections out to them, and they send
+ * reports.
+ */
 import { NodeWorker } from "@effect/platform-node"
 import { Context, Data, Deferred, Effect, FiberSet, Layer, SubscriptionRef } from "effect"
 import { Poller } from "effect-amy"
@@ -7,11 +10,11 @@ import type { WorkerError } from "effect/workers/WorkerError"
 import { Worker } from "node:worker_threads"
 import { type Connection, emptyReport, type WorkerReport } from "./messages.ts"
 
-/** A worker thread has died, could not be started or could not be told something. */
+/** A worker thread died, could not be started, or could not receive a message. */
 export class EchoWorkerError extends Data.TaggedError("EchoWorkerError")<{ readonly cause: WorkerError }> {
   override get message(): string {
     const { cause, message } = this.cause.reason
-    return `a worker thread has failed: ${String(cause ?? message)}`
+    return `a worker thread failed: ${String(cause ?? message)}`
   }
 }
 
@@ -20,24 +23,27 @@ const failed = (cause: WorkerError) => new EchoWorkerError({ cause })
 export class EchoWorkers extends Context.Service<
   EchoWorkers,
   {
-    /** Gives a connection to the next worker, in turns. */
+    /** Sends a connection to the next worker, in turns. */
     readonly deal: (connection: Connection) => Effect.Effect<void, EchoWorkerError>
-    /** What each worker has reported last. */
+    /** The last report of each worker. */
     readonly reports: SubscriptionRef.SubscriptionRef<ReadonlyArray<WorkerReport>>
-    /** Fails as soon as a worker does. */
+    /** Fails as soon as a worker fails. */
     readonly failure: Effect.Effect<never, EchoWorkerError>
   }
 >()("examples/EchoWorkers") {}
 
-/** So many threads. Closing the scope has each close its connections, and waits for it to end. */
+/**
+ * Starts `count` worker threads. When the layer closes, each closes its connections, and the layer
+ * waits for it.
+ */
 export const layer = (count: number): Layer.Layer<EchoWorkers, EchoWorkerError, Poller.Poller> =>
   Layer.effect(
     EchoWorkers,
     Effect.gen(function* () {
-      const { handle } = yield* Poller.Poller
+      const handle = yield* Poller.handle
       const platform = yield* WorkerPlatform
-      // The handle is plain data: with it the thread joins the poller of this one. (A thread inherits the options of its
-      // process, so it finds `effect-amy` where this one did.)
+      // The handle is plain data. With it the worker joins the poller of this thread. (A thread
+      // inherits the options of its process, so it resolves `effect-amy` as this one does.)
       const startThread = () => new Worker(entry, { workerData: handle, name: "echo worker" })
       const threads = yield* FiberSet.make<never, EchoWorkerError>()
       const failure = Effect.andThen(FiberSet.join(threads), Effect.never)

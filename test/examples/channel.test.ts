@@ -10,8 +10,8 @@ describe("examples/channel.ts", () => {
       expect(rest).toEqual({ code: 0, signal: null, stderr: "" })
       expect(stdout.split("\n")).toEqual([
         "1: a channel for 3 results; 2: a FIFO; one stream for both",
-        '2: "the channel is full after 3 results, I wait"',
-        "3 of 8 results are sent, none is received: now they are",
+        '2: "the channel is full after 3 results; waiting"',
+        "3 of 8 results are sent, none is received; receiving them now",
         "1: 4 primes below 10",
         "1: 25 primes below 100",
         "1: 168 primes below 1000",

@@ -17,13 +17,13 @@ describe("examples/cluster.ts", () => {
         const [, a, b] = /^runner A is process (\d+), runner B is process (\d+)$/.exec(processes!)!
         expect(a).not.toBe(b)
         expect(lines).toEqual([
-          "counter 1: 1, says runner A",
-          "counter 1: 2, says runner A",
-          "the other: 1, says runner B",
-          "the other, asked by the first: 2, says runner B",
+          "counter 1: 1, on runner A",
+          "counter 1: 2, on runner A",
+          "the other: 1, on runner B",
+          "the other, called by the first: 2, on runner B",
           "runner A is killed: SIGKILL",
-          "counter 1: 1, says runner B",
-          "the other: 3, says runner B",
+          "counter 1: 1, on runner B",
+          "the other: 3, on runner B",
           "runner B leaves: exit code 0",
           "everything is closed",
           ""

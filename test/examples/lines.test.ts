@@ -9,7 +9,7 @@ import { type Example, runExample, startExample } from "../support/example.ts"
 const conversation = `what ann said and saw
   * what is your name?
   > ann
-  * welcome, ann; here is nobody else
+  * welcome, ann; you are alone
   * ben has joined
   * cleo has joined
   > a café?
@@ -21,7 +21,7 @@ const conversation = `what ann said and saw
 what ben said and saw
   * what is your name?
   > ben
-  * welcome, ben; here you find ann
+  * welcome, ben; you are with ann
   * cleo has joined
   ann: a café?
   > yes
@@ -31,16 +31,16 @@ what ben said and saw
 what cleo said and saw
   * what is your name?
   > ben
-  ! somebody is called ben already: try again
+  ! the name ben is taken: try again
   > cleo
-  * welcome, cleo; here you find ann, ben
+  * welcome, cleo; you are with ann, ben
   ann: a café?
   ben: yes
   ben: when?
   > (1000 times the letter o)
-  ! that line is longer than 400 bytes; nobody has seen it
+  ! that line is longer than 400 bytes; it was not delivered
   > (four bytes, the last two of which are not UTF-8)
-  ! that line is not UTF-8 from its byte 3 on; nobody has seen it
+  ! that line is not UTF-8 from its byte 3 on; it was not delivered
   > now
   * ben has left
   * ann has left
@@ -78,7 +78,7 @@ describe("examples/lines.ts", () => {
       const running = yield* startExample("lines", "--serve")
       const port = yield* portOf(running)
       const ann = yield* join("ann", port)
-      yield* ann.sees("* welcome, ann; here is nobody else")
+      yield* ann.sees("* welcome, ann; you are alone")
       const ben = yield* join("ben", port)
       yield* ann.sees("* ben has joined")
 
@@ -103,7 +103,7 @@ describe("examples/lines.ts", () => {
     Effect.gen(function* () {
       const port = yield* portOf(yield* startExample("lines", "--serve"))
       const ann = yield* join("ann", port)
-      yield* ann.sees("* welcome, ann; here is nobody else")
+      yield* ann.sees("* welcome, ann; you are alone")
       const cleo = yield* join("cleo", port)
       yield* ann.sees("* cleo has joined")
       const slow = yield* Effect.acquireRelease(

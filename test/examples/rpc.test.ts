@@ -13,7 +13,7 @@ describe("examples/rpc.ts", () => {
         "360 = 2 * 2 * 2 * 3 * 3 * 5",
         "1 has no prime factors: it is less than 2",
         "the first five primes from 1000 on: 1009, 1013, 1019, 1021, 1031",
-        "and the server looks for no more",
+        "the server has stopped searching",
         "both are closed",
         ""
       ])

@@ -24,7 +24,7 @@ const run = Effect.gen(function* () {
     "2: a period",
     "2: a period",
     "2: cancelled",
-    "1: not a timer any more",
+    "1: no longer a timer",
     ""
   ])
   return intervals

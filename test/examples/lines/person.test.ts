@@ -109,10 +109,10 @@ describe("the room of examples/lines.ts", () => {
     room.hear(ann, Result.succeed(" ann "))
     for (const name of ["", "b b", "\u001b[2J", "ann", "x".repeat(21)]) room.hear(ben, Result.succeed(name))
     room.leave(ben)
-    expect(ann.seen).toEqual(["* welcome, ann; here is nobody else"])
+    expect(ann.seen).toEqual(["* welcome, ann; you are alone"])
     expect(ben.seen).toEqual([
       ...Array.from({ length: 3 }, () => "! a name is 1 to 20 letters: try again"),
-      "! somebody is called ann already: try again",
+      "! the name ann is taken: try again",
       "! a name is 1 to 20 letters: try again"
     ])
     room.hear(ben, Result.succeed("ben"))
