@@ -31,7 +31,7 @@ export const SenderHandle = Schema.Struct({
   _tag: Schema.tag("effect-amy/SenderHandle"),
   port: Schema.instanceOf(MessagePort),
   shared: Schema.instanceOf(SharedArrayBuffer),
-  event: UserEvent.UserEventHandle
+  event: Schema.declare(UserEvent.isUserEventHandle)
 })
 
 /**

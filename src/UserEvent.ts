@@ -1,39 +1,36 @@
 /**
- * Wakes a poller by hand, from any thread: a registration without a descriptor, reported when a program says so.
+ * Wakes a poller by hand, from any thread: a registration without a descriptor, reported when a program triggers it.
  *
- * Use it to tell the thread that consumes notifications that there is something else for it to do: a queue of one's own
- * that has filled, a configuration that has changed, the time to stop.
+ * Use it to tell the thread that consumes notifications that there is other work for it: a queue of its own that has
+ * filled, a configuration that has changed, the time to stop.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import type { Inspectable } from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/delivery/userEvent.ts"
 import type { PollerError } from "./PollerError.ts"
 import { Registrar, type RegistrationId } from "./Registrar.ts"
 
 /**
- * What another thread of the same process needs in order to trigger an event. It is plain data: send it with
- * `postMessage`, or give it as `workerData`.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const UserEventHandle = Schema.Struct({
-  _tag: Schema.tag("effect-amy/UserEventHandle"),
-  id: Schema.Int,
-  trigger: Schema.Int,
-  shared: Schema.instanceOf(SharedArrayBuffer)
-})
-
-/**
- * What another thread of the same process needs in order to trigger an event.
+ * With a handle, another thread of the same process opens an event: see {@link fromHandle}. It is plain data: send it with
+ * `postMessage`, or pass it as `workerData`.
  *
  * @category models
  * @since 0.1.0
  */
-export type UserEventHandle = typeof UserEventHandle.Type
+export interface UserEventHandle {
+  readonly [internal.HandleTypeId]: typeof internal.HandleTypeId
+}
+
+/**
+ * Returns whether a value is the handle of a user event, also after it has crossed a thread.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isUserEventHandle: (u: unknown) => u is UserEventHandle = internal.isUserEventHandle
 
 /**
  * An event that a program triggers itself.
@@ -46,19 +43,44 @@ export type UserEventHandle = typeof UserEventHandle.Type
  * @category models
  * @since 0.1.0
  */
-export interface UserEvent {
+export interface UserEvent extends Inspectable {
+  readonly [internal.TypeId]: typeof internal.TypeId
   /** The id under which it is reported. */
   readonly id: RegistrationId
-  /** Reports it: one write(2). Fails with `Closed` once its scope has closed, and as the poller does once that ended. */
+  /**
+   * Reports the event: one write(2).
+   *
+   * - Fails with `Closed` if the event's scope or its poller is closed
+   * - Fails with `WorkerFailed` if the polling thread has died
+   */
   readonly trigger: Effect.Effect<void, PollerError>
-  /** Takes back what was triggered and not yet reported. Fails as `trigger` does. */
+  /**
+   * Takes back what was triggered and has not been taken.
+   *
+   * - Fails with `Closed` if the event's scope or its poller is closed
+   * - Fails with `WorkerFailed` if the polling thread has died
+   */
   readonly clear: Effect.Effect<void, PollerError>
-  /** With it another thread opens this event, by `fromHandle`. */
+  /** With it another thread opens this event, by {@link fromHandle}. */
   readonly handle: UserEventHandle
 }
 
 /**
+ * Returns whether a value is a {@link UserEvent}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isUserEvent = (u: unknown): u is UserEvent => u instanceof internal.RemoteUserEvent
+
+/**
  * Makes an event of this thread's poller. It ends with the scope.
+ *
+ * **Details**
+ *
+ * - Fails with `LimitReached` if no descriptor is left
+ * - Fails with `Closed` if the poller is closed
+ * - Fails with `WorkerFailed` if the polling thread has died
  *
  * **Example**
  *
@@ -87,12 +109,16 @@ export const make: Effect.Effect<UserEvent, PollerError, Registrar | Scope.Scope
 )
 
 /**
- * Opens an event of another thread, until the scope closes.
+ * Opens the event of another thread, until the scope closes.
  *
  * **Details**
  *
- * No poller is needed on the thread that triggers. Fails with `Closed` if the event has ended, with `InvalidArgument` if
- * it is given something other than a handle, with `LimitReached` if no descriptor can be opened.
+ * No poller is needed on the thread that triggers.
+ *
+ * - Fails with `Closed` if the event has ended
+ * - Fails with `InvalidArgument` if the argument is not the handle of a user event, or is that of a `TestPoller`
+ * - Fails with `LimitReached` if no descriptor is left
+ * - Fails with `UnsupportedPlatform` if this system has no poller
  *
  * **Example**
  *
@@ -122,7 +148,5 @@ export const make: Effect.Effect<UserEvent, PollerError, Registrar | Scope.Scope
  * @category constructors
  * @since 0.1.0
  */
-export const fromHandle = (handle: UserEventHandle): Effect.Effect<UserEvent, PollerError, Scope.Scope> =>
-  Effect.suspend(() =>
-    internal.fromHandle(Schema.is(UserEventHandle)(handle) && handle.shared.byteLength === 4 ? handle : undefined)
-  )
+export const fromHandle: (handle: UserEventHandle) => Effect.Effect<UserEvent, PollerError, Scope.Scope> =
+  internal.fromHandle

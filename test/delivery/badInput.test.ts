@@ -344,7 +344,7 @@ describe("promise 12: building what cannot be built", () => {
         null,
         1,
         {},
-        { ...handle, "~effect-amy/PollerHandle": undefined, memory: undefined },
+        { ...handle, "~effect-amy/PollerHandle": undefined },
         { ...handle, memory: new ArrayBuffer(8) },
         { ...handle, memory: new SharedArrayBuffer(0) },
         { ...handle, memory: new SharedArrayBuffer(4) },

@@ -329,7 +329,7 @@ describe("a user event's handle", () => {
         "handle",
         {},
         (yield* Poller.Poller).handle,
-        { ...handle, _tag: "effect-amy/PollerHandle" },
+        { ...handle, "~effect-amy/UserEventHandle": "~effect-amy/PollerHandle" },
         { ...handle, id: "1" },
         { ...handle, trigger: 0.5 },
         { ...handle, shared: new ArrayBuffer(4) },

@@ -1,35 +1,143 @@
-/** User events: a trigger of the selector's, with a word of shared memory that says whether it is still there. */
+/** User events: a trigger of the selector, and a word of shared memory that says whether it is still open. */
 import * as Effect from "effect/Effect"
+import { hasProperty } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import { isSharedArrayBuffer } from "node:util/types"
 import type { RegistrationId } from "../../Notification.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
-import { State } from "../shared/pollerMemory.ts"
-import type { Dispatcher } from "./dispatcher.ts"
-import type { Source } from "./registrations.ts"
-import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
-import type { Attachment } from "./attachment.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
 import { localTrigger, type Trigger } from "../kernel/selector.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
+import { State } from "../shared/pollerMemory.ts"
+import type { Attachment } from "./attachment.ts"
+import type { Dispatcher } from "./dispatcher.ts"
+import type { Source } from "./registrations.ts"
+
+export const TypeId = "~effect-amy/UserEvent"
+export const HandleTypeId = "~effect-amy/UserEventHandle"
 
 const ended = () => closedBecause("the user event has ended (its scope has closed)")
 
-/** What this library itself does with an event beyond triggering it. */
-export interface UserEventImpl extends UserEvent {
-  readonly triggerUnsafe: () => void
-  /** Of the thread that made it. */
-  readonly source: Source
-  readonly dispatcher: Dispatcher
+/** What a handle holds. */
+interface Contents extends UserEventHandle {
+  readonly id: RegistrationId
+  readonly trigger: number
+  /** One word: 1 once the event has ended. */
+  readonly shared: SharedArrayBuffer
 }
 
-/** One of another thread. */
-export type RemoteEvent = Omit<UserEventImpl, "source" | "dispatcher">
+const isContents = (u: unknown): u is Contents =>
+  hasProperty(u, HandleTypeId) &&
+  u[HandleTypeId] === HandleTypeId &&
+  hasProperty(u, "id") &&
+  Number.isSafeInteger(u.id) &&
+  hasProperty(u, "trigger") &&
+  Number.isSafeInteger(u.trigger) &&
+  hasProperty(u, "shared") &&
+  isSharedArrayBuffer(u.shared) &&
+  u.shared.byteLength === 4
 
-/** Every event that a registrar makes is one of these. */
+export const isUserEventHandle = (u: unknown): u is UserEventHandle => isContents(u)
+
+/** An event of any thread. */
+export class RemoteUserEvent extends PublicObject implements UserEvent {
+  readonly #contents: Contents
+  readonly #trigger: Trigger
+  readonly #unavailable: () => PollerError | undefined
+  readonly #clear: () => void
+
+  static {
+    detachMethods(this)
+  }
+
+  /** `unavailable` returns why the event cannot be triggered, apart from its end. */
+  constructor(contents: Contents, trigger: Trigger, unavailable: () => PollerError | undefined, clear: () => void) {
+    super()
+    this.#contents = contents
+    this.#trigger = trigger
+    this.#unavailable = unavailable
+    this.#clear = clear
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  get id(): RegistrationId {
+    return this.#contents.id
+  }
+
+  get handle(): UserEventHandle {
+    return this.#contents
+  }
+
+  get trigger(): Effect.Effect<void, PollerError> {
+    return this.#whileOpen(this.#trigger.trigger)
+  }
+
+  get clear(): Effect.Effect<void, PollerError> {
+    return this.#whileOpen(this.#clear)
+  }
+
+  /** Triggers the event, whether it is open or not. */
+  get triggerUnsafe(): () => void {
+    return this.#trigger.trigger
+  }
+
+  #whileOpen(action: () => void): Effect.Effect<void, PollerError> {
+    return Effect.suspend(() => {
+      const refusal = this.#unavailable() ?? (hasEnded(this.#contents) ? ended() : undefined)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      action()
+      return Effect.void
+    })
+  }
+
+  toJSON() {
+    return { _id: "effect-amy/UserEvent", id: this.id }
+  }
+
+  toString(): string {
+    return `UserEvent(${this.id})`
+  }
+}
+
+const hasEnded = ({ shared }: Contents): boolean => Atomics.load(new Int32Array(shared), 0) !== 0
+
+/** An event of this thread's poller, with what a channel takes over of it. */
+export class UserEventImpl extends RemoteUserEvent {
+  readonly #source: Source
+  readonly #dispatcher: Dispatcher
+
+  constructor(
+    contents: Contents,
+    trigger: Trigger,
+    source: Source,
+    unavailable: () => PollerError | undefined,
+    { dispatcher }: Attachment,
+    clear: () => void
+  ) {
+    super(contents, trigger, unavailable, clear)
+    this.#source = source
+    this.#dispatcher = dispatcher
+  }
+
+  get source(): Source {
+    return this.#source
+  }
+
+  get dispatcher(): Dispatcher {
+    return this.#dispatcher
+  }
+}
+
+/** Returns the implementation of an event that a registrar has made. */
 export const implementation = (event: UserEvent): UserEventImpl => event as UserEventImpl
 
-export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, PollerError, Scope.Scope> => {
+export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerError, Scope.Scope> => {
   const { memory, dispatcher, mailbox, selector } = attachment
   const acquire = Effect.suspend(() => {
     if (memory.state !== State.Open) return Effect.fail(notOpen(memory))
@@ -43,75 +151,52 @@ export const open = (attachment: Attachment): Effect.Effect<UserEventImpl, Polle
     }
     const shared = new SharedArrayBuffer(4)
     const endForAll = () => void Atomics.store(new Int32Array(shared), 0, 1)
-    // The report of a trigger that was cleared meanwhile is none.
+    // A report does not hold if its trigger was cleared meanwhile.
     const source: Source = { admit: trigger.reset, end: endForAll }
     const registration = dispatcher.addSource(id, source)
-    const handle: UserEventHandle = { _tag: "effect-amy/UserEventHandle", id, trigger: trigger.handle, shared }
+    const contents: Contents = { [HandleTypeId]: HandleTypeId, id: registration.id, trigger: trigger.handle, shared }
     const release = Effect.sync(() => {
       endForAll()
       dispatcher.remove(registration)
       trigger.close()
     })
-    const isOpen = () => (memory.state === State.Open ? undefined : notOpen(memory))
+    const unavailable = () => (memory.state === State.Open ? undefined : notOpen(memory))
     const clear = () => {
-      // What is on its way finds the trigger reset; what has arrived is taken back here.
+      // A report on its way finds the trigger reset. A notification that has arrived is withdrawn here.
       trigger.reset()
       dispatcher.queue.withdraw(registration)
     }
-    return Effect.succeed({ event: { ...make(handle, trigger, isOpen, clear), source, dispatcher }, release })
+    const event = new UserEventImpl(contents, trigger, source, unavailable, attachment, clear)
+    return Effect.succeed({ event, release })
   })
   return Effect.acquireRelease(acquire, ({ release }) => release).pipe(Effect.map(({ event }) => event))
 }
 
-const make = (
-  handle: UserEventHandle,
-  trigger: Trigger,
-  unavailable: () => PollerError | undefined,
-  clear: () => void
-): RemoteEvent => {
-  const flag = new Int32Array(handle.shared)
-  const whileOpen = (action: () => void): Effect.Effect<void, PollerError> =>
-    Effect.suspend(() => {
-      const refusal = unavailable() ?? (Atomics.load(flag, 0) === 0 ? undefined : ended())
-      if (refusal !== undefined) return Effect.fail(refusal)
-      action()
-      return Effect.void
-    })
-  return {
-    id: handle.id as RegistrationId,
-    handle,
-    triggerUnsafe: trigger.trigger,
-    trigger: whileOpen(trigger.trigger),
-    clear: whileOpen(clear)
-  }
-}
-
+/** Opens the event of another thread. */
 export const fromHandle = Effect.fnUntraced(function* (
-  handle: UserEventHandle | undefined
-): Effect.fn.Return<RemoteEvent, PollerError, Scope.Scope> {
-  if (handle === undefined) {
+  handle: UserEventHandle
+): Effect.fn.Return<RemoteUserEvent, PollerError, Scope.Scope> {
+  if (!isContents(handle)) {
     return yield* invalidArgument(
-      "this is no handle of a user event: give what UserEvent.handle is in the thread that made it"
+      "this is not the handle of a user event: pass what UserEvent.handle is in the thread that made it"
     )
   }
   if (handle.trigger === localTrigger) {
     return yield* invalidArgument("a user event of TestPoller cannot leave its thread: there is no kernel behind it")
   }
   const libc = yield* loadLibc
-  const flag = new Int32Array(handle.shared)
-  const isEnded = () => Atomics.load(flag, 0) !== 0
   let open = true
   const trigger = yield* Effect.acquireRelease(
     Effect.suspend(() => {
-      if (isEnded()) return Effect.fail(ended())
+      if (hasEnded(handle)) return Effect.fail(ended())
       let trigger: Trigger
       try {
         trigger = attachTrigger(libc, handle.trigger)
       } catch (thrown) {
-        return Effect.fail(isEnded() ? ended() : fromThrown(thrown))
+        return Effect.fail(hasEnded(handle) ? ended() : fromThrown(thrown))
       }
-      if (!isEnded()) return Effect.succeed(trigger)
-      // Had it ended in between, this would be a duplicate of whatever has its number by now.
+      if (!hasEnded(handle)) return Effect.succeed(trigger)
+      // It ended in between, so this may be a duplicate of another descriptor that has reused its number.
       trigger.close()
       return Effect.fail(ended())
     }),
@@ -122,5 +207,5 @@ export const fromHandle = Effect.fnUntraced(function* (
       })
   )
   const unavailable = () => (open ? undefined : ended())
-  return make(handle, trigger, unavailable, () => void trigger.reset())
+  return new RemoteUserEvent(handle, trigger, unavailable, () => void trigger.reset())
 })

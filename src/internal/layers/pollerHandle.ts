@@ -21,6 +21,7 @@ const isSelectorHandle = (u: unknown): u is SelectorHandle =>
 
 const isContents = (u: unknown): u is Contents =>
   hasProperty(u, TypeId) &&
+  u[TypeId] === TypeId &&
   hasProperty(u, "memory") &&
   isSharedArrayBuffer(u.memory) &&
   PollerMemory.isPollerMemory(u.memory) &&
