@@ -80,7 +80,8 @@ describe("epoll's flags", () => {
         Error: has(ERR),
         Priority: has(PRI)
       })
-      // An unknown bit, such as a later kernel may set, only defeats the comparisons with a single flag.
+      // An unknown bit, such as a later kernel may set, only defeats the comparisons with a single
+      // flag.
       expect(decode(events | 0x40) & (Readiness.Readable | Readiness.Writable | Readiness.ReadClosed)).toBe(
         readiness & (Readiness.Readable | Readiness.Writable | Readiness.ReadClosed)
       )

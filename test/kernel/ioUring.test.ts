@@ -1,4 +1,7 @@
-/** io_uring(7) as the library uses it: many calls on sockets at a time, each with a result of its own. */
+/**
+ * io_uring(7) as the library uses it: many calls on sockets at a time, each with a result of its
+ * own.
+ */
 import { expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { readFileSync } from "node:fs"
@@ -87,7 +90,7 @@ describeUring("each call returns what it would by itself, in the order in which 
     }).pipe(Effect.scoped)
   )
 
-  it.live("send: to several sockets, and several times to one of them", () =>
+  it.live("send: reaches several sockets, and one of them several times", () =>
     Effect.gen(function* () {
       const uring = yield* opened(4)
       const [first, firstPeer] = yield* socketPair
@@ -121,7 +124,7 @@ describeUring("each call returns what it would by itself, in the order in which 
     }).pipe(Effect.scoped)
   )
 
-  it.live("send: to a connection that is shut or broken fails, without the SIGPIPE that kills by default", () =>
+  it.live("send: fails on a connection that is shut or broken, without the SIGPIPE that kills by default", () =>
     Effect.gen(function* () {
       const program = yield* startProcess("uringBrokenPipe")
       expect(yield* program.next).toEqual([-EPIPE, -ECONNRESET, -EPIPE, 1])

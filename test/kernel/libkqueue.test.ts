@@ -1,6 +1,6 @@
 /**
- * The behaviours on libkqueue, a kqueue in user space. It is called as a system's own kqueue is, also by
- * the polling thread. `KQUEUE_LIBRARY` must name a built copy.
+ * The behaviours on libkqueue, a kqueue in user space. It is called as a system's own kqueue is,
+ * also by the polling thread. `KQUEUE_LIBRARY` must name a built copy.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Poller } from "effect-amy"
@@ -10,9 +10,9 @@ import { libraryPath } from "../support/libkqueue.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { onRealKqueue } from "../support/worlds.ts"
 
-// The layer with a thread in the kernel. The number that libkqueue returns is not the descriptor of a
-// kqueue. It never becomes readable, so no event loop can watch it (`layerEventLoop`), and a duplicate
-// of it is useless (`layerAttach`).
+// The layer with a thread in the kernel. The number that libkqueue returns is not the descriptor of
+// a kqueue. It never becomes readable, so no event loop can watch it (`layerEventLoop`), and a
+// duplicate of it is useless (`layerAttach`).
 const layer = Poller.layerWorker
 
 const both = "libkqueue watches a descriptor once for both filters, and reports the edge of one as that of the other"

@@ -1,6 +1,6 @@
 /**
- * A thread that attaches to a poller and reads two connections together until an io_uring is opened for
- * them. It posts the descriptors of the connections, and waits to be terminated.
+ * A thread that attaches to a poller and reads two connections together until an io_uring is opened
+ * for them. It posts the descriptors of the connections, and waits to be terminated.
  */
 import { Effect, Fiber } from "effect"
 import { Poller, Tcp } from "effect-amy"

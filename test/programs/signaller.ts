@@ -1,4 +1,7 @@
-/** A thread that keeps sending a signal to every other thread of this process, until it is terminated. */
+/**
+ * A thread that keeps sending a signal to every other thread of this process, until it is
+ * terminated.
+ */
 import koffi from "koffi"
 import { readdirSync, readlinkSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"

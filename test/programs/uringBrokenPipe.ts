@@ -1,4 +1,7 @@
-/** Sends by io_uring to a closed peer while SIGPIPE has its default disposition, which kills the process. */
+/**
+ * Sends by io_uring to a closed peer while SIGPIPE has its default disposition, which kills the
+ * process.
+ */
 import { libc } from "../../src/internal/libc/koffi.ts"
 import { openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import * as Kernel from "../support/kernel.ts"

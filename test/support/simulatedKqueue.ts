@@ -1,8 +1,8 @@
 /**
- * Simulates a system with kqueue(2), as its manual pages describe it. A test declares the readiness of
- * its descriptors. The C functions over them are those that a selector calls, with `struct kevent` as
- * the system lays it out. It takes the place of the C library, so all code above it is what runs on
- * such a system. None of its calls blocks.
+ * Simulates a system with kqueue(2), as its manual pages describe it. A test declares the readiness
+ * of its descriptors. The C functions over them are those that a selector calls, with `struct
+ * kevent` as the system lays it out. It takes the place of the C library, so all code above it is
+ * what runs on such a system. None of its calls blocks.
  */
 import type { Libc } from "../../src/internal/libc/koffi.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"

@@ -1,7 +1,8 @@
 /**
- * The worlds in which a behaviour must hold: the real kernel behind each way of polling, the in-memory
- * kernel of `TestPoller`, and a simulated kernel with kqueue(2) below the library's own code. A world
- * offers what a test can do to descriptors and to time, so that one test runs in all of them.
+ * The worlds in which a behaviour must hold: the real kernel behind each way of polling, the
+ * in-memory kernel of `TestPoller`, and a simulated kernel with kqueue(2) below the library's own
+ * code. A world offers what a test can do to descriptors and to time, so that one test runs in all
+ * of them.
  */
 import { describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
@@ -52,7 +53,10 @@ export interface World {
   readonly kernel: "epoll" | "kqueue"
   /** Connects a socket with room to write and nothing to read. */
   readonly socket: Effect.Effect<Socket, never, Scope.Scope>
-  /** Connects a socket under a number that the test chooses. It must be the last one that was closed. */
+  /**
+   * Connects a socket under a number that the test chooses. It must be the last one that was
+   * closed.
+   */
   readonly socketAt: (fd: number) => Effect.Effect<Socket, never, Scope.Scope>
   readonly pipeWriter: Effect.Effect<PipeWriter, never, Scope.Scope>
   /** Connects a socket. `urge` makes out-of-band data arrive. */
@@ -267,7 +271,8 @@ const systems: { readonly [name: string]: KqueueProfile } = {
     ...openbsd,
     kqueue: { ...openbsd.kqueue, EVFILT_USER: undefined }
   },
-  // FreeBSD has no filter for out-of-band data. It gets one, so that the filter is tried in this layout.
+  // FreeBSD has no filter for out-of-band data. It gets one, so that the filter is tried in this
+  // layout.
   "kqueue, simulated, 64-byte": {
     ...freebsd,
     kqueue: { ...freebsd.kqueue, layout: { stride: 16 }, EVFILT_EXCEPT: darwin.kqueue.EVFILT_EXCEPT }

@@ -37,13 +37,18 @@ const openWake = (libc: Epoll, epfd: number): number => {
   throw new SystemCallError("epoll_ctl(ADD)", reason)
 }
 
-/** Opens the selector of another thread, through duplicates of its descriptors. Throws `SystemCallError`. */
+/**
+ * Opens the selector of another thread, through duplicates of its descriptors. Throws
+ * `SystemCallError`.
+ */
 export const attach = (libc: Epoll, handle: SelectorHandle): Selector => {
   const [fd, wake] = duplicate(libc, [handle.fd, handle.wake])
   return make(libc, { fd: fd!, wake: wake! }, 0)
 }
 
-/** Uses the selector of another thread without owning its descriptors, as the polling thread does. */
+/**
+ * Uses the selector of another thread without owning its descriptors, as the polling thread does.
+ */
 export const borrow = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector =>
   make(libc, handle, batchSize)
 

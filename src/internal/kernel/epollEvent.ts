@@ -31,8 +31,8 @@ export const encodeEvent = (
 }
 
 /**
- * Encodes interest as epoll's flags. epoll always reports errors and hang-ups. It reports a half-close
- * only with the interest in reading.
+ * Encodes interest as epoll's flags. epoll always reports errors and hang-ups. It reports a
+ * half-close only with the interest in reading.
  */
 export const encodeInterest = ({ epoll }: EpollProfile, interest: number): number => {
   let events = epoll.ET
@@ -46,7 +46,9 @@ export const encodeInterest = ({ epoll }: EpollProfile, interest: number): numbe
   return events
 }
 
-/** Returns a function that decodes epoll's flags as readiness, with closed ends as mio defines them. */
+/**
+ * Returns a function that decodes epoll's flags as readiness, with closed ends as mio defines them.
+ */
 export const decodeEvents = ({ epoll }: EpollProfile): ((events: number) => number) => {
   const { ERR, HUP, IN, OUT, PRI, RDHUP } = epoll
   return (events) => {

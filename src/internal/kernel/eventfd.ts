@@ -16,7 +16,7 @@ export const openEventfd = ({ errno, functions, profile }: Libc<EpollProfile>): 
 
 /**
  * Adds one to the count. An eventfd that is watched edge-triggered is reported again each time, so
- * nobody has to read the count. At the count's ceiling (EAGAIN) it is being reported already.
+ * the count need not be read. At the count's ceiling (EAGAIN) it is being reported already.
  */
 export const signalEventfd = ({ functions }: Libc, fd: number): void => void functions.write(fd, one, 8)
 

@@ -1,7 +1,7 @@
 /**
- * io_uring(7), used for one purpose: to make many calls on sockets with one system call. None of these
- * calls waits, so all are done when that system call returns. Readiness is still the selector's to
- * report.
+ * io_uring(7), used for one purpose: to make many calls on sockets with one system call. None of
+ * these calls waits, so all are done when that system call returns. Readiness is still the
+ * selector's to report.
  *
  * This is plain synchronous TypeScript, as a selector is.
  */
@@ -17,8 +17,8 @@ export interface IoUring {
   /** Queues a send(2). */
   readonly send: (fd: number, address: number, length: number) => void
   /**
-   * Makes all queued calls, in their order. A result is what the call would have returned by itself,
-   * or the negated errno.
+   * Makes all queued calls, in their order. A result is what the call would have returned by
+   * itself, or the negated errno.
    */
   readonly submit: (results: Int32Array) => void
   readonly close: () => void
@@ -32,8 +32,8 @@ const completionWords = 4
 const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
 
 /**
- * Opens a ring. Returns `undefined` if the system has no io_uring, or forbids it to this process, as
- * many containers do. Callers then make their calls one by one.
+ * Opens a ring. Returns `undefined` if the system has no io_uring, or forbids it to this process,
+ * as many containers do. Callers then make their calls one by one.
  */
 export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined => {
   const { profile } = libc
@@ -166,7 +166,7 @@ class MappedRing implements IoUring {
     Atomics.store(words, this.#doneHeadAt, head)
   }
 
-  /** Submits the queued calls and returns the number that are done. That is all, unless io_uring_enter fails. */
+  /** Submits the queued calls. Returns the number that are done: all, unless the kernel refuses. */
   #enter(count: number): number {
     const { errno, functions, profile } = this.#libc
     const { ENTER_GETEVENTS, enter } = this.#uring

@@ -28,7 +28,8 @@ export const encodeKevent = (
   high: number
 ): void => {
   const at = index * stride
-  // Clears the words that are not written below, too: the high halves of wider members, and the rest.
+  // Clears the words that are not written below, too: the high halves of wider members, and the
+  // rest.
   target.fill(0, at, at + stride)
   target[at + Kevent.Ident] = ident
   target[at + Kevent.FilterAndFlags] = (filter & 0xffff) | (flags << 16)
@@ -42,9 +43,9 @@ export const filterOf = (filterAndFlags: number): number => (filterAndFlags << 1
 export const flagsOf = (filterAndFlags: number): number => filterAndFlags >>> 16
 
 /**
- * Returns a function that decodes what a filter reports as readiness, with closed ends as mio defines
- * them. Each filter reports the end of its own direction only. At that end, `fflags` is a socket's
- * error.
+ * Returns a function that decodes what a filter reports as readiness, with closed ends as mio
+ * defines them. Each filter reports the end of its own direction only. At that end, `fflags` is a
+ * socket's error.
  */
 export const decodeEvents = ({ kqueue }: KqueueProfile): ((filterAndFlags: number, fflags: number) => number) => {
   const { EVFILT_EXCEPT, EVFILT_WRITE, EVFILT_READ, EV_EOF, EV_ERROR } = kqueue

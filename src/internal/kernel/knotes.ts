@@ -1,11 +1,11 @@
 /**
- * Notes of what is registered under each descriptor's number, in memory that all threads of a poller
- * share. A kqueue needs them: it neither tells nor refuses a second registration of one number, and
- * it does not know that two filters are one registration.
+ * Notes of what is registered under each descriptor's number, in memory that all threads of a
+ * poller share. A kqueue needs them: it accepts a second registration of one number without a sign,
+ * and it does not know that two filters are one registration.
  *
- * A note says what the kernel was asked for, which may no longer be so. A kqueue drops the knotes of a
- * descriptor that is closed, and notifies nobody. So a thread that finds a note asks the kernel
- * whether it still holds.
+ * A note says what the kernel was asked for, which may no longer be so: a kqueue silently drops the
+ * knotes of a closed descriptor. So a thread that finds a note asks the kernel whether it still
+ * holds.
  *
  * A note has four words: two of user data, the interest, and a spare one.
  */
@@ -16,8 +16,8 @@ const words = 4
 const firstSize = 1024
 
 /**
- * Numbers from here on are refused. It is far above what any system lets a process open. Memory that is
- * not used costs nothing.
+ * Numbers from here on are refused. They are far above what any system lets a process open. Memory
+ * below that is not used costs nothing.
  */
 const ceiling = 1 << 22
 
@@ -78,7 +78,10 @@ export class Knotes {
     return joinId(this.#words[fd * words]!, this.#words[fd * words + 1]! & highMask) === id
   }
 
-  /** Notes a registration in place of the user data `known`. Returns false if another thread was faster. */
+  /**
+   * Notes a registration in place of the user data `known`. Returns false if another thread was
+   * faster.
+   */
   claim(fd: number, known: bigint, mailbox: number, id: number, interest: number): boolean {
     const wanted = userDataOf(mailbox, id)
     if (Atomics.compareExchange(this.#userData, fd * 2, known, wanted) !== known) return false
@@ -100,9 +103,10 @@ export class Knotes {
   }
 
   /**
-   * Whether the report of a filter is delivered. It is not if the filter is no longer asked for. Of a
-   * oneshot registration only the first report is, whichever filter it comes from. Reports of both
-   * filters in one batch are one notification, so `reportedNow` collects the descriptors of a batch.
+   * Whether the report of a filter is delivered. It is not if the filter is no longer asked for. Of
+   * a oneshot registration only the first report is, whichever filter it comes from. Reports of
+   * both filters in one batch are one notification, so `reportedNow` collects the descriptors of a
+   * batch.
    */
   admits(fd: number, bit: number, low: number, high: number, reportedNow: Array<number>): boolean {
     if (!this.#has(fd)) return true

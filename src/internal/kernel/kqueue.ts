@@ -1,8 +1,8 @@
 /**
  * kqueue(2): the selector of macOS, FreeBSD and OpenBSD.
  *
- * A registration is a knote for each filter that it needs: one for reading, one for writing, one for
- * out-of-band data. All have the same user data, so that their reports are merged by id.
+ * A registration is a knote for each filter that it needs: one for reading, one for writing, one
+ * for out-of-band data. All have the same user data, so that their reports are merged by id.
  */
 import type { Libc } from "../libc/koffi.ts"
 import type { KqueueProfile } from "../libc/profiles/kqueueProfile.ts"
@@ -29,7 +29,7 @@ export const open = (libc: Kqueue, batchSize: number): Selector => {
   const { functions } = libc
   const fd = functions.kqueue()
   if (fd === -1) throw new SystemCallError("kqueue", libc.errno())
-  // A kqueue is not inherited by fork(2), so no other process can have it before this call.
+  // fork(2) does not pass on a kqueue, so no other process can inherit it before this call.
   setCloseOnExec(libc, [fd])
   try {
     const { reader, writer } = openWake(libc, fd)
@@ -41,8 +41,8 @@ export const open = (libc: Kqueue, batchSize: number): Selector => {
 }
 
 /**
- * Registers the wake-up. It needs no descriptor if the kernel has EVFILT_USER, and a pipe otherwise.
- * Throws `SystemCallError`.
+ * Registers the wake-up. It needs no descriptor if the kernel has EVFILT_USER, and a pipe
+ * otherwise. Throws `SystemCallError`.
  */
 const openWake = (libc: Kqueue, kq: number): Pipe => {
   const { errno, kqueue } = libc.profile
@@ -59,13 +59,18 @@ const openWake = (libc: Kqueue, kq: number): Pipe => {
   throw new SystemCallError("kevent(ADD)", reason)
 }
 
-/** Opens the selector of another thread, through duplicates of its descriptors. Throws `SystemCallError`. */
+/**
+ * Opens the selector of another thread, through duplicates of its descriptors. Throws
+ * `SystemCallError`.
+ */
 export const attach = (libc: Kqueue, handle: SelectorHandle): Selector => {
   const [fd, wake = -1] = duplicate(libc, handle.wake === -1 ? [handle.fd] : [handle.fd, handle.wake])
   return make(libc, { ...handle, fd: fd!, wake }, 0, -1)
 }
 
-/** Uses the selector of another thread without owning its descriptors, as the polling thread does. */
+/**
+ * Uses the selector of another thread without owning its descriptors, as the polling thread does.
+ */
 export const borrow = (libc: Kqueue, handle: SelectorHandle, batchSize: number): Selector =>
   make(libc, handle, batchSize, -1)
 
@@ -94,7 +99,8 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
 
   /** Adds the knotes of an interest, all or none of them. Returns 0, or the errno. */
   const watch = (fd: number, interest: number, mailbox: number, id: number): number => {
-    // One call makes all changes, in order. It stops at the first that fails, and keeps those before.
+    // One call makes all changes, in order. It stops at the first that fails, and keeps those
+    // before.
     const flags = EV_ADD | EV_CLEAR | ((interest & Interest.Oneshot) === 0 ? 0 : EV_DISPATCH)
     const low = lowOf(id)
     const high = highWordOf(mailbox, id)
@@ -126,9 +132,9 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
   const interestOf = (fd: number): number => knotes.interest(fd) || Interest.Read | Interest.Write
 
   /**
-   * Whether the kernel still has the knote that is noted. A change that neither adds nor deletes fails
-   * with ENOENT if there is no knote, and with nothing else. If there is one, the change overwrites
-   * its user data, so it passes the knote's own.
+   * Whether the kernel still has the knote that is noted. A change that neither adds nor deletes
+   * fails only if there is no knote. If there is one, the change overwrites its user data, so it
+   * passes the knote's own.
    */
   const isWatched = (fd: number, userData: bigint): boolean => {
     const [low, high] = [Number(BigInt.asIntN(32, userData)), Number(BigInt.asIntN(32, userData >> 32n))]
@@ -192,7 +198,8 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
       if ((interest & lacks) !== 0) return EINVAL
       if (!knotes.reserve(fd)) return EBADF
       // The note comes first, so that a late report of a filter that is no longer asked for is
-      // dropped. A knote that is added anew reports present readiness; one that is changed need not.
+      // dropped. The knotes are deleted and added anew, because a new knote reports present
+      // readiness. One that is changed need not.
       const before = interestOf(fd)
       knotes.note(fd, mailbox, id, interest)
       const reason = unwatch(fd, before)

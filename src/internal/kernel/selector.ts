@@ -1,10 +1,11 @@
 /**
- * The kernel's poller behind one small interface. Nothing above it knows which kernel facility is in
- * use.
+ * The kernel's poller behind one small interface. Nothing above it knows which kernel facility is
+ * in use.
  *
- * The interface fits epoll and kqueue alike. Interest and readiness are bits of the library's own. A
- * wake-up is a method and not a descriptor. One batch may hold two entries for one registration,
- * because a kqueue has one filter for reading and one for writing; the dispatcher merges them by id.
+ * The interface fits epoll and kqueue alike. Interest and readiness are bits of the library's own.
+ * A wake-up is a method and not a descriptor. One batch may hold two entries for one registration,
+ * because a kqueue has one filter for reading and one for writing; the dispatcher merges them by
+ * id.
  *
  * This is plain synchronous TypeScript, which the polling thread runs without loading `effect`.
  */
@@ -39,11 +40,16 @@ export interface SelectorHandle {
   readonly knotes?: SharedArrayBuffer
 }
 
-/** One kernel timer for all timers of a thread. It reports its expiry to the thread's mailbox as id 0. */
+/**
+ * One kernel timer for all timers of a thread. It reports its expiry to the thread's mailbox as id
+ * 0.
+ */
 export interface Alarm {
   /** Returns milliseconds, with a fraction, on a clock that never goes back. */
   readonly now: () => number
-  /** Expires once, at the deadline or as soon afterwards as possible. Replaces an earlier deadline. */
+  /**
+   * Expires once, at the deadline or as soon afterwards as possible. Replaces an earlier deadline.
+   */
   readonly set: (deadline: number) => void
   readonly close: () => void
 }
@@ -65,7 +71,10 @@ export interface Selector {
   readonly handle: SelectorHandle
   /** How errors name the calls behind `add`, `modify` and `remove`. */
   readonly syscalls: { readonly add: string; readonly modify: string; readonly remove: string }
-  /** The bits of interest that this kernel does not support. `add` and `modify` return EINVAL for them. */
+  /**
+   * The bits of interest that this kernel does not support. `add` and `modify` return EINVAL for
+   * them.
+   */
   readonly lacks: number
 
   /** Watches a descriptor, and reports to a mailbox under an id. Returns 0, or the errno. */
@@ -82,9 +91,9 @@ export interface Selector {
   readonly isRegisteredAs: (fd: number, id: number) => boolean | undefined
 
   /**
-   * Waits in the kernel. Returns the number of entries that `mailbox`, `low`, `high` and `readiness`
-   * then describe. The timeout is in milliseconds: 0 polls, and a negative one never ends. A signal
-   * ends the wait early, without entries. Throws `SystemCallError`.
+   * Waits in the kernel. Returns the number of entries that `mailbox`, `low`, `high` and
+   * `readiness` then describe. The timeout is in milliseconds: 0 polls, and a negative one never
+   * ends. A signal ends the wait early, without entries. Throws `SystemCallError`.
    */
   readonly wait: (timeout: number) => number
   /** The most entries that one `wait` can report. If it reports fewer, nothing else was ready. */

@@ -1,6 +1,8 @@
 /** The error of a failed system call. */
 
-/** Thrown by calls that open something, and by waits. The errors room makes a `PollerError` of it. */
+/**
+ * Thrown by calls that open something, and by waits. The errors room makes a `PollerError` of it.
+ */
 export class SystemCallError extends Error {
   readonly syscall: string
   readonly errno: number

@@ -1,6 +1,6 @@
 /**
- * The kernel's numbers of threads, as `/proc` shows them. On a system without `/proc` a thread has no
- * number and counts as alive.
+ * The kernel's numbers of threads, as `/proc` shows them. On a system without `/proc` a thread has
+ * no number and counts as alive.
  */
 import { existsSync, readlinkSync } from "node:fs"
 

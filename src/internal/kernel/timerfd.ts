@@ -7,7 +7,7 @@ import { SystemCallError } from "./systemCallError.ts"
 
 /**
  * Opens an alarm. `watch` registers its descriptor with the selector, and throws if it cannot. A
- * descriptor that is watched edge-triggered is reported at each expiry, so nobody has to read it.
+ * descriptor that is watched edge-triggered is reported at each expiry, so it need not be read.
  * Throws `SystemCallError`.
  */
 export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void): Alarm => {

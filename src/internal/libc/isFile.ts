@@ -1,10 +1,9 @@
-/** Tells files from descriptors that can be polled. */
+/** Distinguishes files from descriptors that can be polled. */
 import { fstatSync } from "node:fs"
 
 /**
  * Whether an open descriptor refers to a regular file, a directory or a block device. A kernel
- * reports no events for these but that they are ready. Calls fstat(2) through Node, which decodes
- * its structure.
+ * can only report these as ready. Calls fstat(2) through Node, which decodes its structure.
  */
 export const isFile = (fd: number): boolean => {
   try {

@@ -1,9 +1,9 @@
 /**
- * Loads koffi and binds the functions of the C library. `uvPoll.ts` is the only other file that uses
- * koffi.
+ * Loads koffi and binds the functions of the C library. `uvPoll.ts` is the only other file that
+ * uses koffi.
  *
- * koffi is loaded on first use, not on import. A program that only imports types, or that runs on a
- * system for which koffi has no binary, fails no earlier than when it asks for a poller.
+ * koffi is loaded on first use, not on import. So a program that only imports types never loads it,
+ * and a system for which koffi has no binary fails only when a program asks for a poller.
  */
 import type * as Koffi from "koffi"
 import { createRequire } from "node:module"
@@ -22,7 +22,9 @@ export interface Libc<P extends Profile = Profile> {
   readonly errno: () => number
   /** Returns the address of a view's bytes. They stay there while something refers to the view. */
   readonly addressOf: (bytes: Uint8Array) => bigint
-  /** Returns memory that the kernel or the C library allocated. Do not touch it once it is freed. */
+  /**
+   * Returns memory that the kernel or the C library allocated. Do not touch it once it is freed.
+   */
   readonly memoryAt: (address: number, length: number) => ArrayBuffer
   readonly watchReadable: WatchReadable
   /** Whether an open descriptor is one that cannot be polled: a file, a directory or a disk. */
@@ -41,9 +43,9 @@ const bindOrThrowLater = (bind: () => unknown): unknown => {
 }
 
 /**
- * Binds each function at once. A lookup aborts the process in a thread that is being terminated, and
- * a finalizer may be the first to call a function there. A function that this system lacks is looked
- * up on access instead, only to throw the reason.
+ * Binds each function at once. A lookup aborts the process in a thread that is being terminated,
+ * and a finalizer may be the first to call a function there. A function that this system lacks is
+ * looked up on access instead, only to throw the reason.
  */
 const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Functions => {
   const functions = {}

@@ -2,11 +2,11 @@
  * Watches a descriptor with this thread's event loop, as `koffi.node.poll` does, but without its
  * callback.
  *
- * koffi's callback throws when its thread is being terminated, where nothing can be thrown any more,
- * and so aborts the process. That happens to every worker thread when the main thread calls
- * `process.exit()`. A callback made by `koffi.register` does not throw. So koffi makes the handle and
- * closes it with its thread, and libuv, whose functions Node exports, calls the registered callback
- * instead.
+ * koffi's callback throws when its thread is being terminated, where nothing can be thrown any
+ * more, and so aborts the process. That happens to every worker thread when the main thread calls
+ * `process.exit()`. A callback made by `koffi.register` does not throw. So koffi makes the handle
+ * and closes it with its thread, and libuv, whose functions Node exports, calls the registered
+ * callback instead.
  */
 import type * as Koffi from "koffi"
 
@@ -16,8 +16,8 @@ export interface Watch {
 }
 
 /**
- * Calls `onReadable` whenever the descriptor is readable (level-triggered), and again at once for as
- * long as it returns `true`. Keeps the event loop alive until closed.
+ * Calls `onReadable` whenever the descriptor is readable (level-triggered), and again at once for
+ * as long as it returns `true`. Keeps the event loop alive until closed.
  *
  * Only pass descriptors that the library opened itself. libuv aborts the process on one that cannot
  * be polled.
@@ -43,9 +43,9 @@ export const bindWatchReadable = (koffi: typeof Koffi, library: Koffi.LibraryHan
   const dlopen = library.func("intptr_t dlopen(uintptr_t name, int flags)")
 
   /**
-   * Keeps the module that holds a callback's code, which is koffi's, in memory for good. Node unloads
-   * koffi with the last thread that uses it. When that thread is terminated, this comes before the
-   * event loop closes the handle, which it does by a function of koffi's.
+   * Keeps the module that holds a callback's code, which is koffi's, in memory for good. Node
+   * unloads koffi with the last thread that uses it. When that thread is terminated, this comes
+   * before the event loop closes the handle, which it does by a function of koffi's.
    */
   const pin = (callback: unknown): void => {
     // `Dl_info` begins with the file name of the module.
@@ -107,8 +107,8 @@ const callLikeNode = (call: () => boolean): void => {
 
 /**
  * Runs the promises and ticks that are queued. Node does so after each of its own callbacks, but it
- * does not know of this one. Without this they would wait until something else wakes the event loop.
- * Should Node remove `_tickCallback`, an immediate does the same, some microseconds later.
+ * does not know of this one. Without this they would wait until something else wakes the event
+ * loop. Should Node remove `_tickCallback`, an immediate does the same, some microseconds later.
  */
 const runQueuedCallbacks: () => void =
   (process as { readonly _tickCallback?: () => void })._tickCallback ?? (() => void setImmediate(() => {}))

@@ -1,10 +1,10 @@
 /**
- * Carries readiness from thread to thread. A mailbox is a ring in shared memory with one writer, the
- * thread that waits in the kernel, and one reader, the thread that owns the mailbox. An entry is two
- * words: the low word of an id, and its high bits with the readiness above them.
+ * Carries readiness from thread to thread. A mailbox is a ring in shared memory. Its one writer is
+ * the thread that waits in the kernel, and its one reader is the thread that owns it. An entry is
+ * two words: the low word of an id, and its high bits with the readiness above them.
  *
- * The writer never blocks, and no entry is lost. The writer keeps entries that do not fit, merged by
- * id, until the reader has made room and wakes it.
+ * The writer never blocks, and no entry is lost. The writer keeps entries that do not fit, merged
+ * by id, until the reader has made room and wakes it.
  */
 import type { PollerMemory } from "./pollerMemory.ts"
 import { Box, boxHeaderWords } from "./mailboxTable.ts"
@@ -47,8 +47,8 @@ export class MailboxWriter {
     const words = this.#words
     Atomics.store(words, this.#base + Box.Tail, this.#tail)
     if (this.#overflow.size > 0) {
-      // Announces the overflow before it looks for room again. A reader that empties the ring meanwhile
-      // either has made that room visible, or sees the announcement before it sleeps.
+      // Announces the overflow before it looks for room again. A reader that empties the ring
+      // meanwhile either has made that room visible, or sees the announcement before it sleeps.
       Atomics.store(words, this.#base + Box.Overflow, 1)
       this.#refill()
     }
@@ -60,8 +60,8 @@ export class MailboxWriter {
   }
 
   /**
-   * Called when all that was ready at the time of the request is written. `publish` completes the sync
-   * once all of it fits into the ring.
+   * Called when all that was ready at the time of the request is written. `publish` completes the
+   * sync once all of it fits into the ring.
    */
   completeSync(request: number): void {
     this.#pendingSync = request
@@ -130,8 +130,8 @@ export class MailboxReader {
   }
 
   /**
-   * Passes on every entry in the ring. Returns whether the writer keeps more. The caller then has to
-   * wake it.
+   * Passes on every entry in the ring. Returns whether the writer keeps more. The caller then has
+   * to wake it.
    */
   drain(accept: (low: number, word: number) => void): boolean {
     const words = this.#words
@@ -153,8 +153,8 @@ export class MailboxReader {
   }
 
   /**
-   * Declares the owner asleep. The owner must then look once more for entries that came before this,
-   * and either call `stayAwake` or wait for the promise of `awaitWake`.
+   * Declares the owner asleep. The owner must then look once more for entries that came before
+   * this, and either call `stayAwake` or wait for the promise of `awaitWake`.
    */
   fallAsleep(): void {
     Atomics.store(this.#words, this.#base + Box.Sleeping, 1)
@@ -164,7 +164,9 @@ export class MailboxReader {
     Atomics.store(this.#words, this.#base + Box.Sleeping, 0)
   }
 
-  /** Returns a promise that resolves once the owner is woken, or `undefined` if it has been already. */
+  /**
+   * Returns a promise that resolves once the owner is woken, or `undefined` if it has been already.
+   */
   awaitWake(): Promise<unknown> | undefined {
     const result = Atomics.waitAsync(this.#words, this.#base + Box.Sleeping, 1)
     return result.async ? result.value : undefined

@@ -1,9 +1,13 @@
-/** The mailboxes in a poller's shared memory: which thread owns each, and what that thread opened. */
+/**
+ * The mailboxes in a poller's shared memory: which thread owns each, and what that thread opened.
+ */
 import type { SelectorHandle } from "../kernel/selector.ts"
 
 /** Words of a mailbox's header. The owner and the writer write to different cache lines. */
 export const Box = {
-  /** The kernel's number of the owning thread, -1 for a thread without a number, 0 without an owner. */
+  /**
+   * The kernel's number of the owning thread, -1 for a thread without a number, 0 without an owner.
+   */
   Owner: 0,
   /** The number of entries that the owner has taken, modulo 2^32. */
   Head: 1,
@@ -105,7 +109,9 @@ export class MailboxTable {
     return false
   }
 
-  /** Gives back the mailboxes of terminated threads. Returns the descriptors that they left open. */
+  /**
+   * Gives back the mailboxes of terminated threads. Returns the descriptors that they left open.
+   */
   reap(isAlive: (thread: number) => boolean): Array<number> {
     const left: Array<number> = []
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {

@@ -1,10 +1,10 @@
 /**
- * The shared memory of one poller: its state, its counters, and the mailboxes of the threads that use
- * it. Every thread holds the same block, so a thread attaches by one compare-and-swap and sends no
- * message.
+ * The shared memory of one poller: its state, its counters, and the mailboxes of the threads that
+ * use it. Every thread holds the same block, so a thread attaches by one compare-and-swap and sends
+ * no message.
  *
- * The block begins with a header in 32-bit words. After it comes each mailbox: its own header, then its
- * ring.
+ * The block begins with a header in 32-bit words. After it comes each mailbox: its own header, then
+ * its ring.
  */
 import { maxMailboxes } from "../kernel/userData.ts"
 import { MailboxTable, wordsPerMailbox } from "./mailboxTable.ts"
@@ -97,7 +97,9 @@ export class PollerMemory {
     while (current < state) current = Atomics.compareExchange(this.words, Word.State, current, state)
   }
 
-  /** Records that the waiting thread has died. Returns false if the poller was not open any more. */
+  /**
+   * Records that the waiting thread has died. Returns false if the poller was not open any more.
+   */
   fail(errno: number): boolean {
     if (Atomics.compareExchange(this.words, Word.State, State.Open, State.Failed) !== State.Open) return false
     Atomics.store(this.words, Word.Errno, errno)
@@ -118,7 +120,10 @@ export class PollerMemory {
     Atomics.store(this.words, Word.ThreadId, id)
   }
 
-  /** Called before a thread loads native code. If the thread ended before `endLoading`, koffi would abort the process. */
+  /**
+   * Called before a thread loads native code. If the thread ended before `endLoading`, koffi would
+   * abort the process.
+   */
   beginLoading(): void {
     Atomics.add(this.words, Word.Loading, 1)
   }
@@ -128,7 +133,7 @@ export class PollerMemory {
     Atomics.notify(this.words, Word.Loading)
   }
 
-  /** Blocks until no thread is loading, or until a timeout in milliseconds. */
+  /** Blocks until no thread is loading, for `timeout` milliseconds at most. */
   awaitLoaded(timeout: number): void {
     const until = performance.now() + timeout
     for (;;) {
@@ -144,7 +149,10 @@ export class PollerMemory {
     return Number(Atomics.add(this.#nextId, 0, 1n))
   }
 
-  /** Takes back the id given out last, if the kernel never saw it. A refused registration then changes nothing. */
+  /**
+   * Takes back the id given out last, if the kernel never saw it. A refused registration then
+   * changes nothing.
+   */
   returnId(id: number): void {
     Atomics.compareExchange(this.#nextId, 0, BigInt(id) + 1n, BigInt(id))
   }

@@ -1,6 +1,6 @@
 /**
- * The polling thread: waits in the kernel and fills mailboxes until the poller closes. It loads neither
- * `effect` nor anything else that it can do without, because loading is most of its start.
+ * The polling thread: waits in the kernel and fills mailboxes until the poller closes. It loads
+ * neither `effect` nor anything else that it can do without, because loading is most of its start.
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { PollerMemory, State } from "./pollerMemory.ts"
@@ -36,7 +36,8 @@ try {
   parentPort!.postMessage("ready")
   while (memory.state === State.Open) router.poll(safetyNet)
 } catch (error) {
-  // The end of this thread reports the failure, too, but attached threads see only the shared memory.
+  // The end of this thread reports the failure, too, but attached threads see only the shared
+  // memory.
   memory.fail(error instanceof SystemCallError ? error.errno : 0)
   memory.mailboxes.wakeAll()
   throw error

@@ -1,6 +1,6 @@
 /**
- * Distributes what the kernel reports, on the thread that waits. The user data of each entry names a
- * mailbox. The entry goes into that mailbox, or straight to the dispatcher if the mailbox is this
+ * Distributes what the kernel reports, on the thread that waits. The user data of each entry names
+ * a mailbox. The entry goes into that mailbox, or straight to the dispatcher if the mailbox is this
  * thread's own.
  */
 import type { PollerMemory } from "./pollerMemory.ts"
@@ -34,7 +34,10 @@ export class Router {
     this.#local = local
   }
 
-  /** Waits once, for up to `timeout` milliseconds, and delivers. Returns the number of entries reported. */
+  /**
+   * Waits once, for up to `timeout` milliseconds, and delivers. Returns the number of entries
+   * reported.
+   */
   poll(timeout: number): number {
     const count = this.#wait(timeout)
     if (this.#deliver(count)) while (this.#serveMailboxes());
@@ -80,8 +83,9 @@ export class Router {
   }
 
   /**
-   * Called after a wake-up: another thread's mailbox has room again, or its owner has requested a sync.
-   * Returns whether another wake-up came meanwhile. Its thread may have been too late for this call.
+   * Called after a wake-up: another thread's mailbox has room again, or its owner has requested a
+   * sync. Returns whether another wake-up came meanwhile. Its thread may have been too late for
+   * this call.
    */
   #serveMailboxes(): boolean {
     let woken = false
@@ -91,7 +95,8 @@ export class Router {
       if (request !== undefined) requests.push([this.#writer(mailbox), request])
     }
     if (requests.length > 0) {
-      // What was ready at the time of a request is in the kernel's list by now. Reads it to its end.
+      // What was ready at the time of a request is in the kernel's list by now. Reads it to its
+      // end.
       const capacity = this.#selector.capacity
       let count
       do {

@@ -5,7 +5,9 @@ import type { IoUringProfile } from "./ioUringProfile.ts"
 /** Its timers and events are descriptors: timerfd_create(2) and eventfd(2). */
 export interface EpollProfile extends CommonProfile {
   readonly selector: "epoll"
-  /** The architectures on which `struct epoll_event` takes three words. It takes four on all others. */
+  /**
+   * The architectures on which `struct epoll_event` takes three words. It takes four on all others.
+   */
   readonly packedEpollEvent: ReadonlyArray<NodeJS.Architecture>
   readonly epoll: {
     readonly CLOEXEC: number

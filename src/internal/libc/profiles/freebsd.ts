@@ -3,7 +3,9 @@ import { release } from "node:os"
 import type { KeventLayout, KqueueProfile } from "./kqueueProfile.ts"
 import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } from "./kqueueCommon.ts"
 
-/** Returns the layout for a release such as `14.2-RELEASE-p1`: `struct kevent` grew with version 12. */
+/**
+ * Returns the layout for a release such as `14.2-RELEASE-p1`: `struct kevent` grew with version 12.
+ */
 export const freebsdKevent = (release: string): KeventLayout => ({ stride: Number.parseInt(release, 10) < 12 ? 8 : 16 })
 
 export const freebsd: KqueueProfile = {

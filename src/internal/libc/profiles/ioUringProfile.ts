@@ -1,6 +1,8 @@
 /** What the library has to know about io_uring(7). */
 
-/** Numbers of the system calls, flags, and where members lie in the memory shared with the kernel. */
+/**
+ * Numbers of the system calls, flags, and where members lie in the memory shared with the kernel.
+ */
 export interface IoUringProfile {
   readonly setup: number
   readonly enter: number

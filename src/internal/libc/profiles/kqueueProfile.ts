@@ -2,8 +2,8 @@
 import type { CommonProfile } from "./commonProfile.ts"
 
 /**
- * The layout of `struct kevent` on a 64-bit machine, in 32-bit words. Every system has the same eight
- * words. FreeBSD appends eight more of its own since version 12.
+ * The layout of `struct kevent` on a 64-bit machine, in 32-bit words. Every system has the same
+ * eight words. FreeBSD appends eight more of its own since version 12.
  */
 export interface KeventLayout {
   /** Words from one entry to the next. */
@@ -17,7 +17,9 @@ export interface KqueueProfile extends CommonProfile {
     readonly EVFILT_READ: number
     readonly EVFILT_WRITE: number
     readonly EVFILT_TIMER: number
-    /** For events that a program triggers. Some releases refuse it although their headers define it. */
+    /**
+     * For events that a program triggers. Some releases refuse it although their headers define it.
+     */
     readonly EVFILT_USER: number | undefined
     /** For out-of-band data, on systems that have such a filter. */
     readonly EVFILT_EXCEPT: number | undefined

@@ -1,4 +1,7 @@
-/** Linux: epoll(7), eventfd(2), timerfd_create(2). The values are those of the kernel's generic headers. */
+/**
+ * Linux: epoll(7), eventfd(2), timerfd_create(2). The values are those of the kernel's generic
+ * headers.
+ */
 import { commonErrno } from "./commonProfile.ts"
 import type { EpollProfile } from "./epollProfile.ts"
 

@@ -5,7 +5,10 @@ export interface SocketProfile {
   readonly AF_INET6: number
   readonly SOCK_STREAM: number
   readonly SOCK_DGRAM: number
-  /** Flags of socket(2), socketpair(2) and accept4(2). `undefined` if fcntl(2) must set them afterwards. */
+  /**
+   * Flags of socket(2), socketpair(2) and accept4(2). `undefined` if fcntl(2) must set them
+   * afterwards.
+   */
   readonly SOCK_NONBLOCK: number | undefined
   readonly SOCK_CLOEXEC: number | undefined
   readonly hasAccept4: boolean
@@ -27,8 +30,8 @@ export interface SocketProfile {
   readonly IPPROTO_TCP: number
   readonly TCP_NODELAY: number
   /**
-   * Options for the seconds of silence before the first probe, the seconds between probes, and their
-   * number. `undefined` if they cannot be set for one socket.
+   * Options for the seconds of silence before the first probe, the seconds between probes, and
+   * their number. `undefined` if they cannot be set for one socket.
    */
   readonly TCP_KEEPIDLE: number | undefined
   readonly TCP_KEEPINTVL: number | undefined

@@ -2,7 +2,10 @@
 export interface FileFunctions {
   readonly close: (fd: number) => number
   readonly eventfd: (initval: number, flags: number) => number
-  /** fcntl(2) is variadic, and some systems pass variadic arguments differently: pass their type, too. */
+  /**
+   * fcntl(2) is variadic, and some systems pass variadic arguments differently: pass their type,
+   * too.
+   */
   readonly fcntl: (fd: number, command: number, type: "int", argument: number) => number
   readonly pipe: (fds: Int32Array) => number
   readonly pipe2: (fds: Int32Array, flags: number) => number

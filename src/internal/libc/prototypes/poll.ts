@@ -27,7 +27,10 @@ export interface PollFunctions {
   ) => number
   readonly munmap: (address: number, length: number) => number
   readonly kqueue: () => number
-  /** Takes changes and events as `struct kevent`, and the timeout as a `struct timespec` of two 64-bit numbers. */
+  /**
+   * Takes changes and events as `struct kevent`, and the timeout as a `struct timespec` of two
+   * 64-bit numbers.
+   */
   readonly kevent: (
     kq: number,
     changes: Int32Array | null,
