@@ -348,7 +348,7 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>("effect-amy/P
   }
 ) {
   override get message(): string {
-    return `${this.description} (build the layer anew to go on)`
+    return `${this.description} (build the layer again to continue)`
   }
 }
 

@@ -1,4 +1,4 @@
-/** Each error number becomes the reason that says what it means, and an error keeps that on every way out. */
+/** Each error number becomes the reason that says what it means, and an error keeps it wherever it goes. */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, Schema } from "effect"
 import { PollerError } from "effect-amy"
@@ -106,7 +106,7 @@ describe("an error number", () => {
     expect(fromErrno("epoll_wait", 99_999).reason).toMatchObject({ _tag: "SystemError", code: "errno 99999" })
   })
 
-  it("that was thrown on the way becomes the same; anything else is thrown on", () => {
+  it("thrown while a poller opens becomes the same reason; anything else is thrown on", () => {
     expect(fromThrown(new SystemCallError("eventfd", 24)).reason).toMatchObject({
       _tag: "LimitReached",
       syscall: "eventfd",
@@ -124,7 +124,7 @@ describe("an error number", () => {
   })
 })
 
-describe("a reason without particulars", () => {
+describe("a reason without fields", () => {
   it("says no more than is known", () => {
     const reason = new PollerError.LimitReached({})
     expect(new PollerError.PollerError({ reason }).message).toBe("a limit is reached")
@@ -132,7 +132,7 @@ describe("a reason without particulars", () => {
 })
 
 describe("a poller that is not open", () => {
-  it("is closed, or has failed of what its thread died of", () => {
+  it("is closed, or has failed with the error that its thread died of", () => {
     const closing = PollerMemory.make(1, 1)
     closing.advance(State.Closing)
     expect(notOpen(closing).reason._tag).toBe("Closed")
@@ -142,13 +142,13 @@ describe("a poller that is not open", () => {
     failed.fail(9)
     expect(notOpen(failed).reason._tag).toBe("WorkerFailed")
     expect(notOpen(failed).message).toBe(
-      "the thread that waited in the kernel has died of EBADF (build the layer anew to go on)"
+      "the thread that waited in the kernel has died of EBADF (build the layer again to continue)"
     )
 
     const killed = PollerMemory.make(1, 1)
     killed.fail(0)
     expect(notOpen(killed).message).toBe(
-      "the thread that waited in the kernel has died (build the layer anew to go on)"
+      "the thread that waited in the kernel has died (build the layer again to continue)"
     )
   })
 })
@@ -198,7 +198,7 @@ describe("a PollerError", () => {
     })
   )
 
-  it("is told from other values", () => {
+  it("is what `isPollerError` is true of, and nothing else is", () => {
     for (const error of samples) {
       expect(PollerError.isPollerError(error)).toBe(true)
       expect(error).toBeInstanceOf(Error)

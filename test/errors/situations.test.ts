@@ -23,7 +23,7 @@ describe("the message", () => {
       expect(reason).toMatchObject({ _tag: "SystemError", code: "EIO" })
       expect(message).toBe(
         `read on fd ${controller.fd}: EIO, the other end of the terminal is closed, or the device has failed ` +
-          "(close this end, and open it anew to go on)"
+          "(close this end, and open it again to continue)"
       )
     }).pipe(Effect.scoped)
   )

@@ -80,7 +80,7 @@ for (const [name, layer] of Object.entries(all)) {
         const error = yield* Effect.flip(opened.registrar.register(0, "Read"))
         expect(PollerError.isPollerError(error)).toBe(true)
         expect(error.message).toBe(
-          "the thread that waited in the kernel has died of EINVAL (build the layer anew to go on)"
+          "the thread that waited in the kernel has died of EINVAL (build the layer again to continue)"
         )
       }).pipe(Effect.scoped)
     )

@@ -1,4 +1,4 @@
-/** The C library, typed failure included. */
+/** Loads the C library as an effect, which fails with a `PollerError` where there is none. */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { type Libc, libc } from "../libc/koffi.ts"

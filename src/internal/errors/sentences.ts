@@ -46,7 +46,7 @@ export const limitText = ({ code, syscall = "" }: Subject): string => {
         : "the device has no space left (free some, or write elsewhere)"
     case "ENOBUFS":
       return receiving.has(syscall)
-        ? "messages were lost, as they came faster than they were read (read everything anew, or set a larger receive buffer)"
+        ? "messages were lost, as they came faster than they were read (read everything again, or set a larger receive buffer)"
         : "the kernel has no buffer for it now (try again later)"
     case "EAGAIN":
       return syscall === "connect"
@@ -88,7 +88,7 @@ export const systemText = ({ code, syscall = "" }: Subject): string => {
   switch (code) {
     case "EIO":
       if (receiving.has(syscall) || sending.has(syscall)) {
-        return "the other end of the terminal is closed, or the device has failed (close this end, and open it anew to go on)"
+        return "the other end of the terminal is closed, or the device has failed (close this end, and open it again to continue)"
       }
       break
     case "EISDIR":

@@ -1,4 +1,4 @@
-/** Timeouts as users give them. */
+/** Reads timeouts and durations that callers pass. */
 import * as Duration from "effect/Duration"
 
 const hasNaN = (input: unknown): boolean =>
@@ -6,9 +6,12 @@ const hasNaN = (input: unknown): boolean =>
     ? Number.isNaN(input)
     : typeof input === "object" && input !== null && !Duration.isDuration(input) && Object.values(input).some(hasNaN)
 
-/** Milliseconds, possibly with a fraction or infinite; `undefined` if it is negative or no duration at all. */
+/**
+ * Returns milliseconds, which may have a fraction or be infinite. Returns `undefined` if the input is
+ * negative or not a duration.
+ */
 export const toMillis = (input: Duration.Input): number | undefined => {
-  // `Duration` reads a NaN as zero; a timeout that someone failed to compute is a mistake and no poll.
+  // `Duration` reads NaN as zero, which would poll. A timeout that came out as NaN is a mistake.
   if (hasNaN(input)) return undefined
   const duration = Duration.fromInput(input)
   if (duration._tag === "None") return undefined
