@@ -1,4 +1,4 @@
-/** One thread's part in a poller: what every way of polling ends up with, and what the two services are made of. */
+/** One thread's part in a poller: what each layer builds, and what the two services consist of. */
 import type * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { Alarm, Selector, SelectorHandle } from "../kernel/selector.ts"
@@ -9,7 +9,7 @@ import type { Dispatcher } from "./dispatcher.ts"
 export interface Attachment {
   readonly memory: PollerMemory
   readonly selector: Selector
-  /** The selector as its owner opened it: what yet another thread attaches to. */
+  /** The selector as its owner opened it, for further threads to attach to. */
   readonly origin: SelectorHandle
   /** The mailbox that the kernel's user data names for this thread. */
   readonly mailbox: number
@@ -20,13 +20,11 @@ export interface Attachment {
   readonly sync: Effect.Effect<void, PollerError>
   /** Opens the alarm for this thread's timers. Throws `SystemCallError`. */
   readonly openAlarm: () => Alarm
-  /**
-   * Set where a wait is made by the calling thread itself: waits once, for so many milliseconds at most, and delivers.
-   */
+  /** Set where the calling thread itself waits: waits once, for up to `timeout` milliseconds, and delivers. */
   readonly block?: (timeout: number) => void
-  /** The calls that move data; there are none where there is no kernel. */
+  /** The calls that move data. `TestPoller` has none. */
   readonly libc: Libc | undefined
-  /** Set by the poller for tests: what is to go wrong with a registration, and what happens once it is noted. */
+  /** Set by `TestPoller`: makes a registration fail, and runs once a registration is noted. */
   readonly beforeRegistering?: () => PollerError | undefined
   readonly afterRegistering?: () => void
 }

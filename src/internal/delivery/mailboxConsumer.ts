@@ -1,6 +1,6 @@
 /**
- * Empties this thread's mailbox into its dispatcher, and sleeps in between: woken by the thread that waits in the
- * kernel, once for however many entries there are.
+ * Empties this thread's mailbox into its dispatcher, and sleeps in between. The polling thread wakes it, once for any number
+ * of entries.
  */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
@@ -27,7 +27,7 @@ export class MailboxConsumer {
   #stopped = false
   readonly #budget = new TurnBudget()
 
-  /** `onEnd` is called once, when the poller has been closed or has died, after the consumers were told. */
+  /** `onEnd` is called once, when the poller has closed or died and its consumers have ended. */
   constructor(memory: PollerMemory, selector: Selector, dispatcher: Dispatcher, mailbox: number, onEnd: () => void) {
     this.#memory = memory
     this.#selector = selector
@@ -39,7 +39,7 @@ export class MailboxConsumer {
 
   readonly drain = (): void => {
     if (this.#stopped) return
-    // Read before the ring, so that what it answers for is among what is drained.
+    // Read before the ring, so that everything it acknowledges is among what is drained.
     const synced = this.#reader.synced
     if (this.#reader.drain(this.#dispatcher.accept)) this.#selector.wake()
     this.#dispatcher.flush()
@@ -48,7 +48,7 @@ export class MailboxConsumer {
     }
   }
 
-  /** Returns when everything that is ready by now has been delivered to the dispatcher. */
+  /** Returns when everything that is ready now has been delivered to the dispatcher. */
   readonly sync: Effect.Effect<void, PollerError> = Effect.callback((resume) => {
     if (this.#memory.state !== State.Open) return resume(Effect.fail(notOpen(this.#memory)))
     const waiter: SyncWaiter = { request: this.#reader.requestSync(), resume }
@@ -57,7 +57,7 @@ export class MailboxConsumer {
     return Effect.sync(() => void this.#syncing.delete(waiter))
   })
 
-  /** Stops listening. What has not been drained by now is not delivered. */
+  /** Stops listening. Entries that have not been drained are not delivered. */
   stop(): void {
     if (this.#stopped) return
     this.#stopped = true
@@ -75,7 +75,7 @@ export class MailboxConsumer {
     // Read before the ring, so that what was reported before the end is among what is drained.
     const state = this.#memory.state
     this.drain()
-    // Draining has run consumers, and they may have closed all this.
+    // Draining has run consumers, and one of them may have closed this layer.
     if (this.#stopped) return
     if (state >= State.Closed) {
       if (state === State.Failed) this.#dispatcher.fail(notOpen(this.#memory))
@@ -90,7 +90,7 @@ export class MailboxConsumer {
   #sleep(): void {
     const reader = this.#reader
     reader.fallAsleep()
-    // Whatever was written before the writer could see that is found here; whatever comes after wakes.
+    // What was written before the writer could see that is found here; what is written after that wakes this thread.
     const wake =
       reader.isEmpty && this.#memory.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
     if (wake !== undefined) {
@@ -99,7 +99,7 @@ export class MailboxConsumer {
     } else {
       reader.stayAwake()
       if (this.#budget.spend()) queueMicrotask(this.#turn)
-      // By way of the event loop, so that a writer who is always faster does not starve it.
+      // By way of the event loop, so that a writer that is always faster does not starve it.
       else setImmediate(this.#turn)
     }
   }

@@ -1,4 +1,4 @@
-/** One kernel call to register something, and what this thread notes of it. */
+/** Registers a descriptor by one kernel call, and notes it on this thread. */
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { Registration, Source } from "./registrations.ts"
@@ -6,7 +6,7 @@ import { fromErrno, invalidArgument, notOpen, unsupported } from "../errors/poll
 import type { Attachment } from "./attachment.ts"
 import { Interest } from "../kernel/selector.ts"
 
-/** Why a descriptor cannot be registered, or the poller cannot be used. */
+/** Returns why a descriptor cannot be registered, or the poller cannot be used. */
 export const refusal = (
   { memory, origin, selector }: Attachment,
   fd: number,
@@ -18,7 +18,7 @@ export const refusal = (
   }
   const { handle } = selector
   if (fd >= 0 && (fd === handle.fd || fd === handle.wake || fd === origin.fd || fd === origin.wake)) {
-    return invalidArgument("this descriptor belongs to the poller itself: give one of your own", fd)
+    return invalidArgument("this descriptor belongs to the poller itself: pass one of your own", fd)
   }
   return interest > 0 && (interest & selector.lacks) !== 0 ? lacking(interest & selector.lacks) : undefined
 }
@@ -30,11 +30,11 @@ const lacking = (lacks: number): PollerError =>
       : "this system does not report exceptional conditions: register without priority"
   )
 
-/** Tells how many descriptors this thread has registered. */
+/** Publishes how many descriptors this thread has registered. */
 export const count = ({ memory, dispatcher, mailbox }: Attachment): void =>
   memory.mailboxes.noteRegistrations(mailbox, dispatcher.registrations.size)
 
-/** Registers a descriptor that `refusal` has nothing against. */
+/** Registers a descriptor that `refusal` has passed. */
 export const add = (
   attachment: Attachment,
   fd: number,
@@ -56,7 +56,7 @@ export const add = (
   return registration
 }
 
-/** Ends a registration if it is still there. Its descriptor must not have been closed yet. */
+/** Ends a registration, if it still exists. Its descriptor must not have been closed yet. */
 export const release = (attachment: Attachment, registration: Registration): void => {
   const { memory, dispatcher, selector } = attachment
   if (dispatcher.registrations.byId(registration.id) !== registration || memory.state !== State.Open) return

@@ -1,15 +1,15 @@
 /**
- * All the timers of one thread, on one alarm of the kernel's: a heap by the time at which each is due next.
+ * All timers of one thread, on one alarm of the kernel: a heap ordered by the time at which each is due next.
  *
- * What is due is found out on the thread that consumes it, so a consumer that comes late gets one notification for all
- * the periods that it has missed, and the periods themselves do not shift.
+ * The consuming thread determines what is due. So a consumer that is late gets one notification for all the periods that it
+ * has missed, and the periods themselves do not shift.
  */
 import type { Alarm } from "../kernel/selector.ts"
 
 interface Timer {
   readonly id: number
   readonly start: number
-  /** Milliseconds, or 0 for a timer that goes off once. */
+  /** Milliseconds, or 0 for a timer that expires once. */
   readonly period: number
   deadline: number
   /** Its place in the heap. */
@@ -20,14 +20,14 @@ export class Timers {
   readonly #alarm: Alarm
   readonly #heap: Array<Timer> = []
   readonly #byId = new Map<number, Timer>()
-  /** When the alarm goes off. */
+  /** When the alarm expires. */
   #armed = Infinity
 
   constructor(alarm: Alarm) {
     this.#alarm = alarm
   }
 
-  /** Starts a timer of so many milliseconds; with `repeat`, again and again. */
+  /** Starts a timer. With `repeat` it expires again and again. */
   add(id: number, millis: number, repeat: boolean): void {
     const start = this.#alarm.now()
     const timer: Timer = { id, start, period: repeat ? millis : 0, deadline: start + millis, index: this.#heap.length }
@@ -37,7 +37,7 @@ export class Timers {
     this.#arm()
   }
 
-  /** Answers whether there was such a timer. */
+  /** Cancels a timer. Returns whether there was one. */
   cancel(id: number): boolean {
     const timer = this.#byId.get(id)
     if (timer === undefined) return false
@@ -49,7 +49,7 @@ export class Timers {
     return this.#byId.has(id)
   }
 
-  /** Reports all that are due, the earliest first, and sets the alarm for the next. */
+  /** Reports all timers that are due, the earliest first, and sets the alarm for the next. */
   expire(report: (id: number) => void): void {
     const now = this.#alarm.now()
     this.#armed = Infinity
@@ -57,7 +57,7 @@ export class Timers {
       if (timer.period === 0) {
         this.#remove(timer)
       } else {
-        // From the start and not from now: however late this is, the next is due when it would have been.
+        // From the start and not from now: the next period is due when it would have been, however late this call is.
         timer.deadline = timer.start + (Math.floor((now - timer.start) / timer.period) + 1) * timer.period
         // Rounding must not make the same one due again.
         if (timer.deadline <= now) timer.deadline += timer.period
@@ -74,7 +74,7 @@ export class Timers {
 
   #arm(): void {
     const next = this.#heap[0]
-    // An alarm that goes off too early, for a timer that was cancelled, does no harm.
+    // An alarm that expires too early, for a timer that was cancelled, does no harm.
     if (next === undefined || next.deadline >= this.#armed) return
     this.#armed = next.deadline
     this.#alarm.set(next.deadline)

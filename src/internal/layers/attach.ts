@@ -1,4 +1,4 @@
-/** Another thread polls: this one joins it with a mailbox of its own, and makes its own system calls to register. */
+/** layerAttach: another thread polls. This one joins it with a mailbox of its own, and registers by its own system calls. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
@@ -35,7 +35,7 @@ export const open = Effect.fnUntraced(function* (
     join(libc, memory, handle, dispatcher),
     ({ release }) =>
       Effect.sync(() => {
-        // First, for ending runs consumers, and what they open now nobody would close.
+        // First, since ending runs consumers, and nothing would close what they open now.
         memory.leave()
         dispatcher.end()
         release()
@@ -45,11 +45,11 @@ export const open = Effect.fnUntraced(function* (
     Effect.sync(() => new MailboxConsumer(memory, selector, dispatcher, mailbox, release)),
     (consumer) => Effect.sync(() => consumer.stop())
   )
-  // The exit of the main thread is that of the process, and it waits for every thread.
+  // The process exits with the main thread, and waits for every other thread.
   if (isMainThread) yield* wakeOnExit({ memory, selector })
   yield* Effect.acquireRelease(
     Effect.sync(() => setInterval(() => checkPollingThread(memory), safetyNet)),
-    // It also keeps this thread alive for as long as it is attached, as a listening socket would.
+    // It also keeps this thread alive while it is attached, as a listening socket would.
     (timer) => Effect.sync(() => clearInterval(timer))
   )
   return {
@@ -85,7 +85,7 @@ const join = (
     } catch (thrown) {
       return Effect.fail(memory.state === State.Open ? fromThrown(thrown) : closed())
     }
-    // Had the poller closed in between, these would be duplicates of whatever has its numbers by now.
+    // If the poller closed in between, these are duplicates of other descriptors that have reused its numbers.
     const mailbox = memory.state === State.Open ? claim(libc, memory) : 0
     if (mailbox === 0) {
       selector.close()
@@ -105,7 +105,7 @@ const join = (
       if (released) return
       released = true
       cancel()
-      // The mailbox and the descriptors' numbers may be another's from now on.
+      // From now on the mailbox may have another owner, and the descriptors' numbers be reused.
       memory.leave()
       memory.mailboxes.release(mailbox)
       batch.close()
@@ -123,7 +123,7 @@ const claim = (libc: Libc, memory: PollerMemory): number => {
   return memory.mailboxes.claim(thread)
 }
 
-/** A thread that was terminated could tell nobody, whether it was polling or closing its poller. */
+/** Fails the poller if its polling thread is gone. A terminated thread cannot report its end, not even while it closes. */
 const checkPollingThread = (memory: PollerMemory): void => {
   if (memory.state >= State.Closed || isAlive(memory.threadId)) return
   if (!memory.fail(0)) memory.advance(State.Closed)

@@ -1,19 +1,16 @@
-/** The calling thread itself waits in the kernel, and does nothing else meanwhile. */
+/** layerBlocking: the calling thread waits in the kernel, and does nothing else meanwhile. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { LayerBlockingOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { State } from "../shared/pollerMemory.ts"
-import { isAnyPaused } from "../descriptor/direction.ts"
-import type { Dispatcher } from "../delivery/dispatcher.ts"
-import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
-import { SystemCallError } from "../kernel/systemCallError.ts"
-import { currentThread } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
-import { failWith, open as openPoller } from "./openPoller.ts"
-import { Router } from "../shared/router.ts"
+import type { Dispatcher } from "../delivery/dispatcher.ts"
+import { isAnyPaused } from "../descriptor/direction.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
 import { safetyNet } from "../shared/router.ts"
+import { localPolling } from "./localPolling.ts"
+import { attachmentOf, open as openPoller } from "./openPoller.ts"
 
 export const open = Effect.fnUntraced(function* (
   options: LayerBlockingOptions | undefined
@@ -23,45 +20,18 @@ export const open = Effect.fnUntraced(function* (
       "layerBlocking would block the main thread: build it in a worker thread, or pass allowMainThread: true"
     )
   }
-  const { memory, dispatcher, libc, mailbox, selector } = yield* openPoller(options)
-  const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
-  memory.threadId = currentThread()
-
-  const poll = (timeout: number): number => {
-    if (memory.state !== State.Open) return 0
-    try {
-      return router.poll(timeout)
-    } catch (thrown) {
-      const errno = thrown instanceof SystemCallError ? thrown.errno : 0
-      failWith(memory, dispatcher, errno, () => notOpen(memory))
-      return 0
-    }
-  }
+  const opened = yield* openPoller(options)
+  const { dispatcher } = opened
+  const { poll, sync } = localPolling(opened, () => {})
   const block = (timeout: number): void => {
-    // Whoever blocks may do so in the midst of a batch.
+    // The thread may block in the midst of a batch, whose writes must not wait that long.
     dispatcher.batch?.settle()
-    // Nor while somebody has yet to be served of what is ready.
+    // Nor may it block while a fiber has yet to be served of what is ready.
     poll(isAnyPaused() ? 0 : Math.min(timeout, safetyNet))
     dispatcher.flush()
   }
   fillOnDemand(dispatcher, () => block(safetyNet))
-  const sync = Effect.suspend(() => {
-    while (poll(0) === selector.capacity);
-    dispatcher.flush()
-    return memory.state === State.Open ? Effect.void : Effect.fail(notOpen(memory))
-  })
-  return {
-    libc,
-    memory,
-    selector,
-    origin: selector.handle,
-    mailbox,
-    dispatcher,
-    drain: () => block(0),
-    sync,
-    openAlarm: () => selector.openAlarm(mailbox),
-    block
-  }
+  return { ...attachmentOf(opened), drain: () => block(0), sync, block }
 })
 
 /**

@@ -1,6 +1,6 @@
 /**
- * What has to be done before this thread goes, however it goes: a thread that is blocked in the kernel cannot be ended
- * by anyone, so it must be woken first. One listener serves all pollers.
+ * Actions that run before this thread exits, in whatever way it exits. A thread that is blocked in the kernel cannot be
+ * ended, so it has to be woken first. One listener serves all pollers.
  */
 const actions = new Set<() => void>()
 
@@ -9,9 +9,9 @@ const run = () => {
   for (const action of [...actions].toReversed()) action()
 }
 
-/** Runs an action when this thread exits; answers how to take that back. */
+/** Runs an action when this thread exits. Returns a function that cancels it. */
 export const onExit = (action: () => void): (() => void) => {
-  // Before the listeners that are there already, for one of them may call process.exit itself and so be the last.
+  // Before the listeners that exist already: one of them may call process.exit itself, and then it is the last to run.
   if (actions.size === 0) process.prependListener("exit", run)
   actions.add(action)
   return () => {

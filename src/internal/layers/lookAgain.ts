@@ -1,36 +1,32 @@
 /**
- * Whether the selector is worth another look before the event loop has its turn. Who answers what it was just told of is often
- * told of more at once, and the loop's own wait costs more than the look; where nothing comes of it, it is tried ever less.
+ * Decides whether to look at the selector again before the event loop has its turn.
+ *
+ * A program that replies to a notification usually gets the next one immediately, and the loop's own wait costs more than
+ * the look. Where nothing comes of it, the program is looked at again ever less often.
  */
+import { TurnBudget } from "../delivery/turnBudget.ts"
 
-/** What reports more at a time has spread the cost of the loop's wait over that already. */
+/** With more notifications than this at a time, the cost of the loop's wait is shared by all of them. */
 const few = 2
-/** Looks in one turn of the loop, the first of them counted, and milliseconds until the last: timers and other I/O have their turn, too. */
-const most = 16
-const patience = 0.25
-/** After how many turns in vain at the most it is tried again. */
+/** The largest number of turns after a look in vain until the next is tried. */
 const longestRest = 63
 
 export class LookAgain {
-  /** Looks in this turn so far, but for the first. */
-  #count = 0
-  #since = 0
-  /** How many turns it is left alone after it was in vain, and how many of them are left. */
+  readonly #budget = new TurnBudget()
+  /** How many turns pass after a look in vain, and how many of those are left. */
   #rest = 0
   #left = 0
 
-  /** To be asked after each look, with how much it has found, and what that led to is done. */
+  /** Called after each look, with how many reports it found, once their consumers have run. */
   isWorthIt(found: number): boolean {
-    if (this.#count === 0) return found > 0 && found <= few && this.#begins()
+    if (!this.#budget.isBegun) return found > 0 && found <= few && this.#begins()
     if (found === 0) {
       this.#rest = Math.min(this.#rest * 2 + 1, longestRest)
       this.#left = this.#rest
-      return this.#end()
+      return this.#ends()
     }
     this.#rest = 0
-    if (found > few || this.#count === most - 1 || performance.now() - this.#since > patience) return this.#end()
-    this.#count++
-    return true
+    return found > few ? this.#ends() : this.#budget.spend()
   }
 
   #begins(): boolean {
@@ -38,13 +34,12 @@ export class LookAgain {
       this.#left--
       return false
     }
-    this.#since = performance.now()
-    this.#count = 1
-    return true
+    // The look that was made counts as well.
+    return this.#budget.spend() && this.#budget.spend()
   }
 
-  #end(): false {
-    this.#count = 0
+  #ends(): false {
+    this.#budget.end()
     return false
   }
 }

@@ -1,4 +1,4 @@
-/** A poller's figures as Effect metrics, read when someone asks for them: counting costs the hot path nothing more. */
+/** A poller's figures as Effect metrics. They are read on demand, so that they add nothing to the hot path. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -7,11 +7,11 @@ import type { PollerStats } from "../../Poller.ts"
 
 const descriptions: { readonly [Name in keyof PollerStats]: string } = {
   notifications: "Notifications given to the consumers of this thread",
-  merged: "Reports merged into a notification that was still waiting",
+  merged: "Reports merged into a notification that had not been taken",
   batches: "Batches in which the notifications came",
-  waits: "Waits in the kernel, by whichever thread polls",
+  waits: "Waits in the kernel, by the thread that polls",
   wakeups: "Wake-ups sent to threads that slept",
-  overflows: "Reports kept back because a mailbox was full",
+  overflows: "Reports that the polling thread kept back because a mailbox was full",
   registrations: "Registrations of all threads"
 }
 

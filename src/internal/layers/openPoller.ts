@@ -1,4 +1,4 @@
-/** What the owner of a poller opens, whichever thread waits, and how it is closed. */
+/** Opens and closes what a poller consists of, whichever thread waits in it. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { optionsOrFail } from "./options.ts"
@@ -26,7 +26,7 @@ export interface Opened {
   readonly mailbox: number
 }
 
-/** Opens a selector and its shared memory; closing the scope ends every consumer and closes every descriptor. */
+/** Opens a selector and its shared memory. Closing the scope ends every consumer and closes every descriptor. */
 export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, PollerError, Scope.Scope> =>
   Effect.gen(function* () {
     const { batchSize, mailboxSize, maxThreads } = yield* optionsOrFail(options)
@@ -35,7 +35,7 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
     const opened = yield* Effect.acquireRelease(
       Effect.try({
         try: (): Opened => {
-          // First, for if there is no memory for it nothing has been opened yet.
+          // First, so that nothing is open if there is no memory for it.
           const memory = PollerMemory.make(maxThreads, mailboxSize)
           const selector = Selectors.open(libc, batchSize)
           dispatcher.batch = new SocketBatch(libc, () => {})
@@ -43,7 +43,9 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
         },
         catch: (thrown) =>
           thrown instanceof RangeError
-            ? limitReached(`there is no memory for ${maxThreads} mailboxes of ${mailboxSize} entries each`)
+            ? limitReached(
+                `there is no memory for ${maxThreads} mailboxes of ${mailboxSize} entries each (lower maxThreads or mailboxSize)`
+              )
             : fromThrown(thrown)
       }),
       ({ memory, selector }) =>
@@ -60,13 +62,24 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
     return opened
   })
 
-/** Closes what terminated threads have left open, and once more a second later if one of them may still be ending. */
+/** The part of an attachment that does not depend on how its thread polls. */
+export const attachmentOf = ({ dispatcher, libc, mailbox, memory, selector }: Opened) => ({
+  libc,
+  memory,
+  selector,
+  origin: selector.handle,
+  mailbox,
+  dispatcher,
+  openAlarm: () => selector.openAlarm(mailbox)
+})
+
+/** Closes what terminated threads left open, and looks again a second later while one of them may still be ending. */
 const closeLeft = (libc: Libc, memory: PollerMemory, times: number): void => {
   for (const fd of memory.mailboxes.reap(isAlive)) libc.functions.close(fd)
   if (times > 0 && memory.mailboxes.isHeld) setTimeout(closeLeft, safetyNet, libc, memory, times - 1).unref()
 }
 
-/** Ends this poller when the calling thread exits, for whoever is blocked in it or attached to it. */
+/** Ends this poller when the calling thread exits, for the threads that are blocked in it or attached to it. */
 export const wakeOnExit = ({
   memory,
   selector
@@ -74,19 +87,19 @@ export const wakeOnExit = ({
   Effect.acquireRelease(
     Effect.sync(() =>
       onExit(() => {
-        // Once it has ended, the descriptor that wakes it may have been closed, and its number be another one's.
+        // Once it has ended, the descriptor that wakes it may be closed, and its number reused.
         if (memory.state >= State.Closed) return
         memory.advance(State.Closed)
         memory.mailboxes.wakeAll()
         selector.wake()
-        // The threads are ended next.
+        // Node ends the threads next.
         memory.awaitLoaded(safetyNet)
       })
     ),
     (cancel) => Effect.sync(cancel)
   ).pipe(Effect.asVoid)
 
-/** Fails the consumers of this thread because the thread that waited has died. */
+/** Fails the consumers of this thread because the polling thread has died. */
 export const failWith = (
   memory: PollerMemory,
   dispatcher: Dispatcher,

@@ -1,4 +1,4 @@
-/** The Poller service over one thread's attachment. */
+/** The Poller service of one thread's attachment. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -60,7 +60,7 @@ const takeAll = ({ memory, dispatcher: { queue } }: Attachment): Effect.Effect<N
     queue.length === 0 && (memory.state !== State.Open || !queue.isOpen) ? Effect.fail(notOpen(memory)) : queue.takeAll
   )
 
-/** For where someone else fills the queue. */
+/** Waits where another thread, or the event loop, fills the queue. */
 const waitOnQueue = (attachment: Attachment) => {
   const { dispatcher, drain, sync } = attachment
   const take = takeAll(attachment)
@@ -68,8 +68,8 @@ const waitOnQueue = (attachment: Attachment) => {
     Effect.catchTag("Done", () => Effect.suspend(() => Effect.fail(notOpen(attachment.memory))))
   )
 
-  // Waiting is for something to be there and takes nothing, so that an interruption or a timeout that comes at the same
-  // moment loses nothing; it is taken in a step of its own.
+  // The wait takes nothing, so that an interruption or a timeout at the same moment loses nothing. What is there is taken
+  // in a step of its own.
   const until = (clock: Clock.Clock, deadline: number): Effect.Effect<Notifications, PollerError> =>
     Effect.suspend(() => {
       const left = deadline - now(clock)
@@ -89,7 +89,7 @@ const waitOnQueue = (attachment: Attachment) => {
     })
 
   return (timeout: number): Effect.Effect<Notifications, PollerError> => {
-    // Should the poller have ended, what it reported before is still to be had.
+    // If the poller has ended, what it reported before can still be taken.
     if (timeout === 0) return Effect.andThen(Effect.ignore(sync), take)
     drain()
     if (dispatcher.queue.length > 0) return take
@@ -97,21 +97,21 @@ const waitOnQueue = (attachment: Attachment) => {
   }
 }
 
-/** What a timer of Node's takes at most; a longer wait is made of several. */
+/** The longest time of one of Node's timers, in milliseconds. A longer wait takes several. */
 const longestTimer = 2 ** 31 - 1
 
 const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
-/** For where the calling thread is the one that waits. Its time is the kernel's, whatever clock the program has. */
+/** Waits in the kernel, on the calling thread. Its time is the kernel's, whichever clock the program has. */
 const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) => {
   const { memory, dispatcher, sync } = attachment
   const take = takeAll(attachment)
 
   const until = (deadline: number): Effect.Effect<Notifications, PollerError> =>
     Effect.suspend(() => {
-      // Should the poller have ended, what it reported before is still to be had.
+      // If the poller has ended, what it reported before can still be taken.
       if (memory.state !== State.Open || dispatcher.queue.length > 0) return take
-      // However short the timeout, it has a look at the kernel.
+      // However short the timeout, it looks at the kernel once.
       block(Math.max(0, Math.ceil(deadline - performance.now())))
       if (dispatcher.queue.length > 0 || performance.now() >= deadline) return take
       // The thread's other fibers, its timers and its messages have their turn at least this often.

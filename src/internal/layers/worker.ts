@@ -1,28 +1,25 @@
-/** A dedicated thread waits in the kernel; a scoped fiber watches over it. */
+/** layerWorker: a dedicated thread waits in the kernel, and a scoped fiber supervises it. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { State } from "../shared/pollerMemory.ts"
-import { workerFailed } from "../errors/pollerErrors.ts"
-import type { Opened } from "./openPoller.ts"
 import type { Attachment } from "../delivery/attachment.ts"
-import { failWith, open as openPoller } from "./openPoller.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
+import { workerFailed } from "../errors/pollerErrors.ts"
+import { State } from "../shared/pollerMemory.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
+import { attachmentOf, failWith, open as openPoller, type Opened } from "./openPoller.ts"
 
 // With the ending of this file: TypeScript in the sources, JavaScript in the published package.
-const entry = new URL(
-  `../shared/pollingThread${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
-  import.meta.url
-)
+const ending = import.meta.url.slice(import.meta.url.lastIndexOf("."))
+const entry = new URL(`../shared/pollingThread${ending}`, import.meta.url)
 
 export const open = Effect.fnUntraced(function* (
   options: LayerOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  const poller = yield* openPoller(options)
-  const { memory, dispatcher, libc, mailbox, selector } = poller
+  const opened = yield* openPoller(options)
+  const { memory, dispatcher, mailbox, selector } = opened
   const consumer = yield* Effect.acquireRelease(
     Effect.sync(() => new MailboxConsumer(memory, selector, dispatcher, mailbox, () => {})),
     (consumer) =>
@@ -31,7 +28,7 @@ export const open = Effect.fnUntraced(function* (
         consumer.stop()
       })
   )
-  const thread = yield* Effect.acquireRelease(start(poller), (thread) =>
+  const thread = yield* Effect.acquireRelease(start(opened), (thread) =>
     Effect.suspend(() => {
       memory.advance(State.Closing)
       selector.wake()
@@ -44,21 +41,11 @@ export const open = Effect.fnUntraced(function* (
       failWith(memory, dispatcher, 0, () => error)
     })
   )
-  return {
-    libc,
-    memory,
-    selector,
-    origin: selector.handle,
-    mailbox,
-    dispatcher,
-    drain: consumer.drain,
-    sync: consumer.sync,
-    openAlarm: () => selector.openAlarm(mailbox)
-  }
+  return { ...attachmentOf(opened), drain: consumer.drain, sync: consumer.sync }
 })
 
 interface Thread {
-  /** Returns when the thread has ended, with what it died of. */
+  /** Returns when the thread has ended, with the reason. */
   readonly exited: Effect.Effect<unknown>
 }
 
@@ -70,7 +57,7 @@ const start = ({ memory, selector }: Opened): Effect.Effect<Thread, PollerError>
     let worker: Worker
     memory.beginLoading()
     try {
-      // Without the options of this process: a loader or a profiler that someone gave it is not for this thread.
+      // Without the options of this process: its loaders and profilers are not for this thread.
       worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
     } catch (cause) {
       memory.endLoading()
