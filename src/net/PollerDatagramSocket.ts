@@ -1,11 +1,12 @@
 /**
- * `DatagramSocket` of `effect/socket`, on the poller.
+ * UDP sockets of the poller as `DatagramSocket` of `effect/socket`.
  *
- * Reach for it to run a program that is written against that service, in place of `NodeDatagramSocket` of
- * `@effect/platform-node`: it takes the same options and behaves the same. For a socket in its own right there is `Udp`.
+ * Reach for it to run a program that is written against that service. It takes the options of
+ * `NodeDatagramSocket` of `@effect/platform-node`, and behaves as that does. A socket in its own
+ * right is in `Udp`.
  *
- * The socket is opened when a reader is acquired, and closed with that reader's scope; a program that only sends has to
- * acquire a reader too.
+ * Acquiring a reader opens the socket, and the reader's scope closes it. A program that only sends
+ * has to acquire a reader, too.
  *
  * **Example** (A question, and its answer)
  *
@@ -39,7 +40,7 @@ import * as internal from "../internal/effectSocket/datagramSocket.ts"
 import type { Registrar } from "../Registrar.ts"
 
 /**
- * Where datagrams go to. A name is looked up each time that a reader is acquired.
+ * Where datagrams go. A name is looked up each time a reader is acquired.
  *
  * @category options
  * @since 0.1.0
@@ -50,7 +51,7 @@ export interface Endpoint {
 }
 
 /**
- * Where the socket is bound: everywhere, and at any port that is free, unless given.
+ * Where the socket is bound. It defaults to every address of this machine, and any free port.
  *
  * @category options
  * @since 0.1.0
@@ -61,32 +62,36 @@ export interface BindOptions {
 }
 
 /**
- * Where a socket is bound, and where it sends to.
+ * The options of {@link make} and {@link layer}: where the socket is bound, and where it sends.
  *
  * **Details**
  *
- * The family is the one that is given, or that of an address in `bind`, or that of `peer` or `connect`, or that of a name
- * in `bind`, or IPv4.
+ * The first of these decides on the family: `family`, an address in `bind`, `peer` or `connect`, a
+ * name in `bind`. Otherwise it is IPv4.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export type Options = CommonOptions &
+export type MakeOptions = CommonOptions &
   (
     | {
-        /** Where a datagram goes that has no address of its own. Others may be sent elsewhere, and come from anywhere. */
+        /**
+         * The destination of datagrams without an address of their own. Other datagrams may go
+         * elsewhere, and datagrams may come from anywhere.
+         */
         readonly peer?: Endpoint | undefined
         readonly connect?: undefined
       }
     | {
-        /** Where all go, and the only place that they come from: connect(2). */
+        /** The destination of all datagrams, and the only place that they come from: connect(2). */
         readonly connect: Endpoint
         readonly peer?: undefined
       }
   )
 
 /**
- * What does not depend on whom it sends to. What is not given is the system's.
+ * The options that do not depend on the destination. An option that is not given keeps the system's
+ * value.
  *
  * @category options
  * @since 0.1.0
@@ -94,21 +99,26 @@ export type Options = CommonOptions &
 export interface CommonOptions {
   readonly bind?: BindOptions | undefined
   readonly family?: "ipv4" | "ipv6" | undefined
-  /** Lets sockets that all say so share a port, as the members of a group must. */
+  /**
+   * Lets several sockets share a port if each has this option, as the members of a group need it.
+   */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several sockets share a port, and the kernel deal out the datagrams (`SO_REUSEPORT`). */
+  /** Lets several sockets share a port: the kernel deals out the datagrams (`SO_REUSEPORT`). */
   readonly reusePort?: boolean | undefined
   /** Whether a socket at an IPv6 address refuses IPv4. */
   readonly ipv6Only?: boolean | undefined
-  /** Bytes (`SO_RCVBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_RCVBUF`). Linux doubles the number, and has a limit of its own. */
   readonly kernelReceiveBufferSize?: number | undefined
-  /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_SNDBUF`). Linux doubles the number, and has a limit of its own. */
   readonly kernelSendBufferSize?: number | undefined
-  /** Lets it send to a broadcast address. */
+  /** Lets the socket send to a broadcast address. */
   readonly broadcast?: boolean | undefined
   /** Routers that a datagram may pass, from 1 to 255. */
   readonly ttl?: number | undefined
-  /** Of datagrams that are sent to a group: where they leave, whether this machine gets them too, and how far they go. */
+  /**
+   * Of datagrams to a group: the interface where they leave, whether this machine receives them
+   * too, and how many routers they may pass.
+   */
   readonly multicast?:
     | {
         readonly interface?: NetAddress.MulticastInterface | undefined
@@ -118,28 +128,39 @@ export interface CommonOptions {
     | undefined
   /** How many datagrams may wait to be pulled, and which of them give way to more. */
   readonly receiveBuffer?: DatagramSocket.ReceiveBufferOptions | undefined
-  /** Told of errors that no write is left to fail with, such as the network's reports on a connected socket. */
+  /**
+   * Called with an error that no write is left to fail with, such as a report of the network on a
+   * connected socket.
+   */
   readonly onError?: ((error: DatagramSocket.DatagramSocketError) => void) | undefined
 }
 
 /**
- * A `DatagramSocket` that opens a socket on the poller for each reader.
+ * Makes a `DatagramSocket` that opens a socket on the poller for each reader.
  *
  * **Details**
  *
- * Making it opens nothing and cannot fail; acquiring a reader can. A capacity of the receive buffer that is no positive
- * whole number is a defect. Once the poller is closed, pulling and writing fail as on a closed socket.
+ * Making it opens nothing and cannot fail. Acquiring a reader:
+ *
+ * - Fails with `DatagramSocketOpenError`. Its `cause` is the `PollerError`, or the error of the
+ *   lookup.
+ *
+ * Once the poller is closed, pulling and writing fail as on a closed socket.
+ *
+ * **Gotchas**
+ *
+ * An invalid capacity of the receive buffer is a defect: it has to be an integer of at least 1.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar> =>
+export const make = (options: MakeOptions = {}): Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar> =>
   DatagramSocket.makeFromBackingSocket((events) => internal.open(options, events), options)
 
 /**
- * Provides what `make` makes.
+ * Provides the socket that {@link make} makes.
  *
- * **Example**
+ * **Example** (A bound socket)
  *
  * ```ts
  * import { Effect, Layer } from "effect"
@@ -159,5 +180,5 @@ export const make = (options: Options = {}): Effect.Effect<DatagramSocket.Datagr
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<DatagramSocket.DatagramSocket, never, Registrar> =>
+export const layer = (options?: MakeOptions): Layer.Layer<DatagramSocket.DatagramSocket, never, Registrar> =>
   Layer.effect(DatagramSocket.DatagramSocket, make(options))

@@ -1,14 +1,15 @@
 /**
- * Connections of the poller as `effect/socket`'s `Socket`, so that what is written against that service, such as Effect's
- * RPC, runs on this poller unchanged.
+ * Connections of the poller as `Socket` of `effect/socket`. Programs that are written against that
+ * service, such as Effect's RPC, run on this poller unchanged.
  *
- * It behaves as `NodeSocket` of `@effect/platform-node` does: acquiring the reader connects, its scope owns the connection,
- * and the writer waits for whichever connection there is. TLS is not offered: `upgrade` fails with `SocketUpgradeError`. As in
- * `Tcp`, what is ready together is read and written together.
+ * It behaves as `NodeSocket` of `@effect/platform-node` does. Acquiring the reader connects, the
+ * reader's scope owns the connection, and the writer waits for the connection of the moment. As in
+ * `Tcp`, one call reads all connections that become ready together, and another writes to them.
  *
- * Where the peer has ended its side, ours stays open until the reader's scope closes; Node's ends by itself.
+ * TLS is not offered: `upgrade` fails with `SocketUpgradeError`. When the peer has ended its side,
+ * this side stays open until the reader's scope closes; that of `NodeSocket` ends by itself.
  *
- * **Example**
+ * **Example** (An echo server, and a client)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -52,7 +53,7 @@ import type { KeepAlive, TcpStream } from "./Tcp.ts"
 import type { UnixStream } from "./Unix.ts"
 
 /**
- * An address, a host and a port, or the path of a Unix socket.
+ * Where to connect to, or to listen: an address, a host and a port, or the path of a Unix socket.
  *
  * @category options
  * @since 0.1.0
@@ -68,19 +69,36 @@ export type Target =
   | { readonly path: string; readonly address?: never; readonly host?: never; readonly port?: never }
 
 /**
- * Whom to connect to, and how. The host is looked up each time, and its addresses are tried in turn; it is `"localhost"` unless
- * given. What is said of TCP is of no use to a Unix socket, and ignored there, as Node does.
+ * The options of {@link make} and {@link layer}: where to connect to, and how.
+ *
+ * **Details**
+ *
+ * The host defaults to `"localhost"`. It is looked up for each connection, and its addresses are
+ * tried in turn. A Unix socket ignores the options of TCP, as `NodeSocket` does.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export type Options = Target & {
-  /** How long connecting may take; after that it fails with a `SocketOpenError` of kind `"Timeout"`. */
+export type MakeOptions = Target &
+  FromStreamOptions & {
+    /** Of TCP: see `Tcp.SetOptions`. Defaults to true. */
+    readonly noDelay?: boolean | undefined
+    /** Of TCP: see `Tcp.SetOptions`. */
+    readonly keepAlive?: boolean | KeepAlive | undefined
+  }
+
+/**
+ * The options of {@link fromStream}.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface FromStreamOptions {
+  /**
+   * The time that opening may take. After that, acquiring the reader fails with a `SocketOpenError`
+   * of kind `"Timeout"`.
+   */
   readonly openTimeout?: Duration.Input | undefined
-  /** Of TCP: see `Tcp.TcpOptions`. */
-  readonly noDelay?: boolean | undefined
-  /** Of TCP: see `Tcp.TcpOptions`. */
-  readonly keepAlive?: boolean | KeepAlive | undefined
 }
 
 /**
@@ -88,9 +106,11 @@ export type Options = Target & {
  *
  * **Details**
  *
- * Making it cannot fail. Acquiring the reader fails with a `SocketOpenError` whose `cause` is the `PollerError`.
+ * Making it cannot fail. Acquiring the reader:
  *
- * **Example** (Nobody listens, until it is tried again)
+ * - Fails with `SocketOpenError`. Its `cause` is the `PollerError`.
+ *
+ * **Example** (The server starts late)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -113,10 +133,18 @@ export type Options = Target & {
  * @category constructors
  * @since 0.1.0
  */
-export const make: (options: Options) => Effect.Effect<Socket.Socket, never, Registrar> = internal.make
+export const make: (options: MakeOptions) => Effect.Effect<Socket.Socket, never, Registrar> = internal.make
 
 /**
- * Makes a socket of connections that are opened otherwise, each in the scope of the reader.
+ * Makes a socket of connections that an effect opens. The effect runs each time the reader is
+ * acquired, in the reader's scope.
+ *
+ * **Details**
+ *
+ * Acquiring the reader:
+ *
+ * - Fails with `SocketOpenError`. Its `cause` is the `PollerError`: `InvalidArgument` if the effect
+ *   returned something else than a stream of `Tcp` or `Unix`.
  *
  * **Example** (Both ends of a pair)
  *
@@ -141,13 +169,13 @@ export const make: (options: Options) => Effect.Effect<Socket.Socket, never, Reg
  */
 export const fromStream: <R>(
   open: Effect.Effect<TcpStream | UnixStream, PollerError, R>,
-  options?: { readonly openTimeout?: Duration.Input | undefined }
+  options?: FromStreamOptions
 ) => Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> = internal.fromStream
 
 /**
- * Provides a socket that is made with `make`.
+ * Provides the socket that {@link make} makes.
  *
- * **Example**
+ * **Example** (A Unix socket)
  *
  * ```ts
  * import { Effect, Layer } from "effect"
@@ -175,5 +203,5 @@ export const fromStream: <R>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Socket.Socket, never, Registrar> =>
+export const layer = (options: MakeOptions): Layer.Layer<Socket.Socket, never, Registrar> =>
   Layer.effect(Socket.Socket, make(options))

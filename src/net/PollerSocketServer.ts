@@ -1,13 +1,15 @@
 /**
- * Listeners of the poller as `effect/socket`'s `SocketServer`, so that what is written against that service, such as the
- * servers of Effect's RPC and Cluster, runs on this poller unchanged.
+ * Listeners of the poller as `SocketServer` of `effect/socket`. Programs that are written against
+ * that service, such as the servers of Effect's RPC and Cluster, run on this poller unchanged.
  *
- * It behaves as `NodeSocketServer` of `@effect/platform-node` does: connections wait until `run`, each handler runs in a
- * fiber of its own and gets a `Socket`, what it does not handle is logged, and interrupting `run` interrupts all of them. Once
- * the server's own scope has closed, handlers that are at work go on to their end, and then `run` fails. As in `Tcp`, what
- * is ready together is read and written together.
+ * It behaves as `NodeSocketServer` of `@effect/platform-node` does. Connections wait until `run`,
+ * and each handler gets a `Socket` and a fiber of its own. An error that a handler does not handle
+ * is logged. Interrupting `run` interrupts every handler. Once the server's own scope has closed,
+ * the handlers that are at work go on to their end, and then `run` fails.
  *
- * The connection is closed with the scope of the socket's reader, or with the handler if it never asked for one.
+ * A connection is closed with the scope of its socket's reader, or with its handler if that never
+ * acquired a reader. As in `Tcp`, one call reads all connections that become ready together, and
+ * another writes to them.
  *
  * **Example** (As a layer)
  *
@@ -37,13 +39,18 @@ import type { Registrar } from "../Registrar.ts"
 import type { KeepAlive } from "./Tcp.ts"
 
 /**
- * Where to listen, and how: see `Tcp.ListenOptions`. Without a host, on every address of this machine; of one that is looked
- * up, at its first address. All but `backlog` is of TCP, and ignored for a path, as Node does.
+ * The options of {@link make} and {@link layer}: where to listen, and how. See `Tcp.ListenOptions`.
+ *
+ * **Details**
+ *
+ * Without a host, the server listens at every address of this machine. It listens at the first
+ * address of a host that is looked up. All options but `backlog` are of TCP, and ignored for a
+ * path, as `NodeSocketServer` does.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export type Options = Target & {
+export type MakeOptions = Target & {
   readonly backlog?: number | undefined
   readonly reusePort?: boolean | undefined
   readonly ipv6Only?: boolean | undefined
@@ -52,8 +59,13 @@ export type Options = Target & {
 }
 
 /**
- * Listens until the scope closes. Fails with a `SocketServerOpenError` whose cause is the `PollerError`; `run` fails with a
- * `SocketServerUnknownError` with such a cause.
+ * Listens until the scope closes.
+ *
+ * **Details**
+ *
+ * - Fails with `SocketServerOpenError`. Its `cause` is the `PollerError`.
+ *
+ * `run` fails with `SocketServerUnknownError`, whose `cause` is the `PollerError`, too.
  *
  * **Example**
  *
@@ -75,17 +87,17 @@ export type Options = Target & {
  * @since 0.1.0
  */
 export const make: (
-  options: Options
+  options: MakeOptions
 ) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Registrar | Scope.Scope> =
   internal.make
 
 /**
- * Provides a server that is made with `make`.
+ * Provides the server that {@link make} makes.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
-  options: Options
+  options: MakeOptions
 ): Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError, Registrar> =>
   Layer.effect(SocketServer.SocketServer, make(options))

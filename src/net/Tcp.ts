@@ -1,16 +1,19 @@
 /**
  * TCP on the poller: listeners and connections that are plain non-blocking descriptors.
  *
- * Reach for it for a server or a client in terms of bytes, and where a connection's descriptor itself is needed, for
- * instance to hand it to another thread. For programs that are written against `Socket` and `SocketServer` of
- * `effect/socket`, such as Effect's RPC, there are `PollerSocket` and `PollerSocketServer`.
+ * Reach for it for a server or a client in terms of bytes, and where you need the descriptor of a
+ * connection, for instance to hand it to another thread. Programs that are written against `Socket`
+ * and `SocketServer` of `effect/socket`, such as Effect's RPC, use `PollerSocket` and
+ * `PollerSocketServer`.
  *
- * Addresses are those of `effect/net`'s `NetAddress`, or their text: `"127.0.0.1:80"`, `"[::1]:80"`. Port 0 is any that is
- * free. Names are not looked up: for those there is `PollerSocket`, or `lookup` of `node:dns`.
+ * An address is a `NetAddress` of `effect/net`, or its text: `"127.0.0.1:80"`, `"[::1]:80"`. Port 0
+ * stands for any free port. Names are not looked up: `PollerSocket` does that, or `lookup` of
+ * `node:dns`.
  *
- * On Linux, connections that become ready together are read by one call of io_uring(7), and written to by another. That takes
- * one more descriptor and 2.5 MiB for each thread, from when it is first of use. `UV_USE_IO_URING=0` turns it off; where the
- * system forbids it, each call is made by itself.
+ * On Linux, one call of io_uring(7) reads all connections that become ready together, and another
+ * call writes to them. It takes one more descriptor and 2.5 MiB for each thread, from its first use
+ * on. `UV_USE_IO_URING=0` turns it off. Where the system forbids it, each connection makes its own
+ * calls.
  *
  * **Example** (An echo server, and a client)
  *
@@ -35,6 +38,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
@@ -44,64 +48,68 @@ import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 
 /**
- * When an idle connection is probed: tcp(7). What is not given is the system's.
+ * When an idle connection is probed: tcp(7). An option that is not given keeps the system's value.
  *
  * @category options
  * @since 0.1.0
  */
 export interface KeepAlive {
-  /** Silence until the first probe: 1 to 32,767 seconds, a fraction is rounded up. */
+  /** Silence until the first probe: 1 to 32,767 seconds. A fraction is rounded up. */
   readonly idle?: Duration.Input | undefined
-  /** Time between two probes: 1 to 32,767 seconds, a fraction is rounded up. */
+  /** Time between two probes: 1 to 32,767 seconds. A fraction is rounded up. */
   readonly interval?: Duration.Input | undefined
-  /** Probes without an answer until the connection has failed: 1 to 32,767. */
+  /** Probes without a response until the connection fails: 1 to 32,767. */
   readonly count?: number | undefined
 }
 
 /**
- * What a connection can be told at any time. What is not given is left as it is.
+ * The options of a connection: what {@link TcpStream.setOptions} takes.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface TcpOptions {
-  /** Sends at once, rather than wait until a packet is full (`TCP_NODELAY`). True unless given. */
+export interface SetOptions {
+  /** Sends at once, in place of waiting until a packet is full (`TCP_NODELAY`). */
   readonly noDelay?: boolean | undefined
-  /** Probes a connection that is idle (`SO_KEEPALIVE`). False unless given. */
+  /** Probes an idle connection (`SO_KEEPALIVE`). */
   readonly keepAlive?: boolean | KeepAlive | undefined
-  /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_SNDBUF`). Linux doubles the number, and has a limit of its own. */
   readonly sendBufferSize?: number | undefined
-  /** Bytes (`SO_RCVBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_RCVBUF`). Linux doubles the number, and has a limit of its own. */
   readonly receiveBufferSize?: number | undefined
 }
 
 /**
- * How to listen; `TcpOptions` are those of the connections that are accepted.
+ * The options of {@link listen}. The connections that are accepted get the {@link SetOptions};
+ * `noDelay` defaults to true.
  *
  * @category options
  * @since 0.1.0
  */
-export interface ListenOptions extends TcpOptions {
-  /** How many connections may wait to be accepted: listen(2). 511 unless given; the system has a limit of its own. */
+export interface ListenOptions extends SetOptions {
+  /**
+   * Connections that may wait to be accepted: listen(2). Defaults to 511. The system has a limit of
+   * its own.
+   */
   readonly backlog?: number | undefined
-  /** Takes a port over from connections that have ended (`SO_REUSEADDR`). True unless given. */
+  /** Takes a port over from connections that have ended (`SO_REUSEADDR`). Defaults to true. */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several listeners share a port, and the kernel deal out the connections (`SO_REUSEPORT`). */
+  /** Lets several listeners share a port: the kernel deals out the connections (`SO_REUSEPORT`). */
   readonly reusePort?: boolean | undefined
-  /** Whether a listener on an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). False unless given. */
+  /** Whether a listener at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). Defaults to false. */
   readonly ipv6Only?: boolean | undefined
 }
 
 /**
- * How to connect, and the options of the connection.
+ * The options of {@link connect}, and of the connection. `noDelay` defaults to true.
  *
  * @category options
  * @since 0.1.0
  */
-export interface ConnectOptions extends TcpOptions {
+export interface ConnectOptions extends SetOptions {
   /** The address to connect from. */
   readonly localAddress?: NetAddress.InetAddressInput | undefined
-  /** How long it may take. The system's own limit is about two minutes. */
+  /** The time that connecting may take. The system's own limit is about two minutes. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -110,68 +118,113 @@ export interface ConnectOptions extends TcpOptions {
  *
  * **Details**
  *
- * Everything fails with `Closed` once it is closed, also for whoever waits by then; with `ConnectionReset` when the peer
- * has broken it off, and writing with `BrokenPipe` once the peer reads nothing more; with `TimedOut` or `Unreachable` when
- * the network has given up. SIGPIPE is never raised.
+ * Each operation that reads or writes:
  *
- * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
- * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ * - Fails with `Closed` once the connection or the poller is closed, also while it waits.
+ * - Fails with `ConnectionReset` if the peer has reset the connection.
+ * - Fails with `TimedOut` or `Unreachable` if the network has given up.
+ * - Fails with `WorkerFailed` if the thread that polls has died.
+ * - Fails with `LimitReached` if the kernel cannot watch one more descriptor.
+ * - Fails with `AlreadyRegistered` if you have registered the descriptor yourself.
+ *
+ * The errors name the peer's address where it is known. SIGPIPE is never raised.
  *
  * **Gotchas**
  *
- * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout. What a call has brought is gone
- * with a fiber that is interrupted between that call and its next step.
+ * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout.
+ * The bytes of a read that was made are lost with a fiber that is interrupted before its next step.
  *
  * @category models
  * @since 0.1.0
  */
-export interface TcpStream {
-  /** Its number, or -1 once it is closed. */
+export interface TcpStream extends Inspectable {
+  readonly [internal.StreamTypeId]: typeof internal.StreamTypeId
+
+  /** The descriptor's number, or -1 once the connection is closed. */
   readonly fd: number
+
+  /** The address of this end: getsockname(2). Fails with `Closed`. */
   readonly localAddress: Effect.Effect<NetAddress.InetAddress, PollerError>
+
+  /**
+   * The address of the peer: getpeername(2).
+   *
+   * - Fails with `NotConnected` if the connection has been reset.
+   * - Fails with `Closed` if the connection is closed.
+   */
   readonly remoteAddress: Effect.Effect<NetAddress.InetAddress, PollerError>
 
   /**
-   * Waits for something to read, and reads it into the buffer: recv(2). Answers how many bytes, 0 at the end.
+   * Waits for bytes, and reads them into the buffer: recv(2). Returns their number, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or if there is no room for a byte.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   * - Fails with `InvalidArgument` if the buffer has no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
-  /** Waits for room to write, and writes what fits: send(2). Answers how many bytes. */
+  /**
+   * Waits for room, and writes as many bytes as fit: send(2). Returns their number.
+   *
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   */
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. The buffer is not to
-   * be changed until it returns. Interrupted, it may have written a part.
+   * Writes all bytes. The bytes of other fibers come before them or after them, never in between.
    *
-   * Up to 4 KiB may wait for what the handlers of other connections write that became ready with this one: 0.25 milliseconds,
-   * or as long as one of them keeps the thread. Whoever computes for long had better yield before, or do it on another thread.
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   *
+   * Do not change the buffer until it returns. If it is interrupted, it may have written a part.
+   *
+   * Up to 4 KiB may wait for the other connections that became ready with this one, so that one
+   * call writes for all of them. That takes up to 0.25 milliseconds, or as long as one handler
+   * keeps the thread. Before a long computation, yield, or move it to another thread.
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
   /**
-   * Everything that comes, until the peer shuts down its writing side. Nothing is read before it is pulled. Small chunks
-   * share memory, as Node's own buffers do: to transfer one to another thread, transfer a copy, `chunk.slice()`.
+   * All bytes that arrive, until the peer shuts down its writing side. It reads only what is
+   * pulled.
+   *
+   * Small chunks share memory, as the buffers of Node do. To transfer a chunk to another thread,
+   * transfer a copy: `chunk.slice()`.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
   /** Writes every chunk. It does not shut anything down at the end. */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 
-  /** Says that nothing more is written, or read: shutdown(2). The other direction goes on. */
+  /**
+   * Ends writing, reading, or both: shutdown(2). The other direction goes on.
+   *
+   * - Fails with `NotConnected` if the connection has been reset.
+   * - Fails with `InvalidArgument` if the direction is invalid.
+   */
   readonly shutdown: (how: "read" | "write" | "both") => Effect.Effect<void, PollerError>
 
-  /** Changes what is given: setsockopt(2). */
-  readonly setOptions: (options: TcpOptions) => Effect.Effect<void, PollerError>
+  /**
+   * Changes the options that are given: setsockopt(2).
+   *
+   * - Fails with `InvalidArgument` if an option is invalid. Then none of them has changed.
+   * - Fails with `UnsupportedPlatform` if the system has no such time of keep-alive.
+   */
+  readonly setOptions: (options: SetOptions) => Effect.Effect<void, PollerError>
 
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+  /**
+   * Closes the connection before its scope does: close(2). Fails with `Closed` if it is closed
+   * already.
+   */
   readonly close: Effect.Effect<void, PollerError>
 
   /**
-   * Gives the descriptor away without closing it, for instance to another thread, which makes a connection of it with
-   * `fromFd`. Fails with `Closed`, and with `InvalidArgument` while there are bytes that came just when whoever waited for
-   * them was interrupted: they are there for the next `read`.
+   * Gives the descriptor away without closing it, for instance to another thread. That thread makes
+   * a connection of it with {@link fromFd}.
+   *
+   * - Fails with `Closed` if the connection is closed.
+   * - Fails with `InvalidArgument` if bytes arrived for a fiber that was interrupted just then. The
+   *   next `read` returns them.
    */
   readonly take: Effect.Effect<number, PollerError>
 }
@@ -181,44 +234,82 @@ export interface TcpStream {
  *
  * **Details**
  *
- * A connection that was broken off before it was accepted is passed over. When the process has no descriptor left, the
- * connection stays in the backlog, a warning is logged, and accepting is tried again after 5 milliseconds, and then after
- * twice as long each time, up to a second.
+ * A connection that is reset before it is accepted is skipped. While the process has no descriptor
+ * left, connections stay in the backlog. The listener logs a warning, and tries again after 5
+ * milliseconds, then after twice as long each time, up to a second.
+ *
+ * Accepting, in each of its forms:
+ *
+ * - Fails with `Closed` once the listener or the poller is closed.
+ * - Fails with `WorkerFailed` if the thread that polls has died.
  *
  * @category models
  * @since 0.1.0
  */
-export interface TcpListener {
-  /** Its number, or -1 once it is closed. */
+export interface TcpListener extends Inspectable {
+  readonly [internal.ListenerTypeId]: typeof internal.ListenerTypeId
+
+  /** The descriptor's number, or -1 once the listener is closed. */
   readonly fd: number
-  /** Where it listens, with the port that it got. */
+
+  /** The address that it listens at, with the port that the kernel chose. */
   readonly address: NetAddress.InetAddress
-  /** Waits for the next connection: accept4(2). It is closed with the scope. Fails with `Closed` and `WorkerFailed`. */
+
+  /** Waits for the next connection: accept4(2). The connection is closed with the scope. */
   readonly accept: Effect.Effect<TcpStream, PollerError, Scope.Scope>
+
   /**
-   * The connections as they come, up to 64 in a chunk. Each is its consumer's to close; those that are still open when the
-   * stream ends are closed then.
+   * The connections as they arrive, up to 64 in a chunk. The consumer has to close each of them.
+   * The end of the stream closes those that are still open.
    */
   readonly incoming: Stream.Stream<TcpStream, PollerError>
+
   /**
-   * Runs a handler for each connection in a fiber of its own, and closes the connection at its end. An error that the
-   * handler does not handle is logged. Interrupting `run` interrupts every handler. Once the listener is closed, it waits for the
-   * handlers that are at work, and then fails with `Closed`.
+   * Runs a handler for each connection in a fiber of its own, and closes the connection when the
+   * handler ends. An error that the handler does not handle is logged.
+   *
+   * Interrupting `run` interrupts every handler. Once the listener is closed, `run` waits for the
+   * handlers that are still at work, and then fails with `Closed`.
    */
   readonly run: <E, R>(
     handler: (connection: TcpStream) => Effect.Effect<unknown, E, R>
   ) => Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>>
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+
+  /**
+   * Closes the listener before its scope does: close(2). Fails with `Closed` if it is closed
+   * already.
+   */
   readonly close: Effect.Effect<void, PollerError>
 }
+
+/**
+ * Returns whether a value is a {@link TcpStream}. An object that only has the same properties is
+ * not.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isTcpStream: (u: unknown) => u is TcpStream = internal.isTcpStream
+
+/**
+ * Returns whether a value is a {@link TcpListener}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isTcpListener: (u: unknown) => u is TcpListener = internal.isTcpListener
 
 /**
  * Listens at an address until the scope closes: socket(2), bind(2), listen(2).
  *
  * **Details**
  *
- * Fails with `AddressInUse`, `AddressNotAvailable`, `PermissionDenied` (a port below 1024), `LimitReached`, or with
- * `InvalidArgument` if the address or an option is none.
+ * - Fails with `AddressInUse` if another socket listens there.
+ * - Fails with `AddressNotAvailable` if this machine does not have the address.
+ * - Fails with `PermissionDenied` if the port is below 1024 and this process may not use it.
+ * - Fails with `LimitReached` if no descriptor is left.
+ * - Fails with `InvalidArgument` if the address or an option is invalid.
+ * - Fails with `UnsupportedPlatform` if the system has no such time of keep-alive.
  *
  * **Example** (One connection after the other)
  *
@@ -256,11 +347,17 @@ export const listen: (
  *
  * **Details**
  *
- * Fails with `ConnectionRefused`, `Unreachable`, `TimedOut`, `LimitReached`, with `AddressNotAvailable` or `AddressInUse` if
- * it cannot be made from `localAddress`, with `InvalidArgument` if the address or an option is none, and with
- * `UnsupportedPlatform` for times of keep-alive where there are none. Then nothing is left open.
+ * - Fails with `ConnectionRefused` if no process listens there.
+ * - Fails with `TimedOut` or `Unreachable` if the peer does not respond.
+ * - Fails with `PermissionDenied` if a firewall of this machine forbids it.
+ * - Fails with `AddressNotAvailable` or `AddressInUse` if `localAddress` cannot be used.
+ * - Fails with `LimitReached` if no descriptor is left.
+ * - Fails with `InvalidArgument` if the address or an option is invalid.
+ * - Fails with `UnsupportedPlatform` if the system has no such time of keep-alive.
  *
- * **Example** (Nobody listens)
+ * Nothing is left open then.
+ *
+ * **Example** (No process listens there)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -286,17 +383,23 @@ export const connect: (
   internal.connect(address, options ?? {})
 
 /**
- * Takes over a connected TCP socket that somebody else has opened and gives away. It is closed with the scope.
+ * Takes over a connected TCP socket that another part of the program has opened, and gives away.
+ * The connection is closed with the scope.
  *
  * **Details**
  *
- * Give it what `take` answers: the number of an `Fd`, or of a connection, that still has its owner would be closed twice.
+ * - Fails with `InvalidArgument` if the descriptor is not a TCP socket.
+ * - Fails with `BadDescriptor` if the descriptor is not open.
  *
- * Its blocking mode is left as it is: none of the calls waits in the kernel, whatever that is. Fails with
- * `InvalidArgument` if the descriptor is no TCP socket, with `BadDescriptor` if it is not open; then it is still its
- * owner's. Whether it is connected is not checked.
+ * The descriptor stays its owner's then. Whether the socket is connected is not checked, and its
+ * blocking mode stays as it is: no call waits in the kernel in either mode.
  *
- * **Example** (Given to a second owner)
+ * **Gotchas**
+ *
+ * Pass the number that `take` returned. A descriptor that still has another owner would be closed
+ * twice.
+ *
+ * **Example** (A second owner)
  *
  * ```ts
  * import { Effect } from "effect"

@@ -1,11 +1,14 @@
 /**
- * UDP on the poller: datagrams, each with the address that it came from, over a plain non-blocking descriptor.
+ * UDP on the poller: datagrams with the address of their sender, over a plain non-blocking
+ * descriptor.
  *
- * Reach for it for a protocol of datagrams, for multicast, and where the socket's descriptor itself is needed. For programs
- * that are written against `DatagramSocket` of `effect/socket` there is `PollerDatagramSocket`.
+ * Reach for it for a protocol of datagrams, for multicast, and where you need the descriptor of the
+ * socket. Programs that are written against `DatagramSocket` of `effect/socket` use
+ * `PollerDatagramSocket`.
  *
- * Addresses are those of `effect/net`'s `NetAddress`, or their text: `"127.0.0.1:53"`, `"[::1]:53"`. Port 0 is any that is
- * free. Names are not looked up: for those there is `PollerDatagramSocket`, or `lookup` of `node:dns`.
+ * An address is a `NetAddress` of `effect/net`, or its text: `"127.0.0.1:53"`, `"[::1]:53"`. Port 0
+ * stands for any free port. Names are not looked up: `PollerDatagramSocket` does that, or `lookup`
+ * of `node:dns`.
  *
  * **Example** (A question, and its answer)
  *
@@ -19,9 +22,10 @@
  *   yield* Effect.forkScoped(answer)
  *
  *   const client = yield* Udp.bind("127.0.0.1:0")
- *   yield* client.send(new TextEncoder().encode("hello"), server.address)
+ *   const serverAddress = yield* server.localAddress
+ *   yield* client.send(new TextEncoder().encode("hello"), serverAddress)
  *   const { address, payload } = yield* client.receive
- *   console.log(new TextDecoder().decode(payload), address.port === server.address.port)
+ *   console.log(new TextDecoder().decode(payload), address.port === serverAddress.port)
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => hello true
@@ -30,78 +34,95 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as NetAddress from "effect/net/NetAddress"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { DatagramTypeId } from "../internal/net/datagramChannel.ts"
 import * as internal from "../internal/net/udp.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 
 /**
- * What is not given is the system's.
+ * The options of a socket: what {@link UdpSocket.setOptions} takes. An option that is not given
+ * keeps its value.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface UdpOptions {
-  /** Lets it send to a broadcast address (`SO_BROADCAST`); otherwise that fails with `PermissionDenied`. */
+export interface SetOptions {
+  /**
+   * Lets the socket send to a broadcast address (`SO_BROADCAST`). Without it, that fails with
+   * `PermissionDenied`.
+   */
   readonly broadcast?: boolean | undefined
   /** Routers that a datagram may pass, from 1 to 255 (`IP_TTL`, `IPV6_UNICAST_HOPS`). */
   readonly ttl?: number | undefined
-  /** The same for datagrams to a group, from 0 to 255: 0 stays on this machine, 1 on the local network. */
+  /**
+   * Routers that a datagram to a group may pass, from 0 to 255: 0 stays on this machine, 1 on the
+   * local network.
+   */
   readonly multicastTtl?: number | undefined
-  /** Whether this machine gets the datagrams to a group that it sends itself. */
+  /** Whether this machine also receives the datagrams that it sends to a group. */
   readonly multicastLoopback?: boolean | undefined
   /** Where datagrams to a group leave: an address of the interface for IPv4, its index for IPv6. */
   readonly multicastInterface?: NetAddress.Ipv4AddressInput | number | undefined
-  /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_SNDBUF`). Linux doubles the number, and has a limit of its own. */
   readonly sendBufferSize?: number | undefined
-  /** Bytes (`SO_RCVBUF`). Linux doubles it, and has a limit of its own. */
+  /** Bytes (`SO_RCVBUF`). Linux doubles the number, and has a limit of its own. */
   readonly receiveBufferSize?: number | undefined
 }
 
 /**
- * How a socket is bound, and its options.
+ * The options of {@link bind}, and of the socket.
  *
  * @category options
  * @since 0.1.0
  */
-export interface BindOptions extends UdpOptions {
+export interface BindOptions extends SetOptions {
   /**
-   * Lets sockets that all say so share a port, as the members of a group must. It is `SO_REUSEADDR`, or `SO_REUSEPORT`
-   * where that is what it is called.
+   * Lets several sockets share a port if each of them has this option, as the members of a group
+   * need it. It is `SO_REUSEADDR`, or `SO_REUSEPORT` on the systems that call it so.
    */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several sockets share a port, and the kernel deal out the datagrams (`SO_REUSEPORT`). */
+  /** Lets several sockets share a port: the kernel deals out the datagrams (`SO_REUSEPORT`). */
   readonly reusePort?: boolean | undefined
-  /** Whether a socket at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). False unless given. */
+  /** Whether a socket at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). Defaults to false. */
   readonly ipv6Only?: boolean | undefined
 }
 
 /**
- * What group to join, and how.
+ * The options of {@link UdpSocket.joinMulticast}: which group, and how.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface MulticastOptions {
+export interface JoinMulticastOptions {
   readonly group: NetAddress.IpAddressInput
-  /** Where its datagrams come in: an address of the interface for IPv4, its index for IPv6. */
+  /** Where its datagrams arrive: an address of the interface for IPv4, its index for IPv6. */
   readonly interface?: NetAddress.Ipv4AddressInput | number | undefined
-  /** Whose datagrams alone are wanted. */
+  /** Receives only the datagrams of this sender. */
   readonly source?: NetAddress.IpAddressInput | undefined
 }
 
 /**
- * What came, and from where.
+ * A datagram that a socket has received. Pass it to {@link UdpSocket.send} to respond to its
+ * sender.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Datagram {
-  /** All of it, and nobody else's to change. A small one shares memory: to transfer it to another thread, transfer a copy. */
+export interface Datagram extends Inspectable {
+  readonly [DatagramTypeId]: typeof DatagramTypeId
+
+  /**
+   * All of its bytes. They are the receiver's alone, to change or to keep. A small payload shares
+   * memory: to transfer it to another thread, transfer a copy.
+   */
   readonly payload: Uint8Array
-  /** The sender, decoded when it is first asked for. */
+
+  /** The address of the sender. It is decoded when it is first read. */
   readonly address: NetAddress.InetAddress
 }
 
@@ -110,95 +131,163 @@ export interface Datagram {
  *
  * **Details**
  *
- * Everything fails with `Closed` once it is closed, also for whoever waits by then.
+ * Each operation that sends or receives:
  *
- * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
- * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ * - Fails with `Closed` once the socket or the poller is closed, also while it waits.
+ * - Fails with `ConnectionRefused` if the peer of a connected socket does not listen.
+ * - Fails with `Unreachable` if no route leads to the peer.
+ * - Fails with `WorkerFailed` if the thread that polls has died.
+ * - Fails with `LimitReached` if the kernel has no memory, or cannot watch one more descriptor.
+ * - Fails with `AlreadyRegistered` if you have registered the descriptor yourself.
  *
  * **Gotchas**
  *
- * A fiber that is interrupted while it waits has received nothing, so `receive` may be given a timeout.
+ * A fiber that is interrupted while it waits has received nothing, so `receive` may be given a
+ * timeout.
  *
- * On a connected socket the network's reports, such as `ConnectionRefused` and `Unreachable`, are told to whoever sends
- * or receives next. The socket is as good as before. A datagram whose sending has failed with one was not sent.
+ * On a connected socket, the network reports an error such as `ConnectionRefused` to the next fiber
+ * that sends or receives. The socket remains usable; a failed `send` sent nothing.
  *
  * @category models
  * @since 0.1.0
  */
-export interface UdpSocket {
-  /** Its number, or -1 once it is closed. */
+export interface UdpSocket extends Inspectable {
+  readonly [internal.TypeId]: typeof internal.TypeId
+
+  /** The descriptor's number, or -1 once the socket is closed. */
   readonly fd: number
-  /** Where it is bound, with the port that it got. */
-  readonly address: NetAddress.InetAddress
 
   /**
-   * Sends one datagram, waiting for room: sendto(2), or send(2) to where the socket is connected. Answers how many bytes;
-   * none is a datagram too. To answer one that came, give that itself.
+   * The address that the socket is bound to, with the port that the kernel chose: getsockname(2). A
+   * connected socket has a narrower one. Fails with `Closed`.
+   */
+  readonly localAddress: Effect.Effect<NetAddress.InetAddress, PollerError>
+
+  /**
+   * Sends one datagram, and waits for room: sendto(2), or send(2) to the peer of a connected
+   * socket. Returns the number of bytes. A datagram may be empty. To respond to a datagram, pass it
+   * as `to`.
    *
-   * Fails with `InvalidArgument` if it is too long (more than 65,507 bytes over IPv4), if the address is none or of the
-   * wrong family, or if there is none and the socket is not connected; with `PermissionDenied`, `Unreachable`,
-   * `ConnectionRefused`, `LimitReached`.
+   * - Fails with `MessageTooLarge` if it is too long (more than 65,507 bytes over IPv4).
+   * - Fails with `NotConnected` if `to` is not given and the socket is not connected.
+   * - Fails with `InvalidArgument` if the address is invalid, or of the wrong family.
+   * - Fails with `InvalidArgument` if the payload is not a `Uint8Array`.
+   * - Fails with `PermissionDenied` if the address is a broadcast address, without the option.
    */
   readonly send: (
     payload: Uint8Array,
     to?: NetAddress.InetAddressInput | Datagram
   ) => Effect.Effect<number, PollerError>
 
+  /**
+   * Sends one datagram without waiting. Returns none if there is no room for it, or other fibers
+   * wait for room. Fails as {@link UdpSocket.send} does.
+   *
+   * @since 0.2.0
+   */
+  readonly trySend: (
+    payload: Uint8Array,
+    to?: NetAddress.InetAddressInput | Datagram
+  ) => Effect.Effect<Option.Option<number>, PollerError>
+
   /** Waits for the next datagram: recvfrom(2). */
   readonly receive: Effect.Effect<Datagram, PollerError>
 
-  /** All that have come, up to 64, waiting for the first. */
+  /**
+   * Receives a datagram without waiting. Returns none if none has arrived, or other fibers wait for
+   * one.
+   *
+   * @since 0.2.0
+   */
+  readonly tryReceive: Effect.Effect<Option.Option<Datagram>, PollerError>
+
+  /** Receives all datagrams that have arrived, up to 64. Waits for the first. */
   readonly receiveMany: Effect.Effect<readonly [Datagram, ...Array<Datagram>], PollerError>
 
-  /** The datagrams as they come, those of one `receiveMany` in a chunk. It does not end. */
+  /** The datagrams as they arrive, those of one `receiveMany` in a chunk. It does not end. */
   readonly stream: Stream.Stream<Datagram, PollerError>
 
   /**
-   * From here on it sends to this address unless told otherwise, and receives from nowhere else: connect(2).
+   * Connects the socket: it then sends to this address by default, and receives only from it:
+   * connect(2).
    *
-   * Fails with `InvalidArgument` if the address is none, of the wrong family, or has port 0; with `Unreachable`.
+   * - Fails with `InvalidArgument` if the address is invalid, of the wrong family, or has port 0.
+   * - Fails with `Unreachable` if no route leads there.
+   * - Fails with `Closed` if the socket is closed.
    */
   readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, PollerError>
 
-  /** Takes `connect` back. */
+  /** Takes {@link UdpSocket.connect} back. Fails with `Closed`. */
   readonly disconnect: Effect.Effect<void, PollerError>
 
   /**
    * Joins a group until the scope closes.
    *
-   * Fails with `InvalidArgument` if the group is none, with `AddressInUse` if the socket is a member of it already.
+   * - Fails with `InvalidArgument` if an option is invalid, or of the wrong family.
+   * - Fails with `AddressInUse` if the socket is a member of the group already.
+   * - Fails with `UnsupportedPlatform` if the system has no groups of one source.
+   * - Fails with `Closed` if the socket is closed.
    */
-  readonly joinMulticast: (options: MulticastOptions) => Effect.Effect<void, PollerError, Scope.Scope>
+  readonly joinMulticast: (options: JoinMulticastOptions) => Effect.Effect<void, PollerError, Scope.Scope>
 
-  /** Changes what is given: setsockopt(2). */
-  readonly setOptions: (options: UdpOptions) => Effect.Effect<void, PollerError>
+  /**
+   * Changes the options that are given: setsockopt(2).
+   *
+   * - Fails with `InvalidArgument` if an option is invalid. Then none of them has changed.
+   * - Fails with `Closed` if the socket is closed.
+   */
+  readonly setOptions: (options: SetOptions) => Effect.Effect<void, PollerError>
 
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+  /**
+   * Closes the socket before its scope does: close(2). Fails with `Closed` if it is closed already.
+   */
   readonly close: Effect.Effect<void, PollerError>
 
   /**
-   * Gives the descriptor away without closing it, for instance to another thread, which makes a socket of it with
-   * `fromFd`. Fails with `Closed`.
+   * Gives the descriptor away without closing it, for instance to another thread. That thread makes
+   * a socket of it with {@link fromFd}. Fails with `Closed`.
    */
   readonly take: Effect.Effect<number, PollerError>
 }
+
+/**
+ * Returns whether a value is a {@link UdpSocket}. An object that only has the same properties is
+ * not.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isUdpSocket: (u: unknown) => u is UdpSocket = internal.isUdpSocket
+
+/**
+ * Returns whether a value is a {@link Datagram} that a {@link UdpSocket} has received.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isDatagram: (u: unknown) => u is Datagram = internal.isDatagram
 
 /**
  * Opens a socket at an address until the scope closes: socket(2), bind(2).
  *
  * **Details**
  *
- * Fails with `AddressInUse`, `AddressNotAvailable`, `PermissionDenied` (a port below 1024), `LimitReached`, or with
- * `InvalidArgument` if the address or an option is none. Then nothing is left open.
+ * - Fails with `AddressInUse` if another socket has the port.
+ * - Fails with `AddressNotAvailable` if this machine does not have the address.
+ * - Fails with `PermissionDenied` if the port is below 1024 and this process may not use it.
+ * - Fails with `LimitReached` if no descriptor is left.
+ * - Fails with `InvalidArgument` if the address or an option is invalid.
  *
- * **Example** (Nobody is there)
+ * Nothing is left open then.
+ *
+ * **Example** (No process listens there)
  *
  * ```ts
  * import { Effect } from "effect"
  * import { Poller, Udp } from "effect-amy"
  *
  * const program = Effect.gen(function* () {
- *   const gone = yield* Effect.scoped(Effect.map(Udp.bind("127.0.0.1:0"), ({ address }) => address))
+ *   const gone = yield* Effect.scoped(Effect.flatMap(Udp.bind("127.0.0.1:0"), ({ localAddress }) => localAddress))
  *   const socket = yield* Udp.bind("127.0.0.1:0")
  *   yield* socket.connect(gone)
  *   yield* socket.send(new TextEncoder().encode("anyone?"))
@@ -219,17 +308,23 @@ export const bind: (
   internal.bind(address, options ?? {})
 
 /**
- * Takes over a UDP socket that somebody else has opened and gives away. It is closed with the scope.
+ * Takes over a UDP socket that another part of the program has opened, and gives away. The socket
+ * is closed with the scope.
  *
  * **Details**
  *
- * Give it what `take` answers: the number of a socket that still has its owner would be closed twice.
+ * - Fails with `InvalidArgument` if the descriptor is not a UDP socket.
+ * - Fails with `BadDescriptor` if the descriptor is not open.
  *
- * Its blocking mode is left as it is: none of the calls waits in the kernel, whatever that is. Fails with
- * `InvalidArgument` if the descriptor is no UDP socket, with `BadDescriptor` if it is not open; then it is still its
- * owner's.
+ * The descriptor stays its owner's then. The blocking mode of the socket stays as it is: no call
+ * waits in the kernel in either mode.
  *
- * **Example** (Given to a second owner)
+ * **Gotchas**
+ *
+ * Pass the number that `take` returned. A descriptor that still has another owner would be closed
+ * twice.
+ *
+ * **Example** (A second owner)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -237,9 +332,10 @@ export const bind: (
  *
  * const program = Effect.gen(function* () {
  *   const socket = yield* Udp.bind("127.0.0.1:0")
+ *   const { port } = yield* socket.localAddress
  *   const number = yield* socket.take
  *   const second = yield* Udp.fromFd(number)
- *   console.log(socket.fd, second.fd === number, second.address.port === socket.address.port)
+ *   console.log(socket.fd, second.fd === number, (yield* second.localAddress).port === port)
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => -1 true true

@@ -1,8 +1,10 @@
 /**
- * Unix stream sockets on the poller: between processes of one machine, with descriptors as messages.
+ * Unix stream sockets on the poller: connections between processes of one machine, which carry open
+ * descriptors as well as bytes.
  *
- * Reach for it to talk to a local service, to hand open descriptors to another process, or for two connected ends in one
- * program (`socketPair`). An address is a path, or, on Linux, a name that is no path and is gone with its last user.
+ * Reach for it to talk to a local service, to hand open descriptors to another process, or for two
+ * connected ends in one program ({@link socketPair}). An address is a path. On Linux it may also be
+ * an abstract name, which is no path and ends with its last user.
  *
  * **Example** (A pair)
  *
@@ -24,6 +26,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
@@ -34,7 +37,7 @@ import type { PollerError } from "../PollerError.ts"
 import type { FdLike, Registrar } from "../Registrar.ts"
 
 /**
- * A name that is no path: unix(7). Linux only.
+ * An abstract name, which is no path: unix(7). Linux only.
  *
  * @category models
  * @since 0.1.0
@@ -45,7 +48,7 @@ export interface UnixAbstractAddress {
 }
 
 /**
- * No address at all: that of a socket which connected without binding, or of a pair.
+ * The address of a socket that has none: each end of a pair, and a client that has not bound one.
  *
  * @category models
  * @since 0.1.0
@@ -55,7 +58,7 @@ export interface UnixUnnamedAddress {
 }
 
 /**
- * Where one end is.
+ * The address of one end of a connection.
  *
  * @category models
  * @since 0.1.0
@@ -63,7 +66,7 @@ export interface UnixUnnamedAddress {
 export type UnixAddress = NetAddress.UnixPathAddress | UnixAbstractAddress | UnixUnnamedAddress
 
 /**
- * A path, or a name that is no path.
+ * A path, or an abstract name.
  *
  * @category models
  * @since 0.1.0
@@ -72,50 +75,57 @@ export type UnixAddressInput =
   string | NetAddress.UnixPathAddress | { readonly path: string } | { readonly abstract: string }
 
 /**
- * What is not given is the system's.
+ * The options of a connection: what {@link UnixStream.setOptions} takes. An option that is not
+ * given keeps its value.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface UnixOptions {
-  /** Bytes (`SO_SNDBUF`). Linux doubles it, and has a limit of its own. */
+export interface SetOptions {
+  /** Bytes (`SO_SNDBUF`). Linux doubles the number, and has a limit of its own. */
   readonly sendBufferSize?: number | undefined
   /** Bytes (`SO_RCVBUF`). */
   readonly receiveBufferSize?: number | undefined
 }
 
 /**
- * How to listen; `UnixOptions` are those of the connections that are accepted.
+ * The options of {@link listen}. The connections that are accepted get the {@link SetOptions}.
  *
  * @category options
  * @since 0.1.0
  */
-export interface ListenOptions extends UnixOptions {
-  /** How many connections may wait to be accepted: listen(2). 511 unless given; the system has a limit of its own. */
+export interface ListenOptions extends SetOptions {
+  /**
+   * Connections that may wait to be accepted: listen(2). Defaults to 511. The system has a limit of
+   * its own.
+   */
   readonly backlog?: number | undefined
 }
 
 /**
- * How to connect, and the options of the connection.
+ * The options of {@link connect}, and of the connection.
  *
  * @category options
  * @since 0.1.0
  */
-export interface ConnectOptions extends UnixOptions {
-  /** How long it may take. Unless given it waits for as long as the backlog is full. */
+export interface ConnectOptions extends SetOptions {
+  /** The time that connecting may take. By default it waits for as long as the backlog is full. */
   readonly timeout?: Duration.Input | undefined
 }
 
 /**
- * What `receiveDescriptors` has received.
+ * What {@link UnixStream.receiveDescriptors} has received.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Received {
-  /** Bytes that were read; 0 at the end. */
+  /** The number of bytes that were read; 0 at the end. */
   readonly length: number
-  /** They are close-on-exec, and closed with the scope. To make a connection of one: `Tcp.fromFd(yield* descriptor.take)`. */
+  /**
+   * The descriptors. They are close-on-exec, and closed with the scope. To make a connection of
+   * one: `Tcp.fromFd(yield* descriptor.take)`.
+   */
   readonly descriptors: ReadonlyArray<Fd>
 }
 
@@ -124,11 +134,15 @@ export interface Received {
  *
  * **Details**
  *
- * Everything fails with `Closed` once it is closed, also for whoever waits by then; with `ConnectionReset` when the peer
- * has broken it off, and writing with `BrokenPipe` once the peer reads nothing more. SIGPIPE is never raised.
+ * Each operation that reads or writes:
  *
- * Once the poller has ended, waiting fails with `Closed` or `WorkerFailed`. Whoever is the first to wait may find that the
- * descriptor cannot be watched: `LimitReached`, or `AlreadyRegistered` if you have registered it yourself.
+ * - Fails with `Closed` once the connection or the poller is closed, also while it waits.
+ * - Fails with `ConnectionReset` if the peer has reset the connection.
+ * - Fails with `WorkerFailed` if the thread that polls has died.
+ * - Fails with `LimitReached` if the kernel cannot watch one more descriptor.
+ * - Fails with `AlreadyRegistered` if you have registered the descriptor yourself.
+ *
+ * The errors name the peer's address where it has one. SIGPIPE is never raised.
  *
  * **Gotchas**
  *
@@ -137,62 +151,110 @@ export interface Received {
  * @category models
  * @since 0.1.0
  */
-export interface UnixStream {
-  /** Its number, or -1 once it is closed. */
+export interface UnixStream extends Inspectable {
+  readonly [internal.StreamTypeId]: typeof internal.StreamTypeId
+
+  /** The descriptor's number, or -1 once the connection is closed. */
   readonly fd: number
+
+  /** The address of this end: getsockname(2). Fails with `Closed`. */
   readonly localAddress: Effect.Effect<UnixAddress, PollerError>
+
+  /**
+   * The address of the peer: getpeername(2).
+   *
+   * - Fails with `NotConnected` if the socket is not connected.
+   * - Fails with `Closed` if the connection is closed.
+   */
   readonly remoteAddress: Effect.Effect<UnixAddress, PollerError>
 
   /**
-   * Waits for something to read, and reads it into the buffer: recv(2). Answers how many bytes, 0 at the end.
+   * Waits for bytes, and reads them into the buffer: recv(2). Returns their number, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, or if there is no room for a byte.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   * - Fails with `InvalidArgument` if the buffer has no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
-  /** Waits for room to write, and writes what fits: send(2). Answers how many bytes. */
+  /**
+   * Waits for room, and writes as many bytes as fit: send(2). Returns their number.
+   *
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   */
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. The buffer is not to
-   * be changed until it returns. Interrupted, it may have written a part.
+   * Writes all bytes. The bytes of other fibers come before them or after them, never in between.
+   *
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   *
+   * Do not change the buffer until it returns. If it is interrupted, it may have written a part.
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
   /**
-   * Everything that comes, until the peer shuts down its writing side. Nothing is read before it is pulled. Small chunks
-   * share memory, as Node's own buffers do: to transfer one to another thread, transfer a copy, `chunk.slice()`.
+   * All bytes that arrive, until the peer shuts down its writing side. It reads only what is
+   * pulled.
+   *
+   * Small chunks share memory, as the buffers of Node do. To transfer a chunk to another thread,
+   * transfer a copy: `chunk.slice()`.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
   /** Writes every chunk. It does not shut anything down at the end. */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 
-  /** Says that nothing more is written, or read: shutdown(2). The other direction goes on. */
+  /**
+   * Ends writing, reading, or both: shutdown(2). The other direction goes on.
+   *
+   * - Fails with `NotConnected` if the connection is gone.
+   * - Fails with `InvalidArgument` if the direction is invalid.
+   */
   readonly shutdown: (how: "read" | "write" | "both") => Effect.Effect<void, PollerError>
 
   /**
-   * Sends bytes, and descriptors with the first of them: sendmsg(2) with `SCM_RIGHTS`. They stay open here, too; up to 253
-   * at a time. At least one byte is to be sent.
+   * Changes the options that are given: setsockopt(2). Fails with `InvalidArgument` if one is
+   * invalid.
    *
-   * Fails with `InvalidArgument` if there are none or too many of either, with `BadDescriptor` if one of the descriptors is
-   * closed, also while this waits for room.
+   * @since 0.2.0
+   */
+  readonly setOptions: (options: SetOptions) => Effect.Effect<void, PollerError>
+
+  /**
+   * Sends bytes, and descriptors with the first of them: sendmsg(2) with `SCM_RIGHTS`. The
+   * descriptors stay open on this side, too.
+   *
+   * - Fails with `InvalidArgument` unless there are 1 to 253 descriptors, and at least one byte.
+   * - Fails with `BadDescriptor` if one of the descriptors is closed, also while this waits for
+   *   room.
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `SystemError` (ETOOMANYREFS) if too many descriptors are on their way.
    */
   readonly sendDescriptors: (fds: ReadonlyArray<FdLike>, bytes: Uint8Array) => Effect.Effect<void, PollerError>
 
   /**
-   * Waits for something to read, and reads it with the descriptors that come with it: recvmsg(2). A `read` in its place
-   * would have the kernel close them. Fails with `LimitReached` if there were more than `most`, 1 to 253; then all are
-   * closed, and the bytes are gone. Fails with `InvalidArgument` if `most` or the buffer is none.
+   * Waits for bytes, and reads them with the descriptors that came with them: recvmsg(2). At most
+   * `most` descriptors are accepted, 1 to 253.
+   *
+   * - Fails with `LimitReached` if there were more than `most`. All of them are closed then, and
+   *   the bytes are lost.
+   * - Fails with `InvalidArgument` if `most` is invalid, or the buffer has no room for a byte.
+   *
+   * A `read` in its place would have the kernel close the descriptors.
    */
   readonly receiveDescriptors: (buffer: Uint8Array, most: number) => Effect.Effect<Received, PollerError, Scope.Scope>
 
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+  /**
+   * Closes the connection before its scope does: close(2). Fails with `Closed` if it is closed
+   * already.
+   */
   readonly close: Effect.Effect<void, PollerError>
 
   /**
-   * Gives the descriptor away without closing it, for instance to another thread, which makes a connection of it with
-   * `fromFd`. Fails with `Closed`.
+   * Gives the descriptor away without closing it, for instance to another thread. That thread makes
+   * a connection of it with {@link fromFd}. Fails with `Closed`.
    */
   readonly take: Effect.Effect<number, PollerError>
 }
@@ -202,46 +264,85 @@ export interface UnixStream {
  *
  * **Details**
  *
- * A connection that was broken off before it was accepted is passed over. When the process has no descriptor left, the
- * connection stays in the backlog, a warning is logged, and accepting is tried again after 5 milliseconds, and then after
- * twice as long each time, up to a second.
+ * A connection that is reset before it is accepted is skipped. While the process has no descriptor
+ * left, connections stay in the backlog. The listener logs a warning, and tries again after 5
+ * milliseconds, then after twice as long each time, up to a second.
+ *
+ * Accepting, in each of its forms:
+ *
+ * - Fails with `Closed` once the listener or the poller is closed.
+ * - Fails with `WorkerFailed` if the thread that polls has died.
  *
  * @category models
  * @since 0.1.0
  */
-export interface UnixListener {
-  /** Its number, or -1 once it is closed. */
+export interface UnixListener extends Inspectable {
+  readonly [internal.ListenerTypeId]: typeof internal.ListenerTypeId
+
+  /** The descriptor's number, or -1 once the listener is closed. */
   readonly fd: number
-  /** Where it listens. */
+
+  /** The address that it listens at. */
   readonly address: UnixAddress
-  /** Waits for the next connection: accept4(2). It is closed with the scope. Fails with `Closed` and `WorkerFailed`. */
+
+  /** Waits for the next connection: accept4(2). The connection is closed with the scope. */
   readonly accept: Effect.Effect<UnixStream, PollerError, Scope.Scope>
+
   /**
-   * The connections as they come, up to 64 in a chunk. Each is its consumer's to close; those that are still open when the
-   * stream ends are closed then.
+   * The connections as they arrive, up to 64 in a chunk. The consumer has to close each of them.
+   * The end of the stream closes those that are still open.
    */
   readonly incoming: Stream.Stream<UnixStream, PollerError>
+
   /**
-   * Runs a handler for each connection in a fiber of its own, and closes the connection at its end. An error that the
-   * handler does not handle is logged. Interrupting `run` interrupts every handler. Once the listener is closed, it waits for the
-   * handlers that are at work, and then fails with `Closed`.
+   * Runs a handler for each connection in a fiber of its own, and closes the connection when the
+   * handler ends. An error that the handler does not handle is logged.
+   *
+   * Interrupting `run` interrupts every handler. Once the listener is closed, `run` waits for the
+   * handlers that are still at work, and then fails with `Closed`.
    */
   readonly run: <E, R>(
     handler: (connection: UnixStream) => Effect.Effect<unknown, E, R>
   ) => Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>>
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+
+  /**
+   * Closes the listener before its scope does: close(2). Fails with `Closed` if it is closed
+   * already.
+   */
   readonly close: Effect.Effect<void, PollerError>
 }
 
 /**
- * Listens at an address until the scope closes: socket(2), bind(2), listen(2). A path is removed when the listener is closed.
+ * Returns whether a value is a {@link UnixStream}. An object that only has the same properties is
+ * not.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isUnixStream: (u: unknown) => u is UnixStream = internal.isUnixStream
+
+/**
+ * Returns whether a value is a {@link UnixListener}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isUnixListener: (u: unknown) => u is UnixListener = internal.isUnixListener
+
+/**
+ * Listens at an address until the scope closes: socket(2), bind(2), listen(2). Closing the listener
+ * removes its path.
  *
  * **Details**
  *
- * Fails with `AddressInUse` if there is something at the path, even if nobody listens there any more (remove it first),
- * with `NotFound` if its directory does not exist, with `PermissionDenied`, with `InvalidArgument` if the path is
- * longer than a socket address can be (107 bytes on Linux, 103 elsewhere), and with `UnsupportedPlatform` for a name that is
- * no path where there are none.
+ * - Fails with `AddressInUse` if something exists at the path, even if no process listens there any
+ *   more. Remove it first.
+ * - Fails with `NotFound` if the directory of the path does not exist.
+ * - Fails with `PermissionDenied` if this process may not create the path.
+ * - Fails with `InvalidArgument` if the path is longer than a socket address can be (107 bytes on
+ *   Linux, 103 elsewhere), or an option is invalid.
+ * - Fails with `LimitReached` if no descriptor is left.
+ * - Fails with `UnsupportedPlatform` if the address is an abstract name and the system has none.
  *
  * **Example**
  *
@@ -279,11 +380,19 @@ export const listen: (
  *
  * **Details**
  *
- * While the backlog of the listener is full it is tried again, each time after a little longer, up to 100 milliseconds.
- * Fails with `ConnectionRefused` if nobody listens there any more, with `NotFound` if there is no such path, with
- * `PermissionDenied`, `TimedOut` or `InvalidArgument`. Then nothing is left open.
+ * - Fails with `NotFound` if nothing exists at the path.
+ * - Fails with `ConnectionRefused` if no process listens there any more.
+ * - Fails with `PermissionDenied` if this process may not connect to the path.
+ * - Fails with `TimedOut` if the timeout is over.
+ * - Fails with `InvalidArgument` if the address or an option is invalid, or another kind of socket
+ *   listens there.
+ * - Fails with `LimitReached` if no descriptor is left.
+ * - Fails with `UnsupportedPlatform` if the address is an abstract name and the system has none.
  *
- * **Example** (There is no such path)
+ * Nothing is left open then. While the backlog of the listener is full, it tries again: each time
+ * after a little longer, up to 100 milliseconds.
+ *
+ * **Example** (Nothing exists at the path)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -307,7 +416,8 @@ export const connect: (
   internal.connect(address, options ?? {})
 
 /**
- * Two connected ends: socketpair(2). Both are closed with the scope. Fails with `LimitReached` if no descriptor is left.
+ * Opens two connected ends: socketpair(2). Both are closed with the scope. Fails with
+ * `LimitReached` if no descriptor is left.
  *
  * **Example** (A descriptor as a message)
  *
@@ -338,16 +448,22 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
   internal.socketPair
 
 /**
- * Takes over a connected Unix stream socket that somebody else has opened and gives away. It is closed with the scope.
+ * Takes over a connected Unix stream socket that another part of the program has opened, and gives
+ * away. The connection is closed with the scope.
  *
  * **Details**
  *
- * Give it what `take` answers: the number of an `Fd`, or of a connection, that still has its owner would be closed twice.
+ * - Fails with `InvalidArgument` if the descriptor is not a Unix stream socket.
+ * - Fails with `BadDescriptor` if the descriptor is not open.
  *
- * Fails with `InvalidArgument` if the descriptor is none, with `BadDescriptor` if it is not open; then it is still its
- * owner's. Whether it is connected is not checked.
+ * The descriptor stays its owner's then. Whether the socket is connected is not checked.
  *
- * **Example**
+ * **Gotchas**
+ *
+ * Pass the number that `take` returned. A descriptor that still has another owner would be closed
+ * twice.
+ *
+ * **Example** (Not a socket)
  *
  * ```ts
  * import { Effect } from "effect"

@@ -15,7 +15,7 @@ import { layers, type PollerLayer } from "../support/layers.ts"
 import { open } from "../support/opened.ts"
 
 type Make = (
-  options?: PollerDatagramSocket.Options
+  options?: PollerDatagramSocket.MakeOptions
 ) => Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
 
 interface Implementation {
@@ -39,7 +39,7 @@ const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i *
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
 
 /** A service with its reader and its writer open. */
-const opened = (make: Make, options?: PollerDatagramSocket.Options) =>
+const opened = (make: Make, options?: PollerDatagramSocket.MakeOptions) =>
   Effect.gen(function* () {
     const socket = yield* make(options)
     const reader = yield* socket.reader
@@ -60,7 +60,7 @@ const pullMany = (reader: DatagramSocket.Reader, count: number) =>
 
 const local = { bind: { address: "127.0.0.1" } }
 
-const boundAt = (make: Make, options: PollerDatagramSocket.Options) =>
+const boundAt = (make: Make, options: PollerDatagramSocket.MakeOptions) =>
   Effect.scoped(Effect.map(opened(make, options), ({ address }) => NetAddress.formatIp(address.address)))
 
 /** The port at which nobody is any more. */
@@ -277,7 +277,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       Effect.gen(function* () {
         const taken = yield* opened(make, local)
         const before = Kernel.openDescriptors().size
-        const failures: { readonly [kind: string]: ReadonlyArray<PollerDatagramSocket.Options> } = {
+        const failures: { readonly [kind: string]: ReadonlyArray<PollerDatagramSocket.MakeOptions> } = {
           AddressInUse: [{ bind: { address: "127.0.0.1", port: taken.port } }],
           AddressNotAvailable: [
             // Of the network for documentation: no machine has it.

@@ -206,7 +206,7 @@ describeOurs("PollerSocket", (sockets, run) => {
           { host: "127.0.0.1", port: undefined as unknown as number }
         ]
         for (const target of targets) {
-          const socket = yield* PollerSocket.make(target as PollerSocket.Options)
+          const socket = yield* PollerSocket.make(target as PollerSocket.MakeOptions)
           const { reason } = yield* Effect.flip(Effect.scoped(socket.reader))
           expect(reason, `${JSON.stringify(target)}`).toMatchObject({
             _tag: "SocketOpenError",
@@ -303,7 +303,7 @@ describeOurs("PollerSocketServer", (sockets, run) => {
           { host: "127.0.0.1", port: 0, backlog: -1 }
         ]
         for (const option of options) {
-          const error = yield* Effect.flip(PollerSocketServer.make(option as PollerSocketServer.Options))
+          const error = yield* Effect.flip(PollerSocketServer.make(option as PollerSocketServer.MakeOptions))
           expect(error.reason, `${JSON.stringify(option)}`).toMatchObject({
             _tag: "SocketServerOpenError",
             cause: { _tag: "PollerError", reason: { _tag: "InvalidArgument" } }

@@ -1,6 +1,6 @@
 /** UDP sockets: against those of `node:dgram`, and against each other. */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, type Scope, Stream } from "effect"
+import { Effect, Fiber, Option, type Scope, Stream } from "effect"
 import { Poller, PollerError, Registrar, Udp } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { constants, networkInterfaces } from "node:os"
@@ -18,8 +18,11 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const text = ({ payload }: Udp.Datagram) => new TextDecoder().decode(payload)
 const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
 
+/** Where a socket is bound. */
+const addressOf = ({ localAddress }: Udp.UdpSocket) => Effect.runSync(localAddress)
+
 /** The address at which nobody is any more. */
-const deserted = Effect.scoped(Effect.map(Udp.bind("127.0.0.1:0"), ({ address }) => address))
+const deserted = Effect.scoped(Effect.flatMap(Udp.bind("127.0.0.1:0"), ({ localAddress }) => localAddress))
 
 const families = { IPv4: "127.0.0.1", IPv6: "::1" }
 const at = (host: string, port = 0) => ({ address: host, port })
@@ -115,7 +118,7 @@ describeLayers("Udp", (layer) => {
           Effect.gen(function* () {
             const socket = yield* Udp.bind(at(host))
             const peer = yield* Dgram.bind(host)
-            peer.send("ping", socket.address.port)
+            peer.send("ping", addressOf(socket).port)
             const received = yield* socket.receive
             expect(text(received)).toBe("ping")
             expect(NetAddress.formatInet(received.address)).toBe(
@@ -132,7 +135,7 @@ describeLayers("Udp", (layer) => {
               "by address again",
               "by text"
             ])
-            for (const { port, address } of answers) expect([address, port]).toEqual([host, socket.address.port])
+            for (const { port, address } of answers) expect([address, port]).toEqual([host, addressOf(socket).port])
           }),
         skip
       )
@@ -145,12 +148,12 @@ describeLayers("Udp", (layer) => {
             const options = { receiveBufferSize: 1 << 20, sendBufferSize: 1 << 20 }
             const socket = yield* Udp.bind(at(host), options)
             const other = yield* Udp.bind(at(host), options)
-            expect(yield* socket.send(largest, other.address)).toBe(largest.length)
+            expect(yield* socket.send(largest, addressOf(other))).toBe(largest.length)
             expect(Buffer.compare((yield* other.receive).payload, largest)).toBe(0)
-            const tooLong = yield* Effect.flip(socket.send(new Uint8Array(65_536), other.address))
+            const tooLong = yield* Effect.flip(socket.send(new Uint8Array(65_536), addressOf(other)))
             expect(tooLong.reason).toMatchObject({ _tag: "MessageTooLarge", code: "EMSGSIZE" })
-            expect(yield* socket.send(new Uint8Array(0), other.address)).toBe(0)
-            expect(yield* socket.send(bytes("after"), other.address)).toBe(5)
+            expect(yield* socket.send(new Uint8Array(0), addressOf(other))).toBe(0)
+            expect(yield* socket.send(bytes("after"), addressOf(other))).toBe(5)
             expect((yield* other.receive).payload).toEqual(new Uint8Array(0))
             expect(text(yield* other.receive)).toBe("after")
 
@@ -158,7 +161,7 @@ describeLayers("Udp", (layer) => {
             yield* socket.send(largest, at(host, peer.port))
             const [received] = yield* peer.receive(1)
             expect(received!.payload.equals(largest)).toBe(true)
-            peer.send("", socket.address.port)
+            peer.send("", addressOf(socket).port)
             expect((yield* socket.receive).payload.length).toBe(0)
           }),
         skip
@@ -175,15 +178,15 @@ describeLayers("Udp", (layer) => {
             yield* socket.connect(at(host, peer.port))
             yield* socket.send(bytes("hello"))
             expect((yield* peer.receive(1))[0]!.payload.toString()).toBe("hello")
-            yield* stranger.send(bytes("psst"), socket.address)
-            peer.send("hi", socket.address.port)
+            yield* stranger.send(bytes("psst"), addressOf(socket))
+            peer.send("hi", addressOf(socket).port)
             expect(text(yield* socket.receive)).toBe("hi")
 
             yield* socket.disconnect
             expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("InvalidArgument")
-            yield* stranger.send(bytes("at last"), socket.address)
+            yield* stranger.send(bytes("at last"), addressOf(socket))
             const received = yield* socket.receive
-            expect([text(received), received.address.port]).toEqual(["at last", stranger.address.port])
+            expect([text(received), received.address.port]).toEqual(["at last", addressOf(stranger).port])
           }),
         skip
       )
@@ -199,7 +202,7 @@ describeLayers("Udp", (layer) => {
         const peer = yield* Dgram.bind("127.0.0.1")
         // The sender is told of every hundred, so that no buffer overflows.
         const send = (first: number) => {
-          for (let i = first; i < Math.min(first + window, total); i++) peer.send(numbered(i), socket.address.port)
+          for (let i = first; i < Math.min(first + window, total); i++) peer.send(numbered(i), addressOf(socket).port)
         }
         send(0)
         const received: Array<string> = []
@@ -234,7 +237,7 @@ describeLayers("Udp", (layer) => {
           ),
           { startImmediately: true }
         )
-        for (let i = 0; i < 10; i++) yield* sender.send(bytes(String(i)), socket.address)
+        for (let i = 0; i < 10; i++) yield* sender.send(bytes(String(i)), addressOf(socket))
         const received = (yield* Fiber.join(receiving)).map(text)
         expect(received.toSorted()).toEqual(Array.from({ length: 10 }, (_, i) => String(i)))
       })
@@ -244,14 +247,65 @@ describeLayers("Udp", (layer) => {
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const senders = yield* Effect.all([Udp.bind("127.0.0.1:0"), Udp.bind("127.0.0.1:0")])
-        for (let i = 0; i < 140; i++) yield* senders[i % 2]!.send(bytes(String(i)), socket.address)
+        for (let i = 0; i < 140; i++) yield* senders[i % 2]!.send(bytes(String(i)), addressOf(socket))
         const batches: Array<ReadonlyArray<Udp.Datagram>> = []
         while (batches.flat().length < 140) batches.push(yield* socket.receiveMany)
         for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(64)
         const received = batches.flat().toSorted((a, b) => Number(text(a)) - Number(text(b)))
         expect(received.map((one) => [text(one), one.address.port])).toEqual(
-          Array.from({ length: 140 }, (_, i) => [String(i), senders[i % 2]!.address.port])
+          Array.from({ length: 140 }, (_, i) => [String(i), addressOf(senders[i % 2]!).port])
         )
+      })
+    )
+  })
+
+  describe("without waiting", () => {
+    live("tryReceive returns none until a datagram has arrived", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        expect(Option.isNone(yield* socket.tryReceive)).toBe(true)
+        yield* sender.send(bytes("first"), addressOf(socket))
+        yield* sender.send(bytes("second"), addressOf(socket))
+        expect(Option.map(yield* socket.tryReceive, text)).toEqual(Option.some("first"))
+        expect(text(yield* socket.receive)).toBe("second")
+        expect(Option.isNone(yield* socket.tryReceive)).toBe(true)
+      })
+    )
+
+    live("tryReceive takes nothing that a fiber waits for", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const waiting = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
+        yield* (yield* Udp.bind("127.0.0.1:0")).send(bytes("hello"), addressOf(socket))
+        expect(Option.isNone(yield* socket.tryReceive)).toBe(true)
+        expect(text(yield* Fiber.join(waiting))).toBe("hello")
+      })
+    )
+
+    live("trySend sends at once", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        expect(yield* sender.trySend(bytes("hello"), addressOf(socket))).toEqual(Option.some(5))
+        const received = yield* socket.receive
+        expect(yield* socket.trySend(bytes("hi"), received)).toEqual(Option.some(2))
+        expect(text(yield* sender.receive)).toBe("hi")
+        expect(yield* reasonOf(sender.trySend(bytes("where to?")))).toBe("InvalidArgument")
+        expect(yield* reasonOf(sender.trySend(bytes("x"), "nowhere"))).toBe("InvalidArgument")
+      })
+    )
+
+    live("trySend returns none where send waits for room", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        const results = [-constants.errno.EAGAIN]
+        const channel = yield* channelWith(sender, "sendto", (real) => results.shift() ?? real())
+        const to = encodeInet((yield* attachmentOf(yield* Registrar.Registrar)).libc!.profile.socket, addressOf(socket))
+        expect(Option.isNone(yield* channel.trySendUnsafe(bytes("no room"), to))).toBe(true)
+        expect(yield* channel.trySendUnsafe(bytes("room"), to)).toEqual(Option.some(4))
+        expect(text(yield* socket.receive)).toBe("room")
       })
     )
   })
@@ -263,7 +317,7 @@ describeLayers("Udp", (layer) => {
         const sender = yield* Udp.bind("127.0.0.1:0")
         const answers = [-constants.errno.EINTR, -constants.errno.EAGAIN]
         const channel = yield* channelWith(sender, "sendto", (real) => answers.shift() ?? real())
-        const to = encodeInet((yield* attachmentOf(yield* Registrar.Registrar)).libc!.profile.socket, socket.address)
+        const to = encodeInet((yield* attachmentOf(yield* Registrar.Registrar)).libc!.profile.socket, addressOf(socket))
         expect(yield* channel.sendUnsafe(bytes("patience"), to)).toBe(8)
         expect(answers).toEqual([])
         expect(text(yield* socket.receive)).toBe("patience")
@@ -278,10 +332,10 @@ describeLayers("Udp", (layer) => {
         const channel = yield* channelWith(socket, "recvfrom", (real) =>
           ++calls === 2 ? -constants.errno.ECONNREFUSED : real()
         )
-        yield* sender.send(bytes("before"), socket.address)
+        yield* sender.send(bytes("before"), addressOf(socket))
         expect((yield* channel.receiveMany).map(text)).toEqual(["before"])
         expect(yield* reasonOf(channel.receiveMany)).toBe("ConnectionRefused")
-        yield* sender.send(bytes("after"), socket.address)
+        yield* sender.send(bytes("after"), addressOf(socket))
         expect((yield* channel.receiveMany).map(text)).toEqual(["after"])
       })
     )
@@ -299,7 +353,7 @@ describeLayers("Udp", (layer) => {
         expect(yield* reasonOf(socket.receiveMany)).toBe("ConnectionRefused")
 
         const peer = yield* Udp.bind("127.0.0.1:0")
-        yield* socket.connect(peer.address)
+        yield* socket.connect(addressOf(peer))
         yield* socket.send(bytes("you"))
         yield* peer.send(bytes("me"), yield* peer.receive)
         expect(text(yield* socket.receive)).toBe("me")
@@ -320,8 +374,8 @@ describeLayers("Udp", (layer) => {
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const other = yield* Udp.bind("127.0.0.1:0")
-        yield* socket.connect(other.address)
-        yield* other.send(bytes("last words"), socket.address)
+        yield* socket.connect(addressOf(other))
+        yield* other.send(bytes("last words"), addressOf(socket))
         yield* other.close
         yield* socket.send(bytes("still there?"))
         yield* reported(socket)
@@ -340,7 +394,7 @@ describeLayers("Udp", (layer) => {
             const member = yield* Udp.bind(at(bind))
             // A ttl of 0: what is sent stays on this machine.
             const sender = yield* Udp.bind(at(bind), { multicastInterface: link!, multicastTtl: 0 })
-            const to = at(group, member.address.port)
+            const to = at(group, addressOf(member).port)
             const join = member.joinMulticast({ group, interface: link! })
             yield* Effect.scoped(
               Effect.gen(function* () {
@@ -348,11 +402,11 @@ describeLayers("Udp", (layer) => {
                 expect(yield* reasonOf(Effect.scoped(join))).toBe("AddressInUse")
                 yield* sender.send(bytes("to all"), to)
                 const received = yield* member.receive
-                expect([text(received), received.address.port]).toEqual(["to all", sender.address.port])
+                expect([text(received), received.address.port]).toEqual(["to all", addressOf(sender).port])
               })
             )
             yield* sender.send(bytes("to nobody"), to)
-            yield* sender.send(bytes("to you"), at(families[family as "IPv4"], member.address.port))
+            yield* sender.send(bytes("to you"), at(families[family as "IPv4"], addressOf(member).port))
             expect(text(yield* member.receive)).toBe("to you")
           }),
         link === undefined
@@ -364,7 +418,7 @@ describeLayers("Udp", (layer) => {
           Effect.gen(function* () {
             const member = yield* Udp.bind(at(bind))
             const sender = yield* Udp.bind(at(one.source!), { multicastInterface: link!, multicastTtl: 0 })
-            const to = at(one.group, member.address.port)
+            const to = at(one.group, addressOf(member).port)
             yield* Effect.scoped(
               Effect.gen(function* () {
                 yield* member.joinMulticast({ group: one.group, interface: link!, source: one.other })
@@ -389,9 +443,9 @@ describeLayers("Udp", (layer) => {
           const sender = yield* Udp.bind("0.0.0.0:0", { multicastInterface: link!.address, multicastTtl: 0 })
           yield* member.joinMulticast({ group, interface: link!.address })
           yield* sender.setOptions({ multicastLoopback: false })
-          yield* sender.send(bytes("unheard"), at(group, member.address.port))
+          yield* sender.send(bytes("unheard"), at(group, addressOf(member).port))
           yield* sender.setOptions({ multicastLoopback: true })
-          yield* sender.send(bytes("heard"), at(group, member.address.port))
+          yield* sender.send(bytes("heard"), at(group, addressOf(member).port))
           expect(text(yield* member.receive)).toBe("heard")
         }),
       link === undefined
@@ -403,7 +457,7 @@ describeLayers("Udp", (layer) => {
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const receiver = yield* Udp.bind("0.0.0.0:0")
-        const everybody = at("127.255.255.255", receiver.address.port)
+        const everybody = at("127.255.255.255", addressOf(receiver).port)
         expect(yield* reasonOf(socket.send(bytes("all"), everybody))).toBe("PermissionDenied")
         yield* socket.setOptions({ broadcast: true })
         yield* socket.send(bytes("all"), everybody)
@@ -417,9 +471,9 @@ describeLayers("Udp", (layer) => {
       Effect.gen(function* () {
         for (const option of ["reuseAddress", "reusePort"] as const) {
           const first = yield* Udp.bind("127.0.0.1:0", { [option]: true })
-          const second = yield* Udp.bind(first.address, { [option]: true })
-          expect(second.address).toEqual(first.address)
-          expect(yield* reasonOf(Udp.bind(first.address))).toBe("AddressInUse")
+          const second = yield* Udp.bind(addressOf(first), { [option]: true })
+          expect(addressOf(second)).toEqual(addressOf(first))
+          expect(yield* reasonOf(Udp.bind(addressOf(first)))).toBe("AddressInUse")
         }
       })
     )
@@ -430,16 +484,16 @@ describeLayers("Udp", (layer) => {
         Effect.gen(function* () {
           const both = yield* Udp.bind("[::]:0")
           const four = yield* Udp.bind("127.0.0.1:0")
-          yield* four.send(bytes("four"), at("127.0.0.1", both.address.port))
+          yield* four.send(bytes("four"), at("127.0.0.1", addressOf(both).port))
           const received = yield* both.receive
-          expect([text(received), received.address.port]).toEqual(["four", four.address.port])
+          expect([text(received), received.address.port]).toEqual(["four", addressOf(four).port])
           yield* both.send(bytes("by datagram"), received)
-          yield* both.send(bytes("by address"), four.address)
+          yield* both.send(bytes("by address"), addressOf(four))
           expect([text(yield* four.receive), text(yield* four.receive)]).toEqual(["by datagram", "by address"])
           const only = yield* Udp.bind("[::]:0", { ipv6Only: true })
-          expect(yield* reasonOf(only.send(bytes("four"), four.address))).toBe("Unreachable")
-          const shared = yield* Udp.bind(at("0.0.0.0", only.address.port))
-          yield* four.send(bytes("mine"), at("127.0.0.1", only.address.port))
+          expect(yield* reasonOf(only.send(bytes("four"), addressOf(four)))).toBe("Unreachable")
+          const shared = yield* Udp.bind(at("0.0.0.0", addressOf(only).port))
+          yield* four.send(bytes("mine"), at("127.0.0.1", addressOf(only).port))
           expect(text(yield* shared.receive)).toBe("mine")
         }),
       !hasIpv6
@@ -471,7 +525,7 @@ describeLayers("Udp", (layer) => {
         // Of the network for documentation: no machine has it.
         expect(yield* reasonOf(Udp.bind("198.51.100.77:0"))).toBe("AddressNotAvailable")
         const taken = yield* Udp.bind("127.0.0.1:0")
-        expect(yield* reasonOf(Udp.bind(taken.address))).toBe("AddressInUse")
+        expect(yield* reasonOf(Udp.bind(addressOf(taken)))).toBe("AddressInUse")
         expect(Kernel.openDescriptors().size).toBe(before + 1)
       })
     )
@@ -482,8 +536,8 @@ describeLayers("Udp", (layer) => {
         const target = yield* Udp.bind("127.0.0.1:0")
         const send = (payload: unknown, to: unknown) =>
           reasonOf(socket.send(payload as Uint8Array, to as NetAddress.InetAddressInput))
-        expect(yield* send("text", target.address)).toBe("InvalidArgument")
-        expect(yield* send(undefined, target.address)).toBe("InvalidArgument")
+        expect(yield* send("text", addressOf(target))).toBe("InvalidArgument")
+        expect(yield* send(undefined, addressOf(target))).toBe("InvalidArgument")
         expect(yield* send(bytes("x"), "localhost:1")).toBe("InvalidArgument")
         expect(yield* send(bytes("x"), "127.0.0.1:0")).toBe("InvalidArgument")
         expect(yield* send(bytes("x"), "[::1]:1")).toBe("InvalidArgument")
@@ -491,7 +545,7 @@ describeLayers("Udp", (layer) => {
         expect(yield* reasonOf(socket.connect("nowhere"))).toBe("InvalidArgument")
         expect(yield* reasonOf(socket.connect("127.0.0.1:0"))).toBe("InvalidArgument")
         // None of it has harmed the socket.
-        yield* socket.send(bytes("x"), target.address)
+        yield* socket.send(bytes("x"), addressOf(target))
         expect(text(yield* target.receive)).toBe("x")
       })
     )
@@ -499,7 +553,7 @@ describeLayers("Udp", (layer) => {
     live("groups", () =>
       Effect.gen(function* () {
         const four = yield* Udp.bind("127.0.0.1:0")
-        const join = (options: Udp.MulticastOptions) => Effect.scoped(reasonOf(four.joinMulticast(options)))
+        const join = (options: Udp.JoinMulticastOptions) => Effect.scoped(reasonOf(four.joinMulticast(options)))
         expect(yield* join(undefined as never)).toBe("InvalidArgument")
         expect(yield* join({ group: undefined as never })).toBe("InvalidArgument")
         expect(yield* join({ group: "127.0.0.1" })).toBe("InvalidArgument")
@@ -535,10 +589,10 @@ describeLayers("Udp", (layer) => {
           const waiting = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
           const other = yield* Effect.forkScoped(socket.receiveMany, { startImmediately: true })
           yield* Fiber.interrupt(waiting)
-          if (round % 2 === 0) yield* sender.send(bytes(`early ${round}`), socket.address)
+          if (round % 2 === 0) yield* sender.send(bytes(`early ${round}`), addressOf(socket))
           yield* Fiber.interrupt(other)
           const late = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
-          if (round % 2 === 1) yield* sender.send(bytes(`late ${round}`), socket.address)
+          if (round % 2 === 1) yield* sender.send(bytes(`late ${round}`), addressOf(socket))
           const exit = yield* Fiber.await(other)
           // Either it was interrupted or it has got it: it is never lost.
           if (exit._tag === "Success") {
@@ -556,7 +610,7 @@ describeLayers("Udp", (layer) => {
     live("ends whoever waits, and whatever is asked for afterwards, with Closed", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
-        const { address } = socket
+        const address = addressOf(socket)
         const waiting = yield* Effect.forkScoped(
           Effect.all(
             [reasonOf(socket.receive), reasonOf(socket.receiveMany), reasonOf(Stream.runDrain(socket.stream))],
@@ -572,6 +626,8 @@ describeLayers("Udp", (layer) => {
         const later: ReadonlyArray<Effect.Effect<unknown, PollerError.PollerError>> = [
           socket.receive,
           socket.receiveMany,
+          socket.tryReceive,
+          socket.trySend(bytes("x"), address),
           socket.send(bytes("x"), address),
           socket.send(bytes("x")),
           socket.connect(address),
@@ -623,7 +679,7 @@ describeLayers("Udp", (layer) => {
         yield* Effect.scoped(
           Effect.gen(function* () {
             const again = yield* Udp.fromFd(taken)
-            yield* again.send(bytes("to myself"), again.address)
+            yield* again.send(bytes("to myself"), addressOf(again))
             expect(text(yield* again.receive)).toBe("to myself")
           })
         )

@@ -159,7 +159,12 @@ describeLayers("Unix", (layer, layerName) => {
         const client = yield* Unix.connect(path, { sendBufferSize: 8192 })
         const server = yield* listener.accept
         const wide = yield* Unix.connect(path, { sendBufferSize: 131_072 })
-        expect(Kernel.fill(client.fd)).toBeLessThan(Kernel.fill(wide.fd))
+        const widened = yield* Unix.connect(path, { sendBufferSize: 8192 })
+        expect(yield* reasonOf(widened.setOptions({ sendBufferSize: 0 }))).toBe("InvalidArgument")
+        yield* widened.setOptions({ sendBufferSize: 131_072 })
+        const filled = Kernel.fill(client.fd)
+        expect(filled).toBeLessThan(Kernel.fill(wide.fd))
+        expect(filled).toBeLessThan(Kernel.fill(widened.fd))
         yield* server.close
       })
     )

@@ -1,6 +1,15 @@
 /** The public types of the sockets: what this file says is checked by the compiler, not at run time. */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import type { Duration, Effect, Layer, Scope, Sink, Stream } from "effect"
+import {
+  type Duration,
+  Effect,
+  type Inspectable,
+  type Layer,
+  type Option,
+  type Scope,
+  type Sink,
+  type Stream
+} from "effect"
 import {
   type Fd,
   type PollerError,
@@ -20,6 +29,8 @@ type Failure = PollerError.PollerError
 type Needs = Registrar.Registrar | Scope.Scope
 type Opening<A> = Effect.Effect<A, Failure, Needs>
 type Transfer<A> = (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<A, Failure>
+
+type Branded<TypeId extends string> = Inspectable.Inspectable & { readonly [Id in TypeId]: Id }
 
 /** What a TCP and a Unix connection have in common. */
 interface Connection<Address> {
@@ -63,13 +74,19 @@ describe("Tcp", () => {
       Same<
         Plain<Tcp.TcpStream>,
         Plain<
-          Connection<NetAddress.InetAddress> & {
-            readonly setOptions: (options: Tcp.TcpOptions) => Effect.Effect<void, Failure>
-          }
+          Branded<"~effect-amy/TcpStream"> &
+            Connection<NetAddress.InetAddress> & {
+              readonly setOptions: (options: Tcp.SetOptions) => Effect.Effect<void, Failure>
+            }
         >
       >
     >(true)
-    same<Same<Omit<Tcp.TcpListener, "run">, Plain<Listening<NetAddress.InetAddress, Tcp.TcpStream>>>>(true)
+    same<
+      Same<
+        Omit<Tcp.TcpListener, "run">,
+        Plain<Branded<"~effect-amy/TcpListener"> & Listening<NetAddress.InetAddress, Tcp.TcpStream>>
+      >
+    >(true)
     expectTypeOf<Loose<Tcp.TcpStream> | Loose<Tcp.TcpListener> | Loose<typeof Tcp>>().toBeNever()
   })
 
@@ -81,7 +98,7 @@ describe("Tcp", () => {
       (address: NetAddress.InetAddressInput, options?: Tcp.ConnectOptions) => Opening<Tcp.TcpStream>
     >()
     expectTypeOf(Tcp.fromFd).toEqualTypeOf<(fd: number) => Opening<Tcp.TcpStream>>()
-    expect(Object.keys(Tcp).toSorted()).toEqual(["connect", "fromFd", "listen"])
+    expect(Object.keys(Tcp).toSorted()).toEqual(["connect", "fromFd", "isTcpListener", "isTcpStream", "listen"])
     compiled(() => [
       // @ts-expect-error it would have two owners: a number that was taken is what is taken over
       Tcp.fromFd({ fd: 3 }),
@@ -123,20 +140,27 @@ describe("Unix", () => {
       Same<
         Plain<Unix.UnixStream>,
         Plain<
-          Connection<Unix.UnixAddress> & {
-            readonly sendDescriptors: (
-              fds: ReadonlyArray<Registrar.FdLike>,
-              bytes: Uint8Array
-            ) => Effect.Effect<void, Failure>
-            readonly receiveDescriptors: (
-              buffer: Uint8Array,
-              most: number
-            ) => Effect.Effect<Unix.Received, Failure, Scope.Scope>
-          }
+          Branded<"~effect-amy/UnixStream"> &
+            Connection<Unix.UnixAddress> & {
+              readonly setOptions: (options: Unix.SetOptions) => Effect.Effect<void, Failure>
+              readonly sendDescriptors: (
+                fds: ReadonlyArray<Registrar.FdLike>,
+                bytes: Uint8Array
+              ) => Effect.Effect<void, Failure>
+              readonly receiveDescriptors: (
+                buffer: Uint8Array,
+                most: number
+              ) => Effect.Effect<Unix.Received, Failure, Scope.Scope>
+            }
         >
       >
     >(true)
-    same<Same<Omit<Unix.UnixListener, "run">, Plain<Listening<Unix.UnixAddress, Unix.UnixStream>>>>(true)
+    same<
+      Same<
+        Omit<Unix.UnixListener, "run">,
+        Plain<Branded<"~effect-amy/UnixListener"> & Listening<Unix.UnixAddress, Unix.UnixStream>>
+      >
+    >(true)
     same<Same<Unix.Received, { readonly length: number; readonly descriptors: ReadonlyArray<Fd.Fd> }>>(true)
     expectTypeOf<Loose<Unix.UnixStream> | Loose<Unix.UnixListener> | Loose<typeof Unix>>().toBeNever()
   })
@@ -150,7 +174,14 @@ describe("Unix", () => {
     >()
     expectTypeOf(Unix.socketPair).toEqualTypeOf<Opening<readonly [Unix.UnixStream, Unix.UnixStream]>>()
     expectTypeOf(Unix.fromFd).toEqualTypeOf<(fd: number) => Opening<Unix.UnixStream>>()
-    expect(Object.keys(Unix).toSorted()).toEqual(["connect", "fromFd", "listen", "socketPair"])
+    expect(Object.keys(Unix).toSorted()).toEqual([
+      "connect",
+      "fromFd",
+      "isUnixListener",
+      "isUnixStream",
+      "listen",
+      "socketPair"
+    ])
     compiled((fd: Fd.Fd = {} as Fd.Fd) => [
       // @ts-expect-error it would have two owners
       Unix.fromFd(fd),
@@ -167,26 +198,43 @@ describe("Udp", () => {
     same<
       Same<
         Plain<Udp.UdpSocket>,
-        {
-          readonly fd: number
-          readonly address: NetAddress.InetAddress
-          readonly send: (
-            payload: Uint8Array,
-            to?: NetAddress.InetAddressInput | Udp.Datagram
-          ) => Effect.Effect<number, Failure>
-          readonly receive: Effect.Effect<Udp.Datagram, Failure>
-          readonly receiveMany: Effect.Effect<readonly [Udp.Datagram, ...Array<Udp.Datagram>], Failure>
-          readonly stream: Stream.Stream<Udp.Datagram, Failure>
-          readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, Failure>
-          readonly disconnect: Effect.Effect<void, Failure>
-          readonly joinMulticast: (options: Udp.MulticastOptions) => Effect.Effect<void, Failure, Scope.Scope>
-          readonly setOptions: (options: Udp.UdpOptions) => Effect.Effect<void, Failure>
-          readonly close: Effect.Effect<void, Failure>
-          readonly take: Effect.Effect<number, Failure>
-        }
+        Plain<
+          Branded<"~effect-amy/UdpSocket"> & {
+            readonly fd: number
+            readonly localAddress: Effect.Effect<NetAddress.InetAddress, Failure>
+            readonly send: (
+              payload: Uint8Array,
+              to?: NetAddress.InetAddressInput | Udp.Datagram
+            ) => Effect.Effect<number, Failure>
+            readonly trySend: (
+              payload: Uint8Array,
+              to?: NetAddress.InetAddressInput | Udp.Datagram
+            ) => Effect.Effect<Option.Option<number>, Failure>
+            readonly receive: Effect.Effect<Udp.Datagram, Failure>
+            readonly tryReceive: Effect.Effect<Option.Option<Udp.Datagram>, Failure>
+            readonly receiveMany: Effect.Effect<readonly [Udp.Datagram, ...Array<Udp.Datagram>], Failure>
+            readonly stream: Stream.Stream<Udp.Datagram, Failure>
+            readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, Failure>
+            readonly disconnect: Effect.Effect<void, Failure>
+            readonly joinMulticast: (options: Udp.JoinMulticastOptions) => Effect.Effect<void, Failure, Scope.Scope>
+            readonly setOptions: (options: Udp.SetOptions) => Effect.Effect<void, Failure>
+            readonly close: Effect.Effect<void, Failure>
+            readonly take: Effect.Effect<number, Failure>
+          }
+        >
       >
     >(true)
-    same<Same<Plain<Udp.Datagram>, { readonly payload: Uint8Array; readonly address: NetAddress.InetAddress }>>(true)
+    same<
+      Same<
+        Plain<Udp.Datagram>,
+        Plain<
+          Branded<"~effect-amy/Datagram"> & {
+            readonly payload: Uint8Array
+            readonly address: NetAddress.InetAddress
+          }
+        >
+      >
+    >(true)
     expectTypeOf<Loose<Udp.UdpSocket> | Loose<typeof Udp>>().toBeNever()
   })
 
@@ -195,12 +243,14 @@ describe("Udp", () => {
       (address: NetAddress.InetAddressInput, options?: Udp.BindOptions) => Opening<Udp.UdpSocket>
     >()
     expectTypeOf(Udp.fromFd).toEqualTypeOf<(fd: number) => Opening<Udp.UdpSocket>>()
-    expect(Object.keys(Udp).toSorted()).toEqual(["bind", "fromFd"])
+    expect(Object.keys(Udp).toSorted()).toEqual(["bind", "fromFd", "isDatagram", "isUdpSocket"])
     compiled((socket: Udp.UdpSocket = {} as Udp.UdpSocket) => [
       Udp.bind("[::]:0", { broadcast: maybe, ttl: maybeNumber, multicastInterface: maybeNumber, reusePort: maybe }),
       socket.joinMulticast({ group: "224.0.0.1", interface: maybeNumber, source: undefined }),
       // @ts-expect-error a datagram is bytes
       socket.send("text"),
+      // @ts-expect-error only a datagram that was received is one
+      socket.send(new Uint8Array(), { payload: new Uint8Array(), address: "127.0.0.1:1" }),
       // @ts-expect-error it would have two owners
       Udp.fromFd(socket)
     ])
@@ -210,28 +260,30 @@ describe("Udp", () => {
 describe("the services of effect/socket", () => {
   it("are made on a Registrar, with the errors of their modules", () => {
     expectTypeOf(PollerSocket.make).toEqualTypeOf<
-      (options: PollerSocket.Options) => Effect.Effect<Socket.Socket, never, Registrar.Registrar>
+      (options: PollerSocket.MakeOptions) => Effect.Effect<Socket.Socket, never, Registrar.Registrar>
     >()
     expectTypeOf(PollerSocket.layer).toEqualTypeOf<
-      (options: PollerSocket.Options) => Layer.Layer<Socket.Socket, never, Registrar.Registrar>
+      (options: PollerSocket.MakeOptions) => Layer.Layer<Socket.Socket, never, Registrar.Registrar>
     >()
     expectTypeOf(PollerSocketServer.make).toEqualTypeOf<
       (
-        options: PollerSocketServer.Options
+        options: PollerSocketServer.MakeOptions
       ) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Needs>
     >()
     expectTypeOf(PollerSocketServer.layer).toEqualTypeOf<
       (
-        options: PollerSocketServer.Options
+        options: PollerSocketServer.MakeOptions
       ) => Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError, Registrar.Registrar>
     >()
     expectTypeOf(PollerDatagramSocket.make).toEqualTypeOf<
       (
-        options?: PollerDatagramSocket.Options
+        options?: PollerDatagramSocket.MakeOptions
       ) => Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
     >()
     expectTypeOf(PollerDatagramSocket.layer).toEqualTypeOf<
-      (options?: PollerDatagramSocket.Options) => Layer.Layer<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
+      (
+        options?: PollerDatagramSocket.MakeOptions
+      ) => Layer.Layer<DatagramSocket.DatagramSocket, never, Registrar.Registrar>
     >()
     expectTypeOf<
       Loose<typeof PollerSocket> | Loose<typeof PollerSocketServer> | Loose<typeof PollerDatagramSocket>
@@ -244,6 +296,13 @@ describe("the services of effect/socket", () => {
       expectTypeOf(socket).toEqualTypeOf<Effect.Effect<Socket.Socket, never, Service>>()
       return socket
     })
+  })
+
+  it("are not made of a double of a stream", () => {
+    compiled((stream: Plain<Omit<Tcp.TcpStream, "~effect-amy/TcpStream">> = {} as never) => [
+      // @ts-expect-error it only has the same properties
+      PollerSocket.fromStream(Effect.succeed(stream))
+    ])
   })
 
   it("take one target", () => {

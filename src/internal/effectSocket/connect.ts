@@ -1,40 +1,36 @@
 /** Connects for `PollerSocket`: by address, by name, or by path. */
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type { PollerError } from "../../PollerError.ts"
-import type { Options } from "../../net/PollerSocket.ts"
+import type { FromStreamOptions, MakeOptions } from "../../net/PollerSocket.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { TcpStream } from "../../net/Tcp.ts"
 import type { UnixStream } from "../../net/Unix.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { resolveHost } from "./resolveHost.ts"
 import * as EffectSocket from "./socket.ts"
-import type { StreamSocket } from "../net/streamSocket.ts"
+import { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
 
-export const make = (options: Options): Effect.Effect<Socket.Socket, never, Registrar> =>
+export const make = (options: MakeOptions): Effect.Effect<Socket.Socket, never, Registrar> =>
   fromStream(connect(options), options)
 
-/** Every stream of this library is a `StreamSocket`. */
 export const fromStream = <R>(
   open: Effect.Effect<TcpStream | UnixStream, PollerError, R>,
-  options?: { readonly openTimeout?: Duration.Input | undefined }
+  options?: FromStreamOptions
 ): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> =>
-  EffectSocket.make(
-    Effect.mapError(open, EffectSocket.openError) as unknown as Effect.Effect<
-      StreamSocket<unknown>,
-      Socket.SocketError,
-      R
-    >,
-    options
-  )
+  EffectSocket.make(Effect.mapError(Effect.flatMap(open, toStreamSocket), EffectSocket.openError), options)
 
-const connect = (options: Options): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> =>
+const toStreamSocket = (stream: unknown): Effect.Effect<StreamSocket<unknown>, PollerError> =>
+  stream instanceof StreamSocket
+    ? Effect.succeed(stream)
+    : Effect.fail(invalidArgument("invalid stream: expected one that Tcp or Unix has opened"))
+
+const connect = (options: MakeOptions): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend((): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> => {
     const { address, host, keepAlive, noDelay, path, port } = options
     if (path !== undefined) return Unix.connect(path, {})

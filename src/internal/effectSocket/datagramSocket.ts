@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
-import type { Options } from "../../net/PollerDatagramSocket.ts"
+import type { MakeOptions } from "../../net/PollerDatagramSocket.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions } from "../../net/Udp.ts"
@@ -17,7 +17,7 @@ import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
 type SocketError = DatagramSocket.DatagramSocketError
 
 export const open = (
-  options: Options,
+  options: MakeOptions,
   events: DatagramSocket.BackingEvents
 ): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
   Effect.gen(function* () {
@@ -52,7 +52,7 @@ interface Plan {
 
 const families = { ipv4: "IPv4", ipv6: "IPv6" } as const
 
-const plan = (options: Options): Effect.Effect<Plan, ResolveError> =>
+const plan = (options: MakeOptions): Effect.Effect<Plan, ResolveError> =>
   Effect.gen(function* () {
     const { bind, connect, peer } = options
     const fixed =
@@ -93,7 +93,7 @@ const withPort = (
 ): Effect.Effect<NetAddress.InetAddress, NetAddress.NetAddressError> =>
   Effect.suspend(() => Effect.fromResult(NetAddress.inetAddressFromHostString(NetAddress.formatHost(address), port)))
 
-const toBindOptions = (options: Options): BindOptions =>
+const toBindOptions = (options: MakeOptions): BindOptions =>
   given({
     reuseAddress: options.reuseAddress,
     reusePort: options.reusePort,

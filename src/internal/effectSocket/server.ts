@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type { PollerError } from "../../PollerError.ts"
-import type { Options } from "../../net/PollerSocketServer.ts"
+import type { MakeOptions } from "../../net/PollerSocketServer.ts"
 import type { Registrar } from "../../Registrar.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import * as EffectSocket from "./socket.ts"
@@ -16,12 +16,12 @@ import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
 
 interface Bound {
-  readonly listener: Listener<StreamSocket<unknown>>
+  readonly listener: Listener<StreamSocket<unknown>, unknown>
   readonly address: NetAddress.SocketAddress
 }
 
 export const make = (
-  options: Options
+  options: MakeOptions
 ): Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Registrar | Scope.Scope> =>
   Effect.map(
     Effect.mapError(
@@ -60,7 +60,7 @@ const run = <R, E, _>(
     (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerUnknownError({ cause }) })
   ) as Effect.Effect<never, SocketServer.SocketServerError, R>
 
-const listen = (options: Options): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
+const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend(() => {
     const { address, host, path, port, ...rest } = options
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))

@@ -15,6 +15,8 @@ export interface Family<Address> {
   readonly isStream: boolean
   readonly includes: (libc: Libc, address: Uint8Array) => boolean
   readonly decode: (libc: Libc, address: Uint8Array) => Address
+  /** Returns an address as errors and printed forms name it. */
+  readonly format: (address: Address) => string
 }
 
 const unspecified = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
@@ -22,7 +24,8 @@ const unspecified = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
 export const inet: Family<NetAddress.InetAddress> = {
   isStream: true,
   includes: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) !== undefined,
-  decode: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) ?? unspecified
+  decode: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) ?? unspecified,
+  format: NetAddress.formatInet
 }
 
 /** Converts what a caller passes as an internet address. */
@@ -56,7 +59,17 @@ export const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
 export const unix: Family<UnixAddress> = {
   isStream: false,
   includes: (libc, address) => Sockaddr.decodeUnix(libc.profile.socket, address) !== undefined,
-  decode: (libc, address) => toUnixAddress(Sockaddr.decodeUnix(libc.profile.socket, address) ?? { _tag: "Unnamed" })
+  decode: (libc, address) => toUnixAddress(Sockaddr.decodeUnix(libc.profile.socket, address) ?? { _tag: "Unnamed" }),
+  format: (address) => {
+    switch (address._tag) {
+      case "UnixPathAddress":
+        return address.path
+      case "UnixAbstractAddress":
+        return `@${address.name}`
+      case "UnixUnnamedAddress":
+        return "unnamed"
+    }
+  }
 }
 
 /** Converts what a caller passes as a Unix address. */

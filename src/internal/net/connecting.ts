@@ -4,13 +4,13 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
+import type { OwnedFd } from "../descriptor/ownedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { fromErrno, invalidArgument, timedOut } from "../errors/pollerErrors.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import type { Libc } from "../libc/koffi.ts"
 import * as Socket from "./socketCalls.ts"
-import type { StreamSocket } from "./streamSocket.ts"
 
 const { errno } = constants
 
@@ -29,7 +29,7 @@ export const within = <A, R>(
 }
 
 /** Connects what `open` opens. It is closed with the scope, or at once if it cannot be connected. */
-export const connected = <A, S extends StreamSocket<A>>(
+export const connected = <S extends { readonly owned: OwnedFd; readonly watchedFd: WatchedFd }>(
   libc: Libc,
   open: Effect.Effect<S, PollerError>,
   address: Uint8Array,

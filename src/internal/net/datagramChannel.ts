@@ -1,6 +1,8 @@
 /** Datagrams in and out of a socket: one call each, and whoever sent it only looked at when somebody asks. */
 import * as Effect from "effect/Effect"
+import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
 import * as NetAddress from "effect/net/NetAddress"
+import type * as Option from "effect/Option"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
@@ -47,17 +49,40 @@ export class Sender {
   }
 }
 
-export class DatagramImpl implements Datagram {
+export const DatagramTypeId = "~effect-amy/Datagram"
+
+/** It extends nothing, because one is made for each datagram. */
+export class DatagramImpl implements Datagram, Inspectable {
   readonly payload: Uint8Array
-  readonly sender: Sender
+  readonly #sender: Sender
 
   constructor(payload: Uint8Array, sender: Sender) {
     this.payload = payload
-    this.sender = sender
+    this.#sender = sender
+  }
+
+  get [DatagramTypeId](): typeof DatagramTypeId {
+    return DatagramTypeId
+  }
+
+  get sender(): Sender {
+    return this.#sender
   }
 
   get address(): NetAddress.InetAddress {
-    return this.sender.address
+    return this.#sender.address
+  }
+
+  toJSON(): unknown {
+    return { _id: "Datagram", address: NetAddress.formatInet(this.address), length: this.payload.length }
+  }
+
+  toString(): string {
+    return `Datagram(${this.payload.length} bytes from ${NetAddress.formatInet(this.address)})`
+  }
+
+  [NodeInspectSymbol](): string {
+    return this.toString()
   }
 }
 
@@ -89,6 +114,21 @@ export class DatagramChannel {
       return received instanceof DatagramImpl ? Effect.succeed(received) : received && Effect.fail(received)
     })
   )
+
+  get tryReceive(): Effect.Effect<Option.Option<DatagramImpl>, PollerError> {
+    const { watchedFd } = this
+    const { reading } = watchedFd
+    return Effect.suspend(() => {
+      if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
+      // A fiber that waits has its turn first.
+      if (!reading.isFree) return Effect.succeedNone
+      const received = this.#receive()
+      if (received instanceof DatagramImpl) return Effect.succeedSome(received)
+      if (received !== undefined) return Effect.fail(received)
+      reading.forget()
+      return Effect.succeedNone
+    })
+  }
 
   /** All that wait, at least one. */
   readonly receiveMany: Effect.Effect<readonly [DatagramImpl, ...Array<DatagramImpl>], PollerError> = Effect.suspend(
@@ -133,30 +173,44 @@ export class DatagramChannel {
   }
 
   /**
-   * To an address, or to where the socket is connected. Made at once: what is answered is an `Exit` unless it has to wait
-   * for room.
+   * Sends to an address, or to the peer of a connected socket. The call is made at once: the result is an `Exit` unless
+   * the datagram has to wait for room.
    */
   sendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> {
-    if (!(payload instanceof Uint8Array)) {
-      return Effect.fail(invalidArgument("the payload of a datagram is bytes: give a Uint8Array"))
-    }
+    if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())
+    const attempt = () => this.#send(payload, to)
+    const { writing } = this.watchedFd
+    return this.watchedFd.tryNow(writing, attempt, Effect.fail) ?? this.watchedFd.attempt(writing, attempt)
+  }
+
+  /** Sends as `sendUnsafe` does, and never waits for room. */
+  trySendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<Option.Option<number>, PollerError> {
+    if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())
+    const { ended, writing } = this.watchedFd
+    if (ended !== undefined) return Effect.fail(ended)
+    if (!writing.isFree) return Effect.succeedNone
+    const sent = this.#send(payload, to)
+    if (sent !== undefined) return Effect.asSome(sent)
+    writing.forget()
+    return Effect.succeedNone
+  }
+
+  #send(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> | undefined {
     const libc = this.#libc
     const { send, sendto } = libc.functions
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL
     const { fd } = this.watchedFd
-    const attempt = () => {
-      const result = retryInterrupted(libc, () =>
-        to === undefined
-          ? send(fd, payload, payload.length, flags)
-          : sendto(fd, payload, payload.length, flags, to, to.length)
-      )
-      if (to === undefined && notConnected.has(-result)) {
-        return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
-      }
-      return outcome(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
+    const result = retryInterrupted(libc, () =>
+      to === undefined
+        ? send(fd, payload, payload.length, flags)
+        : sendto(fd, payload, payload.length, flags, to, to.length)
+    )
+    if (to === undefined && notConnected.has(-result)) {
+      return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
     }
-    const { writing } = this.watchedFd
-    return this.watchedFd.tryNow(writing, attempt, Effect.fail) ?? this.watchedFd.attempt(writing, attempt)
+    return outcome(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
   }
 }
+
+const noBytes = () => invalidArgument("invalid payload of a datagram: expected a Uint8Array")

@@ -11,7 +11,9 @@ import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
-import type { Attachment } from "../delivery/attachment.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
+import type { Family } from "./addresses.ts"
+import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 import { largestInt } from "./socketOptions.ts"
 
@@ -46,38 +48,59 @@ export const toBacklog = (backlog = defaultBacklog): Effect.Effect<number, Polle
     ? Effect.succeed(backlog)
     : Effect.fail(invalidArgument(`the backlog ${String(backlog)} is not a whole number from 0 on`))
 
-export class Listener<Connection extends { readonly owned: OwnedFd }> {
-  readonly owned: OwnedFd
-  readonly watchedFd: WatchedFd
+/** What a listener is made of, beside its descriptor. */
+export interface ListenerParts<Connection, Address> {
+  readonly family: Family<Address>
+  readonly address: Address
+  /** Makes a connection of an accepted descriptor. */
+  readonly wrap: (fd: number) => Connection
+  /** Called before the listener is closed, while its descriptor is still open. */
+  readonly onClose?: (() => void) | undefined
+}
+
+export abstract class Listener<Connection extends { readonly owned: OwnedFd }, Address> extends PublicObject {
+  readonly #owned: OwnedFd
+  readonly #watchedFd: WatchedFd
   readonly #libc: Libc
-  readonly #wrap: (fd: number) => Connection
+  readonly #parts: ListenerParts<Connection, Address>
   #pause = 0
 
-  /** `onClose` is called while it is still open. */
-  constructor(
-    attachment: Attachment,
-    libc: Libc,
-    fd: number,
-    wrap: (fd: number) => Connection,
-    onClose: () => void = () => {}
-  ) {
+  static {
+    detachMethods(this)
+  }
+
+  constructor({ attachment, libc }: Network, fd: number, parts: ListenerParts<Connection, Address>) {
+    super()
     this.#libc = libc
-    this.watchedFd = new WatchedFd(attachment, fd)
-    const { watchedFd } = this
-    const release = (error: PollerError) => {
-      onClose()
-      watchedFd.release(error)
-    }
-    this.owned = new OwnedFd(libc, fd, "the listener", { release, end: watchedFd.end })
-    this.#wrap = wrap
+    this.#parts = parts
+    this.#watchedFd = new WatchedFd(attachment, fd)
+    const { end, release } = this.#watchedFd
+    this.#owned = new OwnedFd(libc, fd, "the listener", {
+      release: (error) => {
+        parts.onClose?.()
+        release(error)
+      },
+      end
+    })
+  }
+
+  /** The name in the printed form. */
+  abstract get kind(): string
+
+  get owned(): OwnedFd {
+    return this.#owned
   }
 
   get fd(): number {
-    return this.owned.fd
+    return this.#owned.fd
+  }
+
+  get address(): Address {
+    return this.#parts.address
   }
 
   get close(): Effect.Effect<void, PollerError> {
-    return this.owned.close
+    return this.#owned.close
   }
 
   get accept(): Effect.Effect<Connection, PollerError, Scope.Scope> {
@@ -85,7 +108,7 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
       Effect.tap(
         this.#when(restore, () => {
           const fd = this.#accept()
-          return typeof fd === "number" ? Effect.succeed(this.#wrap(fd)) : fd
+          return typeof fd === "number" ? Effect.succeed(this.#parts.wrap(fd)) : fd
         }),
         ({ owned }) => Effect.addFinalizer(() => Effect.sync(() => void owned.closeUnsafe()))
       )
@@ -98,12 +121,12 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
       this.#when(restore, () => {
         const first = this.#accept()
         if (typeof first !== "number") return first
-        const accepted: [Connection, ...Array<Connection>] = [this.#wrap(first)]
+        const accepted: [Connection, ...Array<Connection>] = [this.#parts.wrap(first)]
         while (accepted.length < batch) {
           const fd = this.#accept()
           // An error comes again for whoever asks next.
           if (typeof fd !== "number") break
-          accepted.push(this.#wrap(fd))
+          accepted.push(this.#parts.wrap(fd))
         }
         return Effect.sync(() => use(accepted))
       })
@@ -118,7 +141,7 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
     restore: <B, E>(effect: Effect.Effect<B, E>) => Effect.Effect<B, E>,
     attempt: () => Effect.Effect<A, PollerError> | undefined
   ): Effect.Effect<A, PollerError> {
-    const { watchedFd } = this
+    const watchedFd = this.#watchedFd
     const { reading } = watchedFd
     const loop: Effect.Effect<A, PollerError> = Effect.suspend(() => {
       if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
@@ -137,7 +160,7 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
     return Effect.suspend(() => {
       const isFirst = this.#pause === 0
       this.#pause = Math.min(Math.max(shortestPause, this.#pause * 2), longestPause)
-      const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.watchedFd.ending)
+      const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.#watchedFd.ending)
       return isFirst
         ? Effect.andThen(Effect.logWarning("a listener cannot accept, and tries again", error), pause)
         : pause
@@ -146,13 +169,13 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
 
   #accept(): number | Effect.Effect<never, PollerError> | undefined {
     for (;;) {
-      const fd = Socket.accept(this.#libc, this.watchedFd.fd)
+      const fd = Socket.accept(this.#libc, this.#watchedFd.fd)
       if (fd >= 0) {
         this.#pause = 0
         return fd
       }
       if (-fd === this.#libc.profile.errno.EAGAIN) return undefined
-      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.watchedFd))
+      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.#watchedFd))
     }
   }
 
@@ -228,6 +251,18 @@ export class Listener<Connection extends { readonly owned: OwnedFd }> {
         })
       )
     )
+  }
+
+  toJSON(): unknown {
+    return { _id: this.kind, fd: this.fd, address: this.#text }
+  }
+
+  toString(): string {
+    return `${this.kind}(${this.fd === -1 ? "closed" : this.#text})`
+  }
+
+  get #text(): string {
+    return this.#parts.family.format(this.#parts.address)
   }
 }
 

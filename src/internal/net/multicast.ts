@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import type { PollerError } from "../../PollerError.ts"
-import type { MulticastOptions } from "../../net/Udp.ts"
+import type { JoinMulticastOptions } from "../../net/Udp.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import { encodeInet, ipv6Bytes } from "./sockaddr.ts"
@@ -32,7 +32,7 @@ const ip = (input: NetAddress.IpAddressInput): NetAddress.IpAddress | undefined 
 }
 
 /** An interface of IPv4, by its address; any unless one is given. */
-const interface4 = (input: MulticastOptions["interface"]): Uint8Array | PollerError => {
+const interface4 = (input: JoinMulticastOptions["interface"]): Uint8Array | PollerError => {
   if (input === undefined) return new Uint8Array(4)
   const address = typeof input === "number" ? undefined : ip(input)
   return address?._tag === "Ipv4Address"
@@ -41,14 +41,14 @@ const interface4 = (input: MulticastOptions["interface"]): Uint8Array | PollerEr
 }
 
 /** An interface of IPv6, by its index; the system's choice unless one is given. */
-const interface6 = (input: MulticastOptions["interface"]): number | PollerError =>
+const interface6 = (input: JoinMulticastOptions["interface"]): number | PollerError =>
   isIndex(input ?? 0) ? ((input ?? 0) as number) : invalidArgument("the interface for multicast over IPv6 is its index")
 
 /** Where datagrams to groups leave. */
 export const outgoing = (
   profile: SocketProfile,
   isIpv6: boolean,
-  input: NonNullable<MulticastOptions["interface"]>
+  input: NonNullable<JoinMulticastOptions["interface"]>
 ): Option | PollerError => {
   if (isIpv6) {
     const index = interface6(input)
@@ -65,7 +65,7 @@ export const outgoing = (
 export const membership = (
   profile: SocketProfile,
   isIpv6: boolean,
-  options: MulticastOptions | undefined
+  options: JoinMulticastOptions | undefined
 ): Effect.Effect<Membership, PollerError> =>
   Effect.suspend(() => {
     const group = options?.group === undefined ? undefined : ip(options.group)
@@ -95,7 +95,7 @@ const ofLevel = (level: number, join: number | undefined, leave: number | undefi
 const membership4 = (
   profile: SocketProfile,
   group: NetAddress.Ipv4Address,
-  ingress: MulticastOptions["interface"],
+  ingress: JoinMulticastOptions["interface"],
   source: NetAddress.Ipv4Address | undefined
 ): Membership | PollerError => {
   const local = interface4(ingress)
@@ -114,7 +114,7 @@ const membership4 = (
 const membership6 = (
   profile: SocketProfile,
   group: NetAddress.Ipv6Address,
-  ingress: MulticastOptions["interface"],
+  ingress: JoinMulticastOptions["interface"],
   source: NetAddress.Ipv6Address | undefined
 ): Membership | PollerError => {
   const index = interface6(ingress)

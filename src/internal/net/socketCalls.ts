@@ -58,20 +58,33 @@ export const accept = (libc: Libc, fd: number): number => {
   return accepted
 }
 
-/** getsockname(2) or getpeername(2): as many bytes as the address has. */
-export const addressOf = (
+export type Side = "getsockname" | "getpeername"
+
+/** Returns the bytes of an address, or the negative of the errno. */
+const readAddress = (libc: Libc, fd: number, side: Side): Uint8Array | number => {
+  const bytes = new Uint8Array(capacity)
+  const length = new Uint32Array([capacity])
+  const result = retryInterrupted(libc, () => libc.functions[side](fd, bytes, length))
+  return result < 0 ? result : bytes.subarray(0, Math.min(length[0]!, capacity))
+}
+
+/** getsockname(2) or getpeername(2): the bytes of the address, without those that follow it. */
+export const addressOf = (libc: Libc, fd: number, side: Side): Effect.Effect<Uint8Array, PollerError> =>
+  Effect.suspend(() => {
+    const address = readAddress(libc, fd, side)
+    return typeof address === "number" ? Effect.fail(fromErrno(side, -address, { fd })) : Effect.succeed(address)
+  })
+
+/** Returns one side of a socket as text, or undefined if the kernel does not know it any more. */
+export const describe = <Address>(
   libc: Libc,
   fd: number,
-  which: "getsockname" | "getpeername"
-): Effect.Effect<Uint8Array, PollerError> =>
-  Effect.suspend(() => {
-    const bytes = new Uint8Array(capacity)
-    const length = new Uint32Array([capacity])
-    return Effect.map(
-      attempt(libc, which, { fd }, () => libc.functions[which](fd, bytes, length)),
-      () => bytes.subarray(0, Math.min(length[0]!, capacity))
-    )
-  })
+  side: Side,
+  { decode, format }: Family<Address>
+): string | undefined => {
+  const address = readAddress(libc, fd, side)
+  return typeof address === "number" ? undefined : format(decode(libc, address))
+}
 
 export const setOption = (
   libc: Libc,

@@ -1,8 +1,8 @@
 /** The options of sockets, as setsockopt(2) sets them. All of them are checked before the first is set. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { KeepAlive, TcpOptions } from "../../net/Tcp.ts"
-import type { UdpOptions } from "../../net/Udp.ts"
+import type * as Tcp from "../../net/Tcp.ts"
+import type * as Udp from "../../net/Udp.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -50,7 +50,7 @@ export const setBufferSizes = (libc: Libc, fd: number, options: BufferSizes): Ef
     if (receiveBufferSize !== undefined) yield* Socket.setOption(libc, fd, SOL_SOCKET, SO_RCVBUF, receiveBufferSize)
   })
 
-export const setTcpOptions = (libc: Libc, fd: number, options: TcpOptions): Effect.Effect<void, PollerError> =>
+export const setTcpOptions = (libc: Libc, fd: number, options: Tcp.SetOptions): Effect.Effect<void, PollerError> =>
   Effect.gen(function* () {
     const { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY } = libc.profile.socket
     const keepAlive = yield* toKeepAlive(libc, options.keepAlive)
@@ -66,7 +66,7 @@ export const setTcpOptions = (libc: Libc, fd: number, options: TcpOptions): Effe
 /** Returns the options that say when a probe is sent: the number of each, and its value in seconds or probes. */
 const toKeepAlive = (
   libc: Libc,
-  keepAlive: boolean | KeepAlive | undefined
+  keepAlive: boolean | Tcp.KeepAlive | undefined
 ): Effect.Effect<ReadonlyArray<readonly [name: number, value: number]>, PollerError> => {
   if (typeof keepAlive !== "object") return Effect.succeed([])
   const { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL } = libc.profile.socket
@@ -106,7 +106,7 @@ export const setUdpOptions = (
   libc: Libc,
   fd: number,
   isIpv6: boolean,
-  options: UdpOptions
+  options: Udp.SetOptions
 ): Effect.Effect<void, PollerError> =>
   Effect.gen(function* () {
     const given = toUdpOptions(libc.profile.socket, isIpv6, options)
@@ -124,7 +124,7 @@ const hopsError = (what: string, value: number, least: number): PollerError | un
 const toUdpOptions = (
   profile: SocketProfile,
   isIpv6: boolean,
-  { broadcast, multicastInterface, multicastLoopback, multicastTtl, ttl }: UdpOptions
+  { broadcast, multicastInterface, multicastLoopback, multicastTtl, ttl }: Udp.SetOptions
 ): ReadonlyArray<Multicast.Option> | PollerError => {
   const level = isIpv6 ? profile.IPPROTO_IPV6 : profile.IPPROTO_IP
   const multicastValue = (value: number) =>

@@ -1,4 +1,4 @@
-/** A connected stream socket, TCP or Unix. It is ours, and closed with its scope. */
+/** A connected stream socket, TCP or Unix: what the two have in common. */
 import * as Effect from "effect/Effect"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
@@ -9,12 +9,13 @@ import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
-import type { Attachment } from "../delivery/attachment.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import type { Family } from "./addresses.ts"
+import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 
-/** The calls of a socket: never do they wait, whatever mode it is in, and none of them raises SIGPIPE. */
+/** The calls on a socket. They never block, whatever its mode is, and never raise SIGPIPE. */
 const calls = new WeakMap<Libc, { readonly [key: string]: ByteCalls }>()
 
 const callsOf = (libc: Libc, isStream: boolean): ByteCalls => {
@@ -36,42 +37,70 @@ const callsOf = (libc: Libc, isStream: boolean): ByteCalls => {
 
 const ways = { read: 0, write: 1, both: 2 }
 
-/** The parts that reading and writing need of the kernel, beside the readiness. */
-export class StreamSocket<Address> {
-  readonly owned: OwnedFd
-  readonly watchedFd: WatchedFd
-  readonly libc: Libc
-  readonly channel: ByteChannel
+export abstract class StreamSocket<Address> extends PublicObject {
+  readonly #owned: OwnedFd
+  readonly #watchedFd: WatchedFd
+  readonly #libc: Libc
+  readonly #channel: ByteChannel
   readonly #family: Family<Address>
 
-  constructor(attachment: Attachment, libc: Libc, fd: number, family: Family<Address>) {
-    this.libc = libc
+  static {
+    detachMethods(this)
+  }
+
+  constructor({ attachment, libc }: Network, fd: number, family: Family<Address>) {
+    super()
+    this.#libc = libc
     this.#family = family
-    // Urgent data ends a read before it, so that a short one is not the last: where that is not told, none is.
-    const isToldOfUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
-    this.watchedFd = new WatchedFd(attachment, fd, isToldOfUrgent ? Interest.Read | Interest.Priority : Interest.Read)
-    const batch = isToldOfUrgent ? attachment.dispatcher.batch : undefined
-    this.channel = new ByteChannel(this.watchedFd, libc, callsOf(libc, isToldOfUrgent), batch)
-    this.owned = new OwnedFd(libc, fd, "the connection", this.channel)
+    // Urgent data ends a read before it, so a short read is the last one only where urgent data is reported.
+    const hasUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
+    this.#watchedFd = new WatchedFd(attachment, fd, hasUrgent ? Interest.Read | Interest.Priority : Interest.Read)
+    const batch = hasUrgent ? attachment.dispatcher.batch : undefined
+    this.#channel = new ByteChannel(this.#watchedFd, libc, callsOf(libc, hasUrgent), batch)
+    this.#owned = new OwnedFd(libc, fd, "the connection", this.#channel)
+  }
+
+  /** The name in the printed form. */
+  abstract get kind(): string
+
+  get owned(): OwnedFd {
+    return this.#owned
+  }
+
+  get watchedFd(): WatchedFd {
+    return this.#watchedFd
+  }
+
+  get libc(): Libc {
+    return this.#libc
+  }
+
+  get channel(): ByteChannel {
+    return this.#channel
   }
 
   get fd(): number {
-    return this.owned.fd
+    return this.#owned.fd
   }
 
   get close(): Effect.Effect<void, PollerError> {
-    return this.owned.close
+    return this.#owned.close
   }
 
-  readonly take: Effect.Effect<number, PollerError> = Effect.suspend(() => {
-    if (this.fd !== -1 && this.channel.hasRead) {
-      return Effect.fail(
-        invalidArgument("something was read for who was interrupted meanwhile: read before you give it away", this.fd)
-      )
-    }
-    const fd = this.owned.take()
-    return fd === -1 ? Effect.fail(this.owned.closed) : Effect.succeed(fd)
-  })
+  get take(): Effect.Effect<number, PollerError> {
+    return Effect.suspend(() => {
+      if (this.fd !== -1 && this.#channel.hasRead) {
+        return Effect.fail(
+          invalidArgument(
+            "bytes have arrived for a fiber that was interrupted meanwhile: read them before you give the connection away",
+            this.fd
+          )
+        )
+      }
+      const fd = this.#owned.take()
+      return fd === -1 ? Effect.fail(this.#owned.closed) : Effect.succeed(fd)
+    })
+  }
 
   get localAddress(): Effect.Effect<Address, PollerError> {
     return this.#address("getsockname")
@@ -81,46 +110,68 @@ export class StreamSocket<Address> {
     return this.#address("getpeername")
   }
 
-  #address(which: "getsockname" | "getpeername"): Effect.Effect<Address, PollerError> {
+  #address(side: Socket.Side): Effect.Effect<Address, PollerError> {
     return this.use((fd) =>
-      Effect.map(Socket.addressOf(this.libc, fd, which), (bytes) => this.#family.decode(this.libc, bytes))
+      Effect.map(Socket.addressOf(this.#libc, fd, side), (bytes) => this.#family.decode(this.#libc, bytes))
     )
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.channel.read(buffer, offset, length)
+    return this.#channel.read(buffer, offset, length)
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.channel.write(buffer, offset, length)
+    return this.#channel.write(buffer, offset, length)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.channel.writeAll(buffer, offset, length)
+    return this.#channel.writeAll(buffer, offset, length)
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.channel.readChunk)
+    return streamOf(this.#channel.readChunk)
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => this.channel.writeChunks(chunks))
+    return sinkOf((chunks) => this.#channel.writeChunks(chunks))
   }
 
   shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
     const way: number | undefined = ways[how]
-    if (way === undefined) return Effect.fail(invalidArgument('what is shut down is "read", "write" or "both"'))
+    if (way === undefined) {
+      return Effect.fail(invalidArgument(`cannot shut down ${String(how)}: expected "read", "write" or "both"`))
+    }
+    const libc = this.#libc
     return this.use((fd) => {
-      this.channel.writePutIn()
-      return Effect.asVoid(attempt(this.libc, "shutdown", { fd }, () => this.libc.functions.shutdown(fd, way)))
+      this.#channel.writePutIn()
+      return Effect.asVoid(attempt(libc, "shutdown", { fd }, () => libc.functions.shutdown(fd, way)))
     })
   }
 
   /** Fails with `Closed` in place of touching a number that may be another's. */
   use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
     return Effect.suspend(() => {
-      const { fd } = this.owned
-      return fd === -1 ? Effect.fail(this.owned.closed) : use(fd)
+      const { fd } = this.#owned
+      return fd === -1 ? Effect.fail(this.#owned.closed) : use(fd)
     })
+  }
+
+  #describe(side: Socket.Side): string | undefined {
+    const { fd } = this
+    return fd === -1 ? undefined : Socket.describe(this.#libc, fd, side, this.#family)
+  }
+
+  toJSON(): unknown {
+    return {
+      _id: this.kind,
+      fd: this.fd,
+      localAddress: this.#describe("getsockname"),
+      remoteAddress: this.#describe("getpeername")
+    }
+  }
+
+  toString(): string {
+    if (this.fd === -1) return `${this.kind}(closed)`
+    return `${this.kind}(${this.#describe("getsockname") ?? "?"} <- ${this.#describe("getpeername") ?? "?"})`
   }
 }

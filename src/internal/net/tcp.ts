@@ -4,8 +4,9 @@ import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
-import type { ConnectOptions, ListenOptions, TcpListener, TcpOptions, TcpStream } from "../../net/Tcp.ts"
+import type { ConnectOptions, ListenOptions, SetOptions, TcpListener, TcpStream } from "../../net/Tcp.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
+import { detachMethods } from "../objects/publicObject.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import { domainOf, inet, toAddress } from "./addresses.ts"
 import { connected } from "./connecting.ts"
@@ -17,24 +18,49 @@ import * as Socket from "./socketCalls.ts"
 import { enable, setTcpOptions } from "./socketOptions.ts"
 import { StreamSocket } from "./streamSocket.ts"
 
+export const StreamTypeId = "~effect-amy/TcpStream"
+
 class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpStream {
-  constructor({ attachment, libc }: Network, fd: number) {
-    super(attachment, libc, fd, inet)
+  static {
+    detachMethods(this)
   }
 
-  setOptions(options: TcpOptions): Effect.Effect<void, PollerError> {
+  constructor(net: Network, fd: number) {
+    super(net, fd, inet)
+  }
+
+  get [StreamTypeId](): typeof StreamTypeId {
+    return StreamTypeId
+  }
+
+  get kind(): string {
+    return "TcpStream"
+  }
+
+  setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
     return this.use((fd) => setTcpOptions(this.libc, fd, options ?? {}))
   }
 }
 
-class TcpListenerImpl extends Listener<TcpStreamImpl> implements TcpListener {
-  readonly address: NetAddress.InetAddress
+export const isTcpStream = (u: unknown): u is TcpStream => u instanceof TcpStreamImpl
 
-  constructor(network: Network, fd: number, address: NetAddress.InetAddress) {
-    super(network.attachment, network.libc, fd, (accepted) => new TcpStreamImpl(network, accepted))
-    this.address = address
+export const ListenerTypeId = "~effect-amy/TcpListener"
+
+class TcpListenerImpl extends Listener<TcpStreamImpl, NetAddress.InetAddress> implements TcpListener {
+  constructor(net: Network, fd: number, address: NetAddress.InetAddress) {
+    super(net, fd, { family: inet, address, wrap: (accepted) => new TcpStreamImpl(net, accepted) })
+  }
+
+  get [ListenerTypeId](): typeof ListenerTypeId {
+    return ListenerTypeId
+  }
+
+  get kind(): string {
+    return "TcpListener"
   }
 }
+
+export const isTcpListener = (u: unknown): u is TcpListener => u instanceof TcpListenerImpl
 
 export const listen = (
   input: NetAddress.InetAddressInput,

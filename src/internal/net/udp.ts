@@ -1,16 +1,18 @@
 /** UDP over the sockets of the C library. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
-import type { BindOptions, Datagram, MulticastOptions, UdpOptions, UdpSocket } from "../../net/Udp.ts"
+import type { BindOptions, Datagram, JoinMulticastOptions, SetOptions, UdpSocket } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { attempt } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { domainOf, inet, toAddress } from "./addresses.ts"
@@ -22,63 +24,104 @@ import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
 import { enable, setOption, setUdpOptions } from "./socketOptions.ts"
 
-export class UdpSocketImpl implements UdpSocket {
-  readonly owned: OwnedFd
-  readonly channel: DatagramChannel
-  readonly address: NetAddress.InetAddress
+export const TypeId = "~effect-amy/UdpSocket"
+
+export class UdpSocketImpl extends PublicObject implements UdpSocket {
+  readonly #owned: OwnedFd
+  readonly #channel: DatagramChannel
   readonly #libc: Libc
+  /** Where the socket was bound before it was connected. */
+  readonly #bound: NetAddress.InetAddress
   #lastTo: NetAddress.InetAddress | undefined
   #lastBytes: Uint8Array | undefined
 
-  constructor({ attachment, libc }: Network, fd: number, address: NetAddress.InetAddress) {
+  static {
+    detachMethods(this)
+  }
+
+  constructor({ attachment, libc }: Network, fd: number, bound: NetAddress.InetAddress) {
+    super()
     const watchedFd = new WatchedFd(attachment, fd)
     this.#libc = libc
-    this.address = address
-    this.owned = new OwnedFd(libc, fd, "the socket", watchedFd)
-    this.channel = new DatagramChannel(watchedFd, libc)
+    this.#bound = bound
+    this.#owned = new OwnedFd(libc, fd, "the socket", watchedFd)
+    this.#channel = new DatagramChannel(watchedFd, libc)
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  get owned(): OwnedFd {
+    return this.#owned
+  }
+
+  get channel(): DatagramChannel {
+    return this.#channel
   }
 
   get fd(): number {
-    return this.owned.fd
+    return this.#owned.fd
   }
 
-  get isIpv6(): boolean {
-    return this.address._tag === "InetAddressV6"
+  get #isIpv6(): boolean {
+    return this.#bound._tag === "InetAddressV6"
   }
 
   get close(): Effect.Effect<void, PollerError> {
-    return this.owned.close
+    return this.#owned.close
   }
 
   get take(): Effect.Effect<number, PollerError> {
-    return this.#use(() => Effect.sync(() => this.owned.take()))
+    return this.#use(() => Effect.sync(() => this.#owned.take()))
   }
 
   get receive(): Effect.Effect<Datagram, PollerError> {
-    return this.channel.receive
+    return this.#channel.receive
+  }
+
+  get tryReceive(): Effect.Effect<Option.Option<Datagram>, PollerError> {
+    return this.#channel.tryReceive
   }
 
   get receiveMany(): Effect.Effect<readonly [Datagram, ...Array<Datagram>], PollerError> {
-    return this.channel.receiveMany
+    return this.#channel.receiveMany
   }
 
   get stream(): Stream.Stream<Datagram, PollerError> {
-    return Stream.fromPull(Effect.succeed(this.channel.receiveMany))
+    return Stream.fromPull(Effect.succeed(this.#channel.receiveMany))
   }
 
   send(payload: Uint8Array, to?: NetAddress.InetAddressInput | Datagram): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
-      if (to === undefined) return this.channel.sendUnsafe(payload, undefined)
-      if (to instanceof DatagramImpl) return this.channel.sendUnsafe(payload, to.sender.bytes)
-      if (to === this.#lastTo) return this.channel.sendUnsafe(payload, this.#lastBytes)
-      return Effect.flatMap(this.encode(to), (bytes) => this.channel.sendUnsafe(payload, bytes))
+      const known = this.#known(to)
+      return known === null
+        ? Effect.flatMap(this.#encode(to), (bytes) => this.#channel.sendUnsafe(payload, bytes))
+        : this.#channel.sendUnsafe(payload, known)
     })
   }
 
-  /** The address as this socket can use it. */
-  encode(input: NetAddress.InetAddressInput | Datagram): Effect.Effect<Uint8Array, PollerError> {
-    const given = typeof input === "object" && input !== null && "payload" in input ? input.address : input
-    return Effect.map(toAddress(given), (address) => {
+  trySend(
+    payload: Uint8Array,
+    to?: NetAddress.InetAddressInput | Datagram
+  ): Effect.Effect<Option.Option<number>, PollerError> {
+    return Effect.suspend(() => {
+      const known = this.#known(to)
+      return known === null
+        ? Effect.flatMap(this.#encode(to), (bytes) => this.#channel.trySendUnsafe(payload, bytes))
+        : this.#channel.trySendUnsafe(payload, known)
+    })
+  }
+
+  /** Returns the bytes of a destination, or null if they are yet to be encoded. Most datagrams go where the last one went. */
+  #known(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | null {
+    if (to === undefined) return undefined
+    if (to instanceof DatagramImpl) return to.sender.bytes
+    return to === this.#lastTo ? this.#lastBytes : null
+  }
+
+  #encode(to: NetAddress.InetAddressInput | Datagram | undefined): Effect.Effect<Uint8Array, PollerError> {
+    return Effect.map(toAddress(to as NetAddress.InetAddressInput), (address) => {
       this.#lastBytes = this.encodeUnsafe(address)
       this.#lastTo = address
       return this.#lastBytes
@@ -88,7 +131,7 @@ export class UdpSocketImpl implements UdpSocket {
   encodeUnsafe(address: NetAddress.InetAddress): Uint8Array {
     // A socket of IPv6 has IPv4 addresses in this form, and some systems take no other.
     const usable =
-      this.isIpv6 && address._tag === "InetAddressV4"
+      this.#isIpv6 && address._tag === "InetAddressV4"
         ? NetAddress.inetAddressUnsafe(NetAddress.toIpv4Mapped(address.address), address.port)
         : address
     return encodeInet(this.#libc.profile.socket, usable)
@@ -118,7 +161,7 @@ export class UdpSocketImpl implements UdpSocket {
         }
         // A port that was not asked for by its number is gone with the connection.
         const { port } = yield* this.localAddress
-        if (port !== this.address.port) yield* bindTo(libc, fd, this.address)
+        if (port !== this.#bound.port) yield* bindTo(libc, fd, this.#bound)
       })
     )
   }
@@ -130,29 +173,53 @@ export class UdpSocketImpl implements UdpSocket {
     )
   }
 
-  setOptions(options: UdpOptions): Effect.Effect<void, PollerError> {
-    return this.#use((fd) => setUdpOptions(this.#libc, fd, this.isIpv6, options ?? {}))
+  setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
+    return this.#use((fd) => setUdpOptions(this.#libc, fd, this.#isIpv6, options ?? {}))
   }
 
-  joinMulticast(options: MulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
+  joinMulticast(options: JoinMulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
     return Effect.asVoid(Effect.acquireRelease(this.join(options), (leave) => leave))
   }
 
   /** Answers what leaves the group again. */
-  join(options: MulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
+  join(options: JoinMulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
     const libc = this.#libc
     return this.#use((fd) =>
-      Effect.flatMap(Multicast.membership(libc.profile.socket, this.isIpv6, options), ({ join, leave }) =>
+      Effect.flatMap(Multicast.membership(libc.profile.socket, this.#isIpv6, options), ({ join, leave }) =>
         Effect.as(setOption(libc, fd, join), Effect.ignore(this.#use((fd) => setOption(libc, fd, leave))))
       )
     )
   }
 
+  toJSON(): unknown {
+    return {
+      _id: "UdpSocket",
+      fd: this.fd,
+      localAddress: this.#describe("getsockname"),
+      remoteAddress: this.#describe("getpeername")
+    }
+  }
+
+  toString(): string {
+    if (this.fd === -1) return "UdpSocket(closed)"
+    const remote = this.#describe("getpeername")
+    const local = this.#describe("getsockname") ?? "?"
+    return `UdpSocket(${remote === undefined ? local : `${local} <- ${remote}`})`
+  }
+
+  #describe(side: Socket.Side): string | undefined {
+    return this.fd === -1 ? undefined : Socket.describe(this.#libc, this.fd, side, inet)
+  }
+
   /** Fails with `Closed` in place of touching a number that may be another's. */
   #use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
-    return Effect.suspend(() => (this.fd === -1 ? Effect.fail(this.owned.closed) : use(this.fd)))
+    return Effect.suspend(() => (this.fd === -1 ? Effect.fail(this.#owned.closed) : use(this.fd)))
   }
 }
+
+export const isUdpSocket = (u: unknown): u is UdpSocket => u instanceof UdpSocketImpl
+
+export const isDatagram = (u: unknown): u is Datagram => u instanceof DatagramImpl
 
 /** An address of no family, which takes a connection back. */
 const noAddress = (libc: Libc): Uint8Array => {

@@ -1,5 +1,4 @@
 /** Unix stream sockets over the C library: paths, names that are no paths, pairs, and descriptors as messages. */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -7,12 +6,22 @@ import { constants } from "node:os"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { FdLike, Registrar } from "../../Registrar.ts"
-import type { Received, UnixAddress, UnixAddressInput, UnixListener, UnixStream } from "../../net/Unix.ts"
+import type {
+  ConnectOptions,
+  ListenOptions,
+  Received,
+  SetOptions,
+  UnixAddress,
+  UnixAddressInput,
+  UnixListener,
+  UnixStream
+} from "../../net/Unix.ts"
 import { badDescriptor, invalidArgument, limitReached } from "../errors/pollerErrors.ts"
 import { FdImpl } from "../descriptor/fd.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
+import { detachMethods } from "../objects/publicObject.ts"
 import { attempt, outcome } from "../descriptor/systemCall.ts"
 import { rangeError, restOf } from "../errors/arguments.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
@@ -25,7 +34,7 @@ import { Listener, toBacklog } from "./listener.ts"
 import { type Network, network } from "./network.ts"
 import { adopt, open } from "./opening.ts"
 import * as Socket from "./socketCalls.ts"
-import { type BufferSizes, checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
+import { checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
 import { StreamSocket } from "./streamSocket.ts"
 
 /** As many descriptors as one message takes on every system. */
@@ -45,9 +54,30 @@ const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
   fds.find((fd) => retryInterrupted(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
 
+export const StreamTypeId = "~effect-amy/UnixStream"
+
 class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
-  constructor({ attachment, libc }: Network, fd: number) {
-    super(attachment, libc, fd, unix)
+  static {
+    detachMethods(this)
+  }
+
+  constructor(net: Network, fd: number) {
+    super(net, fd, unix)
+  }
+
+  get [StreamTypeId](): typeof StreamTypeId {
+    return StreamTypeId
+  }
+
+  get kind(): string {
+    return "UnixStream"
+  }
+
+  setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
+    return this.use((fd) => {
+      const sizes = options ?? {}
+      return Effect.andThen(checkBufferSizes(sizes), setBufferSizes(this.libc, fd, sizes))
+    })
   }
 
   sendDescriptors(fds: ReadonlyArray<FdLike>, bytes: Uint8Array): Effect.Effect<void, PollerError> {
@@ -146,18 +176,25 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   }
 }
 
-class UnixListenerImpl extends Listener<UnixStreamImpl> implements UnixListener {
-  readonly address: UnixAddress
+export const isUnixStream = (u: unknown): u is UnixStream => u instanceof UnixStreamImpl
 
-  constructor(network: Network, fd: number, address: UnixAddress, onClose: () => void) {
-    super(network.attachment, network.libc, fd, (accepted) => new UnixStreamImpl(network, accepted), onClose)
-    this.address = address
+export const ListenerTypeId = "~effect-amy/UnixListener"
+
+class UnixListenerImpl extends Listener<UnixStreamImpl, UnixAddress> implements UnixListener {
+  constructor(net: Network, fd: number, address: UnixAddress, onClose: () => void) {
+    super(net, fd, { family: unix, address, wrap: (accepted) => new UnixStreamImpl(net, accepted), onClose })
+  }
+
+  get [ListenerTypeId](): typeof ListenerTypeId {
+    return ListenerTypeId
+  }
+
+  get kind(): string {
+    return "UnixListener"
   }
 }
 
-export interface ListenOptions extends BufferSizes {
-  readonly backlog?: number | undefined
-}
+export const isUnixListener = (u: unknown): u is UnixListener => u instanceof UnixListenerImpl
 
 export const listen = (
   input: UnixAddressInput,
@@ -185,10 +222,6 @@ export const listen = (
     )
     return yield* scoped(opening)
   })
-
-export interface ConnectOptions extends BufferSizes {
-  readonly timeout?: Duration.Input | undefined
-}
 
 export const connect = (
   input: UnixAddressInput,

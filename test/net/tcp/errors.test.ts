@@ -146,7 +146,7 @@ describeTcp(
         const port = yield* nodeServer(() => {})
         const to = { address: "127.0.0.1", port }
         const connection = yield* Tcp.connect(to)
-        const options: ReadonlyArray<Tcp.TcpOptions> = [
+        const options: ReadonlyArray<Tcp.SetOptions> = [
           { sendBufferSize: 0 },
           { sendBufferSize: -1 },
           { receiveBufferSize: 1.5 },

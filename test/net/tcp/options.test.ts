@@ -16,7 +16,7 @@ const keepAlive = (fd: number) => [
 const sendBuffer = (fd: number) => socketOption(fd, 1, 7)
 const receiveBuffer = (fd: number) => socketOption(fd, 1, 8)
 
-const options: Tcp.TcpOptions = {
+const options: Tcp.SetOptions = {
   noDelay: false,
   keepAlive: { idle: "7 seconds", interval: "3500 millis", count: 5 },
   sendBufferSize: 50_000,
