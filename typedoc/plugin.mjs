@@ -1,9 +1,16 @@
-/** Shows a class made by `Context.Service` or `Schema.TaggedError` as a user sees it: as its members. Leaves out brands. */
+/**
+ * Shows the API as a user sees it: modules by the name under which the package exports them, and
+ * classes made by `Context.Service` or `Schema.TaggedError` with their members. Leaves out brands.
+ */
+import { basename } from "node:path"
 import { Converter, ReflectionFlag, ReflectionKind } from "typedoc"
 
 /** @param {import("typedoc").Application} app */
 export const load = (app) => {
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) {
+      module.name = basename(module.name)
+    }
     for (const property of project.getReflectionsByKind(ReflectionKind.Property)) {
       if (isBrand(property)) project.removeReflection(property)
     }
