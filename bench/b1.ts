@@ -1,16 +1,16 @@
 /**
- * B1: how many notifications a second come through `Poller.notifications`, against amy's shape in C: a thread that
- * waits in the kernel, a channel, and a thread that consumes.
+ * B1: notifications a second through `Poller.notifications`. The peer is amy's shape in C: a thread
+ * that waits in the kernel, a channel, and a thread that consumes.
  *
- * A thousand eventfds are registered edge-triggered. A process of its own, the same for every side, writes to each of
- * them once, which is a round, and begins the next one when the consumer has seen all thousand notifications of the
- * last, for which the consumer pays one small `write` a round. So nothing is ever merged, each notification counts, and
- * a round that brings more or less than a thousand fails the run. Nobody reads the eventfds: to an edge-triggered
- * registration each write is an edge.
+ * A thousand eventfds are registered edge-triggered. A separate process, the same for every side,
+ * writes to each of them once, which is a round. The next round begins when the consumer has seen
+ * all thousand notifications, and asks for it with one small `write`. So nothing is merged, and
+ * each notification counts. A round that brings more or less than a thousand fails the run. No
+ * program reads the eventfds, because each write is an edge to an edge-triggered registration.
  *
- * A thousand writes take the writer about a third of a millisecond, during which notifications come in small batches.
- * In the rows called "burst", four writes make them all ready, so that what is left is the way from the kernel to the
- * consumer, and its largest batches.
+ * A thousand writes take the writer about a third of a millisecond. Meanwhile notifications come in
+ * small batches. In the rows called "burst", four writes make all descriptors ready. What is left
+ * is the path from the kernel to the consumer, with its largest batches.
  */
 import type { Question, Row } from "./support/question.ts"
 

@@ -1,9 +1,10 @@
 /**
- * B2: one notification there and back with `layerWorker`: write to an eventfd, wait until its notification has come from
- * the polling thread, and again. The peer is amy's shape in C: polling thread, channel, consuming thread.
+ * B2: one notification there and back with `layerWorker`. One thread writes to an eventfd, and
+ * waits until the notification has come from the polling thread, over and over. The peer is amy's
+ * shape in C: a polling thread, a channel, and a consuming thread.
  *
- * On two cores both mostly measure how long a sleeping core takes to wake up. Pinned to one CPU there is none to wake,
- * and what is left is the work and the switch from one thread to the other.
+ * On two cores both sides mostly measure how long a sleeping core takes to wake up. Pinned to one
+ * CPU, what is left is the work and the switch from one thread to the other.
  */
 import type { Question, Row } from "./support/question.ts"
 

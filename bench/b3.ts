@@ -1,10 +1,11 @@
 /**
- * B3: one notification there and back with `layerEventLoop`: write to an eventfd, wait until its notification has come
- * by way of the event loop, and again. The peers are the same loop without the library (`koffi.node.poll` on an epoll
- * instance, `epoll_wait` in its callback), and one thread in C.
+ * B3: one notification there and back with `layerEventLoop`. The thread writes to an eventfd, and
+ * waits until the notification has come through the event loop, over and over. The peers are the
+ * same loop without the library (`koffi.node.poll` on an epoll instance, `epoll_wait` in its
+ * callback), and one thread in C.
  *
- * The row without a target says what the difference consists of: there the loop without the library hands over to a
- * fiber, by a `Queue`, which is what makes a callback's answer an effect's.
+ * The row without a target explains the difference. There the loop without the library hands over
+ * to a fiber through a `Queue`, as a library of effects has to.
  */
 import type { Question, Row } from "./support/question.ts"
 

@@ -1,7 +1,8 @@
 /**
- * B4: `register` and `deregister` on one thread while another one is blocked in the poller, against the two system calls
- * in C in the same situation. "bare" is the library's selector, which is what a registration costs without Effect: two
- * foreign function calls and the encoding of the event. "as effects" is what a user runs.
+ * B4: `register` and `deregister` on one thread while another one is blocked in the poller. The
+ * peer is the two system calls in C in the same situation. "bare" is the library's selector,
+ * without Effect: two foreign function calls and the encoding of the event. "as effects" is what a
+ * user runs.
  */
 import type { Question, Row } from "./support/question.ts"
 

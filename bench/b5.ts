@@ -1,11 +1,11 @@
 /**
- * B5: a TCP echo server with one fiber for each connection, against `node:net` on the same Node and against a server in
- * C. Requests of 64 bytes, one at a time on each connection.
+ * B5: a TCP echo server with one fiber for each connection. The peers are `node:net` on the same
+ * Node, and a server in C. Requests have 64 bytes, one at a time on each connection.
  *
- * What asks is a program in C, the same for every side and in a process of its own, so on a machine of two cores it has
- * one and the server has the other. It does as much for a request as the server in C does, so those two are about
- * equally busy, and what C is measured at is the most that this load can show. On `layerWorker` the server is two
- * threads, which with the load make three: those rows are for information, as are those of its medians.
+ * The load is a separate process in C, the same for every side. On a machine with two cores it has
+ * one, and the server has the other. It does as much for a request as the server in C, so these two
+ * are about equally busy, and C's figure is the most that this load can show. On `layerWorker` the
+ * server has two threads, which makes three with the load. Those rows are for information only.
  */
 import type { Command, Question, Row, Toolbox } from "./support/question.ts"
 

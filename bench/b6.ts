@@ -1,6 +1,7 @@
 /**
- * B6: the same echo as in B5 by way of `effect/socket`: `PollerSocketServer` against `NodeSocketServer` of
- * `@effect/platform-node`, with the same handler. What it is against the server in C is for information.
+ * B6: the echo of B5 through `effect/socket`. The peer is `NodeSocketServer` of
+ * `@effect/platform-node`, with the same handler. The rows against the server in C are for
+ * information.
  */
 import type { Command, Question, Row, Toolbox } from "./support/question.ts"
 

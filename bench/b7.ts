@@ -1,6 +1,6 @@
 /**
- * B7: what idle registrations cost: JavaScript heap for each, and CPU time while nothing happens. 100,000 of them, or as
- * many as the limit on open files allows (`ulimit -n`).
+ * B7: the cost of idle registrations: JavaScript heap for each, and CPU time while nothing happens.
+ * It makes 100,000 of them, or as many as the limit on open files allows (`ulimit -n`).
  */
 import type { Question, Row } from "./support/question.ts"
 
@@ -16,8 +16,8 @@ const rows = (layer: string): ReadonlyArray<Row> => [
     label: `CPU while idle, ${layer}`,
     ours: { side: layer, name: "cpuPercent" },
     unit: "percent",
-    // Not quite nothing: a look once a second in case whoever should wake the thread was killed. A wait that spins uses
-    // a hundred.
+    // Not quite zero: a blocked thread wakes once a second, in case the thread that should wake it
+    // was killed. A wait that spins uses 100 %.
     target: { below: 0.2 }
   }
 ]

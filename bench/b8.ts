@@ -1,7 +1,8 @@
 /**
- * B8: how long `layerWorker` takes to start and to close, in a process that has done both before. What a user has
- * installed is JavaScript, so it is compiled first. The rows without a target are the sources as they are: there the
- * polling thread has to strip the types of each of its files.
+ * B8: the time that `layerWorker` takes to start and to close, in a process that has done both
+ * before. Users install JavaScript, so the library is compiled first. The rows without a target
+ * measure the TypeScript sources. There the polling thread has to strip the types from each of its
+ * files.
  */
 import type { Question, Row } from "./support/question.ts"
 

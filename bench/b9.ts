@@ -1,12 +1,13 @@
 /**
- * B9: threads that share one poller and have something to compute for each notification, against one such thread.
+ * B9: threads that share one poller and compute for each notification, against one such thread.
  *
- * The poller is a `layerWorker`, and each thread has joined it by `layerAttach` and has registered some eventfds. A
- * handler computes for about 50 µs, the same number of blocks of a hash in every run, and makes its descriptor ready
- * again, so each thread always has something to do. With as many threads as there are cores, the polling thread has to
- * share a core with one of them: what it takes for itself is what is missing from the full ratio.
+ * The poller is a `layerWorker`. Each thread has joined it by `layerAttach`, and has registered
+ * some eventfds. A handler computes for about 50 µs: it hashes the same number of blocks in every
+ * run. Then it makes its descriptor ready again, so each thread always has work. With as many
+ * threads as cores, the polling thread shares a core with one of them. Its own work is what is
+ * missing from the full ratio.
  *
- * The rows "without a poller" are threads that do nothing but compute: what the machine itself gives.
+ * In the rows "without a poller" the threads only compute. They show what the machine itself gives.
  */
 import { availableParallelism } from "node:os"
 import { blocksFor } from "./support/burn.ts"
@@ -40,7 +41,7 @@ export const b9: Question = {
     )
   },
   rows: several.flatMap((threads) => [
-    // One core has nothing to scale with.
+    // On one core, nothing can scale.
     row("layerAttach", threads, cores === 1 ? undefined : 0.8 * Math.min(threads, cores)),
     row("without a poller", threads)
   ])

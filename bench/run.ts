@@ -1,10 +1,10 @@
 /**
- * How fast this library is, always as a ratio against something that runs beside it: `npm run bench`.
+ * Measures how fast this library is, always as a ratio against a peer beside it: `npm run bench`.
  *
- * Each question is a file of its own, which says what is measured and against what; the programs it measures are in
- * sides/ (ours) and baseline/ (C). In each run the sides of a question take turns, each in a fresh process, and what is
- * printed is the median over the runs. A figure alone depends on the machine and on whatever else it does; a ratio much
- * less so.
+ * Each question is a file, which says what is measured and against what. The measured programs are
+ * in sides/ (ours) and baseline/ (C). In each run the sides of a question take turns, each in a
+ * fresh process. The table shows medians over the runs. A figure alone depends on the machine and
+ * its load. A ratio depends on them much less.
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -28,10 +28,10 @@ const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9]
 
 const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--json FILE]
 
-  name     the questions to answer, all unless given
-  --runs   how many runs to take the median of, 5 unless given; one of them takes up to 20 seconds for each question
-  --quick  one run
-  --json   writes the figures of every run to a file as well
+  name     the questions to measure (all)
+  --runs   the number of runs to take the median of (5); a run takes up to 20 seconds for each question
+  --quick  makes one run
+  --json   also writes the figures of every run to a file
 
 ${questions.map(({ name, title }) => `  ${name}  ${title}`).join("\n")}`
 
@@ -64,7 +64,8 @@ const main = async (): Promise<void> => {
   })
   if (values.help) return console.log(usage)
   const runs = values.quick ? 1 : Number(values.runs)
-  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs is ${values.runs}: give a whole number of 1 or more`)
+  if (!Number.isInteger(runs) || runs < 1)
+    throw new Error(`--runs is "${values.runs}": expected an integer of at least 1`)
   const unknown = positionals.filter((name) => !questions.some((question) => question.name === name))
   if (unknown.length > 0) throw new Error(`there is no question ${unknown.join(", ")}\n\n${usage}`)
   const asked = positionals.length === 0 ? questions : questions.filter(({ name }) => positionals.includes(name))

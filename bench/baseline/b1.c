@@ -1,4 +1,4 @@
-/* B1 in amy's shape: one thread waits in the kernel and sends each batch through a channel, the other one consumes. */
+/* B1 in amy's shape: one thread waits in the kernel and sends batches through a channel. Another one consumes. */
 #include "common.h"
 
 int main(void) {

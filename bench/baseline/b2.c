@@ -1,4 +1,4 @@
-/* B2 in amy's shape: the consuming thread writes to an eventfd and waits until the polling thread has sent it back. */
+/* B2 in amy's shape: the consuming thread writes to an eventfd, and waits for the event from the polling thread. */
 #include "common.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* What the baselines share: the clock, the time they may take, and amy's channel, a queue of batches behind a mutex. */
+/* Shared by the baselines: the clock, the measured time, and amy's channel, a queue of batches behind a mutex. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -38,7 +38,7 @@ static inline int setting(const char *name) {
   return atoi(value);
 }
 
-/* Counts what is done in the measured time: rounds in the warm-up do not count. */
+/* Counts what is done in the measured time. Rounds in the warm-up do not count. */
 struct meter {
   double from, until;
   double started;
@@ -50,7 +50,7 @@ static inline struct meter meter_start(void) {
   return (struct meter){.from = from, .until = from + setting("BENCH_MEASURE_MS"), .started = 0, .done = 0};
 }
 
-/* Answers the milliseconds that were measured once it is over, and 0 until then. */
+/* Adds to the count. Returns the measured milliseconds once the time is over, and 0 until then. */
 static inline double meter_add(struct meter *meter, double count) {
   double now = now_ms();
   if (meter->started == 0) {
@@ -66,7 +66,7 @@ static inline void add_one(int fd) {
   if (write(fd, &one, sizeof one) != sizeof one) fail("write");
 }
 
-/* Watches as the library does by default: reading, edge-triggered. */
+/* Watches a descriptor as the library does by default: for reading, edge-triggered. */
 static inline void watch(int epfd, int fd, uint64_t id) {
   struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = id};
   check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event));
@@ -116,7 +116,7 @@ static inline struct batch *channel_receive(void) {
   return batch;
 }
 
-/* The polling thread of amy's shape: each wait makes a batch, and the batch goes into the channel. */
+/* The polling thread in amy's shape. Each wait makes a batch, and the batch goes into the channel. */
 static void *poll_into_channel(void *argument) {
   int epfd = (int)(intptr_t)argument;
   static struct epoll_event events[BATCH];

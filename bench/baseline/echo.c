@@ -1,6 +1,6 @@
 /*
- * B5 and B6: the echo server as one would write it in C. One thread, an edge-triggered epoll instance, and sockets that
- * do not block. Prints its port, then serves until it is ended.
+ * B5 and B6: a plain echo server in C. It has one thread, an edge-triggered epoll instance, and
+ * non-blocking sockets. It prints its port, then serves until it is ended.
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -11,7 +11,7 @@
 
 struct connection {
   int fd;
-  /* What was read and could not be written yet: from `sent` to `length`. */
+  /* Bytes that were read and not written yet: from `sent` to `length`. */
   char *rest;
   size_t length, sent;
 };
@@ -56,7 +56,7 @@ static void end(struct connection *connection) {
   free(connection);
 }
 
-/* Writes until all is written or no more is taken. Answers how much that was, or -1 if the connection has failed. */
+/* Writes until everything is written or the socket is full. Returns the bytes written, or -1 for a failed connection. */
 static ssize_t write_some(int fd, const char *bytes, size_t length) {
   size_t sent = 0;
   while (sent < length) {
@@ -70,7 +70,7 @@ static ssize_t write_some(int fd, const char *bytes, size_t length) {
 
 static void echo(struct connection *connection, uint32_t events) {
   static char buffer[65536];
-  /* The end comes as an edge too. If it is in this one already, nobody will tell of it again: read up to it. */
+  /* The end is an edge too. If this edge has it, it is not reported again: read up to the end. */
   int ends = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   for (;;) {
     if (connection->rest != NULL) {
@@ -96,10 +96,10 @@ static void echo(struct connection *connection, uint32_t events) {
       connection->rest = malloc(connection->length);
       if (connection->rest == NULL) fail("malloc");
       memcpy(connection->rest, buffer + sent, connection->length);
-      /* Room that came since the last write is an edge of its own. */
+      /* Room that has come since the last write is another edge. */
       return;
     }
-    /* A read that brings less than it asked for has emptied the socket: what comes next is an edge. */
+    /* A read that brings less than it asked for has emptied the socket. What comes next is another edge. */
     if ((size_t)count < sizeof buffer && !ends) return;
   }
 }

@@ -1,8 +1,8 @@
 /*
- * B5 and B6: starts an echo server, whose first line of output is its port, and puts it under load: on each of so many
- * connections one request after the other, the next as soon as the last one has come back. It is the same for whoever is
- * measured, and runs in a process of its own. Prints how many requests a second there were, and in how many microseconds
- * half of them, and 99 of 100, came back.
+ * B5 and B6: starts an echo server and puts it under load. The first line that the server prints is its
+ * port. Each connection sends one request after the other: the next one as soon as the last one has come
+ * back. The load is the same for every side, and runs in a separate process. It prints the requests a
+ * second, and the microseconds in which half of them, and 99 of 100, came back.
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -14,16 +14,16 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* So that a request always fits into the empty buffer of its socket. */
+/* A request always fits into the empty buffer of its socket. */
 #define MOST_BYTES 4096
 #define PATTERNS 256
-/* Counts of microseconds; whatever took longer counts for the last. */
+/* Size of the histogram in microseconds. Longer times count as the last one. */
 #define LONGEST (1 << 17)
-/* Nothing takes so long unless it hangs. */
+/* A server that takes longer hangs. */
 #define PATIENCE_MS 5000
 
 static int bytes;
-/* What is sent begins somewhere in here, each time at another place, so that an echo of anything else is noticed. */
+/* Each request starts at another place of this pattern, so that a wrong echo is noticed. */
 static unsigned char pattern[PATTERNS + MOST_BYTES];
 static unsigned took[LONGEST + 1];
 
@@ -36,7 +36,7 @@ struct connection {
 
 static void give_up(const char *what) {
   fprintf(stderr, "load: %s\n", what);
-  /* The kernel ends the server with this process. */
+  /* The kernel ends the server together with this process. */
   exit(1);
 }
 
@@ -47,14 +47,14 @@ static pid_t start_server(char **command, int *port) {
   pid_t child = check("fork", fork());
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* It may have ended before that was asked for. */
+    /* The parent may have ended before prctl. */
     if (getppid() != parent) _exit(1);
     check("dup2", dup2(output[1], STDOUT_FILENO));
     execvp(command[0], command);
     fail(command[0]);
   }
   close(output[1]);
-  /* Left open, for the server may have more to say. */
+  /* This stays open, because the server may print more. */
   FILE *lines = fdopen(output[0], "r");
   char line[64];
   if (lines == NULL) fail("fdopen");
@@ -72,13 +72,13 @@ static void end_server(pid_t child) {
     if (now_ms() > until) {
       kill(child, SIGKILL);
       waitpid(child, &status, 0);
-      give_up("the server did not end when it was told to");
+      give_up("the server did not end at SIGTERM");
     }
     struct timespec moment = {.tv_nsec = 1000000};
     nanosleep(&moment, NULL);
   }
   int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  /* An Effect program that was interrupted says so with 130. */
+  /* An Effect program that was interrupted exits with 130. */
   if (code != 0 && code != 128 + SIGTERM && code != 130) {
     fprintf(stderr, "load: the server ended with exit code %d\n", code);
     exit(1);
@@ -110,17 +110,17 @@ static void request(struct connection *connection, double now) {
   if (send(connection->fd, request_of(connection), bytes, MSG_NOSIGNAL) != bytes) fail("send");
 }
 
-/* Reads what there is. Answers whether the whole request has come back. */
+/* Reads what has arrived. Returns whether the whole request has come back. */
 static int receive(struct connection *connection) {
   static unsigned char reply[MOST_BYTES + 1];
   int expected = bytes - connection->received;
-  /* One more than is to come, to see that it does not. */
+  /* Reads one byte more than expected, to notice surplus bytes. */
   ssize_t count = read(connection->fd, reply, expected + 1);
   if (count == -1 && errno == EAGAIN) return 0;
   if (count == -1) fail("read");
   if (count == 0) give_up("the server has closed a connection");
   if (count > expected || memcmp(reply, request_of(connection) + connection->received, count) != 0)
-    give_up("what came back is not what was sent");
+    give_up("the echo differs from the request");
   connection->received += count;
   return connection->received == bytes;
 }
@@ -155,7 +155,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < count; i++) request(&connections[i], now_ms());
   for (;;) {
     int ready = wait_for(epfd, events, PATIENCE_MS);
-    if (ready == 0) give_up("nothing comes back any more");
+    if (ready == 0) give_up("the server has stopped replying");
     int done = 0;
     for (int i = 0; i < ready; i++) {
       struct connection *connection = events[i].data.ptr;

@@ -1,10 +1,11 @@
 /*
- * Opens descriptors, starts the program it is given with them, and makes all of them ready once for each byte that the
- * program sends through a pipe. It is the same for whoever is measured, and runs in a process of its own.
+ * Opens descriptors, and starts a program that inherits them. Makes all of them ready once for each byte
+ * that the program sends through a pipe. The writer is the same for every side, and is a separate process.
  *
- * "each": every descriptor is an eventfd of its own, and is written to. "burst": each 250 of them are duplicates of one
- * eventfd, so that making them ready costs next to nothing. (Not all of them of one: the kernel refuses an epoll
- * instance inside another, as an event loop has it, that can be reached from one file by more than 500 ways.)
+ * "each": every descriptor is a separate eventfd, and each one is written to. "burst": each 250 of them
+ * are duplicates of one eventfd, so that making them ready costs next to nothing. (They are not all
+ * duplicates of one. The kernel refuses an epoll instance inside another one, as in an event loop, if one
+ * file reaches it in more than 500 ways.)
  */
 #include "common.h"
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* Out of the way of what the program opens itself, and of what the shell has left open. */
+/* Above the descriptors that the program opens itself, and those that the shell left open. */
 #define FIRST 2000
 
 #define DUPLICATES 250

@@ -1,4 +1,7 @@
-/** B1, measured: `b1.ts worker|event-loop`. Consumes the stream batch by batch, and asks for the next round after each. */
+/**
+ * Our side of B1: `b1.ts worker|event-loop`. Consumes the stream by batches, and asks for the next
+ * round after each round.
+ */
 import { Deferred, Effect, Stream } from "effect"
 import { Event, Poller, Registrar } from "effect-amy"
 import { layerOf } from "../support/layers.ts"

@@ -1,6 +1,6 @@
 /**
- * B2 and B3, measured: `b2.ts worker|event-loop`. One fiber writes to an eventfd and waits for its notification, as
- * someone does who takes from `Poller.queue`.
+ * Our side of B2 and B3: `b2.ts worker|event-loop`. One fiber writes to an eventfd, and takes its
+ * notification from `Poller.queue`.
  */
 import { Effect, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -10,7 +10,7 @@ import * as Meter from "../support/meter.ts"
 
 const program = Effect.gen(function* () {
   const fd = yield* Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
-  const { queue } = yield* Poller.Poller
+  const queue = yield* Poller.queue
   const expected = yield* Registrar.register(fd, "Read")
   const take = Queue.take(queue)
   const meter = Meter.start()

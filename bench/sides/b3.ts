@@ -1,6 +1,7 @@
 /**
- * B3's peers without the library, `b3.ts bare|queue`: an epoll instance that Node's event loop watches by
- * `koffi.node.poll`. "bare" answers in the callback; "queue" gives what it gets to a fiber by way of a `Queue`.
+ * B3's peers without the library: `b3.ts bare|queue`. Node's event loop watches an epoll instance
+ * by `koffi.node.poll`. "bare" replies in the callback. "queue" passes each event to a fiber
+ * through a `Queue`.
  */
 import { Effect, Queue } from "effect"
 import koffi from "koffi"
@@ -27,7 +28,8 @@ const EPOLL_CTL_ADD = 1
 const EPOLLIN = 0x1
 const EPOLLRDHUP = 0x2000
 const EPOLLET = 1 << 31
-// On x86-64 the user data follows the flags at once, everywhere else at the next multiple of eight bytes.
+// On x86-64 the user data follows the flags directly. Elsewhere it starts at a multiple of eight
+// bytes.
 const packed = process.arch === "x64"
 const data = packed ? 1 : 2
 const batchSize = 1024
@@ -40,7 +42,7 @@ batch[data] = 1
 if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, batch) === -1) throw new Error("epoll_ctl")
 
 const meter = Meter.start()
-/** Answers whether to go on. */
+/** Counts one event. Returns whether to go on. */
 const next = (id: number): boolean => {
   if (id !== 1) throw new Error(`${id} was reported`)
   const elapsed = meter.add(1)

@@ -1,6 +1,6 @@
 /**
- * B4, measured: `b4.ts bare|effects`. A pair of calls at a time on the main thread, while the polling thread is blocked in
- * the same epoll instance.
+ * Our side of B4: `b4.ts bare|effects`. The main thread makes pairs of calls, while the polling
+ * thread is blocked in the same epoll instance.
  */
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"

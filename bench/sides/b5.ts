@@ -1,4 +1,4 @@
-/** Our side of B5: TCP echo, a fiber for each connection. */
+/** Our side of B5: a TCP echo server with a fiber for each connection. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { Tcp } from "effect-amy"

@@ -1,9 +1,11 @@
-/** B5's peer: an echo server as one writes it with `node:net`. Prints its port, then serves until it is ended. */
+/**
+ * B5's peer: a plain echo server with `node:net`. Prints its port, then serves until it is ended.
+ */
 import { createServer, type AddressInfo } from "node:net"
 
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("data", (data) => socket.write(data))
-  // Whoever loads this server closes its connections as it likes.
+  // The load may close its connections at any time.
   socket.on("error", () => socket.destroy())
 })
 server.listen(0, "127.0.0.1", () => console.log((server.address() as AddressInfo).port))

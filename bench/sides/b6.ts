@@ -1,4 +1,4 @@
-/** Our side of B6: the echo server on `PollerSocketServer`, with the handler of the peer. */
+/** Our side of B6: an echo server on `PollerSocketServer`, with the same handler as its peer. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import type { Socket } from "effect/socket"

@@ -1,6 +1,6 @@
 /**
- * B6's peer: the echo server on `NodeSocketServer`, a fiber for each connection. Prints its port, then serves until it is
- * ended.
+ * B6's peer: an echo server on `NodeSocketServer`, with a fiber for each connection. Prints its
+ * port, then serves until it is ended.
  */
 import { NodeSocketServer } from "@effect/platform-node"
 import { Console, Effect } from "effect"

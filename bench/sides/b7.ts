@@ -1,6 +1,6 @@
 /**
- * B7, measured: `b7.ts worker|event-loop`, with Node's `--expose-gc`. Registers as many descriptors as this process may
- * have, each an eventfd, and then does nothing.
+ * Our side of B7: `b7.ts worker|event-loop`, with Node's `--expose-gc`. Registers as many eventfds
+ * as this process may open, and then does nothing.
  */
 import { Effect } from "effect"
 import { Registrar } from "effect-amy"
@@ -10,7 +10,7 @@ import { layerOf } from "../support/layers.ts"
 import * as Meter from "../support/meter.ts"
 
 const wanted = 100_000
-/** For Node, for the poller, and for what the shell has left open. */
+/** Descriptors for Node, for the poller, and for what the shell left open. */
 const spare = 200
 const idleMillis = 3000
 
@@ -27,7 +27,7 @@ const program = Effect.gen(function* () {
   const registrar = yield* Registrar.Registrar
   const source = Kernel.eventfd()
   const descriptors = Int32Array.from({ length: count }, Kernel.eventfd)
-  // What is compiled and cached at the first use belongs to no registration.
+  // Warm up: what is compiled and cached at the first use is not a cost of a registration.
   for (let i = 0; i < 1000; i++) {
     yield* registrar.register(source, "Read")
     yield* registrar.deregister(source)
@@ -36,7 +36,7 @@ const program = Effect.gen(function* () {
   for (const fd of descriptors) yield* registrar.register(fd, "Read")
   const bytes = (collect() - before) / count
 
-  // The compiler's and the collector's threads have something to finish.
+  // The threads of the compiler and the collector still have work to finish.
   yield* Effect.sleep(500)
   const started = performance.now()
   const cpu = process.cpuUsage()

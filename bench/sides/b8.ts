@@ -1,6 +1,6 @@
 /**
- * B8, measured: `b8.ts MODULE`. Builds and closes `layerWorker` again and again, in a process that has done so before;
- * the module is the library, in its sources or compiled.
+ * Our side of B8: `b8.ts MODULE`. Builds and closes `layerWorker` again and again, after a warm-up.
+ * The module is the library: its sources, or compiled.
  */
 import { Effect, Exit, Layer, Scope } from "effect"
 import type * as Library from "effect-amy"

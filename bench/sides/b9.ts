@@ -1,6 +1,6 @@
 /**
- * B9, measured: `b9.ts attached|alone THREADS BLOCKS`. Starts the threads, and looks at what they have done before and
- * after the measured time. This thread itself sleeps meanwhile.
+ * Our side of B9: `b9.ts attached|alone THREADS BLOCKS`. Starts the threads, and reads their
+ * tallies before and after the measured time. This thread sleeps meanwhile.
  */
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
@@ -13,7 +13,7 @@ const [how, ...numbers] = process.argv.slice(2)
 const [threads = 1, blocks = 1] = numbers.map(Number)
 const indices = Array.from({ length: threads }, (_, index) => index)
 
-/** Ends with the scope. A thread that fails ends the process. */
+/** Starts a thread that ends with the scope. A thread that fails ends the process. */
 const start = (data: ThreadData, tally: Tally) =>
   Effect.acquireRelease(
     Effect.sync(() => {

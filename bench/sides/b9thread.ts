@@ -1,6 +1,6 @@
 /**
- * One of B9's threads. With a handle it joins that poller, and handles what it is notified of: computes, and makes the
- * same descriptor ready again. Without one it computes the same, over and over.
+ * One of B9's threads. With a handle it joins that poller. For each notification it computes, and
+ * makes the same descriptor ready again. Without a handle it computes the same, over and over.
  */
 import { Effect, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -9,7 +9,7 @@ import * as Kernel from "../../test/support/kernel.ts"
 import { burn } from "../support/burn.ts"
 import { Tally } from "../support/tally.ts"
 
-/** What the thread is given. */
+/** The thread's `workerData`. */
 export interface ThreadData {
   readonly index: number
   readonly blocks: number
@@ -25,7 +25,7 @@ const tally = new Tally(shared)
 const eventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
 
 const attached = Effect.gen(function* () {
-  const { queue } = yield* Poller.Poller
+  const queue = yield* Poller.queue
   const byId = new Map<Registrar.RegistrationId, number>()
   for (let i = 0; i < descriptors; i++) {
     const fd = yield* eventfd

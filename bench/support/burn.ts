@@ -1,6 +1,7 @@
 /**
- * Work for a handler: a hash of so many blocks. It is Node's own, in C: a loop in JavaScript took one or three times as
- * long for the same work, depending on which stage of the compiler had had its turn with it.
+ * Work for a handler: a hash over a number of blocks. The hash is Node's own, in C. A loop in
+ * JavaScript took one or three times as long for the same work, depending on the stage of the
+ * compiler.
  */
 import { hash } from "node:crypto"
 
@@ -8,13 +9,14 @@ const block = 64
 const most = 1 << 16
 const text = new Uint8Array(block * most)
 
+/** Hashes a number of blocks. */
 export const burn = (blocks: number): void => void hash("sha256", text.subarray(0, blocks * block), "buffer")
 
-/** How many blocks take so many microseconds on this machine. */
+/** Returns the number of blocks that take `micros` microseconds on this machine. */
 export const blocksFor = (micros: number): number => {
   const blocks = 1024
   let fastest = Infinity
-  // What disturbs it makes it slower, never faster.
+  // A disturbance makes it slower, never faster, so the fastest run counts.
   for (let i = 0; i < 1000; i++) {
     const from = performance.now()
     burn(blocks)

@@ -1,7 +1,8 @@
-/** The layer that a side is told to measure. */
+/** The layers that a side can measure. */
 import type { Layer } from "effect"
 import { Poller, type PollerError, type Registrar } from "effect-amy"
 
+/** Returns the layer that an argument names. */
 export const layerOf = (
   name: string | undefined
 ): Layer.Layer<Poller.Poller | Registrar.Registrar, PollerError.PollerError> => {
@@ -11,6 +12,6 @@ export const layerOf = (
     case "event-loop":
       return Poller.layerEventLoop()
     default:
-      throw new Error(`${String(name)} is no layer: give worker or event-loop`)
+      throw new Error(`unknown layer ${String(name)}: expected worker or event-loop`)
   }
 }

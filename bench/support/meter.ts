@@ -1,12 +1,16 @@
-/** Counts what is done in the measured time, as the baselines do: nothing of the warm-up counts. */
+/** Counts what is done in the measured time, as the baselines do. The warm-up does not count. */
 
 export interface Meter {
-  /** Adds what was just done. Answers the milliseconds that were measured once it is over, and `undefined` until then. */
+  /**
+   * Adds to the count. Returns the measured milliseconds once the time is over, and `undefined`
+   * until then.
+   */
   readonly add: (count: number) => number | undefined
-  /** What was done in them. */
+  /** The count in the measured time. */
   readonly done: number
 }
 
+/** Starts the warm-up, and then the measured time. */
 export const start = (): Meter => {
   const from = performance.now() + setting("BENCH_WARMUP_MS")
   const until = from + setting("BENCH_MEASURE_MS")
@@ -28,14 +32,14 @@ export const start = (): Meter => {
   }
 }
 
-/** A number that the runner or the writer has given by way of the environment. */
+/** Returns a number that the runner or the writer has set in the environment. */
 export const setting = (name: string): number => {
   const value = Number(process.env[name] ?? NaN)
   if (Number.isNaN(value)) throw new Error(`${name} is not set: start this with bench/run.ts`)
   return value
 }
 
-/** The one line that the runner reads. */
+/** Prints the one line that the runner reads. */
 export const report = (figures: Readonly<Record<string, number>>): void => {
   process.stdout.write(`${JSON.stringify(figures)}\n`)
 }

@@ -1,28 +1,33 @@
-/** What a question is made of: the programs it measures, and the rows it has in the table. */
+/** The parts of a question: the programs that it measures, and its rows in the table. */
 
-/** A program and its arguments; it prints one line, an object of figures in JSON. */
+/** A program and its arguments. It prints one line: an object of figures in JSON. */
 export type Command = ReadonlyArray<string>
 
-/** What a question makes its commands of. Answers `undefined` where the machine lacks something. */
+/**
+ * Makes the commands of a question. Its functions return `undefined` if the machine lacks a tool.
+ */
 export interface Toolbox {
-  /** A program of bench/sides, with the sources of the library. */
+  /** Returns a program of bench/sides, with the sources of the library. */
   readonly side: (file: string, argument?: string, nodeOption?: string) => Command
-  /** Compiles the library as it is published, and answers its main module. */
+  /** Compiles the library as it is published, and returns its main module. */
   readonly compiled: () => string
-  /** A program of bench/baseline. */
+  /** Returns a program of bench/baseline. */
   readonly baseline: (name: string) => Command | undefined
-  /** The same command with descriptors that the writer makes ready; the command as it is where there is no writer. */
+  /**
+   * Returns the command with descriptors that the writer makes ready. Without a writer, returns the
+   * command unchanged.
+   */
   readonly written: (mode: "each" | "burst", command: Command | undefined) => Command | undefined
-  /** An echo server, under the load of so many connections. */
+  /** Returns an echo server under the load of a number of connections. */
   readonly loaded: (connections: number, server: Command | undefined) => Command | undefined
-  /** The same command on one CPU. */
+  /** Returns the command pinned to one CPU. */
   readonly pinned: (command: Command | undefined) => Command | undefined
 }
 
 export type Target =
   | { readonly ratioAtLeast: number }
   | { readonly ratioAtMost: number }
-  /** The figure itself has to stay below this. */
+  /** The figure itself has to be below this. */
   | { readonly below: number }
 
 /** One figure of one side. */
@@ -36,7 +41,7 @@ export interface Row {
   readonly ours: Figure
   readonly peer?: Figure
   readonly unit: keyof typeof units
-  /** A row without one is there to explain another. */
+  /** A row without a target is for information. */
   readonly target?: Target
 }
 
@@ -48,7 +53,7 @@ export interface Question {
   readonly rows: ReadonlyArray<Row>
 }
 
-/** How a figure is printed. */
+/** Formats figures. */
 export const units = {
   perSecond: (value: number) => `${(value / 1e6).toFixed(2)} M/s`,
   thousandsPerSecond: (value: number) => `${(value / 1e3).toFixed(1)} k/s`,

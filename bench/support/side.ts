@@ -1,16 +1,17 @@
-/** Runs one side in a process of its own, so that what one has compiled and left on its heap is not the other's. */
+/** Runs one side in a separate process, so that sides do not share compiled code or a heap. */
 import { spawn } from "node:child_process"
 import { descriptors } from "./toolbox.ts"
 import type { Command } from "./question.ts"
 
 export type Figures = Readonly<Record<string, number>>
 
-/** The compiler has seen every hot path by then. */
+/** By then the compiler has optimized every hot path. */
 const warmUpMillis = 500
 const measuredMillis = 800
-/** Nothing takes so long unless it hangs. */
+/** A side that takes longer hangs. */
 const limitMillis = 60_000
 
+/** Runs a command, and returns the figures that it prints. */
 export const measure = (command: Command): Promise<Figures> =>
   new Promise((resolve, reject) => {
     const [program, ...rest] = command

@@ -1,5 +1,4 @@
-/** What a figure that differs from run to run is summed up as. */
-
+/** Returns the median, which sums up figures that differ from run to run. */
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

@@ -4,7 +4,7 @@ import { units } from "./question.ts"
 import type { Figures } from "./side.ts"
 import { median } from "./statistics.ts"
 
-/** The figures of each side in one run; a side that there is not on this machine is missing. */
+/** The figures of each side in one run. A side that this machine cannot run is missing. */
 export type Run = Readonly<Record<string, Figures>>
 
 export interface Result {
@@ -13,7 +13,9 @@ export interface Result {
   readonly unit: Row["unit"]
   readonly ours: number | undefined
   readonly peer: number | undefined
-  /** The median of the ratios of the runs, for what disturbs one run disturbs both sides of it. */
+  /**
+   * The median of the ratios of all runs, because a disturbance of a run affects both of its sides.
+   */
   readonly ratio: number | undefined
   readonly target: Target | undefined
   readonly met: boolean | undefined

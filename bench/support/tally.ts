@@ -1,4 +1,7 @@
-/** What the threads of B9 and the thread that measures them share: how much each has done, and whether to go on. */
+/**
+ * Memory that the threads of B9 share with the thread that measures them: their counts, and whether
+ * to go on.
+ */
 
 export class Tally {
   readonly shared: SharedArrayBuffer
@@ -30,7 +33,10 @@ export class Tally {
   }
 }
 
-/** A cache line for each, so that no thread slows down another by counting. */
+/**
+ * Words between two counts. Each count has its own cache line, so that counting slows down no other
+ * thread.
+ */
 const wordsApart = 16
 
 const slot = (thread: number): number => (thread + 1) * wordsApart

@@ -1,4 +1,4 @@
-/** Builds the baselines, and puts commands together. */
+/** Builds the baselines, and composes commands. */
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -7,18 +7,19 @@ import type { Command, Toolbox } from "./question.ts"
 const path = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url))
 const has = (program: string): boolean => spawnSync(program, ["--version"]).status === 0
 
-/** How many descriptors there are to be made ready in B1. */
+/** Descriptors that the writer makes ready in B1. */
 export const descriptors = 1000
 
-/** How long a request is in B5 and B6. */
+/** Length of a request in B5 and B6. */
 const requestBytes = 64
 
 export interface Machine {
   readonly toolbox: Toolbox
-  /** What there is no peer for, and why. */
+  /** Sentences about missing tools. */
   readonly lacking: ReadonlyArray<string>
 }
 
+/** Builds the baselines if there is a C compiler, and looks for the other tools. */
 export const prepare = (): Machine => {
   const hasCompiler = has("cc")
   const hasTaskset = has("taskset")
@@ -54,7 +55,7 @@ export const prepare = (): Machine => {
   }
 }
 
-/** Answers where the library is once it is compiled. */
+/** Compiles the library, and returns the path of its main module. */
 const compile = (): string => {
   const target = path(".build/dist")
   const compiler = path("../node_modules/typescript/bin/tsc")

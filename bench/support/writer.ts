@@ -1,4 +1,4 @@
-/** The thread that stands in for the writer process. */
+/** The thread that replaces the writer process where there is no C compiler. */
 import { workerData } from "node:worker_threads"
 import * as Kernel from "../../test/support/kernel.ts"
 import type { WriterData } from "./written.ts"

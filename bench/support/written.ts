@@ -1,6 +1,6 @@
 /**
- * The descriptors that someone else makes ready: the writer process, if this one was started by it, or else, where there
- * is no C compiler to make it with, a thread that does the same.
+ * Descriptors that another program makes ready. That is the writer process, if it started this
+ * process. Where there is no C compiler to build the writer, a thread does the same.
  */
 import { Effect, type Scope } from "effect"
 import { writeSync } from "node:fs"
@@ -10,7 +10,7 @@ import * as Meter from "./meter.ts"
 
 export interface Written {
   readonly descriptors: ReadonlyArray<number>
-  /** Has each of them made ready once. */
+  /** Makes each of them ready once. */
   readonly next: () => void
 }
 
@@ -27,10 +27,10 @@ const byProcess = Effect.sync((): Written => {
   }
 })
 
-/** What the thread is given. */
+/** The thread's `workerData`. */
 export interface WriterData {
   readonly descriptors: ReadonlyArray<number>
-  /** How many rounds were asked for; -1 ends the thread. */
+  /** The number of rounds asked for. -1 ends the thread. */
   readonly rounds: Int32Array
 }
 
