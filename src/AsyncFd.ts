@@ -1,30 +1,43 @@
 /**
- * One descriptor's readiness as effects: wait until it is readable or writable, or retry a call until it does not block.
+ * The readiness of one descriptor as effects: wait until it is readable or writable, or retry a
+ * call until it does not block.
  *
- * Reach for it where a descriptor comes from elsewhere, such as a C library called through koffi, an inotify or a pidfd
- * descriptor, a serial line; `Tcp`, `Udp` and `Unix` are made of the same.
+ * Use it for a descriptor that comes from elsewhere: from a C library called through koffi, from
+ * inotify or pidfd, from a serial line. `Tcp`, `Udp` and `Unix` are built of the same parts.
  *
  * ## What it remembers
  *
- * The kernel reports a change once, so readiness that was reported is remembered, for reading and for writing each, until
- * an attempt shows that it is over: `readWhenReady` and `writeWhenReady` forget it when their attempt answers
- * `Option.none`, `read` and `write` when their call would block, and `Ready.clear` when you say so. Nothing else does;
- * in particular `readable` returns at once for as long as nobody has read everything. What is reported during an attempt
- * is not forgotten by it.
+ * The kernel reports a change once. So the report is remembered, for reading and for writing each,
+ * until an attempt shows that it is out of date:
  *
- * A report may be out of date by the time it arrives: that something is readable means that it is worth a try.
+ * - `readWhenReady` and `writeWhenReady` forget it when their attempt gives `Option.none`,
+ * - `read`, `write`, `tryRead` and `tryWrite` when their call would block,
+ * - `Ready.clear` when the program says so.
  *
- * Any number of fibers may wait. Reading and writing do not affect each other. Fibers that read are served in turn. One
- * that is interrupted while it waits leaves nothing behind, and has read nothing; what a call that was made has brought is
- * gone with a fiber that is interrupted before its next step.
+ * Nothing else forgets it. In particular, `readable` returns at once until something has read
+ * everything. A report that arrives during an attempt is not forgotten by that attempt.
  *
- * The descriptor stays its owner's: it is neither closed nor made non-blocking. Close it after the scope of the `AsyncFd`,
- * not before: nobody is told that it was closed. What is asked of an `Fd` after that fails with `Closed`; a number that was given
- * is used, whoever has it by then.
+ * By the time a report arrives, it may be out of date: readable means that an attempt is
+ * worthwhile.
+ *
+ * ## Fibers
+ *
+ * Any number of fibers may wait. Reading and writing do not affect each other. Fibers that read are
+ * served in turn. A fiber that is interrupted while it waits leaves nothing behind, and has read
+ * nothing. If a fiber is interrupted between a call and its own next step, the call's result is
+ * lost.
+ *
+ * ## The descriptor
+ *
+ * It stays its owner's: it is neither closed nor made non-blocking. Close it after the scope of the
+ * `AsyncFd`, not before, because no system reports that a descriptor was closed. If it was given as
+ * an `Fd` and was closed too early, every call fails with `Closed`. If it was given as a number,
+ * the number is used, even if it has been reused by then.
  *
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
@@ -35,118 +48,221 @@ import type { PollerError } from "./PollerError.ts"
 import type { FdLike, Registrar } from "./Registrar.ts"
 
 /**
- * What was reported of one direction.
+ * The reports of one direction that {@link AsyncFd.readable} and its like return.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Ready {
-  /** The peer writes nothing more; there may still be something to read. */
+export interface Ready extends Inspectable {
+  /** The peer writes nothing more. There may still be something to read. */
   readonly readClosed: boolean
   /** The peer reads nothing more. */
   readonly writeClosed: boolean
-  /** An error waits at the descriptor. */
+  /** An error is pending at the descriptor. */
   readonly error: boolean
-  /** Forgets this readiness, unless more was reported meanwhile: for a call that was made elsewhere and would have blocked. */
+  /**
+   * Forgets this readiness, unless more was reported meanwhile. For a program that made its call
+   * itself and found that it would block.
+   */
   readonly clear: Effect.Effect<void>
 }
 
 /**
- * What is watched from the start.
+ * Options of {@link make}.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface AsyncFdOptions {
-  /** What to watch for from the start, `"Both"` unless given. Waiting for something else has it watched too. */
+export interface MakeOptions {
+  /**
+   * What to watch from the start. Defaults to `"Both"`. A direction that is waited for later is
+   * watched from then on.
+   */
   readonly event?: Event | undefined
-  /** Watches for exceptional conditions from the start. */
+  /** Whether to watch for exceptional conditions from the start. Defaults to false. */
   readonly priority?: boolean | undefined
 }
 
 /**
- * A descriptor that is waited for.
+ * A descriptor that is watched.
  *
  * **Details**
  *
- * Everything fails with `Closed` once the scope or the poller is closed, also for whoever waits by then; and with
- * `WorkerFailed` if the polling thread has died.
+ * Its methods can be passed on: `const { read } = watched`. It prints as `AsyncFd(7)`.
+ *
+ * Every operation, and every fiber that waits:
+ *
+ * - Fails with `Closed` once the scope or the poller is closed.
+ * - Fails with `WorkerFailed` once the polling thread has died.
  *
  * @category models
  * @since 0.1.0
  */
-export interface AsyncFd {
+export interface AsyncFd extends Inspectable {
+  readonly [internal.TypeId]: typeof internal.TypeId
+
+  /** The number of the descriptor. */
   readonly fd: number
+
   /** Returns once there is something to read, an end or an error. */
   readonly readable: Effect.Effect<Ready, PollerError>
+
   /** Returns once there is room to write, an end or an error. */
   readonly writable: Effect.Effect<Ready, PollerError>
+
   /** Returns once there is an exceptional condition, such as urgent data. */
   readonly priority: Effect.Effect<Ready, PollerError>
 
   /**
-   * Retries an attempt, each time when there is something to read, until it answers something. `Option.none` is what would
-   * block.
+   * Retries an attempt each time there is something to read, until it gives a value. An attempt
+   * that would block gives `Option.none`.
+   *
+   * - Fails as the attempt does.
    */
   readonly readWhenReady: <A, E, R>(
     attempt: Effect.Effect<Option.Option<A>, E, R>
   ) => Effect.Effect<A, E | PollerError, R>
 
-  /** As `readWhenReady`, each time when there is room to write. */
+  /**
+   * Retries an attempt each time there is room to write, until it gives a value. An attempt that
+   * would block gives `Option.none`.
+   *
+   * - Fails as the attempt does.
+   */
   readonly writeWhenReady: <A, E, R>(
     attempt: Effect.Effect<Option.Option<A>, E, R>
   ) => Effect.Effect<A, E | PollerError, R>
 
   /**
-   * Waits for something to read, and reads: read(2). Answers how many bytes, 0 at the end.
+   * Waits for something to read, and reads: read(2). Gives the number of bytes, 0 at the end.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, if there is no room for a byte, or if the
-   * descriptor is in blocking mode, and as read(2) does. The mode is looked at once: one that is made blocking after that, also
-   * by another process that shares the open file, as a terminal may be, blocks the thread.
+   * The descriptor's blocking mode is checked at the first call. If it is made blocking after that,
+   * the call blocks the thread. A process that shares the open file, such as a terminal, can do
+   * that.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, if there is
+   *   no room for a byte, or if the descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for reading.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if read(2) fails otherwise.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Waits for room to write, and writes what fits: write(2). Answers how many bytes. Fails as `Fd.write` does, its word on
-   * SIGPIPE included.
+   * Reads now, if there may be something to read. Gives the number of bytes, 0 at the end, and none
+   * if the call would block, if nothing was reported since it would have, or if another fiber waits
+   * to read.
+   *
+   * If reading is not watched yet, it is from then on. The first call then gives none.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, if there is
+   *   no room for a byte, or if the descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for reading.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if read(2) fails otherwise.
+   *
+   * @since 0.2.0
+   */
+  readonly tryRead: (
+    buffer: Uint8Array,
+    offset?: number,
+    length?: number
+  ) => Effect.Effect<Option.Option<number>, PollerError>
+
+  /**
+   * Waits for room to write, and writes what fits: write(2). Gives the number of bytes.
+   *
+   * Node ignores SIGPIPE. A program that has installed a listener for that signal and removed it
+   * again is killed by it, in place of `BrokenPipe`.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
+   *   descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if write(2) fails otherwise.
    */
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Writes all of it. What other fibers write meanwhile comes before or after it, never in between. The buffer is not to be
-   * changed until it returns. Interrupted, it may have written a part.
+   * Writes now, if there may be room. Gives the number of bytes, and none if the call would block,
+   * if nothing was reported since it would have, or if another fiber waits to write.
+   *
+   * If writing is not watched yet, it is from then on. The first call then gives none.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
+   *   descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if write(2) fails otherwise.
+   *
+   * @since 0.2.0
+   */
+  readonly tryWrite: (
+    buffer: Uint8Array,
+    offset?: number,
+    length?: number
+  ) => Effect.Effect<Option.Option<number>, PollerError>
+
+  /**
+   * Writes all of the bytes. Bytes that other fibers write meanwhile come before or after, never in
+   * between. Do not change the buffer until it returns. If it is interrupted, a part may be
+   * written.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
+   *   descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if write(2) fails otherwise.
    */
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
   /**
-   * Everything there is to read, until the end. Small chunks share memory, as Node's own buffers do: to transfer one to
-   * another thread, transfer a copy, `chunk.slice()`. Where there are messages, an empty one is an end.
+   * Reads until the end. Small chunks share memory, as Node's own buffers do: to transfer a chunk
+   * to another thread, transfer a copy, `chunk.slice()`. On a descriptor of messages, an empty one
+   * is an end.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
-  /** Writes every chunk by itself, so that each is a message where there are messages. */
+  /** Writes each chunk by a call of its own: on a descriptor of messages, each is a message. */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 }
+
+/**
+ * Returns whether a value is an {@link AsyncFd}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isAsyncFd: (u: unknown) => u is AsyncFd = internal.isAsyncFd
 
 /**
  * Watches a descriptor until the scope closes.
  *
  * **Details**
  *
- * Fails as `Registrar.register` does; in particular with `AlreadyRegistered` if the descriptor is registered already, and
- * with `NotPollable` if it is a regular file. It is not reported through `Poller.notifications`.
+ * Its readiness is not reported through `Poller.notifications`.
  *
- * **Example** (A call of one's own)
+ * - Fails with `AlreadyRegistered` if the descriptor is registered already.
+ * - Fails with `NotPollable` if it is a regular file or a directory.
+ * - Fails with `BadDescriptor` if it is not open.
+ * - Fails with `InvalidArgument` if it is not an integer, or if an option is invalid.
+ * - Fails with `LimitReached` if the kernel can watch no more.
+ * - Fails with `Closed` or `WorkerFailed` if the poller has ended.
+ *
+ * **Example** (An attempt of your own)
  *
  * ```ts
  * import { Effect, Fiber, Option } from "effect"
  * import { AsyncFd, Fd, Poller } from "effect-amy"
  *
- * // The attempt is one call that does not block: none is what would block.
+ * // An attempt is one call that does not block. It gives none if it would.
  * const take = (counter: Fd.Fd) => {
  *   const count = new BigUint64Array(1)
  *   return Effect.map(
- *     counter.read(new Uint8Array(count.buffer)),
+ *     counter.tryRead(new Uint8Array(count.buffer)),
  *     Option.map(() => count[0])
  *   )
  * }
@@ -155,7 +271,7 @@ export interface AsyncFd {
  *   const counter = yield* Fd.eventfd()
  *   const ready = yield* AsyncFd.make(counter, { event: "Read" })
  *   const waiting = yield* Effect.forkChild(ready.readWhenReady(take(counter)))
- *   yield* counter.write(new Uint8Array(new BigUint64Array([7n]).buffer))
+ *   yield* counter.tryWrite(new Uint8Array(new BigUint64Array([7n]).buffer))
  *   console.log(yield* Fiber.join(waiting))
  * })
  *
@@ -185,7 +301,7 @@ export interface AsyncFd {
  * const directory = mkdtempSync(join(tmpdir(), "watched-"))
  *
  * const program = Effect.gen(function* () {
- *   // It is ours to close. One that stays the library's is given to AsyncFd.make as its number.
+ *   // The program owns it. If the library keeps it, pass its number to AsyncFd.make instead.
  *   const inotify = yield* Fd.own(inotify_init1(IN_NONBLOCK))
  *   inotify_add_watch(inotify.fd, directory, IN_CREATE)
  *   const events = yield* AsyncFd.make(inotify, { event: "Read" })
@@ -201,7 +317,7 @@ export interface AsyncFd {
  * rmSync(directory, { recursive: true })
  * ```
  *
- * **Example** (A stream of what comes)
+ * **Example** (The bytes as a stream)
  *
  * ```ts
  * import { Effect, Stream } from "effect"
@@ -209,7 +325,7 @@ export interface AsyncFd {
  *
  * const program = Effect.gen(function* () {
  *   const { reader, writer } = yield* Fd.pipe
- *   yield* writer.write(new TextEncoder().encode("one\ntwo\n"))
+ *   yield* writer.tryWrite(new TextEncoder().encode("one\ntwo\n"))
  *   yield* writer.close
  *   const pipe = yield* AsyncFd.make(reader, { event: "Read" })
  *   yield* pipe.stream.pipe(
@@ -227,7 +343,5 @@ export interface AsyncFd {
  * @category constructors
  * @since 0.1.0
  */
-export const make: (
-  fd: FdLike,
-  options?: AsyncFdOptions
-) => Effect.Effect<AsyncFd, PollerError, Registrar | Scope.Scope> = (fd, options) => internal.make(fd, options)
+export const make: (fd: FdLike, options?: MakeOptions) => Effect.Effect<AsyncFd, PollerError, Registrar | Scope.Scope> =
+  internal.make

@@ -1,16 +1,18 @@
 /**
- * Descriptors that are owned: open until they are closed, or until their scope closes, and closed exactly once.
+ * Owned descriptors: open until they are closed, or until their scope closes, and closed exactly
+ * once.
  *
- * Reach for it where Node has no function: pipes, eventfds, FIFOs and devices that must not block, descriptors that a
- * native library gave away. Each call is one system call; one that would block answers `Option.none` and can be retried
- * with `AsyncFd.readWhenReady` and `AsyncFd.writeWhenReady`.
+ * Use it where Node has no function: pipes, eventfds, FIFOs and devices that must not block,
+ * descriptors that a native library gave away. Each call is one system call. A call that would
+ * block gives `Option.none` at once; `AsyncFd` waits until it does not.
  *
- * A descriptor that was closed is never touched again, though its number may be another one's by then: everything fails
- * with `Closed`, and `fd` is -1.
+ * A descriptor that was closed is never touched again, because its number may have been reused by
+ * then: every call fails with `Closed`, and `fd` is -1.
  *
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/descriptor/fd.ts"
@@ -19,65 +21,138 @@ import type { PollerError } from "./PollerError.ts"
 /**
  * An open descriptor.
  *
+ * **Details**
+ *
+ * Its methods can be passed on: `const { tryRead } = fd`. It prints as `Fd(7)`, or as `Fd(closed)`.
+ *
  * @category models
  * @since 0.1.0
  */
-export interface Fd {
-  /** Its number, or -1 once it is closed. */
+export interface Fd extends Inspectable {
+  readonly [internal.TypeId]: typeof internal.TypeId
+
+  /** The number, or -1 once it is closed. */
   readonly fd: number
 
   /**
-   * read(2): how many bytes were read into the buffer, 0 at the end, or none if it would block. A descriptor in blocking
-   * mode blocks the thread.
+   * Reads into the buffer: read(2). Gives the number of bytes, 0 at the end, or none if the call
+   * would block. On a descriptor in blocking mode, the call blocks the thread.
    *
-   * Fails with `InvalidArgument` if the offset or the length are outside the buffer, with `Closed`, `ConnectionReset` or
-   * `SystemError`.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if there
+   *   is no room for a byte.
+   * - Fails with `Closed` if the descriptor was closed.
+   * - Fails with `BadDescriptor` if the descriptor is not open for reading.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if read(2) fails otherwise.
+   *
+   * @since 0.2.0
    */
-  readonly read: (
+  readonly tryRead: (
     buffer: Uint8Array,
     offset?: number,
     length?: number
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
-   * write(2): how many bytes were taken from the buffer, or none if it would block.
+   * Writes from the buffer: write(2). Gives the number of bytes, or none if the call would block.
    *
-   * Fails as `read` does, and with `BrokenPipe` if nobody can read it any more. Node ignores `SIGPIPE`; a program that
-   * had a listener for it and took it away is killed by that signal instead, unless the descriptor is a socket of `Tcp` or
+   * Node ignores SIGPIPE. A program that has installed a listener for that signal and removed it
+   * again is killed by it, in place of `BrokenPipe`, unless the descriptor is a socket of `Tcp` or
    * `Unix`.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   * - Fails with `Closed` if the descriptor was closed.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if write(2) fails otherwise.
+   *
+   * @since 0.2.0
    */
-  readonly write: (
+  readonly tryWrite: (
     buffer: Uint8Array,
     offset?: number,
     length?: number
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
-  /** readv(2): as `read`, into up to 1,024 buffers, one after the other, with room for a byte at least. */
-  readonly readv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
+  /**
+   * Reads into 1 to 1,024 buffers, one after the other: readv(2). Gives the number of bytes, 0 at
+   * the end, or none if the call would block.
+   *
+   * - Fails with `InvalidArgument` if the buffers are too few or too many, or have no room for a
+   *   byte.
+   * - Fails with `Closed` if the descriptor was closed.
+   * - Fails with `BadDescriptor` if the descriptor is not open for reading.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if readv(2) fails otherwise.
+   *
+   * @since 0.2.0
+   */
+  readonly tryReadv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
 
-  /** writev(2): as `write`, from up to 1,024 buffers, one after the other. */
-  readonly writev: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
+  /**
+   * Writes from 1 to 1,024 buffers, one after the other: writev(2). Gives the number of bytes, or
+   * none if the call would block.
+   *
+   * - Fails with `InvalidArgument` if the buffers are too few or too many.
+   * - Fails with `Closed` if the descriptor was closed.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if writev(2) fails otherwise.
+   *
+   * @since 0.2.0
+   */
+  readonly tryWritev: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
 
-  /** Sets or clears `O_NONBLOCK`: fcntl(2). It is shared with every duplicate of the descriptor. */
+  /**
+   * Sets or clears `O_NONBLOCK`: fcntl(2). Every duplicate of the descriptor shares it.
+   *
+   * - Fails with `Closed` if the descriptor was closed.
+   */
   readonly setNonblocking: (nonblocking: boolean) => Effect.Effect<void, PollerError>
 
-  /** A second descriptor for the same open file: fcntl(2) with `F_DUPFD_CLOEXEC`. Fails with `LimitReached` and `Closed`. */
+  /**
+   * Makes a second descriptor for the same open file: fcntl(2) with `F_DUPFD_CLOEXEC`.
+   *
+   * - Fails with `Closed` if the descriptor was closed.
+   * - Fails with `LimitReached` if the process has no descriptor left.
+   */
   readonly dup: Effect.Effect<Fd, PollerError, Scope.Scope>
 
-  /** close(2), before the scope does. Fails with `Closed` if it is closed already. */
+  /**
+   * Closes the descriptor before its scope does: close(2).
+   *
+   * - Fails with `Closed` if it was closed before.
+   */
   readonly close: Effect.Effect<void, PollerError>
 
-  /** Gives the number away without closing it: from here on whoever gets it closes it. Fails with `Closed`. */
+  /**
+   * Gives the number away without closing it. From then on its new owner has to close it.
+   *
+   * - Fails with `Closed` if the descriptor was closed.
+   */
   readonly take: Effect.Effect<number, PollerError>
 }
 
 /**
- * Takes over a descriptor that somebody else has opened and gives away.
+ * Returns whether a value is an {@link Fd}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isFd: (u: unknown) => u is Fd = internal.isFd
+
+/**
+ * Takes over a descriptor that its previous owner gives away.
  *
  * **Details**
  *
- * Fails with `BadDescriptor` if the number is not open, with `InvalidArgument` if it is no whole number. To use a descriptor that stays somebody else's, give its number
- * to `AsyncFd.make` or to the `Registrar` instead.
+ * To use a descriptor that its owner keeps, pass its number to `AsyncFd.make` or to the
+ * `Registrar`.
+ *
+ * - Fails with `BadDescriptor` if the number is not an open descriptor.
+ * - Fails with `InvalidArgument` if it is not an integer.
  *
  * **Example**
  *
@@ -90,10 +165,10 @@ export interface Fd {
  *   const fd = yield* Fd.own(openSync("/dev/null", "r"))
  *   yield* fd.close
  *   const error = yield* Effect.flip(fd.close)
- *   console.log(fd.fd, error.reason._tag)
+ *   console.log(String(fd), error.reason._tag)
  * })
  *
- * await Effect.runPromise(Effect.scoped(program)) // => -1 Closed
+ * await Effect.runPromise(Effect.scoped(program)) // => Fd(closed) Closed
  * ```
  *
  * @category constructors
@@ -103,12 +178,18 @@ export const own: (fd: number) => Effect.Effect<Fd, PollerError, Scope.Scope> = 
 
 /**
  * Opens a FIFO, a device or a terminal without waiting for anything: open(2) with `O_NONBLOCK`.
+ * Creates nothing.
  *
  * **Details**
  *
- * A FIFO opened to write fails with `SystemError` (ENXIO) while nobody reads it; opened for `"both"` it is never at its
- * end. What does not exist, or is not permitted, fails with `NotFound` or `PermissionDenied`, and with `LimitReached` if no
- * descriptor is left. Nothing is created.
+ * A FIFO that is opened for `"both"` is never at its end.
+ *
+ * - Fails with `NotFound` if the path does not exist.
+ * - Fails with `PermissionDenied` if the process must not open it.
+ * - Fails with `LimitReached` if the process has no descriptor left.
+ * - Fails with `InvalidArgument` if the path or the access is invalid.
+ * - Fails with `SystemError` if open(2) fails otherwise: with ENXIO for a FIFO to write that nobody
+ *   reads.
  *
  * **Example**
  *
@@ -143,7 +224,11 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
   internal.open
 
 /**
- * Makes a pipe, both ends non-blocking: pipe2(2). Fails with `LimitReached` if no descriptor is left.
+ * Makes a pipe with two non-blocking ends: pipe2(2).
+ *
+ * **Details**
+ *
+ * - Fails with `LimitReached` if the process has no descriptor left.
  *
  * **Example**
  *
@@ -154,9 +239,9 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
  * const program = Effect.gen(function* () {
  *   const { reader, writer } = yield* Fd.pipe
  *   const buffer = new Uint8Array(8)
- *   console.log(Option.isNone(yield* reader.read(buffer)))
- *   yield* writer.writev([Uint8Array.of(1, 2), Uint8Array.of(3)])
- *   console.log(Option.getOrThrow(yield* reader.read(buffer)), buffer[2])
+ *   console.log(Option.isNone(yield* reader.tryRead(buffer)))
+ *   yield* writer.tryWritev([Uint8Array.of(1, 2), Uint8Array.of(3)])
+ *   console.log(Option.getOrThrow(yield* reader.tryRead(buffer)), buffer[2])
  * })
  *
  * await Effect.runPromise(Effect.scoped(program))
@@ -170,13 +255,16 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
 export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, PollerError, Scope.Scope> = internal.pipe
 
 /**
- * Makes a counter of the kernel's that is readable while it is not zero: eventfd(2). Elsewhere than
- * on Linux it fails with `UnsupportedPlatform`.
+ * Makes a counter in the kernel that is readable while it is not zero: eventfd(2). Its initial
+ * count defaults to 0.
  *
  * **Details**
  *
- * Eight bytes are read and written at a time: a number in the byte order of the machine. Fails with `InvalidArgument` unless
- * the initial count is a whole number from 0 to 4,294,967,295, with `LimitReached` if no descriptor is left.
+ * Each read and each write is eight bytes: a number in the byte order of the machine.
+ *
+ * - Fails with `InvalidArgument` if the count is not an integer from 0 to 4,294,967,295.
+ * - Fails with `LimitReached` if the process has no descriptor left.
+ * - Fails with `UnsupportedPlatform` on systems other than Linux.
  *
  * **Example**
  *
@@ -187,7 +275,7 @@ export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, P
  * const program = Effect.gen(function* () {
  *   const counter = yield* Fd.eventfd(5)
  *   const count = new BigUint64Array(1)
- *   yield* counter.read(new Uint8Array(count.buffer))
+ *   yield* counter.tryRead(new Uint8Array(count.buffer))
  *   console.log(count[0])
  * })
  *

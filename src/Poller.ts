@@ -18,7 +18,7 @@
  *
  * const program = Effect.gen(function* () {
  *   const { reader, writer } = yield* Fd.pipe
- *   yield* writer.write(new TextEncoder().encode("hello"))
+ *   yield* writer.tryWrite(new TextEncoder().encode("hello"))
  *
  *   // Registered while the stream runs; its notifications come to nothing else.
  *   yield* Registrar.watch(reader, "Read").pipe(

@@ -399,7 +399,7 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
  *
  * const program = Effect.gen(function* () {
  *   const { reader, writer } = yield* Fd.pipe
- *   yield* writer.write(new TextEncoder().encode("hello"))
+ *   yield* writer.tryWrite(new TextEncoder().encode("hello"))
  *   yield* Registrar.watch(reader, "Read").pipe(
  *     Stream.take(1),
  *     Stream.runForEach(({ event, readClosed }) => Effect.sync(() => console.log(event, readClosed)))

@@ -33,7 +33,7 @@ export const make: Effect.Effect<Fd.Fd, FifoError | PollerError.PollerError, Sco
 export const read = Effect.fnUntraced(function* (fifo: Fd.Fd): Effect.fn.Return<string, PollerError.PollerError> {
   const buffer = Buffer.alloc(4096)
   for (let text = ""; ;) {
-    const length = yield* fifo.read(buffer)
+    const length = yield* fifo.tryRead(buffer)
     if (Option.isNone(length)) return text
     text += buffer.toString("utf8", 0, length.value)
   }

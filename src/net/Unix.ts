@@ -431,10 +431,10 @@ export const connect: (
  *   yield* one.sendDescriptors([writer], Uint8Array.of(0))
  *
  *   const { descriptors } = yield* other.receiveDescriptors(new Uint8Array(1), 1)
- *   yield* descriptors[0]!.write(new TextEncoder().encode("hello"))
+ *   yield* descriptors[0]!.tryWrite(new TextEncoder().encode("hello"))
  *
  *   const buffer = new Uint8Array(16)
- *   const length = Option.getOrThrow(yield* reader.read(buffer))
+ *   const length = Option.getOrThrow(yield* reader.tryRead(buffer))
  *   console.log(new TextDecoder().decode(buffer.subarray(0, length)))
  * })
  *

@@ -340,7 +340,7 @@ describeTwoLayers("AsyncFd: an Fd that its owner has closed before", (layer) => 
       yield* writer.close
       expect(other.fd).toBe(watched.fd)
       expect(yield* beginAll(watched)).toEqual(each("Closed"))
-      expect(Option.isSome(yield* other.read(new Uint8Array(8)))).toBe(true)
+      expect(Option.isSome(yield* other.tryRead(new Uint8Array(8)))).toBe(true)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })

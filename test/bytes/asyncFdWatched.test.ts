@@ -10,7 +10,7 @@ import { atOnce, beginWaiting, describeTwoLayers, expectToWait, scopedFds, watch
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /** How it goes to watch it. */
-const make = (fd: number, options?: AsyncFd.AsyncFdOptions) => outcome(Effect.scoped(AsyncFd.make(fd, options)))
+const make = (fd: number, options?: AsyncFd.MakeOptions) => outcome(Effect.scoped(AsyncFd.make(fd, options)))
 
 /** An attempt in terms of a call that is not the library's own. */
 const readOne = (fd: number) => Effect.sync(() => Option.liftPredicate(Kernel.read(fd, 1), (count) => count >= 0))

@@ -241,7 +241,12 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
             inOneBatch<unknown, unknown>(all, [
               // As PollerSocket writes.
               ({ connection }) =>
-                (connection as unknown as StreamSocket<unknown>).channel.writeAllNow(mine, 4000, true, Effect.fail),
+                (connection as unknown as StreamSocket<unknown>).channel.writer.writeAllNow(
+                  mine,
+                  4000,
+                  true,
+                  Effect.fail
+                ),
               (_, [writer]) =>
                 Effect.andThen(
                   Fiber.interrupt(writer!),

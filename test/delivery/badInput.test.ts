@@ -48,7 +48,7 @@ const isRefused = <A, R>(
     return error
   })
 
-const noDescriptor = /is no descriptor: give a whole number, or an object whose fd is one$/
+const noDescriptor = /^invalid descriptor .*: expected an integer, or an object with an integer fd$/
 
 const noNumbers: ReadonlyArray<unknown> = [
   1.5,

@@ -15,15 +15,15 @@ describe("Fd: reading and writing", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         const buffer = new Uint8Array(1 << 20)
-        expect(yield* reader.read(buffer)).toEqual(Option.none())
-        expect(yield* reader.readv([buffer])).toEqual(Option.none())
-        const taken = Option.getOrThrow(yield* writer.write(buffer))
+        expect(yield* reader.tryRead(buffer)).toEqual(Option.none())
+        expect(yield* reader.tryReadv([buffer])).toEqual(Option.none())
+        const taken = Option.getOrThrow(yield* writer.tryWrite(buffer))
         expect(taken).toBe(65_536)
-        expect(yield* writer.write(buffer)).toEqual(Option.none())
-        expect(yield* writer.writev([buffer])).toEqual(Option.none())
-        expect(yield* reader.read(buffer)).toEqual(Option.some(taken))
+        expect(yield* writer.tryWrite(buffer)).toEqual(Option.none())
+        expect(yield* writer.tryWritev([buffer])).toEqual(Option.none())
+        expect(yield* reader.tryRead(buffer)).toEqual(Option.some(taken))
         yield* writer.close
-        expect(yield* reader.read(buffer)).toEqual(Option.some(0))
+        expect(yield* reader.tryRead(buffer)).toEqual(Option.some(0))
       })
     )
   )
@@ -32,15 +32,15 @@ describe("Fd: reading and writing", () => {
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
-        expect(yield* writer.write(encode("0123456789"), 3, 4)).toEqual(Option.some(4))
+        expect(yield* writer.tryWrite(encode("0123456789"), 3, 4)).toEqual(Option.some(4))
         const buffer = new Uint8Array(10).fill(46)
-        expect(yield* reader.read(buffer, 5)).toEqual(Option.some(4))
+        expect(yield* reader.tryRead(buffer, 5)).toEqual(Option.some(4))
         expect(text(buffer)).toBe(".....3456.")
-        yield* writer.write(encode("abcdef"), 4)
-        yield* writer.write(encode("xyz"))
-        expect(yield* reader.read(buffer, 1, 3)).toEqual(Option.some(3))
+        yield* writer.tryWrite(encode("abcdef"), 4)
+        yield* writer.tryWrite(encode("xyz"))
+        expect(yield* reader.tryRead(buffer, 1, 3)).toEqual(Option.some(3))
         expect(text(buffer)).toBe(".efx.3456.")
-        expect(yield* reader.read(buffer, 9, 1)).toEqual(Option.some(1))
+        expect(yield* reader.tryRead(buffer, 9, 1)).toEqual(Option.some(1))
         expect(text(buffer)).toBe(".efx.3456y")
       })
     )
@@ -51,8 +51,8 @@ describe("Fd: reading and writing", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         const whole = new Uint8Array(8).fill(46)
-        yield* writer.write(encode("--abc--").subarray(2, 5))
-        yield* reader.read(whole.subarray(3, 7), 1)
+        yield* writer.tryWrite(encode("--abc--").subarray(2, 5))
+        yield* reader.tryRead(whole.subarray(3, 7), 1)
         expect(text(whole)).toBe("....abc.")
       })
     )
@@ -63,13 +63,13 @@ describe("Fd: reading and writing", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         const pieces = ["one", "", "two", "three"].map(encode)
-        expect(yield* writer.writev(pieces)).toEqual(Option.some(11))
+        expect(yield* writer.tryWritev(pieces)).toEqual(Option.some(11))
         const whole = new Uint8Array(16).fill(46)
         const parts = [whole.subarray(0, 4), whole.subarray(5, 10), whole.subarray(11)]
-        expect(yield* reader.readv(parts)).toEqual(Option.some(11))
+        expect(yield* reader.tryReadv(parts)).toEqual(Option.some(11))
         expect(text(whole)).toBe("onet.wothr.ee...")
-        expect(yield* writer.writev(Array.from({ length: 1024 }, () => encode("x")))).toEqual(Option.some(1024))
-        expect(yield* reader.readv(Array.from({ length: 1024 }, () => new Uint8Array(2)))).toEqual(Option.some(1024))
+        expect(yield* writer.tryWritev(Array.from({ length: 1024 }, () => encode("x")))).toEqual(Option.some(1024))
+        expect(yield* reader.tryReadv(Array.from({ length: 1024 }, () => new Uint8Array(2)))).toEqual(Option.some(1024))
       })
     )
   )
@@ -78,10 +78,10 @@ describe("Fd: reading and writing", () => {
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
-        const write = writer.write(encode("ab"))
+        const write = writer.tryWrite(encode("ab"))
         const buffer = new Uint8Array(8)
-        const read = reader.read(buffer)
-        expect(yield* reader.read(buffer)).toEqual(Option.none())
+        const read = reader.tryRead(buffer)
+        expect(yield* reader.tryRead(buffer)).toEqual(Option.none())
         yield* write
         yield* write
         expect(yield* read).toEqual(Option.some(4))
@@ -95,9 +95,9 @@ describe("Fd: reading and writing", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         yield* reader.close
-        const error = yield* Effect.flip(writer.write(encode("x")))
+        const error = yield* Effect.flip(writer.tryWrite(encode("x")))
         expect(error.reason).toMatchObject({ _tag: "BrokenPipe", syscall: "write", code: "EPIPE", fd: writer.fd })
-        expect(yield* outcome(writer.writev([encode("x")]))).toBe("BrokenPipe")
+        expect(yield* outcome(writer.tryWritev([encode("x")]))).toBe("BrokenPipe")
       })
     )
   )
@@ -106,9 +106,9 @@ describe("Fd: reading and writing", () => {
     leavesNothing(
       Effect.gen(function* () {
         const { reader } = yield* Fd.pipe
-        expect(yield* outcome(reader.write(encode("x")))).toBe("BadDescriptor")
+        expect(yield* outcome(reader.tryWrite(encode("x")))).toBe("BadDescriptor")
         const directory = yield* Fd.own(openSync(tmpdir(), "r"))
-        const error = yield* Effect.flip(directory.read(new Uint8Array(8)))
+        const error = yield* Effect.flip(directory.tryRead(new Uint8Array(8)))
         expect(error.reason).toMatchObject({ _tag: "SystemError", code: "EISDIR" })
       })
     )
@@ -127,9 +127,9 @@ describe("Fd: a buffer that was transferred", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         const later = new Uint8Array(8)
-        const effects = [reader.read(later), writer.write(later), reader.readv([later])]
+        const effects = [reader.tryRead(later), writer.tryWrite(later), reader.tryReadv([later])]
         structuredClone(later.buffer, { transfer: [later.buffer] })
-        effects.push(reader.read(transferred()), writer.write(transferred()))
+        effects.push(reader.tryRead(transferred()), writer.tryWrite(transferred()))
         for (const [i, effect] of effects.entries()) expect([i, yield* outcome(effect)]).toEqual([i, "InvalidArgument"])
       })
     )
@@ -156,9 +156,9 @@ describe("Fd: parts that are outside of a buffer", () => {
         Effect.gen(function* () {
           const { reader, writer } = yield* Fd.pipe
           const buffer = new Uint8Array(8)
-          expect(yield* outcome(writer.write(buffer, offset, length))).toBe("InvalidArgument")
-          expect(yield* outcome(reader.read(buffer, offset, length))).toBe("InvalidArgument")
-          expect(yield* reader.read(buffer)).toEqual(Option.none())
+          expect(yield* outcome(writer.tryWrite(buffer, offset, length))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.tryRead(buffer, offset, length))).toBe("InvalidArgument")
+          expect(yield* reader.tryRead(buffer)).toEqual(Option.none())
         })
       )
     )
@@ -168,12 +168,12 @@ describe("Fd: parts that are outside of a buffer", () => {
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
-        expect(yield* outcome(reader.read(new Uint8Array(0)))).toBe("InvalidArgument")
-        expect(yield* outcome(reader.readv([new Uint8Array(0), new Uint8Array(0)]))).toBe("InvalidArgument")
-        expect(yield* outcome(reader.read(new Uint8Array(8), 8))).toBe("InvalidArgument")
-        expect(yield* outcome(reader.read(new Uint8Array(8), 0, 0))).toBe("InvalidArgument")
-        expect(yield* writer.write(new Uint8Array(0))).toEqual(Option.some(0))
-        expect(yield* writer.write(new Uint8Array(8), 8)).toEqual(Option.some(0))
+        expect(yield* outcome(reader.tryRead(new Uint8Array(0)))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.tryReadv([new Uint8Array(0), new Uint8Array(0)]))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.tryRead(new Uint8Array(8), 8))).toBe("InvalidArgument")
+        expect(yield* outcome(reader.tryRead(new Uint8Array(8), 0, 0))).toBe("InvalidArgument")
+        expect(yield* writer.tryWrite(new Uint8Array(0))).toEqual(Option.some(0))
+        expect(yield* writer.tryWrite(new Uint8Array(8), 8)).toEqual(Option.some(0))
       })
     )
   )
@@ -183,15 +183,15 @@ describe("Fd: parts that are outside of a buffer", () => {
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
         for (const none of ["text", [1, 2], new Uint16Array(4), new ArrayBuffer(4), 5, {}]) {
-          expect(yield* outcome(writer.write(none as never))).toBe("InvalidArgument")
-          expect(yield* outcome(reader.read(none as never))).toBe("InvalidArgument")
-          expect(yield* outcome(writer.writev([none as never]))).toBe("InvalidArgument")
+          expect(yield* outcome(writer.tryWrite(none as never))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.tryRead(none as never))).toBe("InvalidArgument")
+          expect(yield* outcome(writer.tryWritev([none as never]))).toBe("InvalidArgument")
         }
         for (const pieces of [[], Array.from({ length: 1025 }, () => encode("x"))]) {
-          expect(yield* outcome(writer.writev(pieces))).toBe("InvalidArgument")
-          expect(yield* outcome(reader.readv(pieces))).toBe("InvalidArgument")
+          expect(yield* outcome(writer.tryWritev(pieces))).toBe("InvalidArgument")
+          expect(yield* outcome(reader.tryReadv(pieces))).toBe("InvalidArgument")
         }
-        expect(yield* reader.read(new Uint8Array(8))).toEqual(Option.none())
+        expect(yield* reader.tryRead(new Uint8Array(8))).toEqual(Option.none())
       })
     )
   )
@@ -203,8 +203,8 @@ describeLayers("Fd: with AsyncFd", (layer) => {
       const { reader, writer } = yield* Fd.pipe
       const watched = yield* AsyncFd.make(reader, { event: "Read" })
       const parts = [new Uint8Array(2), new Uint8Array(8)]
-      const waiting = yield* Effect.forkChild(watched.readWhenReady(reader.readv(parts)), { startImmediately: true })
-      yield* writer.writev([encode("ab"), encode("cde")])
+      const waiting = yield* Effect.forkChild(watched.readWhenReady(reader.tryReadv(parts)), { startImmediately: true })
+      yield* writer.tryWritev([encode("ab"), encode("cde")])
       expect(yield* Fiber.join(waiting)).toBe(5)
       expect(text(parts[0]!) + text(parts[1]!, 3)).toBe("abcde")
     }).pipe(Effect.scoped, Effect.provide(layer()))

@@ -12,10 +12,10 @@ type Call = (fd: Fd.Fd) => Effect.Effect<unknown, PollerError.PollerError, Scope
 
 /** Every call of a descriptor, none of which may do anything once it is closed. */
 const calls: { readonly [name: string]: Call } = {
-  read: (fd) => fd.read(new Uint8Array(8)),
-  write: (fd) => fd.write(count(1n)),
-  readv: (fd) => fd.readv([new Uint8Array(8)]),
-  writev: (fd) => fd.writev([count(1n)]),
+  read: (fd) => fd.tryRead(new Uint8Array(8)),
+  write: (fd) => fd.tryWrite(count(1n)),
+  readv: (fd) => fd.tryReadv([new Uint8Array(8)]),
+  writev: (fd) => fd.tryWritev([count(1n)]),
   setNonblocking: (fd) => fd.setNonblocking(false),
   dup: (fd) => fd.dup,
   close: (fd) => fd.close,
@@ -53,7 +53,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
           expect(Kernel.isNonblocking(number)).toBe(true)
           // Neither read, nor written: it would be gone, or more than one.
           const buffer = new BigUint64Array(1)
-          yield* (yield* Fd.own(Kernel.dup(number))).read(new Uint8Array(buffer.buffer))
+          yield* (yield* Fd.own(Kernel.dup(number))).tryRead(new Uint8Array(buffer.buffer))
           expect(buffer[0]).toBe(1n)
         })
       )

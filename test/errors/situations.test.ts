@@ -19,7 +19,7 @@ describe("the message", () => {
       const path = ptsname(controller.fd)
       const terminal = yield* Fd.open(path, "both")
       yield* terminal.close
-      const { message, reason } = yield* Effect.flip(controller.read(new Uint8Array(8)))
+      const { message, reason } = yield* Effect.flip(controller.tryRead(new Uint8Array(8)))
       expect(reason).toMatchObject({ _tag: "SystemError", code: "EIO" })
       expect(message).toBe(
         `read on fd ${controller.fd}: EIO, the other end of the terminal is closed, or the device has failed ` +

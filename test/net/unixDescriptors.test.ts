@@ -30,7 +30,7 @@ const numbered = (count: number) =>
 const numberOf = (fd: Fd.Fd) =>
   Effect.sync(() => {
     const value = new BigUint64Array(1)
-    return Effect.map(fd.read(new Uint8Array(value.buffer)), () => Number(value[0]))
+    return Effect.map(fd.tryRead(new Uint8Array(value.buffer)), () => Number(value[0]))
   }).pipe(Effect.flatten)
 
 const openCount = () => Kernel.openDescriptors().size
@@ -203,7 +203,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
       expect(yield* other.read(new Uint8Array(16))).toBe(4)
       expect(openCount()).toBe(before)
       // Nobody has the writing end any more.
-      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.some(0))
+      expect(yield* reader.tryRead(new Uint8Array(1))).toEqual(Option.some(0))
     })
   )
 
@@ -213,10 +213,10 @@ describeLayers("Unix: descriptors as messages", (layer) => {
       const [one, other] = yield* Unix.socketPair
       yield* one.sendDescriptors([writer], encode("lost"))
       yield* writer.close
-      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.none())
+      expect(yield* reader.tryRead(new Uint8Array(1))).toEqual(Option.none())
       yield* other.close
       yield* one.close
-      expect(yield* reader.read(new Uint8Array(1))).toEqual(Option.some(0))
+      expect(yield* reader.tryRead(new Uint8Array(1))).toEqual(Option.some(0))
     })
   )
 

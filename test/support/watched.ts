@@ -23,10 +23,7 @@ export const scopedFds = <A extends ReadonlyArray<number>>(make: () => A) =>
   Effect.acquireRelease(Effect.sync(make), (fds) => Effect.sync(() => fds.filter(Kernel.isOpen).forEach(Kernel.close)))
 
 /** Two connected sockets, the first of them watched. */
-export const watchedPair = (
-  options?: AsyncFd.AsyncFdOptions,
-  make: () => readonly [number, number] = Kernel.socketPair
-) =>
+export const watchedPair = (options?: AsyncFd.MakeOptions, make: () => readonly [number, number] = Kernel.socketPair) =>
   Effect.gen(function* () {
     const [near, far] = yield* scopedFds(make)
     return { near, far, watched: yield* AsyncFd.make(near, options) }

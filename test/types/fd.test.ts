@@ -1,6 +1,6 @@
 /** The public types of `Fd` and `AsyncFd`: what this file says is checked by the compiler, not at run time. */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
-import { Effect, type Option, type Scope, type Sink, type Stream } from "effect"
+import { Effect, type Inspectable, type Option, type Scope, type Sink, type Stream } from "effect"
 import { AsyncFd, type Event, Fd, type PollerError, type Registrar } from "effect-amy"
 import { same, type Same } from "../support/types.ts"
 
@@ -13,13 +13,14 @@ describe("Fd", () => {
   it("is a number and the calls that one has", () => {
     same<
       Same<
-        Fd.Fd,
+        Omit<Fd.Fd, keyof Inspectable.Inspectable>,
         {
+          readonly "~effect-amy/Fd": "~effect-amy/Fd"
           readonly fd: number
-          readonly read: Transfer
-          readonly write: Transfer
-          readonly readv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, Failure>
-          readonly writev: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, Failure>
+          readonly tryRead: Transfer
+          readonly tryWrite: Transfer
+          readonly tryReadv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, Failure>
+          readonly tryWritev: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, Failure>
           readonly setNonblocking: (nonblocking: boolean) => Effect.Effect<void, Failure>
           readonly dup: Opening<Fd.Fd>
           readonly close: Effect.Effect<void, Failure>
@@ -30,12 +31,20 @@ describe("Fd", () => {
     expectTypeOf<Fd.Fd>().toExtend<Registrar.FdLike>()
   })
 
+  it("is printed, and told from other values", () => {
+    expectTypeOf<Fd.Fd>().toExtend<Inspectable.Inspectable>()
+    expectTypeOf(Fd.isFd).guards.toEqualTypeOf<Fd.Fd>()
+    // @ts-expect-error an object with the same methods is not one
+    const double: Fd.Fd = { ...({} as Omit<Fd.Fd, "~effect-amy/Fd">) }
+    expect(double).toBeDefined()
+  })
+
   it("is made in a scope, and needs no poller", () => {
     expectTypeOf(Fd.own).toEqualTypeOf<(fd: number) => Opening<Fd.Fd>>()
     expectTypeOf(Fd.open).toEqualTypeOf<(path: string, access: "read" | "write" | "both") => Opening<Fd.Fd>>()
     expectTypeOf(Fd.pipe).toEqualTypeOf<Opening<{ readonly reader: Fd.Fd; readonly writer: Fd.Fd }>>()
     expectTypeOf(Fd.eventfd).toEqualTypeOf<(initial?: number) => Opening<Fd.Fd>>()
-    expect(Object.keys(Fd).toSorted()).toEqual(["eventfd", "open", "own", "pipe"])
+    expect(Object.keys(Fd).toSorted()).toEqual(["eventfd", "isFd", "open", "own", "pipe"])
     // @ts-expect-error there is no other access
     Fd.open("/dev/null", "append")
     // @ts-expect-error a number is what is taken over
@@ -47,14 +56,17 @@ describe("AsyncFd", () => {
   it("is one descriptor's readiness, and its bytes", () => {
     same<
       Same<
-        Omit<AsyncFd.AsyncFd, "readWhenReady" | "writeWhenReady">,
+        Omit<AsyncFd.AsyncFd, "readWhenReady" | "writeWhenReady" | keyof Inspectable.Inspectable>,
         {
+          readonly "~effect-amy/AsyncFd": "~effect-amy/AsyncFd"
           readonly fd: number
           readonly readable: Effect.Effect<AsyncFd.Ready, Failure>
           readonly writable: Effect.Effect<AsyncFd.Ready, Failure>
           readonly priority: Effect.Effect<AsyncFd.Ready, Failure>
           readonly read: Waiting
+          readonly tryRead: Transfer
           readonly write: Waiting
+          readonly tryWrite: Transfer
           readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, Failure>
           readonly stream: Stream.Stream<Uint8Array, Failure>
           readonly sink: Sink.Sink<void, Uint8Array, never, Failure>
@@ -63,7 +75,7 @@ describe("AsyncFd", () => {
     >(true)
     same<
       Same<
-        AsyncFd.Ready,
+        Omit<AsyncFd.Ready, keyof Inspectable.Inspectable>,
         {
           readonly readClosed: boolean
           readonly writeClosed: boolean
@@ -73,6 +85,12 @@ describe("AsyncFd", () => {
       >
     >(true)
     expectTypeOf<AsyncFd.AsyncFd>().toExtend<Registrar.FdLike>()
+  })
+
+  it("is printed, and told from other values", () => {
+    expectTypeOf<AsyncFd.AsyncFd>().toExtend<Inspectable.Inspectable>()
+    expectTypeOf<AsyncFd.Ready>().toExtend<Inspectable.Inspectable>()
+    expectTypeOf(AsyncFd.isAsyncFd).guards.toEqualTypeOf<AsyncFd.AsyncFd>()
   })
 
   it("an attempt keeps its value, its errors and what it needs", () => {
@@ -94,16 +112,13 @@ describe("AsyncFd", () => {
     expectTypeOf(AsyncFd.make).toEqualTypeOf<
       (
         fd: Registrar.FdLike,
-        options?: AsyncFd.AsyncFdOptions
+        options?: AsyncFd.MakeOptions
       ) => Effect.Effect<AsyncFd.AsyncFd, Failure, Registrar.Registrar | Scope.Scope>
     >()
     same<
-      Same<
-        AsyncFd.AsyncFdOptions,
-        { readonly event?: Event.Event | undefined; readonly priority?: boolean | undefined }
-      >
+      Same<AsyncFd.MakeOptions, { readonly event?: Event.Event | undefined; readonly priority?: boolean | undefined }>
     >(true)
-    expect(Object.keys(AsyncFd)).toEqual(["make"])
+    expect(Object.keys(AsyncFd).toSorted()).toEqual(["isAsyncFd", "make"])
     // @ts-expect-error there is no such event
     AsyncFd.make(0, { event: "both" })
     // @ts-expect-error a registration's modes are not for this

@@ -1,26 +1,32 @@
-/** One descriptor's readiness as effects, whoever has opened it. */
+/**
+ * The readiness and the bytes of one descriptor, as effects. It may have been opened by anybody.
+ */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
-import type { AsyncFd, AsyncFdOptions, Ready } from "../../AsyncFd.ts"
+import type { AsyncFd, MakeOptions, Ready } from "../../AsyncFd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { type FdLike, Registrar } from "../../Registrar.ts"
-import { ByteChannel, sinkOf, streamOf } from "./byteChannel.ts"
-import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
+import { interestError, toInterest } from "../delivery/interest.ts"
+import { attachmentOf, toFd } from "../delivery/registrar.ts"
+import * as Registration from "../delivery/registration.ts"
 import type { Direction } from "../descriptor/direction.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
-import type { Libc } from "../libc/koffi.ts"
-import { interestError, toInterest } from "../delivery/interest.ts"
-import * as Registering from "../delivery/registration.ts"
-import { attachmentOf, toFd } from "../delivery/registrar.ts"
-import { Readiness } from "../kernel/selector.ts"
+import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { Readiness } from "../kernel/selector.ts"
+import type { Libc } from "../libc/koffi.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
+import { ByteChannel } from "./byteChannel.ts"
+import { sinkOf, streamOf } from "./streams.ts"
+
+export const TypeId = "~effect-amy/AsyncFd"
 
 export const make = (
   fdLike: FdLike,
-  options: AsyncFdOptions | undefined
+  options?: MakeOptions
 ): Effect.Effect<AsyncFd, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar)
@@ -29,40 +35,52 @@ export const make = (
     if (interest < 0) return yield* Effect.fail(interestError(interest))
     const watchedFd = yield* Effect.acquireRelease(
       Effect.suspend(() => {
-        const refused = Registering.refusal(attachment, fd, interest)
+        const refused = Registration.refusal(attachment, fd, interest)
         if (refused !== undefined) return Effect.fail(refused)
         const watchedFd = new WatchedFd(attachment, fd)
-        // What it is ready for is reported. A FIFO that nobody has opened to write would be read to its end otherwise.
+        // Nothing is tried before a report: a FIFO that nobody has opened to write would look like
+        // one at its end.
         watchedFd.reading.mayTry = false
         watchedFd.writing.mayTry = false
-        // At once, so that a descriptor that cannot be watched is refused here and not later.
+        // Now, so that a descriptor that cannot be watched is refused here and not later.
         const error = watchedFd.ask(interest)
         return error === undefined ? Effect.succeed(watchedFd) : Effect.fail(error)
       }),
       (watchedFd) =>
         Effect.sync(() => {
-          const error = closedBecause("this descriptor's readiness is not watched any more (its scope has closed)")
+          const error = closedBecause("the readiness of this descriptor is no longer watched (its scope has closed)")
           watchedFd.release(error)
           watchedFd.end(error)
         })
     )
-    // Its number may be another one's once its owner has closed it.
+    // The number may have been reused once its owner has closed it.
     const isGone = typeof fdLike === "number" ? () => false : () => toFd(fdLike) !== fd
     return new AsyncFdImpl(watchedFd, attachment.libc, isGone)
   })
 
+export const isAsyncFd = (u: unknown): u is AsyncFd => u instanceof AsyncFdImpl
+
 const gone = () => closedBecause("this descriptor was closed by its owner (close it after the scope of its AsyncFd)")
 
-class AsyncFdImpl implements AsyncFd {
+class AsyncFdImpl extends PublicObject implements AsyncFd {
   readonly #watchedFd: WatchedFd
   readonly #libc: Libc | undefined
   readonly #isGone: () => boolean
   #channel: ByteChannel | undefined
 
+  static {
+    detachMethods(this)
+  }
+
   constructor(watchedFd: WatchedFd, libc: Libc | undefined, isGone: () => boolean) {
+    super()
     this.#watchedFd = watchedFd
     this.#libc = libc
     this.#isGone = isGone
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
   }
 
   get fd(): number {
@@ -106,7 +124,8 @@ class AsyncFdImpl implements AsyncFd {
         const { reports } = direction
         return Effect.flatMap(attempt, (result) => {
           if (Option.isSome(result)) return Effect.succeed(result.value)
-          // What was reported during the attempt may be about what it has not seen.
+          // A report that came during the attempt may be about something that the attempt did not
+          // see.
           if (direction.reports === reports) direction.forget()
           return retry
         })
@@ -116,27 +135,49 @@ class AsyncFdImpl implements AsyncFd {
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#bytes((channel) => channel.read(buffer, offset, length))
+    return this.#bytes(({ reader }) => reader.read(buffer, offset, length))
+  }
+
+  tryRead(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
+    return this.#watched(this.#watchedFd.reading, ({ reader }) => reader.tryRead(buffer, offset, length))
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#bytes((channel) => channel.write(buffer, offset, length))
+    return this.#bytes(({ writer }) => writer.write(buffer, offset, length))
+  }
+
+  tryWrite(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
+    return this.#watched(this.#watchedFd.writing, ({ writer }) => writer.tryWrite(buffer, offset, length))
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.#bytes((channel) => channel.writeAll(buffer, offset, length))
+    return this.#bytes(({ writer }) => writer.writeAll(buffer, offset, length))
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.#bytes((channel) => channel.readChunk))
+    return streamOf(this.#bytes(({ reader }) => reader.readChunk))
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    // Each by itself, for each may be a message.
+    // One call for each chunk, because each may be a message.
     return sinkOf((chunks) => Effect.forEach(chunks, (chunk) => this.writeAll(chunk), { discard: true }))
   }
 
-  /** The descriptor is not ours to make non-blocking, and one that blocks would block the thread. */
+  /** As `#bytes`. Asks for reports of the direction first, because nothing is tried before one. */
+  #watched<A>(
+    direction: Direction,
+    use: (channel: ByteChannel) => Effect.Effect<A, PollerError>
+  ): Effect.Effect<A, PollerError> {
+    return this.#bytes((channel) => {
+      const refused = this.#watchedFd.ended ?? this.#watchedFd.ask(direction.interest)
+      return refused === undefined ? use(channel) : Effect.fail(refused)
+    })
+  }
+
+  /**
+   * Refuses a descriptor in blocking mode: it would block the thread, and only its owner may change
+   * its mode.
+   */
   #bytes<A>(use: (channel: ByteChannel) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
     return Effect.suspend(() => {
       if (this.#isGone()) return Effect.fail(gone())
@@ -147,7 +188,7 @@ class AsyncFdImpl implements AsyncFd {
       if (libc === undefined) {
         return Effect.fail(
           invalidArgument(
-            "a descriptor of TestPoller carries no bytes: give an attempt of your own to readWhenReady",
+            "a descriptor of TestPoller carries no bytes: pass an attempt of your own to readWhenReady or writeWhenReady",
             fd
           )
         )
@@ -172,24 +213,53 @@ class AsyncFdImpl implements AsyncFd {
       return use(this.#channel)
     })
   }
-}
 
-class ReadyImpl implements Ready {
-  readonly readClosed: boolean
-  readonly writeClosed: boolean
-  readonly error: boolean
-  readonly #direction: Direction
-  readonly #reports: number
-
-  constructor(direction: Direction) {
-    this.#direction = direction
-    this.#reports = direction.reports
-    this.readClosed = (direction.bits & Readiness.ReadClosed) !== 0
-    this.writeClosed = (direction.bits & Readiness.WriteClosed) !== 0
-    this.error = (direction.bits & Readiness.Error) !== 0
+  toJSON() {
+    return { _id: "effect-amy/AsyncFd", fd: this.fd }
   }
 
-  readonly clear: Effect.Effect<void> = Effect.sync(() => {
-    if (this.#direction.reports === this.#reports) this.#direction.forget()
-  })
+  toString(): string {
+    return `AsyncFd(${this.#watchedFd.ended === undefined ? this.fd : "closed"})`
+  }
+}
+
+class ReadyImpl extends PublicObject implements Ready {
+  readonly #direction: Direction
+  readonly #reports: number
+  readonly #bits: number
+
+  constructor(direction: Direction) {
+    super()
+    this.#direction = direction
+    this.#reports = direction.reports
+    this.#bits = direction.bits
+  }
+
+  get readClosed(): boolean {
+    return (this.#bits & Readiness.ReadClosed) !== 0
+  }
+
+  get writeClosed(): boolean {
+    return (this.#bits & Readiness.WriteClosed) !== 0
+  }
+
+  get error(): boolean {
+    return (this.#bits & Readiness.Error) !== 0
+  }
+
+  get clear(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (this.#direction.reports === this.#reports) this.#direction.forget()
+    })
+  }
+
+  toJSON() {
+    const { error, readClosed, writeClosed } = this
+    return { _id: "effect-amy/Ready", readClosed, writeClosed, error }
+  }
+
+  toString(): string {
+    const flags = (["readClosed", "writeClosed", "error"] as const).filter((flag) => this[flag])
+    return `Ready(${flags.join(", ")})`
+  }
 }

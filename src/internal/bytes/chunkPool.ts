@@ -1,6 +1,7 @@
 /**
- * Copies of what was read, in memory that small ones share, as Node's own buffers do: memory of its own for each would take
- * five times as long. Unlike those they are plain arrays of bytes, which compare equal to others.
+ * Copies of bytes that were read. Small copies share memory, as Node's own buffers do: separate
+ * memory for each would take five times as long. Unlike Node's buffers they are plain
+ * `Uint8Array`s, which compare equal to others.
  */
 import { markAsUntransferable } from "node:worker_threads"
 
@@ -11,12 +12,12 @@ const alignment = 8
 let pool = new Uint8Array(0)
 let used = 0
 
-/** A copy of so many bytes. */
+/** Returns a copy of `length` bytes. */
 export const copyOf = (source: Buffer, from: number, length: number): Uint8Array => {
   if (length > longest) return new Uint8Array(source.subarray(from, from + length))
   if (used + length > pool.length) {
     pool = new Uint8Array(poolSize)
-    // With one copy, all the others would go.
+    // To transfer one copy would take all the others along.
     markAsUntransferable(pool.buffer)
     used = 0
   }
@@ -26,6 +27,6 @@ export const copyOf = (source: Buffer, from: number, length: number): Uint8Array
   return copy
 }
 
-/** A part of it in memory of its own. What `slice` answers of a `Buffer` is the same memory. */
+/** Returns a copy of a part, in separate memory. `Buffer.slice` would return the same memory. */
 export const ownCopyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
   new Uint8Array(bytes.subarray(from, to))

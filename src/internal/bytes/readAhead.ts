@@ -1,9 +1,11 @@
-/** What was read of a socket ahead of who waits for it. There is never more than one read of it. */
+/**
+ * The result of a read that was made before the waiting fiber was resumed. There is one at most.
+ */
 import type { Direction } from "../descriptor/direction.ts"
 
-/** Nothing was read: neither bytes, nor their end, nor an error. */
+/** No result: neither bytes, nor their end, nor an error. */
 const nothing = -1
-/** It is being read. */
+/** The read was put into a batch, and not made yet. */
 const coming = -2
 const none = Buffer.alloc(0)
 
@@ -13,26 +15,33 @@ export class ReadAhead {
   /** Bytes that are left, 0 at the end, `nothing` or `coming`. */
   #left = nothing
   #errno = 0
-  /** Whether there was room for more than came. */
+  /** Whether less came than there was room for. */
   #isShort = false
+  /** How many reports of readiness the result covers. */
   #reports = 0
 
   get isNothing(): boolean {
     return this.#left === nothing
   }
 
-  /** Whether there are bytes, or an error, which the kernel tells once. */
+  /** Whether there are bytes, or an error, which the kernel reports once. */
   get hasSome(): boolean {
     return this.#left > 0 || (this.#left === 0 && this.#errno !== 0)
   }
 
-  /** It is going to be read: not twice, should there be two reports in one batch. */
+  /**
+   * Notes that a read was put into the batch: a second report in the same batch must not put in
+   * another.
+   */
   expect(): void {
     this.#left = coming
   }
 
-  /** Of what was reported up to the next report. */
-  came(result: number, bytes: Buffer, at: number, room: number, { reports }: Direction): void {
+  /**
+   * Takes the result: the number of bytes, or the negated errno. It covers the report that is being
+   * delivered.
+   */
+  received(result: number, bytes: Buffer, at: number, room: number, { reports }: Direction): void {
     this.#bytes = bytes
     this.#at = at
     this.#left = Math.max(0, result)
@@ -41,14 +50,14 @@ export class ReadAhead {
     this.#reports = reports + 1
   }
 
-  /** The error that came in place of bytes, or 0. It is told once. */
+  /** Returns the error that came in place of bytes, once; 0 if there is none. */
   takeErrno(): number {
     const errno = this.#errno
     if (errno !== 0) this.clear()
     return errno
   }
 
-  /** Up to so many bytes, by `use`; answers how many: 0 is the end. */
+  /** Passes at most `length` bytes to `use`. Returns how many, 0 at the end. */
   take(length: number, use: (bytes: Buffer, at: number, count: number) => void): number {
     const count = Math.min(length, this.#left)
     use(this.#bytes, this.#at, count)
@@ -58,12 +67,15 @@ export class ReadAhead {
     return count
   }
 
-  /** Whether what was taken last was all there was, and nothing was reported since that was read. */
+  /**
+   * Returns whether the bytes taken last were all there were, and nothing was reported since they
+   * were read.
+   */
   wasLast({ reports }: Direction): boolean {
     return this.isNothing && this.#isShort && reports <= this.#reports
   }
 
-  /** Moves what is left to memory of its own. */
+  /** Copies the bytes that are left out of the batch's memory. */
   keep(): void {
     if (this.#left > 0) this.#bytes = Buffer.from(this.#bytes.subarray(this.#at, this.#at + this.#left))
     else this.#bytes = none

@@ -1,35 +1,52 @@
 /**
- * What the sockets of one batch of reports have in common: they are read by one system call before anybody is told, and what
- * small things are written meanwhile is written by one system call afterwards. Each system call evicts the program's code and
- * data from the processor's caches, so what runs between two of them is worth more than what either takes.
+ * Reads and writes the sockets of one batch of reports together, by io_uring.
+ *
+ * The sockets are read by one system call before any fiber is resumed. The small writes that the
+ * fibers then make are made by one system call afterwards. Each system call evicts the program's
+ * code and data from the processor's caches, and that costs more than the call itself.
  */
 import type { Batch, BatchReader, BatchWriter } from "../delivery/batch.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { type IoUring, openIoUring } from "../kernel/ioUring.ts"
 
-/** Sockets of one batch; what is reported beyond that is the next. */
+/** Maximum sockets of a batch. Further reports make the next batch. */
 const capacity = 128
-/** A read brings no more. Who gets so much had better read into its own memory: what is read here is copied once more. */
+/**
+ * Maximum bytes of a batched read. Larger reads go straight to the caller's buffer; a batched read
+ * costs an extra copy.
+ */
 export const mostRead = 16 * 1024
-/** Writes of more are made by themselves: the copy that is made of each would cost more than it saves. */
+/**
+ * Maximum bytes of a batched write. For a larger write, the copy that a batch takes costs more than
+ * it saves.
+ */
 export const mostWritten = 4 * 1024
-/** Bytes from one read to the next: with a power of two, all of them would share a few places in the processor's caches. */
+/**
+ * Bytes from one read to the next. With a power of two, all of them would share a few places in the
+ * processor's caches.
+ */
 const stride = mostRead + 64
-/** What is to be read of fewer sockets, they read themselves. */
+/** With fewer sockets to read, each makes its own call. */
 const fewest = 2
 /**
- * Who has written and is told, may write again, and so on: so often this is done together. Then it writes by itself, so that
- * Effect sees how long it has kept the thread.
+ * Maximum rounds of batched writes. A fiber that is resumed after its write may write again at
+ * once. After this many rounds it makes its own calls, so that Effect notices how long it keeps the
+ * thread.
  */
 const mostRounds = 4
-/** Milliseconds that something written waits for what others write, at most; and as long as one of them takes. */
+/**
+ * Milliseconds after which batched writes are made, once the fiber that is running by then waits.
+ */
 const patience = 0.25
 
 export class SocketBatch implements Batch {
   readonly capacity = capacity
   readonly #libc: Libc
   readonly #onOpen: (fd: number) => void
-  /** `null` if there is none. Opened when it is first of use: it is a descriptor and a piece of memory. */
+  /**
+   * Opened when it is first useful, because it takes a descriptor and memory. `null` if the system
+   * has none.
+   */
   #uring: IoUring | null | undefined
   #isOpen = false
   #isCollecting = false
@@ -40,34 +57,35 @@ export class SocketBatch implements Batch {
   #receivedAt = 0
   #toSend = Buffer.alloc(0)
   #toSendAt = 0
-  /** What of it is taken. */
+  /** Bytes of it that are in use. */
   #used = 0
   #writers: Array<BatchWriter> = []
   #lengths: Array<number> = []
+  /** When the first of them was put in. */
   #since = 0
 
-  /** `onOpen` is told of the descriptor that it opens when it is first of use. */
+  /** `onOpen` is called with the descriptor of the ring, once that is opened. */
   constructor(libc: Libc, onOpen: (fd: number) => void) {
     this.#libc = libc
     this.#onOpen = onOpen
   }
 
-  /** Whether it is in the midst of a batch. There is one at a time. */
+  /** Whether a batch is under way. There is one at a time. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** Whether what is written now may be put in. */
+  /** Whether a write may be put into the batch now. */
   get isCollecting(): boolean {
     return this.#isCollecting && this.#writers.length < capacity
   }
 
-  /** A batch begins. */
+  /** Called when a batch begins. */
   open(): void {
     this.#isOpen = true
   }
 
-  /** Answers whether there is any. */
+  /** Opens the ring and its memory if that was not done yet. Returns whether there is a ring. */
   #prepare(): boolean {
     if (this.#uring !== undefined) return this.#uring !== null
     this.#uring = openIoUring(this.#libc, capacity) ?? null
@@ -80,13 +98,13 @@ export class SocketBatch implements Batch {
     return true
   }
 
-  /** Puts in what is to be read: so much at most. */
+  /** Puts a read of at most `room` bytes into the batch. */
   read(reader: BatchReader, room: number): void {
     this.#rooms[this.#readers.length] = room
     this.#readers.push(reader)
   }
 
-  /** Reads all that was put in, if that is worth it. */
+  /** Makes all reads that were put in, if there are enough. */
   readAll(): void {
     const readers = this.#readers
     if (readers.length < fewest || !this.#prepare()) return this.#readNothing()
@@ -97,17 +115,17 @@ export class SocketBatch implements Batch {
     }
     uring.submit(this.#results)
     for (let i = 0; i < readers.length; i++) {
-      readers[i]!.came(this.#results[i]!, this.#received, i * stride, this.#rooms[i]!)
+      readers[i]!.received(this.#results[i]!, this.#received, i * stride, this.#rooms[i]!)
     }
   }
 
-  /** Whoever wanted to read does so itself. */
+  /** Returns the reads unmade: each socket then makes its own. */
   #readNothing(): void {
-    for (const reader of this.#readers) reader.came(-this.#libc.profile.errno.EAGAIN, this.#received, 0, 0)
+    for (const reader of this.#readers) reader.received(-this.#libc.profile.errno.EAGAIN, this.#received, 0, 0)
     this.#readers.length = 0
   }
 
-  /** Puts in what is to be written. */
+  /** Puts a write into the batch. Its bytes are copied. */
   write(writer: BatchWriter, bytes: Uint8Array, length: number): void {
     if (this.#writers.length === 0) this.#since = performance.now()
     this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
@@ -116,12 +134,12 @@ export class SocketBatch implements Batch {
     this.#lengths.push(length)
   }
 
-  /** Who was told of a report has done what it does: what was written before that should not have to wait for much more. */
+  /** Called after each report was consumed: makes the writes that have waited long enough. */
   step(): void {
     if (this.#writers.length > 0 && performance.now() - this.#since > patience) this.writeAll()
   }
 
-  /** Writes all that was put in, and goes on with who waits for it. */
+  /** Makes all writes that were put in, and resumes their fibers. */
   writeAll(): void {
     const uring = this.#uring
     const writers: Array<BatchWriter> = []
@@ -135,25 +153,29 @@ export class SocketBatch implements Batch {
       }
       at += length
     }
-    // Others are put in while these are told.
+    // Before the fibers are resumed, because those put in the next ones.
     this.#writers = []
     this.#lengths = []
     this.#used = 0
-    // Closed meanwhile, it is as if they would block: each finds out by itself.
+    // If the ring was closed meanwhile, each write is as if it would block, and finds out by
+    // itself.
     const results = new Int32Array(writers.length).fill(-this.#libc.profile.errno.EAGAIN)
     if (writers.length > 0) uring?.submit(results)
     for (let i = 0; i < writers.length; i++) writers[i]!.sent(results[i]!)
-    for (const writer of writers) writer.tell()
+    for (const writer of writers) writer.resume()
   }
 
-  /** Writes all that was put in, and what that leads to, if it does not lead on and on; from here on each writes by itself. */
+  /**
+   * Makes all writes, and those that they lead to, for a few rounds. Further writes make their own
+   * calls.
+   */
   settle(): void {
     for (let round = 0; round < mostRounds && this.#writers.length > 0; round++) this.writeAll()
     this.#isCollecting = false
     if (this.#writers.length > 0) this.writeAll()
   }
 
-  /** The batch is over. */
+  /** Called when the batch is over. */
   end(): void {
     for (const reader of this.#readers) reader.keep()
     this.#readers.length = 0

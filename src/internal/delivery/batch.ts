@@ -1,48 +1,54 @@
-/** How the sockets of one batch of reports are read and written together, as far as delivering it has to know. */
+/**
+ * Reading and writing the sockets of one batch of reports together, as far as its delivery is
+ * concerned.
+ */
 
-/** What is to be read for who waits. */
+/** A read that is made for a fiber that waits. */
 export interface BatchReader {
   readonly fd: number
   /**
-   * Told of what was read, or of minus the errno: so many bytes from there on, where there was room for so many, as long as the
-   * batch goes on. Runs no consumer.
+   * Called with the number of bytes that were read, or the negated errno; where the bytes are,
+   * until the batch is over; and how many there was room for. Runs no consumer.
    */
-  readonly came: (result: number, bytes: Buffer, at: number, room: number) => void
-  /** The batch is over: what was not taken has to be kept elsewhere. */
+  readonly received: (result: number, bytes: Buffer, at: number, room: number) => void
+  /** Called when the batch is over: bytes that no fiber has taken have to be copied. */
   readonly keep: () => void
 }
 
-/** What is to be written for who waits. */
+/** A write that a fiber waits for. */
 export interface BatchWriter {
   readonly fd: number
-  /** It was written otherwise, or is not to be written any more. */
+  /** Whether there is nothing left to write: it was written otherwise, or given up. */
   readonly isOver: boolean
-  /** Told of how much was written, or of minus the errno. Runs no consumer. */
+  /** Called with the number of bytes that were written, or the negated errno. Runs no consumer. */
   readonly sent: (result: number) => void
-  /** Goes on with who waits for it. */
-  readonly tell: () => void
+  /** Resumes the fiber. */
+  readonly resume: () => void
 }
 
 export interface Batch {
-  /** Sockets of one batch; what is reported beyond that is the next. */
+  /** Maximum sockets of a batch. Further reports make the next batch. */
   readonly capacity: number
-  /** Whether it is in the midst of a batch. There is one at a time. */
+  /** Whether a batch is under way. There is one at a time. */
   readonly isOpen: boolean
-  /** Whether what is written now may be put in. */
+  /** Whether a write may be put into the batch now. */
   readonly isCollecting: boolean
-  /** A batch begins. */
+  /** Called when a batch begins. */
   readonly open: () => void
-  /** Puts in what is to be read: so much at most. */
+  /** Puts a read of at most `room` bytes into the batch. */
   readonly read: (reader: BatchReader, room: number) => void
-  /** Reads all that was put in, if that is worth it. */
+  /** Makes all reads that were put in, if there are enough. */
   readonly readAll: () => void
-  /** Puts in what is to be written. */
+  /** Puts a write into the batch. Its bytes are copied. */
   readonly write: (writer: BatchWriter, bytes: Uint8Array, length: number) => void
-  /** Who was told of a report has done what it does: what was written before that should not have to wait for much more. */
+  /** Called after each report was consumed: makes the writes that have waited long enough. */
   readonly step: () => void
-  /** Writes all that was put in, and what that leads to, if it does not lead on and on; from here on each writes by itself. */
+  /**
+   * Makes all writes, and those that they lead to, for a few rounds. Further writes make their own
+   * calls.
+   */
   readonly settle: () => void
-  /** The batch is over. */
+  /** Called when the batch is over. */
   readonly end: () => void
   readonly close: () => void
 }

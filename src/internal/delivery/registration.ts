@@ -3,6 +3,7 @@ import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { Registration, Source } from "./registrations.ts"
 import { fromErrno, invalidArgument, notOpen, unsupported } from "../errors/pollerErrors.ts"
+import { descriptorError } from "../errors/arguments.ts"
 import type { Attachment } from "./attachment.ts"
 import { Interest } from "../kernel/selector.ts"
 
@@ -13,9 +14,8 @@ export const refusal = (
   interest: number
 ): PollerError | undefined => {
   if (memory.state !== State.Open) return notOpen(memory)
-  if (!Number.isInteger(fd) || fd !== (fd | 0)) {
-    return invalidArgument(`${String(fd)} is no descriptor: give a whole number, or an object whose fd is one`)
-  }
+  const invalid = descriptorError(fd, "an integer, or an object with an integer fd")
+  if (invalid !== undefined) return invalid
   const { handle } = selector
   if (fd >= 0 && (fd === handle.fd || fd === handle.wake || fd === origin.fd || fd === origin.wake)) {
     return invalidArgument("this descriptor belongs to the poller itself: pass one of your own", fd)

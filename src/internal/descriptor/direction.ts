@@ -1,8 +1,9 @@
 /**
- * One direction of a descriptor: whether it is ready, as far as this thread knows, and who waits for that.
+ * One direction of a descriptor: whether it is ready, as far as this thread knows, and the line of
+ * fibers that wait for it.
  *
- * What was reported is remembered until an attempt shows that it is over: an edge is reported once, so nothing else may
- * forget it. Whoever waits is served in turn.
+ * A report is remembered until an attempt shows that it is out of date. The kernel reports an edge
+ * once, so nothing else may forget it. Fibers are served in turn.
  */
 import type * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
@@ -10,44 +11,46 @@ import { Readiness } from "../kernel/selector.ts"
 
 const finalBits = Readiness.ReadClosed | Readiness.WriteClosed | Readiness.Error
 
-/** Makes an attempt; `undefined` is what would block. */
+/** Makes an attempt. Returns `undefined` if it would block. */
 export type Attempt<A, E = PollerError> = () => Effect.Effect<A, E> | undefined
 
-/** What stands in a direction's line. */
+/** What stands in the line of a direction. */
 export interface Waiter {
-  /** So many bytes it would read, if that is what it waits for. */
+  /** How many bytes it would read, or 0 if it does not read bytes. */
   readonly wants: number
-  /** Told of readiness. It leaves the line, or forgets the readiness. */
+  /** Called when the direction is ready. Leaves the line, or makes the direction forget that. */
   wake(): void
-  /** Told that there is nothing to wait for any more. It leaves the line. */
+  /** Called when there is nothing to wait for any more. Leaves the line. */
   fail(error: PollerError): void
-  /** It leaves the line if its fiber was interrupted and nobody has told it. */
+  /** Leaves the line if its fiber was interrupted without anything having noticed. */
   leaveIfGone(): void
 }
 
-/** So many are served in one go. Two fibers that come back each time would keep the thread to themselves otherwise. */
+/**
+ * Maximum waiters served per turn, so that fibers that come back at once cannot starve the thread.
+ */
 const mostServed = 64
 let paused = 0
-/** Whether some of this thread have yet to be served of what is ready already: it must not block. */
+/** Returns whether waiters of this thread are still to be served, so that it must not block. */
 export const isAnyPaused = (): boolean => paused > 0
 
-/** As long as so few wait, nobody looks who of them has gone. */
+/** With so few waiters, none is checked for having gone. */
 const few = 2
 
-/** Reading, writing, or exceptional conditions: each is ready, and waited for, independently of the others. */
+/** Reading, writing, or exceptional conditions: each is ready, and waited for, independently. */
 export class Direction {
   readonly interest: number
-  /** Whether an attempt may succeed: it was reported, or nobody has tried yet. */
+  /** Whether an attempt may succeed: readiness was reported, or nothing was tried yet. */
   mayTry = true
-  /** Whether readiness was reported, and no attempt has shown since that it is over. */
+  /** Whether readiness was reported, and no attempt since has shown that it is over. */
   isReady = false
-  /** An end or an error was reported: a short read is not the last of it. */
+  /** Whether an end or an error was reported: then a short read is not the last one. */
   isFinal = false
   /** What was reported since that was last forgotten. */
   bits = 0
   /** How often readiness was reported. */
   reports = 0
-  /** Most of the time there is one at most. */
+  /** The head of the line. Most of the time, at most one fiber waits. */
   #first: Waiter | undefined
   #others: Array<Waiter> = []
   #limit = few
@@ -57,12 +60,12 @@ export class Direction {
     this.interest = interest
   }
 
-  /** Whether nobody is to be served before. */
+  /** Whether the line is empty. */
   get isFree(): boolean {
     return this.#first === undefined
   }
 
-  /** So many bytes are waited for by who is next. */
+  /** How many bytes the next waiter would read. */
   get wanted(): number {
     return this.#first === undefined ? 0 : this.#first.wants
   }
@@ -75,7 +78,7 @@ export class Direction {
     this.reports++
   }
 
-  /** An attempt would have blocked. */
+  /** Called when an attempt would have blocked. */
   forget(): void {
     this.mayTry = false
     this.isReady = false
@@ -83,7 +86,10 @@ export class Direction {
     this.bits = 0
   }
 
-  /** Less came than was asked for: there is no more, unless this is about an end, which is still to be seen. */
+  /**
+   * Called when a read got less than it asked for: there is no more, unless an end is yet to be
+   * seen.
+   */
   forgetUnlessFinal(): void {
     if (!this.isFinal) this.forget()
   }
@@ -99,7 +105,7 @@ export class Direction {
     else this.#others.push(waiter)
   }
 
-  /** Answers whether it was still in the line. */
+  /** Leaves the line. Returns false if the waiter was not in it. */
   leave(waiter: Waiter): boolean {
     if (this.#first === waiter) {
       this.#first = this.#others.length === 0 ? undefined : this.#others.shift()
@@ -110,7 +116,10 @@ export class Direction {
     return index !== -1
   }
 
-  /** Whoever waits with a time limit, again and again, must not leave ever more behind. */
+  /**
+   * Drops waiters whose fiber has gone: a fiber that waits with a timeout, again and again, leaves
+   * many.
+   */
   dropGone(): void {
     const first = this.#first
     if (first === undefined) return
@@ -118,9 +127,11 @@ export class Direction {
     this.#limit = Math.max(few, 2 * this.#others.length)
   }
 
-  /** Serves those who wait, for as long as it is ready, and others than these have their turn now and then. */
+  /**
+   * Serves the line while the direction is ready, with a pause now and then for everything else.
+   */
   run(): void {
-    // Who was just served and comes back has its turn after those who wait.
+    // A waiter that was just served and comes back has its turn after the others.
     if (this.#isRunning) return
     this.#isRunning = true
     let left = mostServed

@@ -1,15 +1,21 @@
-/** A descriptor that is ours: closed once, by its scope or before, and not used afterwards. */
+/**
+ * A descriptor that this library owns: closed once, by its scope or before, and never used
+ * afterwards.
+ */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
 import { closedBecause } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 
-/** Those who use it. */
+/** What works on the descriptor, and has to stop before it is closed. */
 export interface Users {
-  /** The descriptor is about to be closed, or given away: from here on nothing is done with it. */
+  /**
+   * Called before the descriptor is closed or given away. Nothing may use the descriptor
+   * afterwards.
+   */
   readonly release: (error: PollerError) => void
-  /** It is not theirs any more: whoever waits for it is told. */
+  /** Called after the descriptor was closed or given away, to fail the fibers that wait for it. */
   readonly end: (error: PollerError) => void
 }
 
@@ -26,7 +32,7 @@ export class OwnedFd {
     this.#users = users
   }
 
-  /** Its number, or -1 once it is closed: by then that number may be somebody else's. */
+  /** The number, or -1 once it is closed: from then on, the number may have been reused. */
   get fd(): number {
     return this.#fd
   }
@@ -35,18 +41,33 @@ export class OwnedFd {
     return closedBecause(`${this.#what} is closed`)
   }
 
-  /** Gives the number away. Whoever gets it closes it. */
-  take(): number {
-    const fd = this.#release()
-    if (fd !== -1) this.#users?.end(this.closed)
-    return fd
+  /**
+   * Runs an effect on the number. Fails with `Closed` in place of touching a number that may have
+   * been reused.
+   */
+  use<A, E, R>(use: (fd: number) => Effect.Effect<A, E, R>): Effect.Effect<A, E | PollerError, R> {
+    return Effect.suspend((): Effect.Effect<A, E | PollerError, R> =>
+      this.#fd === -1 ? Effect.fail(this.closed) : use(this.#fd)
+    )
   }
 
-  /** Answers whether it was open. */
+  /**
+   * Gives the number away without closing it: its new owner has to close it. Fails with `Closed`.
+   */
+  get take(): Effect.Effect<number, PollerError> {
+    return Effect.suspend(() => {
+      const fd = this.#release()
+      if (fd === -1) return Effect.fail(this.closed)
+      this.#users?.end(this.closed)
+      return Effect.succeed(fd)
+    })
+  }
+
+  /** Closes the descriptor. Returns false if it was closed before. */
   closeUnsafe(): boolean {
     const fd = this.#release()
     if (fd === -1) return false
-    // Whatever close(2) answers, the number is free.
+    // The number is free even if close(2) returns an error.
     this.#libc.functions.close(fd)
     this.#users?.end(this.closed)
     return true
@@ -55,16 +76,16 @@ export class OwnedFd {
   #release(): number {
     const fd = this.#fd
     if (fd === -1) return -1
-    // First, for whoever is told of something meanwhile may close it, too.
+    // First, because a user that is released may run a fiber that closes this as well.
     this.#fd = -1
     this.#users?.release(this.closed)
     return fd
   }
 
-  /** Fails with `Closed` if it was closed before. */
-  readonly close: Effect.Effect<void, PollerError> = Effect.suspend(() =>
-    this.closeUnsafe() ? Effect.void : Effect.fail(this.closed)
-  )
+  /** Closes the descriptor. Fails with `Closed` if it was closed before. */
+  get close(): Effect.Effect<void, PollerError> {
+    return Effect.suspend(() => (this.closeUnsafe() ? Effect.void : Effect.fail(this.closed)))
+  }
 }
 
 /** Opens something, and closes it with the scope. */

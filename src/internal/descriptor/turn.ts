@@ -1,20 +1,22 @@
-/** The two ways to wait in a direction's line. */
+/** A fiber that waits in a direction's line, and makes its attempt itself. */
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attempt, Direction, Waiter } from "./direction.ts"
 import type { WatchedFd } from "./watchedFd.ts"
 
-/** Goes on with the fiber that waits; does nothing if that was interrupted meanwhile. */
+/** Resumes the fiber that waits. Does nothing if that fiber was interrupted meanwhile. */
 export type Resume<A, E> = (result: Effect.Effect<A, E>) => void
 
-/** What a fiber fails with when there is nothing to wait for any more. */
+/** Makes the failure of a fiber that has nothing to wait for any more. */
 export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
 
 /**
- * A fiber that makes its attempt itself, which is this effect, when its turn has come. One that was interrupted does not do
- * so, and that is how it is known: nothing is read for nobody, and nobody has to tell. To be told of every interruption
- * takes a third of the time that a wait takes.
+ * An effect that makes the attempt. When its turn has come, the fiber is resumed with it.
+ *
+ * A fiber that was interrupted does not run it, and that is how the interruption is noticed:
+ * nothing is read that no fiber takes. To hear of each interruption instead would make a wait a
+ * third slower.
  */
 export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   readonly wants: number
@@ -23,8 +25,12 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   readonly #attempt: Attempt<A, E>
   #resume: Resume<A, E> | undefined
   readonly #toFailure: ToFailure<E>
-  /** While its fiber is resumed: one that was made to yield first comes too late, and this may be another's by then. */
+  /**
+   * True while the fiber is being resumed. A fiber that yields first comes too late: by then this
+   * turn may be another fiber's.
+   */
   #isCalled = false
+  /** Whether the fiber ran the effect, or began to wait, while it was being resumed. */
   #hasCome = false
 
   constructor(
@@ -42,21 +48,24 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
     this.#toFailure = toFailure
   }
 
-  /** Whether it stands in no line. */
+  /** Whether it stands in no line, so that a fiber can wait with it. */
   get isIdle(): boolean {
     return this.#resume === undefined
   }
 
-  /** A fiber begins to wait. Answers what to tell of its interruption, where that matters. */
+  /** Called when a fiber begins to wait. Returns what its interruption has to run, if anything. */
   begin(resume: Resume<A, E>): Effect.Effect<void> | undefined {
     this.#hasCome = true
     const { isIdle } = this
     this.#resume = resume
     if (isIdle) this.#watchedFd.enter(this.#direction, this)
-    // A thread that blocks for those who wait must not do so for who has gone.
+    // A thread that blocks for fibers that wait must not do so for one that has gone.
     return this.#watchedFd.attachment.dispatcher.onWait === undefined ? undefined : this.leavingOf(resume)
   }
 
+  /**
+   * Makes what the interruption of a waiting fiber runs: it leaves the line, if it is still in it.
+   */
   leavingOf(resume: Resume<A, E>): Effect.Effect<void> {
     return Effect.sync(() => {
       if (this.#resume === resume) this.#leave()
@@ -88,7 +97,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
       this.#direction.forget()
       return this.#again
     }
-    // First, for whoever is served may come back at once.
+    // First, because the fiber may come back at once.
     this.#leave()
     return result
   }
@@ -114,54 +123,5 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
     if (this.isIdle) return
     this.#resume = undefined
     this.#watchedFd.leave(this.#direction, this)
-  }
-}
-
-/**
- * A place that is kept from the first part of an attempt to its last, whatever becomes of the fiber. Run as an effect, it is
- * given up.
- */
-export class Place<A> extends Effectable.Class<void> implements Waiter {
-  readonly wants = 0
-  readonly #watchedFd: WatchedFd
-  readonly #direction: Direction
-  readonly #attempt: Attempt<A, PollerError>
-  #resume: Resume<A, PollerError> | undefined
-  /** What it has got, if its fiber has not come for it yet. */
-  #result: Effect.Effect<A, PollerError> | undefined
-
-  constructor(watchedFd: WatchedFd, direction: Direction, attempt: Attempt<A, PollerError>) {
-    super()
-    this.#watchedFd = watchedFd
-    this.#direction = direction
-    this.#attempt = attempt
-  }
-
-  /** The fiber to go on with. By then the waiting may be over already. */
-  meet(resume: Resume<A, PollerError>): void {
-    if (this.#result === undefined) this.#resume = resume
-    else resume(this.#result)
-  }
-
-  wake(): void {
-    const result = this.#attempt()
-    if (result === undefined) this.#direction.forget()
-    else this.#give(result)
-  }
-
-  leaveIfGone(): void {}
-
-  fail(error: PollerError): void {
-    this.#give(Effect.fail(error))
-  }
-
-  #give(result: Effect.Effect<A, PollerError>): void {
-    this.#result = result
-    this.#watchedFd.leave(this.#direction, this)
-    this.#resume?.(result)
-  }
-
-  asEffect(): Effect.Effect<void> {
-    return Effect.sync(() => this.#watchedFd.leave(this.#direction, this))
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One descriptor, its directions, and the attempts that are made on it. Those of whoever waits are made right where the
- * report arrives.
+ * One descriptor, its directions, and the attempts that are made on it. The attempt of a fiber that
+ * waits is made right where the report arrives.
  */
 import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
@@ -12,13 +12,14 @@ import { fromErrno, notOpen } from "../errors/pollerErrors.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import * as Registering from "../delivery/registration.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
-import { Place, type ToFailure, Turn } from "./turn.ts"
+import { Place } from "./place.ts"
+import { type ToFailure, Turn } from "./turn.ts"
 
 const readBits = Readiness.Readable | Readiness.ReadClosed | Readiness.Error
 const writeBits = Readiness.Writable | Readiness.WriteClosed | Readiness.Error
 const priorityBits = Readiness.Priority | Readiness.Error
-/** The attempt of who only wants to know. */
-const toKnow = () => Effect.void
+/** No-op attempt, for callers that only wait for readiness. */
+const nothing = () => Effect.void
 
 export class WatchedFd implements Source {
   readonly fd: number
@@ -28,16 +29,17 @@ export class WatchedFd implements Source {
   readonly priority = new Direction(Interest.Priority)
   /** Set once urgent data was reported: a read may stop short of it. */
   hadPriority = false
-  /** What may be read before who waits for it is told: bytes of whoever waits to read. */
+  /** Reads bytes before the fiber that waits for them is resumed, if anything does. */
   ahead: { readonly readIn: (batch: Batch, wanted: number) => void } | undefined
-  /** Why there is nothing more to wait for. */
+  /** The reason why there is nothing more to wait for. */
   ended: PollerError | undefined
   #registration: Registration | undefined
+  /** What the kernel was asked to report. */
   #interest = 0
-  /** Told when there is nothing more to wait for; few ever are. */
+  /** Callbacks run when the descriptor or poller closes. Usually empty. */
   #onEnd: Set<(error: PollerError) => void> | undefined
 
-  /** Asks for nothing yet: the kernel is told when somebody has to wait for the first time. */
+  /** Asks the kernel for nothing yet: that is done when a fiber has to wait for the first time. */
   constructor(attachment: Attachment, fd: number, readInterest: number = Interest.Read) {
     this.attachment = attachment
     this.fd = fd
@@ -48,7 +50,7 @@ export class WatchedFd implements Source {
     return this.#registration?.id
   }
 
-  /** Has the kernel report what is asked for, beside what it reports already. Answers why it cannot. */
+  /** Asks the kernel to report this as well. Returns the error if it cannot. */
   ask(interest: number): PollerError | undefined {
     const wanted = this.#interest | interest
     if (wanted === this.#interest) return undefined
@@ -73,7 +75,10 @@ export class WatchedFd implements Source {
     return undefined
   }
 
-  /** A report of this one is to be consumed soon, and those of others with it. */
+  /**
+   * Queues a read with those of other descriptors, if the next report will resume a fiber that
+   * reads.
+   */
   readIn(batch: Batch, bits: number): void {
     const { wanted } = this.reading
     if (wanted > 0 && (bits & ~Readiness.Writable) === Readiness.Readable) this.ahead?.readIn(batch, wanted)
@@ -90,19 +95,20 @@ export class WatchedFd implements Source {
     if ((bits & writeBits) !== 0) writing.report(bits)
     if ((bits & Readiness.Priority) !== 0) this.hadPriority = true
     if ((bits & priorityBits) !== 0) priority.report(bits)
-    // Before those who read, for what those write may be put off until others have their turn.
+    // Before the fibers that read, because what those write may wait until others have had their
+    // turn.
     writing.run()
     reading.run()
     priority.run()
     return true
   }
 
-  /** Whether an attempt may succeed, and nobody waits before. */
+  /** Returns whether an attempt may succeed, and no fiber waits in the line. */
   mayTry(direction: Direction): boolean {
     return this.ended === undefined && direction.mayTry && direction.isFree
   }
 
-  /** Makes an attempt if it may succeed and nobody waits before. */
+  /** Makes an attempt if it may succeed and no fiber waits in the line. */
   tryNow<A, E>(direction: Direction, attempt: Attempt<A, E>, toFailure: ToFailure<E>): Effect.Effect<A, E> | undefined {
     if (this.ended !== undefined) return toFailure(this.ended)
     if (!this.mayTry(direction)) return undefined
@@ -112,22 +118,37 @@ export class WatchedFd implements Source {
   }
 
   /**
-   * Makes an attempt at once if it may succeed and nobody waits before, and otherwise, or if it would block, again with
-   * every report until it does not. Interrupted, it leaves nothing behind: an attempt is made only for who takes the
-   * result. The effect may be run any number of times, if the attempt may be made as often. If it reads bytes, so many of them.
+   * Makes one attempt, for a caller that does not wait. Returns `undefined` if the attempt would
+   * block, if a fiber waits in the line, or if no readiness was reported since it was over. Where
+   * the kernel reports nothing, because it was never asked to, only an attempt can tell.
+   */
+  attemptOnce<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> | undefined {
+    if (this.ended !== undefined) return Effect.fail(this.ended)
+    if (!direction.isFree || !(direction.mayTry || (this.#interest & direction.interest) === 0)) return undefined
+    const result = attempt()
+    if (result === undefined) direction.forget()
+    return result
+  }
+
+  /**
+   * Makes an attempt at once if it may succeed and no fiber waits in the line. If not, or if it
+   * would block, makes it again with every report until it does not.
+   *
+   * An interruption leaves nothing behind: an attempt is made only when its fiber takes the result.
+   * The effect may be run as often as the attempt may be made. `wants` is how many bytes it reads.
    */
   attempt<A>(direction: Direction, attempt: Attempt<A>, wants = 0): Effect.Effect<A, PollerError> {
     return this.attemptOrElse(direction, attempt, Effect.fail, wants)
   }
 
-  /** As `attempt`, with another error for when there is nothing to wait for any more. */
+  /** As `attempt`, with an error of the caller's for when there is nothing to wait for any more. */
   attemptOrElse<A, E>(
     direction: Direction,
     attempt: Attempt<A, E>,
     toFailure: ToFailure<E>,
     wants: number
   ): Effect.Effect<A, E> {
-    // Most of the time one fiber at most runs it.
+    // Most of the time, at most one fiber runs it.
     const usual = new Turn(this, direction, attempt, toFailure, wants)
     return Effect.callback((resume) => {
       const result = this.tryNow(direction, attempt, toFailure)
@@ -137,59 +158,43 @@ export class WatchedFd implements Source {
   }
 
   /**
-   * As `attempt`, made once: between its parts, if it does a part before it would block, nobody comes in. With `goesOn` an
-   * interruption ends only the waiting, and that is told.
+   * As `attempt`, but in one piece: while an attempt that has done a part waits for the next
+   * report, no other fiber comes in between. The attempt is for a single run.
    */
-  attemptInOnePiece<A>(
-    direction: Direction,
-    attempt: Attempt<A>,
-    goesOn: (() => void) | undefined
-  ): Effect.Effect<A, PollerError> {
-    // All of it where the fiber is, for one that is interrupted on the way here would leave its place behind.
+  attemptInOnePiece<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> {
+    // Nothing is done before the fiber is here: if it was interrupted on the way, it would leave
+    // its place behind.
     return Effect.callback((resume) => {
       const result = this.tryNow(direction, attempt, Effect.fail)
       if (result !== undefined) return resume(result)
-      const place = new Place(this, direction, attempt)
+      const place = new Place(this, direction, attempt, resume)
       this.enter(direction, place)
-      place.meet(resume)
-      return goesOn === undefined ? place : Effect.sync(goesOn)
+      return place
     })
   }
 
   /**
-   * Goes on with an attempt that was begun, right now, and so with its turn from then on, even where the fiber is made to yield
-   * before it comes to wait. Should it be interrupted just then, it goes on by itself: of what it uses, nothing is the fiber's.
+   * Returns once readiness is reported, or at once if it was and no attempt has shown that it is
+   * over.
    */
-  goOnInOnePiece<A>(
-    direction: Direction,
-    attempt: Attempt<A>,
-    goesOn: (() => void) | undefined
-  ): Effect.Effect<A, PollerError> {
-    const result = this.tryNow(direction, attempt, Effect.fail)
-    if (result !== undefined) return result
-    const place = new Place(this, direction, attempt)
-    this.enter(direction, place)
-    return Effect.callback((resume) => {
-      place.meet(resume)
-      return goesOn === undefined ? place : Effect.sync(goesOn)
-    })
-  }
-
-  /** Returns once readiness is known; also at once, if it was reported before and no attempt has shown that it is over. */
   whenReady(direction: Direction): Effect.Effect<void, PollerError> {
     if (this.ended !== undefined) return Effect.fail(this.ended)
     if (direction.isReady) return Effect.void
     return Effect.callback((resume) => {
-      const turn = new Turn<void, PollerError>(this, direction, toKnow, Effect.fail, 0)
+      const turn = new Turn<void, PollerError>(this, direction, nothing, Effect.fail, 0)
       turn.begin(resume)
       return turn.leavingOf(resume)
     })
   }
 
-  /** For who waits for something else meanwhile: fails once nothing more is reported, and never returns. */
+  /**
+   * Fails once nothing more is reported, and never returns: for a fiber that waits for something
+   * else.
+   */
   get ending(): Effect.Effect<never, PollerError> {
     return Effect.callback((resume) => {
-      // Only what is registered is told; why it cannot be, whoever waits for a report is told.
+      // The end is reported to registered descriptors only. If this one cannot be registered, the
+      // next wait for readiness fails with the reason.
       this.ask(this.reading.interest)
       const { memory } = this.attachment
       const ended = this.ended ?? (memory.state === State.Open ? undefined : notOpen(memory))
@@ -207,17 +212,18 @@ export class WatchedFd implements Source {
     this.awaitReport(direction, waiter)
   }
 
-  /** Joins the line, and does not need a report to leave it. */
+  /** Joins the line without asking for reports: something else ends the wait. */
   hold(direction: Direction, waiter: Waiter): void {
     direction.enter(waiter)
     this.attachment.dispatcher.waiters++
   }
 
-  /** Asks for reports, for who is in the line. */
+  /** Asks for reports, for a waiter that is in the line. */
   awaitReport(direction: Direction, waiter: Waiter): void {
     const refused = this.ended ?? this.ask(direction.interest)
     if (refused !== undefined) return waiter.fail(refused)
-    // The fiber may have been made to yield before it came here, and that was reported meanwhile.
+    // The fiber may have yielded before it came here, and readiness may have been reported
+    // meanwhile.
     direction.run()
     this.attachment.dispatcher.onWait?.()
   }
@@ -226,16 +232,19 @@ export class WatchedFd implements Source {
     if (direction.leave(waiter)) this.attachment.dispatcher.waiters--
   }
 
-  /** Nothing more is reported: whoever waits is told. */
+  /** Called when nothing more is reported: fails the fibers that wait. */
   readonly end = (error: PollerError): void => {
     this.ended ??= error
     for (const direction of [this.reading, this.writing, this.priority]) direction.fail(this.ended)
     const onEnd = this.#onEnd
     this.#onEnd = undefined
-    for (const tell of onEnd ?? []) tell(this.ended)
+    for (const callback of onEnd ?? []) callback(this.ended)
   }
 
-  /** Nothing more is tried, nor reported; to be called before the descriptor is closed. `end` tells. */
+  /**
+   * Stops attempts and reports, before the descriptor is closed. `end` then fails the fibers that
+   * wait.
+   */
   readonly release = (error: PollerError): void => {
     this.ended ??= error
     if (this.#registration !== undefined) Registering.release(this.attachment, this.#registration)

@@ -10,7 +10,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { PollerError } from "../../PollerError.ts"
-import { chunkSize } from "../bytes/byteChannel.ts"
+import { chunkSize } from "../bytes/byteReader.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 
 type Connection = StreamSocket<unknown>
@@ -123,7 +123,7 @@ class Session {
       watchedFd.reading,
       () => {
         if (this.#ended !== undefined) return Effect.fail(this.#ended)
-        const chunk = channel.takeChunk()
+        const chunk = channel.reader.takeChunk()
         if (chunk === undefined) return undefined
         if (chunk === null) return this.#end(closeError(1000))
         return chunk instanceof Uint8Array ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
@@ -141,7 +141,7 @@ class Session {
   /** Writes from now on. */
   writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
     // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
-    return this.connection.channel.writeAllNow(bytes, bytes.length, true, failWrite)
+    return this.connection.channel.writer.writeAllNow(bytes, bytes.length, true, failWrite)
   }
 
   /** Nothing more is written after what is being written by now. */
@@ -168,7 +168,7 @@ class Session {
     this.#ended ??= error
     const { connection } = this
     // Bytes that are left unread would have the kernel break the connection off, and the peer lose what it was sent last.
-    if (connection.fd !== -1) connection.channel.discard()
+    if (connection.fd !== -1) connection.channel.reader.discard()
     connection.owned.closeUnsafe()
   }
 }

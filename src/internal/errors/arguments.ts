@@ -1,28 +1,46 @@
-/** Checks of what a caller passes. */
+/** Checks of the arguments that callers pass. */
 import type { PollerError } from "../../PollerError.ts"
 import { invalidArgument } from "./pollerErrors.ts"
 
-/** What there is of a buffer from an offset on; not a number if it is none, which `rangeError` says. */
+/**
+ * Returns whether a value can be the number of a descriptor: a C `int`, not necessarily an open
+ * one.
+ */
+export const isDescriptor = (value: unknown): boolean => Number.isInteger(value) && value === ((value as number) | 0)
+
+/** Returns the error if a value cannot be the number of a descriptor. */
+export const descriptorError = (value: unknown, expected: string): PollerError | undefined =>
+  isDescriptor(value) ? undefined : invalidArgument(`invalid descriptor ${String(value)}: expected ${expected}`)
+
+/**
+ * Returns the length of a buffer from an offset on, or NaN if there is no buffer: `rangeError` then
+ * says so.
+ */
 export const restOf = (buffer: Uint8Array | undefined | null, offset: number): number =>
   (buffer?.length ?? NaN) - offset
 
-/** What is wrong with a part of a buffer. */
+/** Returns the error if a part of a buffer is invalid. */
 export const rangeError = (
   buffer: Uint8Array,
   offset: number,
   length: number,
   least: number
 ): PollerError | undefined => {
-  if (!(buffer instanceof Uint8Array)) return invalidArgument("the buffer is none: give a Uint8Array")
+  if (!(buffer instanceof Uint8Array)) return invalidArgument("invalid buffer: expected a Uint8Array")
   if (buffer.length === 0 && buffer.buffer instanceof ArrayBuffer && buffer.buffer.detached) {
-    return invalidArgument("the buffer was transferred to somebody else: give one that is still here")
+    return invalidArgument("the buffer was transferred to another thread: pass one that this thread still has")
   }
   if (!Number.isInteger(offset) || offset < 0 || offset > buffer.length) {
-    return invalidArgument(`the offset ${String(offset)} is outside a buffer of ${buffer.length} bytes`)
+    return invalidArgument(
+      `invalid offset ${String(offset)}: expected an integer from 0 to the buffer's length, ${buffer.length}`
+    )
   }
   if (!Number.isInteger(length) || length < least || offset + length > buffer.length) {
+    const most = buffer.length - offset
     return invalidArgument(
-      `the length ${String(length)} is not between ${least} and the ${buffer.length - offset} bytes from offset ${offset} on`
+      most < least
+        ? "the buffer has no room for a byte: pass a longer one"
+        : `invalid length ${String(length)}: expected an integer from ${least} to ${most}, the bytes from offset ${offset} on`
     )
   }
   return undefined

@@ -10,7 +10,7 @@ import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { copyOf } from "../bytes/chunkPool.ts"
-import { outcome } from "../descriptor/systemCall.ts"
+import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
@@ -209,7 +209,7 @@ export class DatagramChannel {
     if (to === undefined && notConnected.has(-result)) {
       return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
     }
-    return outcome(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
+    return unlessBlocked(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
   }
 }
 

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { acquireWhenReady, type Restore } from "../descriptor/acquireWhenReady.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
@@ -137,23 +138,14 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
    * Makes an attempt whenever it may succeed. Only the time in between can be interrupted, for what was accepted is
    * somebody's; with no room for another descriptor that is a while, as nobody tells when there is.
    */
-  #when<A>(
-    restore: <B, E>(effect: Effect.Effect<B, E>) => Effect.Effect<B, E>,
-    attempt: () => Effect.Effect<A, PollerError> | undefined
-  ): Effect.Effect<A, PollerError> {
-    const watchedFd = this.#watchedFd
-    const { reading } = watchedFd
-    const loop: Effect.Effect<A, PollerError> = Effect.suspend(() => {
-      if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
-      if (!reading.mayTry) return Effect.andThen(restore(watchedFd.whenReady(reading)), loop)
+  #when<A>(restore: Restore, attempt: () => Effect.Effect<A, PollerError> | undefined): Effect.Effect<A, PollerError> {
+    const accepted: Effect.Effect<A, PollerError> = acquireWhenReady(this.#watchedFd, restore, () => {
       const result = attempt()
-      if (result === undefined) {
-        reading.forget()
-        return loop
-      }
-      return Effect.catchIf(result, isOfTheMoment, (error) => Effect.andThen(restore(this.#rest(error)), loop))
+      return (
+        result && Effect.catchIf(result, isOfTheMoment, (error) => Effect.andThen(restore(this.#rest(error)), accepted))
+      )
     })
-    return loop
+    return accepted
   }
 
   #rest(error: PollerError): Effect.Effect<void, PollerError> {

@@ -5,9 +5,10 @@
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { descriptorError } from "../errors/arguments.ts"
 import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { attempt } from "../descriptor/systemCall.ts"
+import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import type { Family } from "./addresses.ts"
 import { capacity } from "./sockaddr.ts"
@@ -21,7 +22,7 @@ const creationFlags = ({ profile: { socket } }: Libc): number =>
 /** socket(2). */
 export const open = (libc: Libc, domain: number, type: number): Effect.Effect<number, PollerError> =>
   Effect.map(
-    attempt(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), 0)),
+    systemCall(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), 0)),
     (fd) => {
       if (creationFlags(libc) === 0) setFlags(libc, [fd])
       return fd
@@ -40,7 +41,9 @@ export const openPair = (
 ): Effect.Effect<readonly [number, number], PollerError> => {
   const fds = new Int32Array(2)
   return Effect.map(
-    attempt(libc, "socketpair", undefined, () => libc.functions.socketpair(domain, type | creationFlags(libc), 0, fds)),
+    systemCall(libc, "socketpair", undefined, () =>
+      libc.functions.socketpair(domain, type | creationFlags(libc), 0, fds)
+    ),
     () => {
       if (creationFlags(libc) === 0) setFlags(libc, fds)
       return [fds[0]!, fds[1]!] as const
@@ -96,7 +99,7 @@ export const setOption = (
   Effect.suspend(() => {
     const bytes = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value
     return Effect.asVoid(
-      attempt(libc, "setsockopt", { fd }, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
+      systemCall(libc, "setsockopt", { fd }, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
     )
   })
 
@@ -125,9 +128,8 @@ export const check = <Address>(
   what: string
 ): Effect.Effect<Uint8Array, PollerError> =>
   Effect.suspend(() => {
-    if (!Number.isInteger(fd) || fd !== (fd | 0)) {
-      return Effect.fail(invalidArgument(`${String(fd)} is no descriptor: give a whole number`))
-    }
+    const invalid = descriptorError(fd, "an integer")
+    if (invalid !== undefined) return Effect.fail(invalid)
     const { SOL_SOCKET, SO_TYPE } = libc.profile.socket
     const found = getOption(libc, fd, SOL_SOCKET, SO_TYPE)
     if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, { fd }))

@@ -3,14 +3,16 @@ import * as Effect from "effect/Effect"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { PollerError } from "../../PollerError.ts"
-import { type ByteCalls, ByteChannel, sinkOf, streamOf } from "../bytes/byteChannel.ts"
+import type { ByteCalls } from "../bytes/byteCalls.ts"
+import { ByteChannel } from "../bytes/byteChannel.ts"
+import { sinkOf, streamOf } from "../bytes/streams.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
-import { attempt } from "../descriptor/systemCall.ts"
+import { systemCall } from "../descriptor/systemCall.ts"
 import type { Family } from "./addresses.ts"
 import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
@@ -89,7 +91,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   get take(): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
-      if (this.fd !== -1 && this.#channel.hasRead) {
+      if (this.fd !== -1 && this.#channel.reader.hasReadAhead) {
         return Effect.fail(
           invalidArgument(
             "bytes have arrived for a fiber that was interrupted meanwhile: read them before you give the connection away",
@@ -97,8 +99,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
           )
         )
       }
-      const fd = this.#owned.take()
-      return fd === -1 ? Effect.fail(this.#owned.closed) : Effect.succeed(fd)
+      return this.#owned.take
     })
   }
 
@@ -111,29 +112,29 @@ export abstract class StreamSocket<Address> extends PublicObject {
   }
 
   #address(side: Socket.Side): Effect.Effect<Address, PollerError> {
-    return this.use((fd) =>
+    return this.#owned.use((fd) =>
       Effect.map(Socket.addressOf(this.#libc, fd, side), (bytes) => this.#family.decode(this.#libc, bytes))
     )
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.read(buffer, offset, length)
+    return this.#channel.reader.read(buffer, offset, length)
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.write(buffer, offset, length)
+    return this.#channel.writer.write(buffer, offset, length)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.#channel.writeAll(buffer, offset, length)
+    return this.#channel.writer.writeAll(buffer, offset, length)
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.#channel.readChunk)
+    return streamOf(this.#channel.reader.readChunk)
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => this.#channel.writeChunks(chunks))
+    return sinkOf((chunks) => this.#channel.writer.writeChunks(chunks))
   }
 
   shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
@@ -142,17 +143,9 @@ export abstract class StreamSocket<Address> extends PublicObject {
       return Effect.fail(invalidArgument(`cannot shut down ${String(how)}: expected "read", "write" or "both"`))
     }
     const libc = this.#libc
-    return this.use((fd) => {
-      this.#channel.writePutIn()
-      return Effect.asVoid(attempt(libc, "shutdown", { fd }, () => libc.functions.shutdown(fd, way)))
-    })
-  }
-
-  /** Fails with `Closed` in place of touching a number that may be another's. */
-  use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
-    return Effect.suspend(() => {
-      const { fd } = this.#owned
-      return fd === -1 ? Effect.fail(this.#owned.closed) : use(fd)
+    return this.#owned.use((fd) => {
+      this.#channel.writer.flush()
+      return Effect.asVoid(systemCall(libc, "shutdown", { fd }, () => libc.functions.shutdown(fd, way)))
     })
   }
 

@@ -7,7 +7,7 @@ import type { Registrar } from "../../Registrar.ts"
 import type { ConnectOptions, ListenOptions, SetOptions, TcpListener, TcpStream } from "../../net/Tcp.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods } from "../objects/publicObject.ts"
-import { attempt } from "../descriptor/systemCall.ts"
+import { systemCall } from "../descriptor/systemCall.ts"
 import { domainOf, inet, toAddress } from "./addresses.ts"
 import { connected } from "./connecting.ts"
 import { Listener, toBacklog } from "./listener.ts"
@@ -38,7 +38,7 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.use((fd) => setTcpOptions(this.libc, fd, options ?? {}))
+    return this.owned.use((fd) => setTcpOptions(this.libc, fd, options ?? {}))
   }
 }
 
@@ -83,8 +83,8 @@ export const listen = (
           yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
         // The connections that it accepts inherit these.
         yield* setTcpOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
-        yield* attempt(libc, "bind", { fd }, () => functions.bind(fd, bytes, bytes.length))
-        yield* attempt(libc, "listen", { fd }, () => functions.listen(fd, backlog))
+        yield* systemCall(libc, "bind", { fd }, () => functions.bind(fd, bytes, bytes.length))
+        yield* systemCall(libc, "listen", { fd }, () => functions.listen(fd, backlog))
         const bound = yield* Socket.addressOf(libc, fd, "getsockname")
         return new TcpListenerImpl(net, fd, inet.decode(libc, bound))
       })
@@ -110,7 +110,7 @@ export const connect = (
         if (local !== undefined) {
           const localBytes = Sockaddr.encodeInet(profile.socket, local)
           yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, true)
-          yield* attempt(libc, "bind", { fd }, () => functions.bind(fd, localBytes, localBytes.length))
+          yield* systemCall(libc, "bind", { fd }, () => functions.bind(fd, localBytes, localBytes.length))
         }
         return new TcpStreamImpl(net, fd)
       })

@@ -13,7 +13,7 @@ import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
-import { attempt } from "../descriptor/systemCall.ts"
+import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { domainOf, inet, toAddress } from "./addresses.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
@@ -73,7 +73,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 
   get take(): Effect.Effect<number, PollerError> {
-    return this.#use(() => Effect.sync(() => this.#owned.take()))
+    return this.#owned.take
   }
 
   get receive(): Effect.Effect<Datagram, PollerError> {
@@ -139,20 +139,20 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
 
   connect(address: NetAddress.InetAddressInput): Effect.Effect<void, PollerError> {
     const libc = this.#libc
-    return this.#use((fd) =>
+    return this.#owned.use((fd) =>
       Effect.gen({ self: this }, function* () {
         const peer = yield* toAddress(address)
         // The kernel takes it, and drops all that is sent.
         if (peer.port === 0) yield* Effect.fail(invalidArgument("nobody is at port 0: give the port of the peer"))
         const bytes = this.encodeUnsafe(peer)
-        yield* attempt(libc, "connect", { fd }, () => libc.functions.connect(fd, bytes, bytes.length))
+        yield* systemCall(libc, "connect", { fd }, () => libc.functions.connect(fd, bytes, bytes.length))
       })
     )
   }
 
   get disconnect(): Effect.Effect<void, PollerError> {
     const libc = this.#libc
-    return this.#use((fd) =>
+    return this.#owned.use((fd) =>
       Effect.gen({ self: this }, function* () {
         const result = retryInterrupted(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
         // Some systems do what they are asked to, and complain nevertheless.
@@ -168,13 +168,13 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
 
   /** As the kernel has it now: a connected socket has a narrower one. */
   get localAddress(): Effect.Effect<NetAddress.InetAddress, PollerError> {
-    return this.#use((fd) =>
+    return this.#owned.use((fd) =>
       Effect.map(Socket.addressOf(this.#libc, fd, "getsockname"), (bytes) => inet.decode(this.#libc, bytes))
     )
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.#use((fd) => setUdpOptions(this.#libc, fd, this.#isIpv6, options ?? {}))
+    return this.#owned.use((fd) => setUdpOptions(this.#libc, fd, this.#isIpv6, options ?? {}))
   }
 
   joinMulticast(options: JoinMulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
@@ -184,9 +184,9 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   /** Answers what leaves the group again. */
   join(options: JoinMulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
     const libc = this.#libc
-    return this.#use((fd) =>
+    return this.#owned.use((fd) =>
       Effect.flatMap(Multicast.membership(libc.profile.socket, this.#isIpv6, options), ({ join, leave }) =>
-        Effect.as(setOption(libc, fd, join), Effect.ignore(this.#use((fd) => setOption(libc, fd, leave))))
+        Effect.as(setOption(libc, fd, join), Effect.ignore(this.#owned.use((fd) => setOption(libc, fd, leave))))
       )
     )
   }
@@ -210,11 +210,6 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   #describe(side: Socket.Side): string | undefined {
     return this.fd === -1 ? undefined : Socket.describe(this.#libc, this.fd, side, inet)
   }
-
-  /** Fails with `Closed` in place of touching a number that may be another's. */
-  #use<A>(use: (fd: number) => Effect.Effect<A, PollerError>): Effect.Effect<A, PollerError> {
-    return Effect.suspend(() => (this.fd === -1 ? Effect.fail(this.#owned.closed) : use(this.fd)))
-  }
 }
 
 export const isUdpSocket = (u: unknown): u is UdpSocket => u instanceof UdpSocketImpl
@@ -232,7 +227,7 @@ const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, c
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
   const bytes = encodeInet(libc.profile.socket, address)
-  return attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, bytes, bytes.length))
+  return systemCall(libc, "bind", { fd }, () => libc.functions.bind(fd, bytes, bytes.length))
 }
 
 /** Opens a socket and binds it. Whoever asks for it closes it. */

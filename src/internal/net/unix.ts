@@ -17,13 +17,14 @@ import type {
   UnixStream
 } from "../../net/Unix.ts"
 import { badDescriptor, invalidArgument, limitReached } from "../errors/pollerErrors.ts"
+import { acquireWhenReady } from "../descriptor/acquireWhenReady.ts"
 import { FdImpl } from "../descriptor/fd.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { detachMethods } from "../objects/publicObject.ts"
-import { attempt, outcome } from "../descriptor/systemCall.ts"
-import { rangeError, restOf } from "../errors/arguments.ts"
+import { systemCall, unlessBlocked } from "../descriptor/systemCall.ts"
+import { isDescriptor, rangeError, restOf } from "../errors/arguments.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { encodeUnixName, toUnixAddress, toUnixName, unix } from "./addresses.ts"
@@ -43,10 +44,7 @@ const mostDescriptors = 253
 const roomForOthers = 64
 
 const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =>
-  Array.isArray(fds) &&
-  fds.length > 0 &&
-  fds.length <= mostDescriptors &&
-  fds.map(toFd).every((fd) => Number.isInteger(fd) && fd === (fd | 0))
+  Array.isArray(fds) && fds.length > 0 && fds.length <= mostDescriptors && fds.map(toFd).every(isDescriptor)
     ? undefined
     : invalidArgument(`between 1 and ${mostDescriptors} descriptors go with a message`)
 
@@ -74,7 +72,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.use((fd) => {
+    return this.owned.use((fd) => {
       const sizes = options ?? {}
       return Effect.andThen(checkBufferSizes(sizes), setBufferSizes(this.libc, fd, sizes))
     })
@@ -89,38 +87,35 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const { fd } = this.watchedFd
       // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
       let sent = -1
-      return this.watchedFd.attemptInOnePiece(
-        this.watchedFd.writing,
-        () => {
-          if (sent === -1) {
-            // As they are now: one that was closed while this waited is another by its number.
-            const numbers = fds.map(toFd)
-            if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
-            const message = new Message(libc, bytes, bytes.length, numbers.length)
-            message.setDescriptors(numbers)
-            const result = retryInterrupted(libc, () =>
-              libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL)
-            )
-            void message.held
-            if (result === -libc.profile.errno.EBADF)
-              return Effect.fail(badDescriptor("sendmsg", closedOf(libc, numbers) ?? fd))
-            if (result < 0)
-              return outcome(libc, "sendmsg", this.watchedFd, result) as Effect.Effect<never, PollerError> | undefined
-            sent = result
-          }
-          while (sent < bytes.length) {
-            const rest = bytes.subarray(sent)
-            const result = retryInterrupted(libc, () =>
-              libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL)
-            )
-            if (result < 0)
-              return outcome(libc, "send", this.watchedFd, result) as Effect.Effect<never, PollerError> | undefined
-            sent += result
-          }
-          return Effect.void
-        },
-        undefined
-      )
+      return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
+        if (sent === -1) {
+          // As they are now: one that was closed while this waited is another by its number.
+          const numbers = fds.map(toFd)
+          if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
+          const message = new Message(libc, bytes, bytes.length, numbers.length)
+          message.setDescriptors(numbers)
+          const result = retryInterrupted(libc, () =>
+            libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL)
+          )
+          void message.held
+          if (result === -libc.profile.errno.EBADF)
+            return Effect.fail(badDescriptor("sendmsg", closedOf(libc, numbers) ?? fd))
+          if (result < 0)
+            return unlessBlocked(libc, "sendmsg", this.watchedFd, result) as
+              Effect.Effect<never, PollerError> | undefined
+          sent = result
+        }
+        while (sent < bytes.length) {
+          const rest = bytes.subarray(sent)
+          const result = retryInterrupted(libc, () =>
+            libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL)
+          )
+          if (result < 0)
+            return unlessBlocked(libc, "send", this.watchedFd, result) as Effect.Effect<never, PollerError> | undefined
+          sent += result
+        }
+        return Effect.void
+      })
     })
   }
 
@@ -133,7 +128,6 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         ? undefined
         : invalidArgument(`room for ${String(most)} descriptors: give a whole number from 1 to ${mostDescriptors}`))
     if (invalid !== undefined) return Effect.fail(invalid)
-    const { reading } = this.watchedFd
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
       const { fd } = this.watchedFd
@@ -142,7 +136,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       )
       void message.held
       if (length < 0)
-        return outcome(libc, "recvmsg", this.watchedFd, length) as Effect.Effect<never, PollerError> | undefined
+        return unlessBlocked(libc, "recvmsg", this.watchedFd, length) as Effect.Effect<never, PollerError> | undefined
       const numbers = message.descriptors
       if (MSG_CMSG_CLOEXEC === undefined) setCloseOnExec(libc, numbers)
       const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
@@ -156,23 +150,15 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       )
     }
     // Only the wait can be interrupted: what was received belongs to the scope.
-    return Effect.uninterruptibleMask((restore) => {
-      const loop: Effect.Effect<Received, PollerError> = Effect.suspend(() => {
-        if (this.watchedFd.ended !== undefined) return Effect.fail(this.watchedFd.ended)
-        if (!reading.mayTry) return Effect.andThen(restore(this.watchedFd.whenReady(reading)), loop)
-        const result = take()
-        if (result !== undefined) return result
-        reading.forget()
-        return loop
-      })
-      return Effect.tap(loop, ({ descriptors }) =>
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.tap(acquireWhenReady(this.watchedFd, restore, take), ({ descriptors }) =>
         Effect.addFinalizer(() =>
           Effect.sync(() => {
             for (const descriptor of descriptors) (descriptor as FdImpl).owned.closeUnsafe()
           })
         )
       )
-    })
+    )
   }
 }
 
@@ -211,10 +197,10 @@ export const listen = (
     const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
         yield* setBufferSizes(libc, fd, options)
-        yield* attempt(libc, "bind", { fd }, () => libc.functions.bind(fd, address, address.length))
+        yield* systemCall(libc, "bind", { fd }, () => libc.functions.bind(fd, address, address.length))
         const remove = name._tag === "Path" ? removal(name.path) : () => {}
         yield* Effect.onError(
-          attempt(libc, "listen", { fd }, () => libc.functions.listen(fd, backlog)),
+          systemCall(libc, "listen", { fd }, () => libc.functions.listen(fd, backlog)),
           () => Effect.sync(remove)
         )
         return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)

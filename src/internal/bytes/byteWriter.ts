@@ -1,0 +1,229 @@
+/** Writes bytes to a non-blocking descriptor: one that is wrapped, or a socket of this library. */
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Option from "effect/Option"
+import { constants } from "node:os"
+import type { PollerError } from "../../PollerError.ts"
+import type { Batch } from "../delivery/batch.ts"
+import type { Attempt } from "../descriptor/direction.ts"
+import type { ToFailure } from "../descriptor/turn.ts"
+import type { WatchedFd } from "../descriptor/watchedFd.ts"
+import { rangeError, restOf } from "../errors/arguments.ts"
+import { fromErrno } from "../errors/pollerErrors.ts"
+import type { Libc } from "../libc/koffi.ts"
+import type { ByteCalls } from "./byteCalls.ts"
+import type { ByteReader } from "./byteReader.ts"
+import { ownCopyOf } from "./chunkPool.ts"
+import { PendingWrite, type WriteTarget } from "./pendingWrite.ts"
+import { mostWritten } from "./socketBatch.ts"
+
+/**
+ * The errors by which a write learns that a connection is broken in both directions. EPIPE is not
+ * one of them: what the peer wrote before can still be read.
+ */
+const breaking: ReadonlySet<number> = new Set([
+  constants.errno.ECONNABORTED,
+  constants.errno.ECONNREFUSED,
+  constants.errno.ECONNRESET,
+  constants.errno.EHOSTUNREACH,
+  constants.errno.ENETDOWN,
+  constants.errno.ENETRESET,
+  constants.errno.ENETUNREACH,
+  constants.errno.ETIMEDOUT
+])
+
+/**
+ * Longer writes wait for their fiber before the first call: what that leaves over would have to be
+ * copied.
+ */
+const mostCopied = 64 * 1024
+
+/** A `writeAll` that has not begun. One object, where `Effect.suspend` would take two. */
+class WriteAll extends Effectable.Class<void, PollerError> {
+  readonly #writer: ByteWriter
+  readonly #buffer: Uint8Array
+  readonly #offset: number
+  readonly #length: number
+
+  constructor(writer: ByteWriter, buffer: Uint8Array, offset: number, length: number) {
+    super()
+    this.#writer = writer
+    this.#buffer = buffer
+    this.#offset = offset
+    this.#length = length
+  }
+
+  asEffect(): Effect.Effect<void, PollerError> {
+    const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
+    return this.#writer.writeAllNow(buffer, this.#length, false, Effect.fail)
+  }
+}
+
+export class ByteWriter implements WriteTarget {
+  readonly watchedFd: WatchedFd
+  readonly #libc: Libc
+  readonly #calls: ByteCalls
+  readonly #EAGAIN: number
+  readonly #EINTR: number
+  readonly #reader: ByteReader
+  readonly #batch: Batch | undefined
+  /** The write that was put into a batch last. */
+  #batched: { readonly writeNow: () => void } | undefined
+
+  /**
+   * The reader of the same descriptor is told of errors that concern it. With a batch, calls may be
+   * made together with those of other sockets: only for a TCP socket.
+   */
+  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, reader: ByteReader, batch?: Batch) {
+    this.watchedFd = watchedFd
+    this.#libc = libc
+    this.#calls = calls
+    this.#reader = reader
+    this.#batch = batch
+    this.#EAGAIN = libc.profile.errno.EAGAIN
+    this.#EINTR = libc.profile.errno.EINTR
+  }
+
+  get isStream(): boolean {
+    return this.#calls.isStream
+  }
+
+  /** Writes what fits once there is room. Gives the number of bytes. */
+  write(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
+    return Effect.suspend(() => {
+      const invalid = rangeError(buffer, offset, length, 0)
+      if (invalid !== undefined) return Effect.fail(invalid)
+      return this.watchedFd.attempt(this.watchedFd.writing, this.#writingOf(buffer, offset, length))
+    })
+  }
+
+  /** Writes what fits now. Gives none if nothing fits, or if another fiber waits to write. */
+  tryWrite(
+    buffer: Uint8Array,
+    offset = 0,
+    length = restOf(buffer, offset)
+  ): Effect.Effect<Option.Option<number>, PollerError> {
+    return Effect.suspend(() => {
+      const invalid = rangeError(buffer, offset, length, 0)
+      if (invalid !== undefined) return Effect.fail(invalid)
+      const count = this.watchedFd.attemptOnce(this.watchedFd.writing, this.#writingOf(buffer, offset, length))
+      return count === undefined ? Effect.succeedNone : Effect.asSome(count)
+    })
+  }
+
+  #writingOf(buffer: Uint8Array, offset: number, length: number): Attempt<number> {
+    const view = offset === 0 ? buffer : buffer.subarray(offset)
+    return () => {
+      const count = this.writeSome(view, length)
+      return typeof count === "number" ? Effect.succeed(count) : count
+    }
+  }
+
+  /** Writes all of the bytes, in one piece. */
+  writeAll(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<void, PollerError> {
+    const invalid = rangeError(buffer, offset, length, 0)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    return new WriteAll(this, buffer, offset, length)
+  }
+
+  /** Writes all of the chunks. Several are joined, so that they take one call. */
+  writeChunks(chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, PollerError> {
+    if (chunks.length === 1) return this.writeAll(chunks[0]!)
+    return Effect.suspend(() => this.writeAll(Buffer.concat(chunks)))
+  }
+
+  /** Begins a `writeAll` now. If it goes on, an interruption ends only the waiting for it. */
+  writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    const { writing } = this.watchedFd
+    if (length > mostCopied || !this.watchedFd.mayTry(writing)) {
+      return this.#writeWhenFiberWaits(all, length, goesOn, toFailure)
+    }
+    if (length <= mostWritten && this.#batch?.isCollecting === true) {
+      return this.#putIntoBatch(all, length, goesOn, toFailure)
+    }
+    const count = this.writeSome(all, length)
+    // Most of the time the kernel takes all of it at once.
+    if (count === length) return Effect.void
+    if (typeof count === "object") return Effect.catch(count, toFailure)
+    if (count === undefined || this.#calls.isStream) writing.forget()
+    return count === undefined
+      ? this.#writeWhenFiberWaits(all, length, goesOn, toFailure)
+      : this.#writeRest(ownCopyOf(all, count, length), goesOn, toFailure)
+  }
+
+  /**
+   * Begins when its fiber waits for it: one that is interrupted before that leaves nothing behind.
+   */
+  #writeWhenFiberWaits<E>(
+    all: Uint8Array,
+    length: number,
+    goesOn: boolean,
+    toFailure: ToFailure<E>
+  ): Effect.Effect<void, E> {
+    return Effect.callback((resume) => {
+      const write = new PendingWrite(this, all, length, toFailure)
+      const result = write.begin()
+      if (result !== undefined) return resume(result)
+      write.resumeWith(resume)
+      return goesOn ? write.keeping : write.leaving
+    })
+  }
+
+  /**
+   * Begins now, so that no other write comes between the part that was written and the rest, even
+   * if its fiber yields before it waits. The rest is a copy: that fiber may be interrupted by then,
+   * and its buffer be used for something else.
+   */
+  #writeRest<E>(rest: Uint8Array, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    const write = new PendingWrite(this, rest, rest.length, toFailure)
+    return (
+      write.begin() ??
+      Effect.callback((resume) => {
+        write.resumeWith(resume)
+        return goesOn ? undefined : write.leaving
+      })
+    )
+  }
+
+  /** Puts the write into the batch, unless the batch is over when the fiber comes to wait. */
+  #putIntoBatch<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    return Effect.callback((resume) => {
+      const batch = this.#batch!
+      if (!batch.isCollecting || !this.watchedFd.mayTry(this.watchedFd.writing)) {
+        return resume(this.writeAllNow(all, length, goesOn, toFailure))
+      }
+      const write = new PendingWrite(this, all, length, toFailure)
+      this.#batched = write
+      write.resumeWith(resume)
+      write.putInto(batch)
+      return goesOn ? write.keeping : write.leaving
+    })
+  }
+
+  /** Writes now: returns the number of bytes, an error, or `undefined` if it would block. */
+  writeSome(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
+    for (;;) {
+      const count = this.#calls.write(this.watchedFd.fd, view, length)
+      if (count >= 0) return count
+      const errno = this.#libc.errno()
+      if (errno === this.#EAGAIN) return undefined
+      if (errno !== this.#EINTR) return Effect.fail(this.#failed(errno))
+    }
+  }
+
+  writeError(errno: number): PollerError | undefined {
+    return errno === this.#EAGAIN || errno === this.#EINTR ? undefined : this.#failed(errno)
+  }
+
+  #failed(errno: number): PollerError {
+    if (breaking.has(errno)) this.#reader.breakWith(errno)
+    return fromErrno(this.#calls.writing, errno, this.watchedFd)
+  }
+
+  /**
+   * Writes what waits in a batch: to be called before something is done that has to come after it.
+   */
+  flush(): void {
+    this.#batched?.writeNow()
+  }
+}

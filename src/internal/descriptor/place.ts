@@ -1,0 +1,47 @@
+/** A place in a direction's line that is kept until an attempt of several parts is over. */
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type { PollerError } from "../../PollerError.ts"
+import type { Attempt, Direction, Waiter } from "./direction.ts"
+import type { Resume } from "./turn.ts"
+import type { WatchedFd } from "./watchedFd.ts"
+
+/**
+ * Makes its attempt itself, whatever becomes of its fiber. Run as an effect, it leaves the line.
+ */
+export class Place<A> extends Effectable.Class<void> implements Waiter {
+  readonly wants = 0
+  readonly #watchedFd: WatchedFd
+  readonly #direction: Direction
+  readonly #attempt: Attempt<A>
+  readonly #resume: Resume<A, PollerError>
+
+  constructor(watchedFd: WatchedFd, direction: Direction, attempt: Attempt<A>, resume: Resume<A, PollerError>) {
+    super()
+    this.#watchedFd = watchedFd
+    this.#direction = direction
+    this.#attempt = attempt
+    this.#resume = resume
+  }
+
+  wake(): void {
+    const result = this.#attempt()
+    if (result === undefined) this.#direction.forget()
+    else this.#give(result)
+  }
+
+  leaveIfGone(): void {}
+
+  fail(error: PollerError): void {
+    this.#give(Effect.fail(error))
+  }
+
+  #give(result: Effect.Effect<A, PollerError>): void {
+    this.#watchedFd.leave(this.#direction, this)
+    this.#resume(result)
+  }
+
+  asEffect(): Effect.Effect<void> {
+    return Effect.sync(() => this.#watchedFd.leave(this.#direction, this))
+  }
+}
