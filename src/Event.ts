@@ -1,5 +1,5 @@
 /**
- * What a registration asks for and a notification reports: reading, writing, or both.
+ * Reading, writing, or both: the interest of a registration, and the event of a notification.
  *
  * @since 0.1.0
  */
@@ -9,8 +9,8 @@
  *
  * **Details**
  *
- * A registration asks for it; a notification reports it. Closed ends and errors are always reported, whatever was asked
- * for.
+ * A registration asks for an event, and a notification reports one. Closed ends and errors are
+ * always reported, whatever the registration asks for.
  *
  * @category models
  * @since 0.1.0
@@ -18,7 +18,7 @@
 export type Event = "Read" | "Write" | "Both"
 
 /**
- * Whether an event covers reading.
+ * Returns whether an event covers reading.
  *
  * **Example**
  *
@@ -34,7 +34,7 @@ export type Event = "Read" | "Write" | "Both"
 export const isReadable = (event: Event): boolean => event !== "Write"
 
 /**
- * Whether an event covers writing.
+ * Returns whether an event covers writing.
  *
  * **Example**
  *

@@ -1,5 +1,9 @@
 /**
- * Readiness of any file descriptor, for Effect programs on Node.js.
+ * Readiness of any file descriptor, and sockets, for Effect programs on Node.js.
+ *
+ * Each module is a namespace: `import { Poller, Registrar } from "effect-amy"`. A single module has
+ * a path of its own as well, such as `effect-amy/Poller` and `effect-amy/net/Tcp`. What helps with
+ * tests is in `effect-amy/testing`.
  *
  * @since 0.1.0
  */

@@ -1,4 +1,4 @@
-// A second thread attaches, on the built JavaScript.
+// A second thread attaches to the poller, on the built JavaScript.
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import assert from "node:assert/strict"
@@ -10,22 +10,21 @@ import * as Fifo from "./fifo.mjs"
 if (isMainThread) {
   const fifo = Fifo.open()
   const program = Effect.gen(function* () {
-    const poller = yield* Poller.Poller
-    const worker = new Worker(new URL(import.meta.url), { workerData: { handle: poller.handle, fd: fifo.fd } })
+    const workerData = { handle: yield* Poller.handle, fd: fifo.fd }
+    const worker = new Worker(new URL(import.meta.url), { workerData })
     const message = yield* Effect.promise(() => once(worker, "message"))
     assert.deepEqual(message, [{ id: 1, event: "Read" }])
     yield* Effect.promise(() => once(worker, "exit"))
-    assert.equal((yield* poller.stats).notifications, 0)
+    assert.equal((yield* Poller.stats).notifications, 0)
   })
   await Effect.runPromise(Effect.provide(program, Poller.layer))
   fifo.close()
   console.log("an attached thread receives its own notifications")
 } else {
   const program = Effect.gen(function* () {
-    const poller = yield* Poller.Poller
     yield* Registrar.register(workerData.fd, "Read")
     writeSync(workerData.fd, "x")
-    const [{ event, id }] = yield* poller.wait("5 seconds")
+    const [{ event, id }] = yield* Poller.wait("5 seconds")
     parentPort.postMessage({ id, event })
   })
   await Effect.runPromise(Effect.provide(program, Poller.layerAttach(workerData.handle)))

@@ -9,28 +9,24 @@ import * as Fifo from "./fifo.mjs"
 
 const fifo = Fifo.open()
 const program = Effect.gen(function* () {
-  const poller = yield* Poller.Poller
-  const id = yield* Registrar.register(fifo.fd, "Read")
   writeSync(fifo.fd, "x")
-  const [first] = yield* poller.notifications.pipe(Stream.take(1), Stream.runCollect)
-  assert.deepEqual([first.id, first.event], [id, "Read"])
-  yield* Registrar.deregister(fifo.fd)
+  const [first] = yield* Registrar.watch(fifo.fd, "Read").pipe(Stream.take(1), Stream.runCollect)
+  assert.equal(`${first}`, "Notification(1, Read)")
 })
 await Effect.runPromise(Effect.provide(program, layer))
 fifo.close()
 
 const tested = Effect.gen(function* () {
   const kernel = yield* TestPoller.TestPoller
-  const poller = yield* Poller.Poller
   const descriptor = yield* kernel.open
   const id = yield* Registrar.register(descriptor, "Read")
   yield* descriptor.readable
   assert.deepEqual(
-    (yield* poller.wait(0)).map((notification) => notification.id),
+    (yield* Poller.wait(0)).map((notification) => notification.id),
     [id]
   )
 })
 await Effect.runPromise(Effect.provide(tested, TestPoller.layer))
 
-await assert.rejects(import("effect-amy/internal/poller"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
+await assert.rejects(import("effect-amy/internal/layers/worker"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
 console.log("the default layer works")

@@ -1,6 +1,9 @@
-// Sockets on the default layer, and as Effect's own services, on the built JavaScript.
+// Sockets on the default layer, as plain descriptors and as Effect's own services, on the built JavaScript.
 import { Effect, Stream } from "effect"
-import { Poller, PollerSocket, PollerSocketServer, Tcp } from "effect-amy"
+import { Poller } from "effect-amy"
+import { LineReader } from "effect-amy/codecs"
+import { PollerSocket, Tcp } from "effect-amy/net"
+import * as PollerSocketServer from "effect-amy/net/PollerSocketServer"
 import assert from "node:assert/strict"
 
 const echo = (socket) =>
@@ -16,9 +19,9 @@ const program = Effect.gen(function* () {
   const listener = yield* Tcp.listen("127.0.0.1:0")
   yield* Effect.forkScoped(listener.run((connection) => Stream.run(connection.stream, connection.sink)))
   const client = yield* Tcp.connect(listener.address)
-  yield* client.writeAll(new TextEncoder().encode("hello"))
+  yield* Stream.make("hello", "world").pipe(Stream.encodeText, Stream.runForEach(client.writeAll))
   yield* client.shutdown("write")
-  assert.equal(yield* Stream.mkString(Stream.decodeText(client.stream)), "hello")
+  assert.deepEqual(yield* client.stream.pipe(LineReader.decode(), Stream.runCollect), ["helloworld"])
 
   const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
   yield* Effect.forkScoped(server.run(echo))

@@ -1,5 +1,5 @@
 /**
- * Bytes to lines and frames, and back.
+ * Codecs that turn bytes into lines and frames, and back.
  *
  * @since 0.2.0
  */

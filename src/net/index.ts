@@ -1,5 +1,5 @@
 /**
- * Sockets on the poller, by themselves and as the services of `effect/socket`.
+ * Sockets on the poller: as plain descriptors, and as the services of `effect/socket`.
  *
  * @since 0.2.0
  */

@@ -1,5 +1,5 @@
 /**
- * What helps to test programs that use this library.
+ * Helps to test programs that use this library.
  *
  * @since 0.1.0
  */
