@@ -1,16 +1,20 @@
 /**
- * Shows the API as a user sees it: modules by the name under which the package exports them, and
- * classes made by `Context.Service` or `Schema.TaggedError` with their members. Leaves out brands.
+ * Shows the API as a user sees it. Modules have the name under which the package exports them, and the
+ * comment that their file opens with. Classes made by `Context.Service` or `Schema.TaggedError` have
+ * their members. Brands are left out.
  */
 import { basename } from "node:path"
-import { Converter, ReflectionFlag, ReflectionKind } from "typedoc"
+import { Comment, CommentTag, Converter, ReflectionFlag, ReflectionKind } from "typedoc"
 
 /** @param {import("typedoc").Application} app */
 export const load = (app) => {
-  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context) => {
+    const { project } = context
     for (const module of project.getReflectionsByKind(ReflectionKind.Module)) {
       module.name = basename(module.name)
+      module.comment = openingComment(context.getSymbolFromReflection(module).declarations[0].getSourceFile().text)
     }
+    project.children.sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const property of project.getReflectionsByKind(ReflectionKind.Property)) {
       if (isBrand(property)) project.removeReflection(property)
     }
@@ -29,6 +33,16 @@ export const load = (app) => {
       property.setFlag(ReflectionFlag.Readonly, false)
     }
   })
+}
+
+/** Returns the comment that a file opens with. typedoc itself takes it only if it has a `@module` tag. */
+const openingComment = (text) => {
+  const [, body] = /^\/\*\*\n([\s\S]*?)\n \*\//.exec(text)
+  const [summary, since] = body.replaceAll(/^ \* ?/gm, "").split("@since")
+  const parts = summary
+    .split(/\{@link ([^}]+)\}/)
+    .map((text, index) => (index % 2 === 0 ? { kind: "text", text } : { kind: "inline-tag", tag: "@link", text }))
+  return new Comment(parts, [new CommentTag("@since", [{ kind: "text", text: since.trim() }])])
 }
 
 /** Whether a property only marks what its object is. */
