@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchWriter } from "../delivery/batch.ts"
 import type { Waiter } from "../descriptor/direction.ts"
-import type { Resume, ToFailure } from "../descriptor/turn.ts"
+import type { Resume, ToFailure } from "../descriptor/waitedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 

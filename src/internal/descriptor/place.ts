@@ -3,20 +3,19 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attempt, Direction, Waiter } from "./direction.ts"
-import type { Resume } from "./turn.ts"
-import type { WatchedFd } from "./watchedFd.ts"
+import type { Resume, WaitedFd } from "./waitedFd.ts"
 
 /**
  * Makes its attempt itself, whatever becomes of its fiber. Run as an effect, it leaves the line.
  */
 export class Place<A> extends Effectable.Class<void> implements Waiter {
   readonly wants = 0
-  readonly #watchedFd: WatchedFd
+  readonly #watchedFd: WaitedFd
   readonly #direction: Direction
   readonly #attempt: Attempt<A>
   readonly #resume: Resume<A, PollerError>
 
-  constructor(watchedFd: WatchedFd, direction: Direction, attempt: Attempt<A>, resume: Resume<A, PollerError>) {
+  constructor(watchedFd: WaitedFd, direction: Direction, attempt: Attempt<A>, resume: Resume<A, PollerError>) {
     super()
     this.#watchedFd = watchedFd
     this.#direction = direction

@@ -3,13 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attempt, Direction, Waiter } from "./direction.ts"
-import type { WatchedFd } from "./watchedFd.ts"
-
-/** Resumes the fiber that waits. Does nothing if that fiber was interrupted meanwhile. */
-export type Resume<A, E> = (result: Effect.Effect<A, E>) => void
-
-/** Makes the failure of a fiber that has nothing to wait for any more. */
-export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
+import type { Resume, ToFailure, WaitedFd } from "./waitedFd.ts"
 
 /**
  * An effect that makes the attempt. When its turn has come, the fiber is resumed with it.
@@ -20,7 +14,7 @@ export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
  */
 export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   readonly wants: number
-  readonly #watchedFd: WatchedFd
+  readonly #watchedFd: WaitedFd
   readonly #direction: Direction
   readonly #attempt: Attempt<A, E>
   #resume: Resume<A, E> | undefined
@@ -34,7 +28,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   #hasCome = false
 
   constructor(
-    watchedFd: WatchedFd,
+    watchedFd: WaitedFd,
     direction: Direction,
     attempt: Attempt<A, E>,
     toFailure: ToFailure<E>,

@@ -13,7 +13,8 @@ import type { Attachment } from "../delivery/attachment.ts"
 import * as Registering from "../delivery/registration.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
 import { Place } from "./place.ts"
-import { type ToFailure, Turn } from "./turn.ts"
+import { Turn } from "./turn.ts"
+import type { ToFailure } from "./waitedFd.ts"
 
 const readBits = Readiness.Readable | Readiness.ReadClosed | Readiness.Error
 const writeBits = Readiness.Writable | Readiness.WriteClosed | Readiness.Error
