@@ -227,7 +227,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           expect(yield* Fiber.join(fiber)).toBe("x")
         }
         expect(yield* waiters).toBe(0)
-      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+      }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
     it.live("fibers that share one read each get theirs, whoever of them comes late", () =>
@@ -247,7 +247,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           for (const fiber of fibers) expect(yield* Fiber.join(fiber)).toBe(1)
         }
         expect(yield* waiters).toBe(0)
-      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+      }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
     it.live("one that is made to yield before its turn leaves the wait of another that shares its read alone", () =>
@@ -266,7 +266,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
         Kernel.writeText(far, "yz")
         for (const fiber of [late, ...others]) expect(yield* Fiber.join(fiber)).toBe(1)
         expect(yield* waiters).toBe(0)
-      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+      }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
     it.live("readable, too", () =>
@@ -282,7 +282,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           yield* ready.clear
         }
         expect(yield* waiters).toBe(0)
-      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+      }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
     it.live("writeAll is in one piece", () =>
@@ -307,7 +307,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           // Which of them began first is the scheduler's to say.
           expect(received.order.toSorted((a, b) => a - b)).toEqual([1, 2])
         }
-      }).pipe(Effect.timeout("10 seconds"), Effect.scoped, Effect.provide(layers[name]()))
+      }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
   })
 }

@@ -7,11 +7,12 @@ import { Effect, Exit, Fiber, Option } from "effect"
 import { AsyncFd, Poller, type PollerError } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { layers, readyNow } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { begin, isEmpty, readInto, scopedFds, turn, waiters } from "../support/watched.ts"
 
 const seed = Number(process.env.ASYNC_FD_SEED ?? Math.floor(Math.random() * 0x1_0000_0000))
-const rounds = Number(process.env.ASYNC_FD_ROUNDS ?? 60)
+const rounds = Number(process.env.ASYNC_FD_ROUNDS ?? times(15, 120))
 
 /** What is written is cut into messages that name themselves, so that it is known what belongs together. */
 const messageSize = 8
@@ -91,7 +92,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
         for (let round = 0; round < rounds; round++) {
           const before = Kernel.openDescriptors()
           yield* Effect.scoped(oneRound(next, below)).pipe(
-            Effect.timeout("10 seconds"),
+            Effect.timeout("100 seconds"),
             Effect.catchCause((cause) =>
               Effect.fail(new Error(`ASYNC_FD_SEED=${seed}, round ${round}: ${String(cause)}`))
             )

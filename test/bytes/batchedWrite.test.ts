@@ -26,14 +26,14 @@ import {
 } from "../support/batch.ts"
 import { echo as echoSocket } from "../support/effectSockets.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers } from "../support/layers.ts"
+import { nextLayerEntries } from "../support/layers.ts"
 import { until } from "../support/observe.ts"
 import { YieldAt } from "../support/scheduler.ts"
 import { block } from "../support/thread.ts"
 import { begin, isEmpty, scopedFds } from "../support/watched.ts"
 import { describeTcp, randomNumbers, startWaiting, turn, twoLayers, waiters } from "../net/tcp/support.ts"
 
-const everyLayer = Object.entries(layers)
+const everyLayer = nextLayerEntries()
 
 /** Leaves no room, after the peer has written: what it sends makes some. */
 const fillNow = ({ connection }: Connected): number => {
@@ -52,12 +52,12 @@ const knownToHaveRoom = Effect.gen(function* () {
   return one!
 })
 
-/** What the peer gets until that is enough, or for two seconds if it never is. */
+/** What the peer gets until that is enough, or for a minute if it never is. */
 const soon = ({ peer }: Connected, isEnough: (text: Buffer) => boolean) =>
   Effect.gen(function* () {
     let all = peer.read()
     // Something small is held back by the kernel until what was sent before is acknowledged, which takes 40 ms.
-    for (const end = Date.now() + 2000; Date.now() < end && !isEnough(all); all = Buffer.concat([all, peer.read()])) {
+    for (const end = Date.now() + 60_000; Date.now() < end && !isEnough(all); all = Buffer.concat([all, peer.read()])) {
       yield* turn
     }
     return all

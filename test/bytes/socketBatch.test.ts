@@ -23,12 +23,12 @@ import {
 } from "../support/batch.ts"
 import { open } from "../support/opened.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers } from "../support/layers.ts"
+import { nextLayerEntries } from "../support/layers.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { isEmpty, scopedFds } from "../support/watched.ts"
 import { leavesNothing, readText, startProcess, startWaiting, turn, waiters } from "../net/tcp/support.ts"
 
-const everyLayer = Object.entries(layers)
+const everyLayer = nextLayerEntries()
 
 describeUring("an echo on more connections than one batch holds", () => {
   for (const [name, layer] of everyLayer) {

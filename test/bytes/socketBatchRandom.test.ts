@@ -9,12 +9,13 @@ import type { PollerError } from "effect-amy"
 import { describeUring, type Connected, manyConnected, run } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
 import { layers, readyNow } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { begin, isEmpty, turn } from "../support/watched.ts"
 import { waiters } from "../net/tcp/support.ts"
 
 const seed = Number(process.env.BATCH_SEED ?? Math.floor(Math.random() * 0x1_0000_0000))
-const rounds = Number(process.env.BATCH_ROUNDS ?? 6)
+const rounds = Number(process.env.BATCH_ROUNDS ?? times(2, 12))
 const connections = 40
 const steps = 150
 
@@ -192,7 +193,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           let before = Kernel.openDescriptors()
           for (let round = 0; round < rounds; round++) {
             yield* Effect.scoped(oneRound(next)).pipe(
-              Effect.timeout("20 seconds"),
+              Effect.timeout("100 seconds"),
               Effect.catchCause((cause) =>
                 Effect.fail(new Error(`BATCH_SEED=${seed}, round ${round}: ${String(cause)}`))
               )

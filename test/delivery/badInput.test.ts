@@ -438,7 +438,7 @@ const runWithFewDescriptors = (program: string): Promise<string> =>
     execFile(
       "sh",
       shell,
-      { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 25_000 },
+      { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 100_000 },
       (error, stdout) => (error === null ? resolve(stdout) : reject(error))
     )
   })

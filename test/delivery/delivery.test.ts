@@ -7,6 +7,7 @@ import { runInNewContext } from "node:vm"
 import { blockUntilOpen, openGate } from "../support/attachedThread.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { until } from "../support/observe.ts"
 import { makeGate, startThread } from "../support/threads.ts"
 
@@ -59,18 +60,19 @@ const mebibyte = 1 << 20
 /** One turn of the event loop. */
 const turn = Effect.promise(() => new Promise(setImmediate))
 
-describe("promise 4: nothing is lost with 10,000 descriptors", () => {
+describe("promise 4: nothing is lost with thousands of descriptors", () => {
   const layers: { readonly [name: string]: PollerLayer } = {
     layerWorker: Poller.layerWorker(),
     layerEventLoop: Poller.layerEventLoop(),
     "layerWorker with a mailbox of one entry": Poller.layerWorker({ mailboxSize: 1 }),
     "layerEventLoop with batches of seven": Poller.layerEventLoop({ batchSize: 7 })
   }
-  // 15,000 descriptors in all.
+  // With the other ends, half as many again.
+  const count = times(2000, 10_000)
   const mix = sources([
-    [2500, pipe],
-    [2500, socket],
-    [5000, eventfd]
+    [count / 4, pipe],
+    [count / 4, socket],
+    [count / 2, eventfd]
   ])
 
   for (const [name, layer] of Object.entries(layers)) {
@@ -110,7 +112,10 @@ describe("promise 4: nothing is lost with 10,000 descriptors", () => {
   }
 })
 
-/** What a consumer sleeps through: 99 bytes for each of a thousand sockets, and at last the end of each. */
+/** How many edges of each socket a consumer sleeps through. */
+const edges = times(20, 100)
+
+/** What a consumer sleeps through: bytes for each of a thousand sockets, one at a time, and at last the end of each. */
 const asleep = Effect.gen(function* () {
   const pairs = yield* Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: 1000 }, Kernel.socketPair)),
@@ -118,9 +123,9 @@ const asleep = Effect.gen(function* () {
   )
   return {
     fds: pairs.map(([ours]) => ours),
-    rounds: Array.from({ length: 100 }, (_, round) => () => {
+    rounds: Array.from({ length: edges }, (_, round) => () => {
       for (const [, theirs] of pairs) {
-        if (round < 99) Kernel.write(theirs, 1)
+        if (round < edges - 1) Kernel.write(theirs, 1)
         else Kernel.shutdownWrite(theirs)
       }
     })
@@ -136,7 +141,7 @@ const expectLastEdges = (
   expect(ascending(ended)).toEqual(ids)
 }
 
-describe("promise 4: a consumer sleeps through 100,000 edges", () => {
+describe("promise 4: a consumer sleeps through many thousand edges", () => {
   const layers: { readonly [name: string]: PollerLayer } = {
     layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
     layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 }),
@@ -245,7 +250,7 @@ describe("promise 4: a consumer sleeps through 100,000 edges", () => {
             thread.call(
               "signal",
               mine.map(({ fd }) => fd),
-              100
+              edges
             ),
             thread.call("signal", otherFds),
             thread.call("collectAndOpen", otherIds, gate.buffer)
@@ -353,7 +358,7 @@ describeLayers("what a consumer does next", (layer) => {
       const [{ fd, makeReady }] = (yield* sources([[1, eventfd]])) as [Source]
       const id = yield* Registrar.register(fd, "Read")
       // Nothing else happens in this process meanwhile, so a promise that is left lying in one round ends it all.
-      for (let round = 0; round < 1000; round++) {
+      for (let round = 0; round < times(200, 1000); round++) {
         const taker = yield* Effect.forkChild(Queue.take(queue), { startImmediately: true })
         makeReady()
         expect((yield* Fiber.join(taker)).id).toBe(id)

@@ -4,6 +4,7 @@ import { Cause, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 
 const eventfds = (count: number) =>
@@ -71,7 +72,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
         const taken: Array<number> = []
         const note: Note = (each) => Effect.sync(() => void taken.push(each.id))
-        for (let round = 0; round < 300; round++) {
+        for (let round = 0; round < times(60, 300); round++) {
           const fiber = yield* Effect.forkChild(waiting(poller, note), { startImmediately: true })
           for (const fd of fds) Kernel.signal(fd)
           // On every layer, some rounds are too early, some too late, and some are right in the middle.
@@ -93,7 +94,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < times(25, 100); round++) {
         // It is made ready at about the time at which the wait is given up.
         const signalled = new Promise<void>((resolve) => {
           setTimeout(() => {
@@ -115,7 +116,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < times(25, 100); round++) {
         const signalled = new Promise<void>((resolve) => {
           setTimeout(() => {
             Kernel.signal(fd)
@@ -135,7 +136,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
-      for (let round = 0; round < 200; round++) {
+      for (let round = 0; round < times(50, 200); round++) {
         const taken: Array<number> = []
         const take = Effect.map(Queue.take(poller.queue), (each) => taken.push(each.id))
         const first = yield* Effect.forkChild(
@@ -163,7 +164,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
       const poller = yield* Poller.Poller
       const fds = yield* eventfds(10)
       const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
-      for (let round = 0; round < 200; round++) {
+      for (let round = 0; round < times(50, 200); round++) {
         for (const fd of fds) Kernel.signal(fd)
         const poll = yield* Effect.forkChild(poller.wait(0), { startImmediately: true })
         if (round % 3 === 1) spin(round % 50)

@@ -8,11 +8,12 @@ import { Poller, Registrar } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import type { PollerLayer } from "../support/layers.ts"
 import { layers } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import type { Failure, Operation, Services } from "../support/model.ts"
 import { describeSequence, generate, random, runAlone, runBeside, shrink } from "../support/model.ts"
 
 const seed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 0x1_0000_0000))
-const sequences = Number(process.env.MODEL_SEQUENCES ?? 300)
+const sequences = Number(process.env.MODEL_SEQUENCES ?? times(50, 600))
 
 const services = Effect.all({ poller: Poller.Poller, registrar: Registrar.Registrar })
 
@@ -59,12 +60,12 @@ const cases: ReadonlyArray<readonly [string, (options?: Poller.LayerOptions) => 
 
 for (const [name, layer, run] of cases) {
   describe(`promises 3 and 5: what is reported is what the model says (${name})`, () => {
-    it.live("after every few operations", () => agrees(layer(), run, 60, "often"), 120_000)
+    it.live("after every few operations", () => agrees(layer(), run, 60, "often"), 600_000)
 
     it.live(
       "after long stretches, with the smallest mailbox and the smallest batch",
       () => agrees(layer({ mailboxSize: 1, batchSize: 1 }), run, 150, "seldom"),
-      120_000
+      600_000
     )
   })
 }

@@ -11,7 +11,7 @@ import { DatagramSocket } from "effect/socket"
 import { networkInterfaces } from "node:os"
 import * as Dgram from "../support/dgram.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers, type PollerLayer } from "../support/layers.ts"
+import { nextLayerEntries, type PollerLayer } from "../support/layers.ts"
 import { open } from "../support/opened.ts"
 
 type Make = (
@@ -26,7 +26,7 @@ interface Implementation {
 const implementations: { readonly [name: string]: Implementation } = {
   NodeDatagramSocket: { make: NodeDatagramSocket.make, layer: undefined },
   ...Object.fromEntries(
-    Object.entries(layers).map(([name, layer]) => [
+    nextLayerEntries().map(([name, layer]) => [
       `PollerDatagramSocket on ${name}`,
       { make: PollerDatagramSocket.make, layer: layer() }
     ])
@@ -412,7 +412,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
   })
 }
 
-for (const [name, layer] of Object.entries(layers)) {
+for (const [name, layer] of nextLayerEntries()) {
   describe(`PollerDatagramSocket (${name})`, () => {
     it.live("is provided by its layer", () =>
       Effect.gen(function* () {

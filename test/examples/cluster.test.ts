@@ -29,7 +29,7 @@ describe("examples/cluster.ts", () => {
           ""
         ])
       }),
-    90_000
+    180_000
   )
 
   it.live(
@@ -41,6 +41,6 @@ describe("examples/cluster.ts", () => {
         child.stdin.end()
         expect(yield* exit).toEqual([0, null])
       }).pipe(Effect.scoped),
-    90_000
+    180_000
   )
 })

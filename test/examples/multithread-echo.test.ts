@@ -53,7 +53,7 @@ describe("examples/multithread-echo.ts", () => {
         expect(stdout).toMatch(/^nothing was lost, and every descriptor was closed$/m)
         expect(code).toBe(0)
       }),
-    60_000
+    180_000
   )
 
   it.live(
@@ -75,7 +75,7 @@ describe("examples/multithread-echo.ts", () => {
         expect(running.output.stdout).toMatch(/\neverything is closed\n$/)
         expect(running.output.stderr).toBe("")
       }).pipe(Effect.scoped),
-    60_000
+    180_000
   )
 
   it.live("--help explains every option", () =>

@@ -54,6 +54,6 @@ describe("examples/timers.ts", () => {
         Effect.map((intervals) => intervals.at(-1)!.after),
         Effect.repeat({ until: (after) => after < 195 })
       ),
-    60_000
+    180_000
   )
 })

@@ -5,6 +5,7 @@ import { Poller, Registrar } from "effect-amy"
 import { collectGarbage } from "../support/garbage.ts"
 import * as Kernel from "../support/kernel.ts"
 import { layers, type PollerLayer } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { manyEventfds, registerAll } from "../support/many.ts"
 import { allClosed, open, operationsNow, outcome, startConsumers } from "../support/opened.ts"
 import { type ConsumerData, startConsumer } from "../support/programs.ts"
@@ -80,22 +81,22 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("with 10,000 registrations, all of them ready or none, and with consumers waiting", (test) =>
+    it.live("with thousands of registrations, all of them ready or none, and with consumers waiting", () =>
       Effect.gen(function* () {
-        const fds = yield* manyEventfds(10_000)
+        const fds = yield* manyEventfds(times(2000, 10_000))
         for (const ready of [false, true]) {
           const before = possessions()
           const opened = yield* open(layer())
           yield* registerAll(opened.registrar, fds)
           const consumers = yield* startConsumers(opened)
           if (ready) for (const fd of fds) Kernel.signal(fd)
-          const start = performance.now()
+          const used = process.cpuUsage()
           yield* opened.close
-          const millis = performance.now() - start
+          const { system, user } = process.cpuUsage(used)
           const ends = yield* consumers
           if (!ready) expect(ends).toEqual(consumersEnded)
-          yield* Effect.promise(() => test.annotate(`closed in ${Math.round(millis)} ms`))
-          expect(millis).toBeLessThan(2000)
+          // Microseconds of the processor, for others may use it meanwhile. It takes about a tenth of that.
+          expect(system + user).toBeLessThan(1_000_000)
           // Readiness that was delivered before the end stays to be taken.
           yield* Queue.clear(opened.poller.queue).pipe(Effect.ignore)
           expect(yield* operationsNow(opened)).toEqual(allClosed)
@@ -179,7 +180,7 @@ const memory = Effect.gen(function* () {
   return heapUsed + external + arrayBuffers
 })
 
-describe("promise 8: closing 200 times leaves nothing", () => {
+describe("promise 8: opening and closing over and over leaves nothing", () => {
   for (const [name, layer] of Object.entries({
     layerWorker: Poller.layerWorker,
     layerEventLoop: Poller.layerEventLoop
@@ -196,17 +197,17 @@ describe("promise 8: closing 200 times leaves nothing", () => {
             yield* poller.wait(Duration.infinity)
           }).pipe(Effect.provide(Layer.fresh(layer())))
           // What is loaded and compiled once is no leak.
-          yield* Effect.repeat(once, { times: 9 })
+          yield* Effect.repeat(once, { times: 4 })
           const before = { ...possessions(), memory: yield* memory }
-          yield* Effect.repeat(once, { times: 199 })
+          yield* Effect.repeat(once, { times: times(30, 200) })
           expect(possessions()).toEqual({ descriptors: before.descriptors, threads: before.threads })
           const grown = ((yield* memory) - before.memory) / 1024
-          yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more after 200 times`))
+          yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more in the end`))
           // One poller's shared memory alone is two MiB: two that stayed would be seen.
           expect(grown).toBeLessThan(4 * 1024)
         }),
-      // A start is some 50 ms, and a multiple of it on a machine that has other things to do.
-      240_000
+      // A start takes some 50 ms of the processor, of which this may get a tenth.
+      600_000
     )
   }
 })

@@ -4,12 +4,13 @@ import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
 import { collectGarbage } from "../support/garbage.ts"
 import { layerAttached } from "../support/layers.ts"
+import { times } from "../support/long.ts"
 import { manyEventfds, registerAll } from "../support/many.ts"
 import { open, type Opened } from "../support/opened.ts"
 import { startConsumer } from "../support/programs.ts"
 
 const registrations = 10_000
-const window = Duration.seconds(3)
+const window = Duration.seconds(times(2, 5))
 
 /** What this process and the poller do while someone waits and nothing happens. */
 const observe = ({ poller }: Opened) =>

@@ -108,7 +108,7 @@ export const run = <A, E>(
       yield* test(uring).pipe(Effect.scoped, Effect.provide(layer()))
     }).pipe(Effect.scoped, leavesNothing)
     // Node has some of its own, which go with its threads.
-    yield* until(() => uringDescriptors() <= rings).pipe(Effect.timeoutOption("5 seconds"))
+    yield* until(() => uringDescriptors() <= rings).pipe(Effect.timeoutOption("100 seconds"))
     expect(uringDescriptors()).toBeLessThanOrEqual(rings)
   })
 

@@ -11,7 +11,7 @@ const tell = (message: unknown) => parentPort!.postMessage(message)
 
 const next = Effect.gen(function* () {
   const poller = yield* Poller.Poller
-  const notifications = yield* poller.wait("20 seconds")
+  const notifications = yield* poller.wait("100 seconds")
   tell(notifications.map(({ event, id }) => [id, event]))
 })
 

@@ -2,6 +2,7 @@
 import { describe } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Poller, type PollerError, type Registrar } from "effect-amy"
+import { isLong } from "./long.ts"
 
 export type PollerLayer = Layer.Layer<Poller.Poller | Registrar.Registrar, PollerError.PollerError>
 
@@ -18,12 +19,29 @@ export const layers = {
   "layerAttach to a layerWorker": layerAttached
 } as const satisfies { readonly [name: string]: (options?: Poller.LayerOptions) => PollerLayer }
 
-/** Runs the same tests on each layer. */
+export type LayerName = keyof typeof layers
+
+let tables = 0
+
+/**
+ * Returns the layers for the next table of tests. In the long run these are all of them. In the short run they are
+ * `layerEventLoop` and one with a polling thread: `layerWorker` for the first table of a file, `layerAttach` for the
+ * second, and so on. The promises themselves are tested on every layer in both runs, by `behaviours.test.ts`.
+ */
+export const nextLayers = (): ReadonlyArray<LayerName> => {
+  if (isLong) return Object.keys(layers) as Array<LayerName>
+  return ["layerEventLoop", tables++ % 2 === 0 ? "layerWorker" : "layerAttach to a layerWorker"]
+}
+
+/** Returns what `nextLayers` returns, each name with its layer. */
+export const nextLayerEntries = () => nextLayers().map((name) => [name, layers[name]] as const)
+
+/** Describes the same tests for several layers: those of `nextLayers`. */
 export const describeLayers = (
   name: string,
-  body: (layer: (options?: Poller.LayerOptions) => PollerLayer, layerName: keyof typeof layers) => void
+  body: (layer: (options?: Poller.LayerOptions) => PollerLayer, layerName: LayerName) => void
 ): void => {
-  for (const layerName of Object.keys(layers) as Array<keyof typeof layers>) {
+  for (const layerName of nextLayers()) {
     describe(`${name} (${layerName})`, () => {
       body(layers[layerName], layerName)
     })

@@ -22,7 +22,7 @@ const answer = Effect.fnUntraced(function* ({ fd, handle }: Request) {
   return yield* Effect.gen(function* () {
     const poller = yield* Poller.Poller
     const id = yield* Registrar.register(fd, "Read")
-    const reported = yield* poller.wait("20 seconds")
+    const reported = yield* poller.wait("100 seconds")
     yield* Registrar.deregister(fd)
     return { id, reported: reported.map(plain) } satisfies Response
   }).pipe(Effect.provide(Poller.layerAttach(handle)))

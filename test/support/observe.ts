@@ -3,7 +3,7 @@ import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { readFileSync } from "node:fs"
-import { layers, type PollerLayer } from "./layers.ts"
+import { nextLayerEntries, type PollerLayer } from "./layers.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /** How often anyone has woken the thread that waits: the count of the poller's eventfd, which is never read back. */
@@ -22,12 +22,13 @@ export const until = (condition: () => boolean): Effect.Effect<void> =>
 
 const layerBlocking = (options?: Poller.LayerOptions) => Poller.layerBlocking({ ...options, allowMainThread: true })
 
-/** As `describeLayers`, with `layerBlocking` too: for tests that only ever receive by `wait`. */
+/** As `describeLayers`, with `layerBlocking` too: for tests that receive by `wait` alone. */
 export const describeEveryLayer = (
   name: string,
   body: (layer: (options?: Poller.LayerOptions) => PollerLayer) => void
 ): void => {
-  for (const [layerName, layer] of Object.entries({ ...layers, layerBlocking })) {
+  const every = [...nextLayerEntries(), ["layerBlocking", layerBlocking] as const]
+  for (const [layerName, layer] of every) {
     describe(`${name} (${layerName})`, () => {
       body(layer)
     })

@@ -62,7 +62,7 @@ export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: N
 
 export interface Thread<Message> {
   readonly worker: Worker
-  /** The next message of the thread. A thread that dies or stays silent for 20 seconds fails the test. */
+  /** The next message of the thread. Fails if the thread dies. */
   readonly next: Effect.Effect<Message>
   readonly exited: Effect.Effect<number>
 }
@@ -80,7 +80,7 @@ export const startThread = <Message>(name: string, workerData: unknown) =>
     worker.on("error", (error: Error) => Queue.failCauseUnsafe(messages, Cause.fail(error)))
     const thread: Thread<Message> = {
       worker,
-      next: Queue.take(messages).pipe(Effect.timeout("20 seconds"), Effect.orDie),
+      next: Effect.orDie(Queue.take(messages)),
       exited: Effect.promise(() => exit)
     }
     return thread

@@ -235,7 +235,7 @@ const loadsKoffi = (layer: string) => {
     const objects = process.report.getReport().sharedObjects
     console.log(taken, objects.some((object) => object.includes("koffi")))`
   const args = ["--conditions=effect-amy-source", "--input-type=module", "--eval", program]
-  return execFileSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 }).trimEnd()
+  return execFileSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 }).trimEnd()
 }
 
 describe("TestPoller: no native library", () => {

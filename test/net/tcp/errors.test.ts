@@ -60,7 +60,7 @@ describeTcp(
     live("a timeout that is not reached does nothing", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer((socket) => socket.end("hello"))
-        const connection = yield* Tcp.connect({ address: "127.0.0.1", port }, { timeout: "20 seconds" })
+        const connection = yield* Tcp.connect({ address: "127.0.0.1", port }, { timeout: "100 seconds" })
         expect(yield* readText(connection, 100)).toBe("hello")
       })
     )

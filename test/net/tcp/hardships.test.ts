@@ -189,7 +189,7 @@ describeTcp(
             Kernel.sendOutOfBand(far)
             Kernel.writeText(far, "def")
             // The read stops at the mark, whoever asks for more.
-            expect(yield* Effect.timeout(Fiber.join(reading), "5 seconds")).toBe("abcdef")
+            expect(yield* Effect.timeout(Fiber.join(reading), "100 seconds")).toBe("abcdef")
           }).pipe(Effect.scoped)
         }
       })
@@ -207,7 +207,7 @@ describeTcp(
             Kernel.sendOutOfBand(far)
             Kernel.writeText(far, "def")
             yield* readyNow
-            expect(yield* Effect.timeout(readText(connection, 6), "5 seconds")).toBe("abcdef")
+            expect(yield* Effect.timeout(readText(connection, 6), "100 seconds")).toBe("abcdef")
           }).pipe(Effect.scoped)
         }
       })

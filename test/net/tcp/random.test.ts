@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import { Tcp } from "effect-amy"
 import { once } from "node:events"
 import * as net from "node:net"
+import { times } from "../../support/long.ts"
 import * as Kernel from "../../support/kernel.ts"
 import { reasonOf } from "../../support/outcome.ts"
 import { describeTcp, nodeServer, randomNumbers, twoLayers, waiters } from "./support.ts"
@@ -233,7 +234,7 @@ const serveNode = (socket: net.Socket): void => {
   socket.on("end", () => socket.end())
 }
 
-const count = 2500
+const count = times(500, 2500)
 const atATime = 200
 
 describeTcp(

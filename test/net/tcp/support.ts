@@ -9,7 +9,7 @@ import { once } from "node:events"
 import * as net from "node:net"
 import { networkInterfaces } from "node:os"
 import * as Kernel from "../../support/kernel.ts"
-import { layers, type PollerLayer, readyNow } from "../../support/layers.ts"
+import { type LayerName, layers, nextLayers, type PollerLayer, readyNow } from "../../support/layers.ts"
 import { until } from "../../support/observe.ts"
 import { programUrl } from "../../support/programUrl.ts"
 import { waiters } from "../../support/waiters.ts"
@@ -25,7 +25,7 @@ export const describeTcp = (
     live: (name: string, test: () => Test, timeout?: number) => void,
     layer: (options?: Poller.LayerOptions) => PollerLayer
   ) => void,
-  names: ReadonlyArray<keyof typeof layers> = Object.keys(layers) as Array<keyof typeof layers>
+  names: ReadonlyArray<LayerName> = nextLayers()
 ): void => {
   for (const layerName of names) {
     describe(`${name} (${layerName})`, () => {
@@ -55,7 +55,7 @@ export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.E
     const before = sockets().length
     const result = yield* effect
     // Those of node:net are closed a little later.
-    yield* until(() => sockets().length === before).pipe(Effect.timeoutOption("5 seconds"))
+    yield* until(() => sockets().length === before).pipe(Effect.timeoutOption("100 seconds"))
     expect(sockets().length, "sockets left open, or closed that were not ours").toBe(before)
     return result
   })
@@ -269,7 +269,7 @@ export const startProcess = (name: string, args: ReadonlyArray<string> = []) =>
     return {
       child,
       output: () => output,
-      next: Effect.timeout(Queue.take(messages), "20 seconds"),
+      next: Effect.timeout(Queue.take(messages), "100 seconds"),
       ended: Effect.promise(() => ended)
     }
   })
