@@ -21,17 +21,19 @@ const kill = "nothing makes a wait in libkqueue fail"
 
 /** The behaviours in which libkqueue differs from the systems, and why. */
 const differences: { readonly [behaviour: string]: string } = {
-  "a change is reported with all that is the case and was asked for": both,
-  "a half-close wakes those who write, too, while there is room": both,
-  "a pipe that nobody reads": pipe,
-  'with neither readable nor writable, it is "Both"': pipe,
-  "an error is reported whatever was asked for": pipe,
-  "also when it was closed without being deregistered": "libkqueue keeps the knote of a closed descriptor",
-  "a number that is not open is told from one that is not registered": "libkqueue looks in its own list only",
-  "out-of-band data, to those who ask for it": "libkqueue has no filter for it",
+  "a notification holds the whole readiness within the interest": both,
+  "a half-close is reported for writing, too, if there is room": both,
+  "the end of a pipe's reader is reported as writeClosed": pipe,
+  'a notification that is neither readable nor writable has the event "Both"': pipe,
+  "an error is reported whatever the interest": pipe,
+  "a descriptor that was closed without deregister is not reported after its number is reused":
+    "libkqueue keeps the knote of a closed descriptor",
+  "a number that is not open fails differently from one that is not registered": "libkqueue looks in its own list only",
+  "out-of-band data is reported to a registration with priority": "libkqueue has no filter for it",
   "promise 8: if the polling thread dies by itself: consumers fail with WorkerFailed": kill,
-  "promise 8: if the polling thread dies by itself: what was reported before is still there to be taken": kill,
-  "promise 8: if the polling thread dies by itself: channels and events fail, too": kill
+  "promise 8: if the polling thread dies by itself: notifications that were delivered before the end can still be taken":
+    kill,
+  "promise 8: if the polling thread dies by itself: channels and user events fail, too": kill
 }
 
 if (libraryPath !== undefined) {

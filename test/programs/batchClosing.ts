@@ -1,13 +1,14 @@
 /**
- * Two connections are written to together. Who is told first of that writes again, and the other one closes the poller.
- * That must not touch what was closed with it, which would end the process.
+ * Writes to two connections in one batch. The fiber that hears of its write first writes again, and
+ * the other fiber closes the poller. What then runs must not touch the memory and descriptors that
+ * were closed: that would crash the process.
  */
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import { outcomeOf } from "../support/outcome.ts"
 import * as Kernel from "../support/kernel.ts"
 
-// However slow this is, both are written to at the end of their batch.
+// The clock stands still, so that both writes stay in one batch on a slow machine, too.
 const now = performance.now()
 performance.now = () => now
 

@@ -1,4 +1,4 @@
-/** A thread that measures the waits of a layerBlocking, each for as long as it is asked to by a message. */
+/** A thread that measures the waits of a `layerBlocking`. Each message is the timeout of one wait. */
 import { Duration, Effect, Queue } from "effect"
 import { Poller } from "effect-amy"
 import { parentPort } from "node:worker_threads"

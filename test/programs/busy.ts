@@ -1,6 +1,6 @@
 /**
- * A process that ends a thread which is never idle, by `process.exit()` or by `worker.terminate()`: the thread answers each
- * notification of its poller by making the descriptor ready again.
+ * Ends a thread that is never idle, by `process.exit()` or by `worker.terminate()`. For each
+ * notification of its poller, the thread makes the descriptor ready again.
  */
 import { Effect, type Layer, Stream } from "effect"
 import { Poller, type PollerError, Registrar } from "effect-amy"

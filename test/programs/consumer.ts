@@ -1,7 +1,9 @@
 /**
- * A thread that builds a layer, registers an eventfd of its own, tells of each notification, and how its consumer ended.
- * Any message makes it close its layer and end; "exit" makes it end at once and leave everything as it is, and
- * "block" makes it do nothing more, whatever it is woken for.
+ * A thread that builds a layer and registers an eventfd of its own. It posts each notification, and
+ * how its consumer ended.
+ *
+ * The message "exit" makes it end at once and leave everything as it is. "block" makes it sleep for
+ * ever, even if something wakes its event loop. Any other message makes it close its layer and end.
  */
 import { Duration, Effect, Layer, Queue, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -21,7 +23,7 @@ const layers = {
   attached: () => Poller.layerAttach(data.handle!)
 }
 
-const told = Effect.callback<void>((resume) => {
+const asked = Effect.callback<void>((resume) => {
   port.once("message", (message) => {
     if (message === "exit") process.exit()
     if (message !== "block") return resume(Effect.void)
@@ -51,13 +53,13 @@ const program = Effect.gen(function* () {
   yield* tell({ _tag: "ready", handle: poller.handle, fd, id })
   const ended = yield* outcome(consume(poller))
   const operations = yield* operationsNow({ poller, registrar })
-  // Consumers hear of the end first, and then, in the same turn, an attached layer lets go of what it has.
+  // The consumers end first. An attached layer closes its descriptors afterwards, in the same turn.
   yield* Effect.yieldNow
   yield* tell({ _tag: "ended", outcome: ended, operations })
-  // The layer stays open until this thread is told to close it.
+  // The layer stays open until a message asks for its end.
   yield* Effect.never
 }).pipe(Effect.scoped, Effect.provide(Layer.fresh(layers[data.layer]())))
 
-await Effect.runPromise(Effect.raceFirst(program, told))
+await Effect.runPromise(Effect.raceFirst(program, asked))
 port.postMessage({ _tag: "closed" } satisfies ConsumerMessage)
 port.close()

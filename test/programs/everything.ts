@@ -1,6 +1,7 @@
 /**
- * Ends threads by `worker.terminate()` in the midst of whatever the library does: each opens and closes timers, events,
- * channels and sockets without end. They are ended after ever more rounds of it, the first before it has closed anything.
+ * Ends threads by `worker.terminate()` in the midst of whatever the library does. Each thread opens
+ * and closes timers, events, channels and sockets without end. Each is terminated a round later than
+ * the one before it, and the first before it has closed anything.
  */
 import { Effect } from "effect"
 import { Poller, PollChannel, Registrar, Tcp, Udp, Unix, UserEvent } from "effect-amy"
@@ -16,9 +17,9 @@ const layers: { readonly [name: string]: PollerLayer } = {
 
 interface Data {
   readonly layer: string
-  /** So many rounds are done when the thread says so. */
+  /** The number of complete rounds after which the thread posts a message. */
   readonly rounds: number
-  /** For a thread that is attached. */
+  /** The poller to attach to, if the thread has none of its own. */
   readonly handle: Poller.PollerHandle | undefined
 }
 

@@ -1,4 +1,7 @@
-/** One way for a process to end, named by the first argument. It prints "ready" and then ends, or is sent a signal. */
+/**
+ * Ends its process in one way, which the first argument names. It prints "ready", and then ends by
+ * itself or receives a signal.
+ */
 import { NodeRuntime } from "@effect/platform-node"
 import { Duration, Effect, type Layer, Runtime } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -17,7 +20,7 @@ const layers: { readonly [name: string]: PollerLayer } = {
 
 const ready = Effect.sync(() => console.log("ready"))
 
-/** Open, registered, and then waiting for something that never happens, beside whatever `meanwhile` does. */
+/** Opens a poller, registers a descriptor and waits for it in vain. `meanwhile` runs beside that. */
 const waiting = (layer: PollerLayer, meanwhile: Effect.Effect<void> = Effect.void) =>
   Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.sync(() => console.log("finalized")))
@@ -27,18 +30,18 @@ const waiting = (layer: PollerLayer, meanwhile: Effect.Effect<void> = Effect.voi
     yield* poller.wait(Duration.infinity)
   }).pipe(Effect.scoped, Effect.provide(layer), Effect.ensuring(Effect.sync(() => console.log("closed"))))
 
-/** Lets the fiber that waits begin to do so. */
+/** Runs an action in the next turn of the event loop, when the other fiber waits. */
 const later = (action: () => void) => Effect.sync(() => void setImmediate(action))
 
-/** A thread of this process, once it polls or sleeps. */
+/** Starts a thread of this process, and returns once it polls or sleeps. */
 const startThread = async (data: ConsumerData): Promise<Extract<ConsumerMessage, { _tag: "ready" }>> => {
   const worker = new Worker(programUrl("programs/consumer"), { workerData: data })
   const [message] = (await once(worker, "message")) as [ConsumerMessage]
-  if (message._tag !== "ready") throw new Error(`not ready but ${message._tag}`)
+  if (message._tag !== "ready") throw new Error(`expected the message "ready", got "${message._tag}"`)
   return message
 }
 
-/** Ends the process while another thread owns a poller, and this one is attached to it or not. */
+/** Ends the process while another thread owns a poller. This thread may be attached to it. */
 const exitBeside = async (layer: "worker" | "eventLoop" | "blocking", attached: boolean) => {
   const { handle } = await startThread({ layer })
   const end = later(() => process.exit(7))

@@ -1,6 +1,7 @@
 /**
- * Attaches to the poller of a thread that closes it, opens files under the numbers that have become free, and exits with
- * the attached layer still open. It prints whether anything was written to those files.
+ * Attaches to the poller of another thread, which closes it. Opens files under the numbers that have
+ * become free, and exits with the attached layer still open. Prints whether anything was written to
+ * those files.
  */
 import { Effect, Exit, Layer, Scope } from "effect"
 import { Poller } from "effect-amy"
@@ -17,17 +18,17 @@ import { programUrl } from "../support/programUrl.ts"
 const data: ConsumerData = { layer: "eventLoop" }
 const worker = new Worker(programUrl("programs/consumer"), { workerData: data })
 const [owner] = (await once(worker, "message")) as [ConsumerMessage]
-if (owner._tag !== "ready") throw new Error(`not ready but ${owner._tag}`)
+if (owner._tag !== "ready") throw new Error(`expected the message "ready", got "${owner._tag}"`)
 
 const attached = Effect.gen(function* () {
   const scope = yield* Scope.make()
-  yield* Scope.addFinalizer(scope, Effect.die(new Error("the layer was to stay open")))
+  yield* Scope.addFinalizer(scope, Effect.die(new Error("the layer must stay open")))
   const context = yield* Layer.buildWithScope(Poller.layerAttach(owner.handle), scope)
   const during = Kernel.openDescriptors()
   worker.postMessage("close")
   yield* Effect.promise(() => once(worker, "exit"))
   yield* Effect.flatMap(Poller.Poller, ({ wait }) => outcome(wait("1 hour"))).pipe(Effect.provide(context))
-  // The end is told first, and then the layer lets go of its descriptors.
+  // The waits end first. The layer closes its descriptors afterwards.
   yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
   return [...during.keys()].filter((fd) => !Kernel.openDescriptors().has(fd))
 })
@@ -35,7 +36,7 @@ const attached = Effect.gen(function* () {
 const exit = await Effect.runPromiseExit(attached)
 if (Exit.isFailure(exit)) throw new Error(String(exit.cause))
 const freed = new Set(exit.value)
-if (freed.size < 2) throw new Error("the attached layer has not let go of its descriptors")
+if (freed.size < 2) throw new Error("the attached layer has not closed its descriptors")
 
 const directory = mkdtempSync(join(tmpdir(), "late-exit-"))
 const files: Array<number> = []

@@ -1,4 +1,4 @@
-/** Writes to a connection that nobody reads any more, while SIGPIPE has its default disposition: to kill. */
+/** Writes to a connection whose reader is gone, while SIGPIPE would kill the process, which is its default. */
 import { Effect, Stream } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import { writeSync } from "node:fs"
@@ -7,7 +7,7 @@ import * as Kernel from "../support/kernel.ts"
 
 const layer = process.argv[2]
 
-// Node ignores the signal until somebody has listened for it.
+// Node ignores the signal until a listener was added and removed.
 const listener = () => {}
 process.on("SIGPIPE", listener)
 process.off("SIGPIPE", listener)

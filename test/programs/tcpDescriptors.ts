@@ -1,4 +1,7 @@
-/** An echo server with room for a few connections only: it tells how many, and how busy it is when told to measure. */
+/**
+ * An echo server that has descriptors for a few connections only. It sends their number, and at the
+ * message "measure" the share of the processor that it uses.
+ */
 import { Effect, Stream } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import koffi from "koffi"
@@ -29,7 +32,7 @@ const program = Effect.gen(function* () {
         startImmediately: true
       }
     )
-    // Numbers that are free below the highest one in use are no room any more.
+    // Occupies the free numbers below the highest one in use: the limit counts from there.
     const fillers: Array<number> = []
     const highest = Math.max(...Kernel.openDescriptors().keys())
     for (let fd = Kernel.eventfd(); ; fd = Kernel.eventfd()) {
@@ -39,7 +42,7 @@ const program = Effect.gen(function* () {
     const limit = BigInt(fillers.at(-1)! + 1 + room)
     if (setrlimit(7, new BigUint64Array([limit, limit])) !== 0) throw new Error(`setrlimit: ${koffi.errno()}`)
     process.send!({ port: listener.address.port, room })
-    if ((yield* next) !== "measure") throw new Error("told something else than to measure")
+    if ((yield* next) !== "measure") throw new Error('expected the message "measure"')
     const began = performance.now()
     const cpu = process.cpuUsage()
     yield* Effect.sleep("1 second")

@@ -1,4 +1,4 @@
-/** A thread that is given a connection's descriptor: it answers in capitals until the end, and closes it. */
+/** A thread that echoes a connection in capital letters until its end, and then closes its descriptor. */
 import { Effect, Stream } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"

@@ -1,4 +1,7 @@
-/** A thread that echoes on one descriptor, which stays the test's, until there is an end; on a poller of its own or the test's. */
+/**
+ * A thread that echoes on a descriptor of the test until its end. It attaches to the test's poller,
+ * or has one of its own.
+ */
 import { Effect, Stream } from "effect"
 import { AsyncFd, Poller } from "effect-amy"
 import { workerData } from "node:worker_threads"

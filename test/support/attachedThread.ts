@@ -1,6 +1,6 @@
 /**
- * The entry of a thread that joins a poller by its handle and does what it is told by message. Start it with
- * `startThread` of `threads.ts`, which answers to the names of these commands.
+ * A thread that attaches to a poller by its handle, and runs commands that it receives as messages.
+ * `startThread` of `threads.ts` starts it, and offers the commands as effects.
  */
 import { Cause, Effect, Exit, Latch, Queue } from "effect"
 import type { Event, Notification, PollerError } from "effect-amy"
@@ -8,7 +8,7 @@ import { Poller, Registrar } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"
 import * as Kernel from "./kernel.ts"
 
-/** A notification as plain data, for an instance of a class does not cross threads. */
+/** A notification as plain data. An instance of a class cannot be posted to another thread. */
 export type PlainNotification = Pick<
   Notification.Notification,
   "id" | "event" | "readClosed" | "writeClosed" | "error" | "priority"
@@ -25,7 +25,7 @@ export const plain = (notification: Notification.Notification): PlainNotificatio
 
 const poller = Effect.service(Poller.Poller)
 
-/** Takes one notification after the other until each of these ids was among them; answers all that were taken. */
+/** Takes notifications until each of the ids was among them. Returns all that it took. */
 const collect = Effect.fnUntraced(function* (ids: ReadonlyArray<number>) {
   const { queue } = yield* poller
   const missing = new Set(ids)
@@ -47,18 +47,18 @@ export const commands = {
     Registrar.reregister(fd, Registrar.RegistrationId(id), event, options),
   deregister: (fd: number) => Registrar.deregister(fd),
 
-  /** `Poller.wait`, in milliseconds; 0 polls. */
+  /** Runs `Poller.wait`, with the timeout in milliseconds. */
   wait: (timeout: number) =>
     Effect.map(
       Effect.flatMap(poller, ({ wait }) => wait(timeout)),
       (all) => all.map(plain)
     ),
   collect,
-  /** `collect`, and then opens the gate. */
+  /** Runs `collect`, and then opens the gate. */
   collectAndOpen: (ids: ReadonlyArray<number>, gate: SharedArrayBuffer) =>
     Effect.tap(collect(ids), () => Effect.sync(() => openGate(gate))),
 
-  /** Registers and deregisters each descriptor so many times, and lastly registers them all; answers all ids in order. */
+  /** Registers and deregisters each descriptor in each round, and registers all at the end. Returns all ids in order. */
   churn: Effect.fnUntraced(function* (fds: ReadonlyArray<number>, rounds: number) {
     const ids: Array<number> = []
     for (let round = 0; round < rounds; round++) {
@@ -71,16 +71,16 @@ export const commands = {
     return ids
   }),
 
-  /** Adds one to each eventfd, so many times. */
+  /** Adds one to each eventfd in each round. */
   signal: (fds: ReadonlyArray<number>, rounds = 1) =>
     Effect.sync(() => {
       for (let round = 0; round < rounds; round++) for (const fd of fds) Kernel.signal(fd)
     }),
 
-  /** Keeps the thread from everything for so many milliseconds. */
+  /** Blocks the thread, and with it its event loop. */
   block: (millis: number) =>
     Effect.sync(() => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)),
-  /** Keeps the thread from everything until someone opens the gate; answers whether that happened within a minute. */
+  /** Blocks the thread until the gate opens. Returns whether that happened within a minute. */
   blockUntilOpen: (gate: SharedArrayBuffer) => Effect.sync(() => blockUntilOpen(gate)),
 
   stats: () => Effect.flatMap(poller, ({ stats }) => stats)
@@ -92,7 +92,7 @@ export const commands = {
 
 export type Commands = typeof commands
 
-/** Two words: whether someone is blocked at the gate, and whether it is open. */
+/** Opens a gate. Its buffer has two words: whether a thread is blocked at it, and whether it is open. */
 export const openGate = (gate: SharedArrayBuffer): void => {
   const words = new Int32Array(gate)
   Atomics.store(words, 1, 1)
@@ -110,11 +110,11 @@ export interface AttachedThreadData {
   readonly handle: Poller.PollerHandle
 }
 
-/** What the thread is told: a command under the number that its answer shall have, or to end. */
+/** A message to the thread: a command with a number that its reply repeats, or the request to end. */
 export type Message =
   { readonly call: number; readonly name: keyof Commands; readonly args: ReadonlyArray<never> } | "close"
 
-/** What it answers: `"ready"` once it is attached, and to each command its result or the tag of its failure. */
+/** A message of the thread: `"ready"` once it is attached, and the outcome of each command. */
 export type Answer =
   | "ready"
   | { readonly call: number; readonly value: unknown }
@@ -144,7 +144,7 @@ const serve = (port: NonNullable<typeof parentPort>) =>
     yield* closing.await
   })
 
-// Imported for its types and helpers alone, this file starts nothing.
+// The tests import this file for its types and commands, which starts no thread.
 if (parentPort !== null && (workerData as Partial<AttachedThreadData> | null)?.handle !== undefined) {
   const port = parentPort
   const { handle } = workerData as AttachedThreadData

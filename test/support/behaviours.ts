@@ -1,4 +1,4 @@
-/** How registrations and their readiness behave, whatever the world: each is a test to be run in all of them. */
+/** The behaviours of registrations and their readiness. Each is a test that runs in every world. */
 import { expect } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -8,16 +8,16 @@ import { type Behaviour, said, type World } from "./worlds.ts"
 
 const saidNow = Effect.map(readyNow, (all) => all.map(said))
 
-/** Returns when something has been delivered, and leaves it there. */
+/** Returns once a notification was delivered, and leaves it in the queue. */
 const delivered = Effect.flatMap(Poller.Poller, ({ queue }) => Effect.orDie(Queue.peek(queue)))
 
 const registrations = Effect.flatMap(Poller.Poller, ({ stats }) => Effect.map(stats, (all) => all.registrations))
 
-/** Once both ends are closed epoll reports both, and each filter of a kqueue its own. */
+/** Returns the flags for two closed ends. epoll reports both ends, and each filter of a kqueue its own. */
 const endsFor = (world: World, own: "readClosed" | "writeClosed") =>
   world.kernel === "kqueue" ? [own] : ["readClosed", "writeClosed"]
 
-/** A pipe has an error only where there is a way to say so. */
+/** Returns the flags for a broken pipe. A kqueue reports no error for it. */
 const brokenFor = (world: World, end: "readClosed" | "writeClosed") =>
   world.kernel === "kqueue" ? [end] : [end, "error"]
 
@@ -25,7 +25,7 @@ type Behaviours = { readonly [about: string]: { readonly [name: string]: Behavio
 
 export const readinessBehaviours: Behaviours = {
   "promise 3: edge-triggered by default": {
-    "one notification for each change, and nothing in between": (world) =>
+    "each change is reported once, and nothing is reported in between": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
@@ -33,13 +33,13 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.receive
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
         expect(yield* saidNow).toEqual([])
-        // More arrives: a change, though the first byte was not read.
+        // A second byte is a change, too, even if the first one was not read.
         yield* socket.receive
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
         yield* socket.drain
         expect(yield* saidNow).toEqual([])
       }),
-    "what is ready already is reported when it is registered": (world) =>
+    "a descriptor that is ready already is reported when it is registered": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.receive
@@ -47,7 +47,7 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual([id])
         expect(yield* idsReadyNow).toEqual([])
       }),
-    "and it reaches a queue that nobody asks the poller to fill": (world) =>
+    "readiness reaches the queue without a wait": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
         const socket = yield* world.socket
@@ -63,7 +63,7 @@ export const readinessBehaviours: Behaviours = {
         expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(next)
         expect(next).toBe(id + 1)
       }),
-    "room to write is reported once, and again after there was none": (world) =>
+    "room to write is reported once, and again after there was no room": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Write")
@@ -74,20 +74,20 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.makeRoom
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
       }),
-    "a change is reported with all that is the case and was asked for": (world) =>
+    "a notification holds the whole readiness within the interest": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Both")
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
         yield* socket.receive
-        // A kqueue's filters speak each for itself.
+        // Each filter of a kqueue reports its own readiness alone.
         const event = world.kernel === "kqueue" ? "Read" : "Both"
         expect(yield* saidNow).toEqual([{ id, event, flags: [] }])
         yield* socket.fill
         yield* socket.receive
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
       }),
-    "a oneshot registration is silent after one notification, until it is registered again": (world) =>
+    "a oneshot registration is reported once, and again after a reregister": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read", { mode: "oneshot" })
@@ -99,13 +99,13 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([])
-        // From here on it is an ordinary one.
+        // From here on the registration is edge-triggered.
         yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([id])
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([id])
       }),
-    "a oneshot registration for both has one notification for both": (world) =>
+    "a oneshot registration for reading and writing is reported once in all": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.fill
@@ -118,7 +118,7 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 3: reregister": {
-    "reports present readiness again": (world) =>
+    "a reregistered descriptor that is ready is reported again": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
@@ -132,7 +132,7 @@ export const readinessBehaviours: Behaviours = {
         yield* Registrar.reregister(socket, id, "Read")
         expect(yield* idsReadyNow).toEqual([])
       }),
-    "widens what is watched": (world) =>
+    "reregister can widen the interest": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
@@ -140,7 +140,7 @@ export const readinessBehaviours: Behaviours = {
         yield* Registrar.reregister(socket, id, "Both")
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
       }),
-    "narrows what is watched, to reading": (world) =>
+    "reregister can narrow the interest to reading": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Both")
@@ -153,7 +153,7 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.receive
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
       }),
-    "narrows what is watched, to writing": (world) =>
+    "reregister can narrow the interest to writing": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.fill
@@ -166,7 +166,7 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 4: nothing is lost, memory is bounded": {
-    "what waits of one registration is one notification, with all that was reported": (world) =>
+    "reports of one registration merge into one notification while nothing takes it": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.fill
@@ -178,7 +178,7 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* saidNow).toEqual([{ id, event: "Both", flags: [] }])
         expect(yield* saidNow).toEqual([])
       }),
-    "however often they change, what waits is as many as there are registrations": (world) =>
+    "at most one notification of each registration waits, however often it changes": (world) =>
       Effect.gen(function* () {
         const { stats } = yield* Poller.Poller
         const sockets = yield* Effect.all([world.socket, world.socket, world.socket])
@@ -190,7 +190,7 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual(ids)
         expect((yield* stats).notifications).toBe(3)
       }),
-    "an edge that came while nobody took is still there for the next": (world) =>
+    "an edge that arrives while nothing takes notifications is still there later": (world) =>
       Effect.gen(function* () {
         const { queue, wait } = yield* Poller.Poller
         const socket = yield* world.socket
@@ -203,7 +203,7 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 5: no ghost": {
-    "a notification that waits is gone once its descriptor is deregistered": (world) =>
+    "deregister removes a notification that waits in the queue": (world) =>
       Effect.gen(function* () {
         const [kept, socket] = yield* Effect.all([world.socket, world.socket])
         const keptId = yield* Registrar.register(kept, "Read")
@@ -216,7 +216,7 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.receive
         expect(yield* idsReadyNow).toEqual([])
       }),
-    "also when its number is used again at once": (world) =>
+    "a former registration is not reported if its number is reused at once": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
@@ -231,7 +231,7 @@ export const readinessBehaviours: Behaviours = {
         yield* next.receive
         expect(yield* idsReadyNow).toEqual([nextId])
       }),
-    "also when it was closed without being deregistered": (world) =>
+    "a descriptor that was closed without deregister is not reported after its number is reused": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* Registrar.register(socket, "Read")
@@ -245,7 +245,7 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual([nextId])
         expect(yield* registrations).toBe(1)
       }),
-    "a scope that closes is as good as deregister": (world) =>
+    "the end of registerScoped's scope deregisters": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* Effect.scoped(
@@ -260,30 +260,30 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 6: closed and failed ends are seen": {
-    "the peer sends nothing more": (world) =>
+    "the end of the peer's output is reported as readClosed": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
         yield* socket.endInput
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: ["readClosed"] }])
       }),
-    "a half-close wakes those who write, too, while there is room": (world) =>
+    "a half-close is reported for writing, too, if there is room": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Write")
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: [] }])
         yield* socket.endInput
-        // To a kqueue's filter for writing it is nothing.
+        // It is no event for a kqueue's filter for writing.
         expect(yield* saidNow).toEqual(world.kernel === "kqueue" ? [] : [{ id, event: "Write", flags: [] }])
       }),
-    "the peer is gone, for one who reads": (world) =>
+    "a hang-up is reported to a registration for reading": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
         yield* socket.hangUp
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: endsFor(world, "readClosed") }])
       }),
-    "the peer is gone, for one who writes": (world) =>
+    "a hang-up is reported to a registration for writing": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.fill
@@ -292,21 +292,21 @@ export const readinessBehaviours: Behaviours = {
         yield* socket.hangUp
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: endsFor(world, "writeClosed") }])
       }),
-    "the peer was gone before it was registered": (world) =>
+    "a hang-up before register is reported": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         yield* socket.hangUp
         const id = yield* Registrar.register(socket, "Both")
         expect(yield* saidNow).toEqual([{ id, event: "Both", flags: ["readClosed", "writeClosed"] }])
       }),
-    "the peer is gone with what was sent to it": (world) =>
+    "a peer that closes with unread bytes is reported as an error": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const id = yield* Registrar.register(socket, "Read")
         yield* socket.reset
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [...endsFor(world, "readClosed"), "error"] }])
       }),
-    "a pipe that nobody reads": (world) =>
+    "the end of a pipe's reader is reported as writeClosed": (world) =>
       Effect.gen(function* () {
         const writer = yield* world.pipeWriter
         const id = yield* Registrar.register(writer, "Write")
@@ -314,17 +314,17 @@ export const readinessBehaviours: Behaviours = {
         yield* writer.breakPipe
         expect(yield* saidNow).toEqual([{ id, event: "Write", flags: brokenFor(world, "writeClosed") }])
       }),
-    'with neither readable nor writable, it is "Both"': (world) =>
+    'a notification that is neither readable nor writable has the event "Both"': (world) =>
       Effect.gen(function* () {
         const writer = yield* world.pipeWriter
         yield* writer.fill
         const id = yield* Registrar.register(writer, "Write")
         yield* writer.breakPipe
-        // A kqueue says by what it is that it was seen.
+        // A kqueue reports it by the filter for writing.
         const event = world.kernel === "kqueue" ? "Write" : "Both"
         expect(yield* saidNow).toEqual([{ id, event, flags: brokenFor(world, "writeClosed") }])
       }),
-    "an error is reported whatever was asked for": (world) =>
+    "an error is reported whatever the interest": (world) =>
       Effect.gen(function* () {
         const writer = yield* world.pipeWriter
         const id = yield* Registrar.register(writer, "Read")
@@ -334,7 +334,7 @@ export const readinessBehaviours: Behaviours = {
         const flags = brokenFor(world, world.kernel === "kqueue" ? "readClosed" : "writeClosed")
         expect(yield* saidNow).toEqual([{ id, event, flags }])
       }),
-    "out-of-band data, to those who ask for it": (world) =>
+    "out-of-band data is reported to a registration with priority": (world) =>
       Effect.gen(function* () {
         const { wait } = yield* Poller.Poller
         const socket = yield* world.urgentSocket
@@ -347,7 +347,7 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 12: registering what cannot be registered": {
-    "fails with its reason and changes nothing": (world) =>
+    "a refused registration fails with its reason and changes nothing": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const other = yield* world.socket
@@ -373,7 +373,7 @@ export const readinessBehaviours: Behaviours = {
         expect(yield* saidNow).toEqual([{ id, event: "Read", flags: [] }])
         expect(yield* Registrar.register(other, "Read")).toBe(id + 1)
       }),
-    "a number that is not open is told from one that is not registered": (world) =>
+    "a number that is not open fails differently from one that is not registered": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const closedNumber = yield* world.closedNumber
@@ -386,7 +386,7 @@ export const readinessBehaviours: Behaviours = {
       Effect.gen(function* () {
         const socket = yield* world.socket
         if (world.kernel === "kqueue") {
-          // There are none: it says so, and registers nothing.
+          // A kqueue has no exclusive registrations. The refusal registers nothing.
           expect(yield* outcome(Registrar.register(socket, "Read", { exclusive: true }))).toBe("UnsupportedPlatform")
           expect(yield* outcome(Registrar.deregister(socket))).toBe("NotRegistered")
           return
@@ -399,7 +399,7 @@ export const readinessBehaviours: Behaviours = {
       })
   },
   "promise 2: ids": {
-    "begin with 1, rise, and are shared by all that is reported": (world) =>
+    "ids begin with 1, rise, and are shared by registrations, timers and events": (world) =>
       Effect.gen(function* () {
         const socket = yield* world.socket
         const event = Effect.map(

@@ -1,4 +1,4 @@
-/** The entry of a thread that only polls, as amy's own example has it: it tells its handle, and waits until it is told to end. */
+/** A thread that only polls, as in amy's own example. It posts its handle, and polls until it receives a message. */
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { parentPort, receiveMessageOnPort } from "node:worker_threads"
@@ -8,7 +8,7 @@ const port = parentPort!
 const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
   port.postMessage(poller.handle)
-  // Whatever comes is for the threads that are attached, so what this one waits for never comes.
+  // All notifications are for the attached threads: this thread registers nothing.
   while (receiveMessageOnPort(port) === undefined) yield* poller.wait("50 millis")
 })
 

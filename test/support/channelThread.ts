@@ -1,4 +1,4 @@
-/** A thread that holds a sender, and sends what it is told to. */
+/** A thread that holds a sender, and takes commands. */
 import { Effect, Exit, Fiber } from "effect"
 import { PollChannel } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"
@@ -7,30 +7,30 @@ import { command, runThread, start } from "./thread.ts"
 
 export interface ChannelThreadData {
   readonly handle: PollChannel.SenderHandle
-  /** Stands in each of its messages. */
+  /** The first part of each of its messages. */
   readonly name: string
-  /** What it does, one after the other, before it ends. Without it, it is told by messages. */
+  /** The commands to run one after the other, before it ends. If it is missing, each message is a command. */
   readonly commands?: ReadonlyArray<ChannelCommand>
-  /** Counts the messages that were accepted, and is seen by others at any time. */
+  /** Counts the messages that were accepted, in memory that other threads can read. */
   readonly accepted?: SharedArrayBuffer
 }
 
-/** The name of the thread, and a number that rises. */
+/** The name of the thread, and a number that rises from message to message. */
 export type Message = readonly [name: string, index: number]
 
-/** Each is answered by a message; "end" ends the thread. */
+/** A command. The thread posts its result, except for "end", which ends the thread. */
 export type ChannelCommand =
-  /** Sends so many, one after the other. Answers how the last went. */
+  /** Sends a number of messages one after the other. Returns the outcome of the last. */
   | { readonly send: number }
-  /** Sends so many at the same time and interrupts every third. Answers the indices of those that were accepted. */
+  /** Sends a number of messages at the same time and interrupts every third. Returns the indices that were accepted. */
   | { readonly together: number }
-  /** Starts so many at the same time and does not wait for them. */
+  /** Starts to send a number of messages at the same time, and does not wait for them. */
   | { readonly start: number }
-  /** Has another thread of that name send so many. Answers when that has ended. */
+  /** Starts another thread, which sends a number of messages under its own name. Returns once that thread has ended. */
   | { readonly fork: string; readonly send: number }
-  /** Answers how sending a function goes. */
+  /** Returns the outcome of sending a function. */
   | "function"
-  /** Answers whether there was room for one more, or the reason. */
+  /** Returns whether there was room for one more message, or the tag of the error. */
   | "try"
   | "close"
   | "end"
@@ -77,7 +77,7 @@ const perform = (
     return Effect.gen(function* () {
       const indices = Array.from({ length: command.together }, () => index++)
       const fibers = yield* Effect.all(indices.map((index) => Effect.forkChild(sender.send([data.name, index]))))
-      // Each gets to where it waits.
+      // Each fiber starts, and waits for room.
       yield* Effect.sleep(1)
       yield* Effect.all(
         fibers.filter((_, i) => i % 3 === 0).map((fiber) => Fiber.interrupt(fiber)),

@@ -1,4 +1,4 @@
-/** A process that has no number left for another descriptor, for a moment. */
+/** Lowers the process's limit of descriptors for a moment. */
 import { Effect } from "effect"
 import koffi from "koffi"
 import { openDescriptors } from "./kernel.ts"
@@ -14,7 +14,7 @@ const check = (result: number): void => {
   if (result !== 0) throw new Error(`errno ${koffi.errno()}`)
 }
 
-/** The lowest number that is above so many free ones. */
+/** Returns the limit that leaves room for `room` further descriptors. */
 const limitFor = (room: number): number => {
   const open = openDescriptors()
   let limit = 0
@@ -24,7 +24,7 @@ const limitFor = (room: number): number => {
   }
 }
 
-/** Runs something, which must not have to wait, while only so many descriptors more can be opened. */
+/** Runs an effect while the process can open only `room` further descriptors. The effect must not have to wait. */
 export const withRoomFor = <A, E, R>(room: number, effect: Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {

@@ -1,4 +1,4 @@
-/** A peer of `node:dgram`, so that what is tested talks to something that is not ours. */
+/** A peer that uses `node:dgram`, so that the tests do not talk to the library's own code alone. */
 import { Effect, type Scope } from "effect"
 import { createSocket } from "node:dgram"
 
@@ -10,13 +10,13 @@ export interface Received {
 
 export interface Peer {
   readonly port: number
-  /** To the same host, from which it is bound. */
+  /** Sends a datagram to a port of the host that this socket is bound to. */
   readonly send: (payload: string | Uint8Array, port: number) => void
-  /** The next so many that come. */
+  /** Receives the next `count` datagrams. */
   readonly receive: (count: number) => Effect.Effect<ReadonlyArray<Received>>
 }
 
-/** Binds a socket to a free port; it is closed with the scope. */
+/** Binds a socket to a free port. The scope closes it. */
 export const bind = (host: string): Effect.Effect<Peer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const socket = yield* Effect.acquireRelease(
@@ -26,10 +26,10 @@ export const bind = (host: string): Effect.Effect<Peer, never, Scope.Scope> =>
       (socket) => Effect.callback<void>((resume) => void socket.close(() => resume(Effect.void)))
     )
     const waiting: Array<Received> = []
-    let told: (() => void) | undefined
+    let received: (() => void) | undefined
     socket.on("message", (payload, { address, port }) => {
       waiting.push({ payload, address, port })
-      told?.()
+      received?.()
     })
     yield* Effect.callback<void>((resume) => void socket.bind(0, host, () => resume(Effect.void)))
     return {
@@ -37,12 +37,12 @@ export const bind = (host: string): Effect.Effect<Peer, never, Scope.Scope> =>
       send: (payload, port) => socket.send(payload, port, host),
       receive: (count) =>
         Effect.callback((resume) => {
-          told = () => {
+          received = () => {
             if (waiting.length < count) return
-            told = undefined
+            received = undefined
             resume(Effect.succeed(waiting.splice(0, count)))
           }
-          told()
+          received()
         })
     }
   })

@@ -1,18 +1,18 @@
-/** The examples of the doc comments and pages, as programs. */
+/** Finds the examples in doc comments and pages. */
 import { globSync, readFileSync } from "node:fs"
 
 export interface DocumentedExample {
-  /** Where it stands: a file and the line of its first statement. */
+  /** The file, and the line of its first statement. */
   readonly source: string
   readonly code: string
-  /** What it prints, from the comments behind its statements: `console.log(1 + 1) // => 2`. */
+  /** The lines that it must print, from the comments after its statements: `console.log(1 + 1) // => 2`. */
   readonly prints: ReadonlyArray<string>
 }
 
 const fence = /^([ *]*)```ts\n([\s\S]*?)^[ *]*```$/gm
 const expectation = /\/\/ => (.*)$/gm
 
-/** Every `ts` block of the files that match. A block is a whole program. */
+/** Returns every `ts` block of the files that match a pattern. Each block is a whole program. */
 export const documentedExamples = (pattern: string): ReadonlyArray<DocumentedExample> =>
   globSync(pattern)
     .toSorted()

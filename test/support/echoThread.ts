@@ -1,6 +1,6 @@
 /**
- * The worker of amy's own example: a thread that polls nothing, and registers, accepts, reads and writes. It echoes one
- * line to one client, and tells its parent of each notification that it was given.
+ * The worker of amy's own example: a thread that does not poll, but registers, accepts, reads and
+ * writes. It echoes one line to one client, and posts each notification that it receives.
  */
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"

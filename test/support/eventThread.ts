@@ -1,4 +1,4 @@
-/** A thread that holds the handle of a user event, and does with it what it is told. */
+/** A thread that holds the handle of a user event, and takes commands. */
 import { Effect } from "effect"
 import { UserEvent } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"
@@ -6,11 +6,11 @@ import { outcomeOf } from "./outcome.ts"
 import { command, runThread } from "./thread.ts"
 
 export interface EventThreadData {
-  /** Posted later, if not given here. */
+  /** If it is missing, the first message is the handle. */
   readonly handle: UserEvent.UserEventHandle | undefined
 }
 
-/** So many triggers in a row, or one of the others. Answered with how it went. */
+/** A command: a number of triggers in a row, or one of the others. The thread posts its outcome. */
 export type EventCommand = { readonly trigger: number } | "clear" | "open" | "end"
 
 await runThread(

@@ -1,4 +1,4 @@
-/** Runs an example as a user does: in a process of its own. */
+/** Runs an example as a user does, in a process of its own. */
 import { Effect, type Scope } from "effect"
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url"
 export interface Example {
   readonly child: ChildProcessWithoutNullStreams
   readonly output: { stdout: string; stderr: string }
-  /** The exit code and the signal, once all output is here. */
+  /** Returns the exit code and the signal, once all output has arrived. */
   readonly exit: Effect.Effect<ReadonlyArray<unknown>>
 }
 
-/** Starts `examples/<name>.ts`; what still runs when the scope closes is killed. */
+/** Starts `examples/<name>.ts`. The scope kills it if it still runs. */
 export const startExample = (
   name: string,
   ...args: ReadonlyArray<string>
@@ -29,7 +29,7 @@ export const startExample = (
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-/** Runs it until it ends by itself. */
+/** Runs an example until it ends by itself. */
 export const runExample = (name: string, ...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { exit, output } = yield* startExample(name, ...args)

@@ -1,13 +1,13 @@
-/** Makes the kernel refuse a poller's waits from inside, as no user of the library could. */
+/** Makes a poller's waits in the kernel fail, which no user of the library could do. */
 import { Effect } from "effect"
 import type { Poller } from "effect-amy"
 import * as Kernel from "./kernel.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /**
- * Lets the number of the poller's epoll descriptor mean a pipe, so that the next wait in the kernel fails with EINVAL,
- * and wakes whoever is in one. The epoll instance itself lives on until the scope closes: an event loop that watches it
- * would hear nothing of it otherwise.
+ * Puts a pipe under the number of the poller's epoll descriptor, so that the next wait in the kernel
+ * fails with EINVAL, and wakes the thread that waits. The epoll instance itself stays open until the
+ * scope closes: otherwise an event loop that watches it would never be woken.
  */
 export const breakSelector = (handle: Poller.PollerHandle) =>
   Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** The collector, on demand, for whoever measures memory or processor time. */
+/** The garbage collector on demand, for tests that measure memory or processor time. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 

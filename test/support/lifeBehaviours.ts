@@ -1,4 +1,4 @@
-/** How pollers end, and how timers, user events and channels behave, whatever the world. */
+/** The behaviours of timers, user events and channels, and of the end of a poller. They run in every world. */
 import { expect } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Queue, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
@@ -8,7 +8,7 @@ import { type Behaviour, said } from "./worlds.ts"
 
 type Behaviours = { readonly [about: string]: { readonly [name: string]: Behaviour } }
 
-/** How each operation ends that is begun now. */
+/** Starts each operation, and returns the outcomes. */
 const operations = Effect.gen(function* () {
   const { queue, wait } = yield* Poller.Poller
   return {
@@ -36,13 +36,13 @@ const allEndWith = (reason: string, end = reason) => ({
 
 const wait = (timeout: number) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
 
-/** So long that only a test that hangs would see it pass. */
+/** A timeout that passes only in a test that hangs. */
 const hour = 3_600_000
 
-/** Starts a wait, and answers it once it waits. */
+/** Starts an effect, and returns its fiber once it waits. */
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
-/** Returns when something has been delivered, and leaves it there. */
+/** Returns once a notification was delivered, and leaves it in the queue. */
 const delivered = Effect.flatMap(Poller.Poller, ({ queue }) => Effect.orDie(Queue.peek(queue)))
 
 export const lifeBehaviours: Behaviours = {
@@ -54,13 +54,13 @@ export const lifeBehaviours: Behaviours = {
         yield* world.close
         expect(yield* ends).toEqual({ waitForEver: "Closed", waitAnHour: "Closed", take: "Done", stream: "success" })
       }),
-    "every operation afterwards fails with Closed, and closing again does nothing": (world) =>
+    "later operations fail with Closed, and closing again does nothing": (world) =>
       Effect.gen(function* () {
         yield* world.close
         yield* world.close
         expect(yield* operations).toEqual(allEndWith("Closed", "Done"))
       }),
-    "what was reported before is still there to be taken": (world) =>
+    "notifications that were delivered before the end can still be taken": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
         const socket = yield* world.socket
@@ -88,7 +88,7 @@ export const lifeBehaviours: Behaviours = {
         yield* world.close
         expect(yield* operations).toEqual(allEndWith("WorkerFailed"))
       }),
-    "what was reported before is still there to be taken": (world) =>
+    "notifications that were delivered before the end can still be taken": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
         const socket = yield* world.socket
@@ -99,7 +99,7 @@ export const lifeBehaviours: Behaviours = {
         expect((yield* Effect.orDie(Queue.take(queue))).id).toBe(id)
         expect(yield* outcome(Queue.take(queue))).toBe("WorkerFailed")
       }),
-    "channels and events fail, too": (world) =>
+    "channels and user events fail, too": (world) =>
       Effect.gen(function* () {
         const event = yield* UserEvent.make
         const { receiver } = yield* PollChannel.unbounded<number>()
@@ -110,7 +110,7 @@ export const lifeBehaviours: Behaviours = {
       })
   },
   "promise 7: time": {
-    "a wait ends with nothing, not early": (world) =>
+    "a wait without readiness ends with no notification, and not early": (world) =>
       Effect.gen(function* () {
         const before = yield* world.now
         expect(yield* world.passing(20)(wait(20))).toEqual([])
@@ -132,7 +132,7 @@ export const lifeBehaviours: Behaviours = {
         expect(others).toEqual([])
         expect(yield* world.passing(30)(wait(30))).toEqual([])
       }),
-    "several timeouts come in the order in which they are due": (world) =>
+    "timeouts are reported in the order in which they are due": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
         const last = yield* Registrar.timeout(30)
@@ -147,7 +147,7 @@ export const lifeBehaviours: Behaviours = {
         const id = yield* Registrar.timeout(0)
         expect((yield* world.passing(0)(wait(hour))).map(said)).toEqual([{ id, event: "Read", flags: [] }])
       }),
-    "an interval is reported again and again, and never early": (world) =>
+    "an interval is reported over and over, and never early": (world) =>
       Effect.gen(function* () {
         const before = yield* world.now
         const id = yield* Registrar.interval(10)
@@ -158,7 +158,7 @@ export const lifeBehaviours: Behaviours = {
         yield* Registrar.cancelTimer(id)
         expect(yield* world.passing(30)(wait(30))).toEqual([])
       }),
-    "one who has missed several periods gets one notification": (world) =>
+    "several missed periods of an interval are one notification": (world) =>
       Effect.gen(function* () {
         const id = yield* Registrar.interval(5)
         yield* world.passing(40)(Effect.sleep(40))
@@ -168,7 +168,7 @@ export const lifeBehaviours: Behaviours = {
       })
   },
   "promise 12: timers": {
-    "refuse what is no time": () =>
+    "an invalid duration is refused": () =>
       Effect.gen(function* () {
         for (const time of [-1, NaN, "-1 second"] as const) {
           expect(yield* outcome(Registrar.timeout(time))).toBe("InvalidArgument")
@@ -176,7 +176,7 @@ export const lifeBehaviours: Behaviours = {
           expect(yield* outcome(Effect.flatMap(Poller.Poller, (poller) => poller.wait(time)))).toBe("InvalidArgument")
         }
         expect(yield* outcome(Registrar.interval(0))).toBe("InvalidArgument")
-        // None of them has cost an id.
+        // None of them has used up an id.
         expect(yield* Registrar.timeout("1 hour")).toBe(1)
       }),
     "a timer that is unknown, cancelled or finished cannot be cancelled": (world) =>
@@ -192,7 +192,7 @@ export const lifeBehaviours: Behaviours = {
         const id = yield* Registrar.register(socket, "Read")
         expect(yield* outcome(Registrar.cancelTimer(id))).toBe("NotRegistered")
       }),
-    "one that has gone off and was not taken can be cancelled, and is not reported": (world) =>
+    "a timer whose notification was not taken can be cancelled, and is not reported": (world) =>
       Effect.gen(function* () {
         const id = yield* Registrar.timeout(1)
         yield* world.passing(1)(delivered)
@@ -201,7 +201,7 @@ export const lifeBehaviours: Behaviours = {
       })
   },
   "user events": {
-    "however often it is triggered before it is taken, there is one notification": () =>
+    "several triggers before the notification is taken are one notification": () =>
       Effect.gen(function* () {
         const event = yield* UserEvent.make
         expect(yield* readyNow).toEqual([])
@@ -212,7 +212,7 @@ export const lifeBehaviours: Behaviours = {
         yield* event.trigger
         expect(yield* idsReadyNow).toEqual([event.id])
       }),
-    "clear takes back what was triggered, delivered or not": () =>
+    "clear takes back a trigger, whether it was delivered or not": () =>
       Effect.gen(function* () {
         const event = yield* UserEvent.make
         yield* event.clear
@@ -226,7 +226,7 @@ export const lifeBehaviours: Behaviours = {
         yield* event.trigger
         expect(yield* idsReadyNow).toEqual([event.id])
       }),
-    "promise 8: it fails with Closed once its scope is closed, and is no ghost": () =>
+    "promise 8: a user event fails with Closed once its scope is closed, and is not reported": () =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         const event = yield* Scope.provide(UserEvent.make, scope)
@@ -237,7 +237,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* outcome(event.trigger)).toBe("Closed")
         expect(yield* outcome(event.clear)).toBe("Closed")
       }),
-    "it wakes one who waits": () =>
+    "a trigger ends a wait": () =>
       Effect.gen(function* () {
         const event = yield* UserEvent.make
         const waiting = yield* start(wait(hour))
@@ -246,7 +246,7 @@ export const lifeBehaviours: Behaviours = {
       })
   },
   "promise 15: a channel within one thread": {
-    "tells of the first message, and not of those behind it": () =>
+    "the first message is reported, and those behind it are not": () =>
       Effect.gen(function* () {
         const { receiver, sender, stats } = yield* PollChannel.unbounded<string>()
         expect(yield* readyNow).toEqual([])
@@ -262,7 +262,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* idsReadyNow).toEqual([receiver.id])
         expect(yield* stats).toEqual({ sent: 4, pending: 1, triggers: 2 })
       }),
-    "one who waits receives, and nothing is reported": () =>
+    "a waiting receiver gets the message, and nothing is reported": () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.unbounded<number>()
         const receiving = yield* start(receiver.receive)
@@ -270,7 +270,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* Fiber.join(receiving)).toBe(1)
         expect(yield* readyNow).toEqual([])
       }),
-    "a bounded sender suspends while it is full": () =>
+    "a bounded sender suspends while the channel is full": () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.bounded<number>(1)
         expect(yield* sender.trySend(1)).toBe(true)
@@ -282,7 +282,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* receiver.receive).toBe(3)
         expect(yield* outcome(PollChannel.bounded(0))).toBe("InvalidArgument")
       }),
-    "it streams, and ends with its senders": () =>
+    "the receiver's stream ends when all senders are closed": () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.unbounded<number>()
         const streaming = yield* start(Stream.runCollect(receiver.stream))
@@ -303,7 +303,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* outcome(receiver.tryReceive)).toBe("Closed")
         expect(yield* readyNow).toEqual([])
       }),
-    "it ends with its poller": (world) =>
+    "a channel ends with its poller": (world) =>
       Effect.gen(function* () {
         const { receiver } = yield* PollChannel.unbounded<number>()
         const streaming = yield* start(Stream.runCollect(receiver.stream))
@@ -312,7 +312,7 @@ export const lifeBehaviours: Behaviours = {
         expect(yield* Fiber.join(streaming)).toEqual([])
         expect(yield* Fiber.join(receiving)).toBe("Closed")
       }),
-    "a value that cannot be sent is refused, and the channel goes on": () =>
+    "a value that cannot be cloned is refused, and the channel still works": () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.bounded<unknown>(1)
         expect(yield* outcome(sender.send(() => 0))).toBe("InvalidArgument")

@@ -1,9 +1,9 @@
-/** Many descriptors on which nothing happens. */
+/** Opens many descriptors on which nothing happens. */
 import { Effect } from "effect"
 import type { Registrar } from "effect-amy"
 import * as Kernel from "./kernel.ts"
 
-/** Open until the scope closes. Each is an open file of its own: the kernel bounds how often one file can be watched. */
+/** Opens eventfds, which the scope closes. Each is a file of its own: the kernel limits how often one file can be watched. */
 export const manyEventfds = (count: number) =>
   Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: count }, Kernel.eventfd)),

@@ -1,18 +1,22 @@
 /**
- * What edge-triggered readiness is, as a model to compare the library with: the pipes, sockets and eventfds of a random
- * sequence of operations, the kernel's list of what is watched, and what the library knows of it.
+ * A model of edge-triggered readiness, to compare the library with. It holds the pipes, sockets and
+ * eventfds of a random sequence of operations, the registrations in the kernel, and the library's
+ * records of them.
  *
- * Written from epoll(7) and not from the library: a change that concerns what is watched makes a registration *ready*;
- * registering and registering again do so if something is ready at that time; the kernel is asked at some moment later,
- * and reports what is the case at that moment, if anything. Who asks may do so at any moment in between, so each
- * registration has a set of states that it may be in; where nobody but the test asks (`concurrent: false`), just one.
+ * The model follows epoll(7) and not the library. An event that a registration is interested in makes
+ * the registration *ready*. Registering and reregistering do the same if the descriptor is ready at
+ * that time. The kernel is asked later, and then reports the state that the descriptor has at that
+ * moment, if there is anything to report.
+ *
+ * A poller may ask the kernel at any moment. Each registration therefore has a set of possible states.
+ * If the test alone asks the kernel (`concurrent: false`), the set has one member.
  */
 import { Effect, Exit } from "effect"
 import { type Event, type Notification, type Poller, Registrar } from "effect-amy"
 import { writeSync } from "node:fs"
 import * as Kernel from "./kernel.ts"
 
-/** A small generator of numbers from 0 to 1 that gives the same ones for the same seed. */
+/** Returns a generator of numbers from 0 to 1. The same seed gives the same numbers. */
 export const random = (seed: number): (() => number) => {
   let state = seed >>> 0
   return () => {
@@ -23,25 +27,25 @@ export const random = (seed: number): (() => number) => {
   }
 }
 
-// What poll(2) says of a file.
+// The readiness of a file, as poll(2) reports it.
 const In = 1
 const Out = 2
 const Hup = 4
 const RdHup = 8
 const Err = 16
-/** A wake-up that names no cause concerns everyone. */
+/** The cause of a wake-up that concerns every registration of the file. */
 const Any = 0
 
 type Kind = "eventfd" | "reader" | "writer" | "socket"
 
-/** An open file description: what a descriptor, and each of its duplicates, names. */
+/** An open file description, which a descriptor and its duplicates share. */
 class File {
   readonly kind: Kind
   peer: File | undefined
   references = 1
-  /** Bytes to read. */
+  /** The number of bytes to read. */
   pending = 0
-  /** Nothing more can be written. */
+  /** Whether there is no room to write. */
   full = false
   receiveShut = false
   sendShut = false
@@ -84,7 +88,7 @@ const pairOf = (first: Kind, second: Kind): readonly [File, File] => {
   return files
 }
 
-/** What a notification says, as one number. */
+// The contents of a notification, as one number.
 const Readable = 1
 const Writable = 2
 const ReadClosed = 4
@@ -118,11 +122,11 @@ const describeNotification = (notification: Notification.Notification): string =
 const ignore = (effect: Effect.Effect<unknown, unknown>) => void Effect.runSyncExit(effect)
 
 interface State {
-  /** In the kernel's list of what to look at. */
+  /** Whether the registration is in the kernel's ready list. */
   readonly ready: boolean
-  /** Reported, and not yet taken by the test. */
+  /** The readiness that was reported, and that the test has not taken yet. */
   readonly merged: number
-  /** Not silenced by having been reported as a oneshot. */
+  /** Whether the registration reports. A oneshot registration does not after its first report. */
   readonly armed: boolean
 }
 
@@ -161,7 +165,7 @@ class Watched {
     this.states = distinct(this.states.map((each) => (each.armed ? { ...each, ready: true } : each)))
   }
 
-  /** The kernel is asked. */
+  /** Returns the possible states after the poller has asked the kernel. */
   asked(): ReadonlyArray<State> {
     return this.states.map((state) => {
       if (!state.ready) return state
@@ -175,7 +179,7 @@ class Watched {
   }
 }
 
-/** One step of a sequence. A slot holds a descriptor or nothing; a step that means nothing at its time is left out. */
+/** One step of a sequence. A slot holds a descriptor or nothing. A step that is impossible at its time does nothing. */
 export interface Operation {
   readonly name: (typeof names)[number]
   readonly slot: number
@@ -226,7 +230,7 @@ const weights: { readonly [Name in (typeof names)[number]]: number } = {
 
 const pick = <A>(next: () => number, from: ReadonlyArray<A>): A => from[Math.floor(next() * from.length)]!
 
-/** A sequence that begins with something open, and ends with a look at what has become of it. */
+/** Generates a sequence. It begins by opening descriptors, and ends with a wait. */
 export const generate = (next: () => number, length: number, waits: "often" | "seldom"): ReadonlyArray<Operation> => {
   const bag = names.flatMap((name) =>
     Array.from({ length: name === "wait" && waits === "seldom" ? 2 : weights[name] }, () => name)
@@ -257,21 +261,21 @@ export interface Services {
   readonly registrar: Registrar.Registrar["Service"]
 }
 
-/** What differs from the model. */
+/** A difference between the library and the model. */
 class Difference extends Error {}
 
-/** So many unread bytes fill neither a page of a pipe nor a quarter of a socket's buffer. */
+/** A number of unread bytes that fills neither a page of a pipe nor a quarter of a socket's buffer. */
 const fewBytes = 30
 
-/** Carries out one sequence on the kernel and on the model, side by side. */
+/** Runs one sequence on the kernel and on the model, side by side. */
 class Run {
   readonly #services: Services
   readonly #concurrent: boolean
   readonly #slots: Array<number | undefined> = Array.from({ length: slots })
   readonly #files = new Map<number, File>()
-  /** What the kernel watches, and what it may have reported of what it watched. */
+  /** The registrations in the kernel, and former ones whose reports may not have been taken yet. */
   #watched: Array<Watched> = []
-  /** What the library knows by each number. */
+  /** The library's registration of each descriptor number. */
   readonly #known = new Map<number, Watched>()
   #nextId: number
   readonly #registrationsBefore: number
@@ -286,7 +290,7 @@ class Run {
     Kernel.close(probe)
   }
 
-  /** Yields where the driver has to wait, or to let the event loop have its turn. */
+  /** Runs an operation. Yields "wait" where the driver has to wait, and "turn" for a turn of the event loop. */
   *perform(operation: Operation): Generator<"wait" | "turn", void, ReadonlyArray<Notification.Notification>> {
     const { event, kind, name, oneshot, slot } = operation
     if (name === "wait") return this.#compare(yield "wait")
@@ -334,7 +338,7 @@ class Run {
     }
   }
 
-  /** Leaves the library and the process as they were. */
+  /** Removes what the sequence has left in the library and in the process. */
   end(): void {
     const { registrar } = this.#services
     for (const fd of this.#slots) {
@@ -342,8 +346,8 @@ class Run {
       ignore(registrar.deregister(fd))
       Kernel.close(fd)
     }
-    // What the library still knows of numbers that were closed goes when they are registered and deregistered again. New
-    // descriptors get the lowest numbers there are, so these come by and nobody else's are touched.
+    // The library still has registrations of numbers that were closed. They go when the numbers are registered and
+    // deregistered again. New descriptors get the lowest free numbers, so this reaches them and no other ones.
     const left = new Set(this.#known.keys())
     const fresh: Array<number> = []
     while (left.size > 0 && fresh.length < 100) {
@@ -395,15 +399,15 @@ class Run {
       const possible = each.states.filter(({ merged }) => describeReport(merged) === said)
       if (possible.length === 0) {
         const allowed = [...new Set(each.states.map(({ merged }) => describeReport(merged)))].join(" or ")
-        throw new Difference(`${each.id}, a ${each.file.kind}, is reported ${said} where it should be ${allowed}`)
+        throw new Difference(`${each.id} (${each.file.kind}) is reported as ${said}, expected ${allowed}`)
       }
       each.states = distinct(possible.map(({ armed, ready }) => ({ ready, merged: 0, armed })))
     }
-    // What is watched no more and known no more cannot be reported any more.
+    // A registration that neither the kernel nor the library has can no longer be reported.
     this.#watched = this.#watched.filter((each) => each.live || this.#isKnown(each))
     const registrations = Effect.runSync(this.#services.poller.stats).registrations - this.#registrationsBefore
     if (registrations !== this.#known.size) {
-      throw new Difference(`${registrations} registrations are counted where it should be ${this.#known.size}`)
+      throw new Difference(`stats count ${registrations} registrations, expected ${this.#known.size}`)
     }
   }
 
@@ -415,7 +419,7 @@ class Run {
     const actual = Exit.isSuccess(exit)
       ? "success"
       : exit.cause.reasons.map((each) => (each._tag === "Fail" ? each.error.reason._tag : each._tag)).join()
-    if (actual !== reason) throw new Difference(`${what} ends with ${actual} where it should be ${reason}`)
+    if (actual !== reason) throw new Difference(`${what} ends with ${actual}, expected ${reason}`)
   }
 
   #put(slot: number, fd: number, file: File): void {
@@ -448,11 +452,10 @@ class Run {
     if (this.#live(fd) !== undefined) return this.#expect(`register(${fd})`, exit, "AlreadyRegistered")
     this.#expect(`register(${fd})`, exit, "success")
     const id = this.#nextId++
-    if (Exit.isSuccess(exit) && exit.value !== id)
-      throw new Difference(`the id is ${exit.value} where it should be ${id}`)
+    if (Exit.isSuccess(exit) && exit.value !== id) throw new Difference(`the id is ${exit.value}, expected ${id}`)
     const watched = new Watched(id, fd, this.#files.get(fd)!)
     watched.watch(event, oneshot)
-    // What was known of that number was another descriptor, which has been closed.
+    // An earlier registration of this number belonged to a descriptor that was closed.
     this.#known.set(fd, watched)
     this.#watched.push(watched)
   }
@@ -471,7 +474,7 @@ class Run {
     if (known === undefined || live === undefined) return this.#expect(`reregister(${fd})`, exit, "NotRegistered")
     this.#expect(`reregister(${fd})`, exit, "success")
     if (live !== known) {
-      // A duplicate has brought back a descriptor that the kernel has watched all the time, under an id given up since.
+      // A duplicate has taken the number of a descriptor that was closed, and that the kernel has watched all the time.
       live.live = false
       known.live = true
       known.file = live.file
@@ -532,7 +535,7 @@ class Run {
     if (file.kind === "writer" || file.pending === 0 || file.pending > fewBytes) return
     Kernel.read(fd, 1)
     file.pending--
-    // Each message that is read through gives its sender room, whether there was a lack of it or not.
+    // Each message that is read completely wakes its sender, even if the sender had room before.
     if (file.kind === "socket") this.#wake(sender, Out)
   }
 
@@ -541,7 +544,7 @@ class Run {
     try {
       Kernel.drain(fd)
     } catch {
-      // The peer was closed with something unread: said once.
+      // The peer closed with unread bytes, which is reported once, as an error.
       Kernel.drain(fd)
     }
     if (file.pending > 0) {
@@ -549,7 +552,7 @@ class Run {
       const wasFull = sender.full
       file.pending = 0
       sender.full = false
-      // A pipe has news for its writer only if it was full.
+      // A pipe wakes its writer only if it was full.
       if (wasFull || file.kind !== "reader") this.#wake(sender, Out)
     }
     this.#mayBeAsked()
@@ -615,7 +618,7 @@ class Run {
 
 export interface Failure {
   readonly message: string
-  /** How many operations were carried out, the failing one included. */
+  /** The number of operations that ran, including the one that failed. */
   readonly after: number
 }
 
@@ -634,7 +637,7 @@ function* steps(
   return undefined
 }
 
-/** Runs a sequence without leaving this turn of the event loop, so that nobody asks the kernel but the test. */
+/** Runs a sequence within one turn of the event loop, so that the test alone asks the kernel. */
 export const runAlone = (services: Services, operations: ReadonlyArray<Operation>): Failure | undefined => {
   const run = new Run(services, false)
   try {
@@ -649,7 +652,7 @@ export const runAlone = (services: Services, operations: ReadonlyArray<Operation
   }
 }
 
-/** Runs a sequence while a thread, or the event loop, asks the kernel whenever it likes. */
+/** Runs a sequence while a thread, or the event loop, may ask the kernel at any time. */
 export const runBeside = async (
   services: Services,
   operations: ReadonlyArray<Operation>
@@ -672,7 +675,7 @@ export const runBeside = async (
   }
 }
 
-/** Leaves out what can be left out of a sequence that fails, as long as it still does. */
+/** Removes operations from a sequence that fails, one at a time, as long as it still fails. */
 export const shrink = async (
   operations: ReadonlyArray<Operation>,
   fails: (operations: ReadonlyArray<Operation>) => Promise<Failure | undefined>

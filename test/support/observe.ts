@@ -1,4 +1,4 @@
-/** What can be seen of a poller from outside. */
+/** Observes a poller from outside. */
 import { describe } from "@effect/vitest"
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
@@ -6,15 +6,15 @@ import { readFileSync } from "node:fs"
 import { nextLayerEntries, type PollerLayer } from "./layers.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
-/** How often anyone has woken the thread that waits: the count of the poller's eventfd, which is never read back. */
+/** Returns how often the waiting thread was woken: the count of the poller's eventfd, which nothing resets. */
 export const wakesOf = (handle: Poller.PollerHandle): number => {
   const info = readFileSync(`/proc/self/fdinfo/${contentsOf(handle).selector.wake}`, "utf8")
   const count = /eventfd-count:\s*([0-9a-f]+)/.exec(info)?.[1]
-  if (count === undefined) throw new Error(`the poller's wake-up descriptor is no eventfd any more:\n${info}`)
+  if (count === undefined) throw new Error(`the poller's wake-up descriptor is not an eventfd:\n${info}`)
   return Number.parseInt(count, 16)
 }
 
-/** Looks again and again, each time in a new turn of the event loop, until it is so. */
+/** Checks a condition in every turn of the event loop, until it holds. */
 export const until = (condition: () => boolean): Effect.Effect<void> =>
   Effect.promise(async () => {
     while (!condition()) await new Promise(setImmediate)

@@ -1,4 +1,4 @@
-/** A poller whose closing is under the test's control, and the ways in which its consumers can end. */
+/** Opens pollers that the test itself closes, and describes how their consumers end. */
 import { type Cause, Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { Poller, PollerError, Registrar } from "effect-amy"
 import * as Kernel from "./kernel.ts"
@@ -11,7 +11,7 @@ export interface Opened {
   readonly close: Effect.Effect<void>
 }
 
-/** Builds a layer in a scope of its own; at the end of the test it is closed in any case. */
+/** Builds a layer in a scope of its own, which is closed at the end of the test at the latest. */
 export const open = (layer: PollerLayer): Effect.Effect<Opened, PollerError.PollerError, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
@@ -23,7 +23,7 @@ export const open = (layer: PollerLayer): Effect.Effect<Opened, PollerError.Poll
     }
   })
 
-/** How an effect came out: "success", "Done" for the end of a queue, or the tag of the error's reason. */
+/** Returns the outcome of an effect: "success", "Done" for the end of a queue, or the tag of the error's reason. */
 export const outcome = <A, R>(effect: Effect.Effect<A, PollerError.PollerError | Cause.Done, R>) =>
   Effect.match(effect, {
     onSuccess: () => "success",
@@ -33,7 +33,7 @@ export const outcome = <A, R>(effect: Effect.Effect<A, PollerError.PollerError |
 const start = <A>(effect: Effect.Effect<A, PollerError.PollerError | Cause.Done>) =>
   Effect.forkScoped(outcome(effect), { startImmediately: true })
 
-/** Starts one consumer of each kind, each of them waiting by the time this returns. */
+/** Starts one consumer of each kind, and returns when all of them wait. */
 export const startConsumers = ({ poller }: Pick<Opened, "poller">) =>
   Effect.gen(function* () {
     const fibers = {
@@ -50,7 +50,7 @@ export const startConsumers = ({ poller }: Pick<Opened, "poller">) =>
     })
   })
 
-/** What each operation answers when it is begun now. None of them changes anything if the poller is still good. */
+/** Runs each operation and returns the outcomes. None of them changes anything if the poller is open. */
 export const operationsNow = ({ poller, registrar }: Pick<Opened, "poller" | "registrar">) =>
   Effect.acquireUseRelease(
     Effect.sync(Kernel.eventfd),
@@ -69,7 +69,7 @@ export const operationsNow = ({ poller, registrar }: Pick<Opened, "poller" | "re
     (fd) => Effect.sync(() => Kernel.close(fd))
   )
 
-/** What `operationsNow` answers on a poller that is closed. */
+/** The result of `operationsNow` on a poller that is closed. */
 export const allClosed = {
   poll: "Closed",
   wait: "Closed",
@@ -82,7 +82,7 @@ export const allClosed = {
   deregister: "Closed"
 }
 
-/** What `operationsNow` answers on a poller whose polling thread has died. */
+/** The result of `operationsNow` on a poller whose polling thread has died. */
 export const allFailed = {
   poll: "WorkerFailed",
   wait: "WorkerFailed",

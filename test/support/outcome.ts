@@ -1,12 +1,12 @@
-/** How an effect of the library went, in a form that a test can compare and a thread can post. */
+/** Describes the outcome of an effect in a form that a test can compare and a thread can post. */
 import { Effect } from "effect"
 import type { PollerError } from "effect-amy"
 
-/** Why it fails. One that succeeds is a defect. */
+/** Returns the tag of the reason with which an effect fails. If it succeeds, this fails. */
 export const reasonOf = <A, R>(effect: Effect.Effect<A, PollerError.PollerError, R>): Effect.Effect<string, A, R> =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
 
-/** "ok", or why it fails. */
+/** Returns "ok", or the tag of the reason with which the effect fails. */
 export const outcomeOf = <A, R>(
   effect: Effect.Effect<A, PollerError.PollerError, R>
 ): Effect.Effect<string, never, R> =>

@@ -1,4 +1,4 @@
-/** The files of test/programs: run as a process that has to end by itself, or as a thread of this process. */
+/** Runs the files of test/programs: as a process that has to end by itself, or as a thread of this process. */
 import { Cause, Effect, Queue } from "effect"
 import type { Poller } from "effect-amy"
 import { spawn } from "node:child_process"
@@ -12,18 +12,18 @@ const locate = (name: string): URL => programUrl(`programs/${name}`)
 
 export interface Ended {
   readonly code: number | null
-  /** What it was killed by; "SIGKILL" means that it did not end by itself. */
+  /** The signal that ended it. "SIGKILL" means that it did not end by itself. */
   readonly signal: NodeJS.Signals | null
-  /** From the line "ready" to the end. */
+  /** The time from the line "ready" to the end. */
   readonly millis: number
   readonly output: ReadonlyArray<string>
   readonly errors: string
 }
 
-/** A process that has not ended by then hangs: nothing that the programs do takes as long, even on a busy machine. */
+/** A process that takes longer hangs. No program takes a second of processor time, of which it may get a tenth. */
 const limit = 60_000
 
-/** Runs a program as a process until it ends. If a signal is given, sends it once the program prints the line "ready". */
+/** Runs a program as a process until it ends. Sends it the signal, if there is one, at the line "ready". */
 export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: NodeJS.Signals): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = spawn(process.execPath, [...execArgv, fileURLToPath(locate(name)), ...args], {
@@ -67,7 +67,7 @@ export interface Thread<Message> {
   readonly exited: Effect.Effect<number>
 }
 
-/** Runs a program as a thread, until the scope closes. */
+/** Runs a program as a thread. The scope ends it. */
 export const startThread = <Message>(name: string, workerData: unknown) =>
   Effect.gen(function* () {
     const messages = yield* Queue.unbounded<Message, Error>()
@@ -86,55 +86,55 @@ export const startThread = <Message>(name: string, workerData: unknown) =>
     return thread
   })
 
-/** What test/programs/consumer.ts is given. */
+/** The data of a thread that runs test/programs/consumer.ts. */
 export interface ConsumerData {
   readonly layer: "worker" | "eventLoop" | "blocking" | "attached"
-  /** For "attached". */
+  /** The poller of an "attached" thread. */
   readonly handle?: Poller.PollerHandle
-  /** By what it takes its notifications. */
+  /** How it takes its notifications. Defaults to "stream". */
   readonly consume?: "stream" | "queue" | "wait"
 }
 
-/** What test/programs/consumer.ts tells. */
+/** A message of test/programs/consumer.ts. */
 export type ConsumerMessage =
   | {
       readonly _tag: "ready"
       readonly handle: Poller.PollerHandle
-      /** An eventfd of its own that it has registered, and the id. */
+      /** An eventfd that the thread has registered under `id`. */
       readonly fd: number
       readonly id: number
     }
   | { readonly _tag: "notified"; readonly ids: ReadonlyArray<number> }
-  /** Its consumer ended by itself, and this is what the operations answer then. */
+  /** Its consumer ended by itself. `operations` are the outcomes of operations begun afterwards. */
   | { readonly _tag: "ended"; readonly outcome: string; readonly operations: Record<string, string> }
-  /** It was told to block, and does nothing more. */
+  /** It received "block", and sleeps for ever. */
   | { readonly _tag: "blocked" }
-  /** It was told to close its layer, and has. */
+  /** It has closed its layer. */
   | { readonly _tag: "closed" }
 
-/** A thread with a poller of its own, or attached to one; ready to be told about its eventfd. */
+/** Starts a thread with a poller of its own, or one that is attached to a poller. Returns once it waits. */
 export const startConsumer = (data: ConsumerData) =>
   Effect.gen(function* () {
     const thread = yield* startThread<ConsumerMessage>("consumer", data)
     const ready = yield* thread.next
-    if (ready._tag !== "ready") return yield* Effect.die(new Error(`not ready but ${ready._tag}`))
+    if (ready._tag !== "ready") return yield* Effect.die(new Error(`expected the message "ready", got "${ready._tag}"`))
     return {
       ...thread,
       ...ready,
-      /** Tells it to close its layer and end. */
+      /** Asks the thread to close its layer and end. */
       close: Effect.sync(() => thread.worker.postMessage("close"))
     }
   })
 
-/** What test/programs/blockingTime.ts tells of one wait. */
+/** A message of test/programs/blockingTime.ts: one wait. */
 export interface WaitMeasured {
   readonly elapsed: number
   readonly taken: number
-  /** How often it went into the kernel. */
+  /** How often the wait went into the kernel. */
   readonly waits: number
 }
 
-/** Sends SIGUSR2 to all threads of this process, again and again until the scope closes. */
+/** Sends SIGUSR2 to all threads of this process over and over, until the scope closes. */
 export const signalAllThreads = (everyMillis: number) =>
   Effect.gen(function* () {
     listenForSignals()
@@ -142,14 +142,14 @@ export const signalAllThreads = (everyMillis: number) =>
     yield* thread.next
   })
 
-/** How often this process's main thread has heard of SIGUSR2. */
+/** How often a listener of this process's main thread was called for SIGUSR2. */
 export const signals = { heard: 0 }
 
 let listening = false
 
 /**
- * Makes SIGUSR2 harmless: unhandled, it would end the process. It stays so, for a signal may still be on its way to some
- * thread when whoever sent it has long gone.
+ * Makes SIGUSR2 harmless, which would end the process if nothing listened for it. The listener stays:
+ * a signal may arrive long after it was sent.
  */
 export const listenForSignals = (): void => {
   if (listening) return

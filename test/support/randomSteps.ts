@@ -1,4 +1,4 @@
-/** Random sequences of operations that mean the same in every world, and what is reported of them. */
+/** Random sequences of operations that have the same meaning in every world, and the notifications that follow. */
 import { Effect } from "effect"
 import { type Event, Registrar } from "effect-amy"
 import { readyNow } from "./layers.ts"
@@ -7,7 +7,7 @@ import { said, type Socket, type Test } from "./worlds.ts"
 
 type Mode = "edge" | "oneshot"
 
-/** What is done to one of several sockets. */
+/** An operation on one of several sockets. */
 export type Step =
   | {
       readonly do: "register" | "reregister"
@@ -20,14 +20,14 @@ export type Step =
       readonly socket: number
     }
 
-/** Numbers from 0 to 1, the same ones for the same seed: a linear congruential generator. */
+/** Returns a linear congruential generator of numbers from 0 to 1. The same seed gives the same numbers. */
 const numbers = (seed: number): (() => number) => {
   let state = seed
   const next = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     return state / 0x1_0000_0000
   }
-  // Neighbouring seeds begin alike.
+  // The first numbers of neighbouring seeds are alike.
   for (let i = 0; i < 5; i++) next()
   return next
 }
@@ -37,8 +37,9 @@ const events = ["Read", "Write", "Both"] as const
 export const socketCount = 4
 
 /**
- * Chooses steps that a real connection can take, too. A look comes before whatever takes readiness back, and after each
- * step of a oneshot registration: there it would matter when the kernel was asked.
+ * Chooses steps that are possible on a real connection, too. A "look" comes before each step that takes
+ * readiness back, and after each step of a oneshot registration. Otherwise the result would depend on
+ * the time at which the kernel is asked.
  */
 export const randomSteps = (seed: number, count: number): ReadonlyArray<Step> => {
   const random = numbers(seed)
@@ -67,11 +68,11 @@ export const randomSteps = (seed: number, count: number): ReadonlyArray<Step> =>
       steps.push({ do: state.filled ? "makeRoom" : "fill", socket })
       state.filled = !state.filled
     } else if (choice === 5) {
-      // Ends are rarer than all the rest, for not much can happen after them.
+      // Ends are rarer than the other steps, because little can happen after them.
       if (random() < 0.5 || state.gone) continue
       const both = state.ended || random() < 0.5
       if (both && state.filled) {
-        // Otherwise the real peer would have to read what there is first, and that could be seen in between.
+        // Otherwise the real peer would have to read first, which could be reported in between.
         steps.push({ do: "makeRoom", socket })
         look()
         state.filled = false
@@ -83,7 +84,7 @@ export const randomSteps = (seed: number, count: number): ReadonlyArray<Step> =>
       look()
       const mode = random() < 0.25 ? "oneshot" : "edge"
       steps.push({ do: choice === 6 ? "register" : "reregister", socket, event: events[below(3)]!, mode })
-      // It may be refused; then a look too many does no harm.
+      // If it is refused, the further looks do no harm.
       state.oneshot ||= mode === "oneshot"
     } else if (choice === 8) {
       steps.push({ do: "deregister", socket })
@@ -98,7 +99,7 @@ export const randomSteps = (seed: number, count: number): ReadonlyArray<Step> =>
   return steps
 }
 
-/** Takes the steps, and answers how each came out and what was reported. */
+/** Takes the steps. Returns the outcome of each, and what was reported. */
 export const play =
   (steps: ReadonlyArray<Step>): Test<ReadonlyArray<unknown>> =>
   (world) =>

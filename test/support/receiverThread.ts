@@ -1,4 +1,4 @@
-/** A thread that holds the receiving end of a channel, on the poller that it is given. */
+/** A thread that attaches to a poller and holds the receiving end of a channel. */
 import { Effect } from "effect"
 import { PollChannel, Poller } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"

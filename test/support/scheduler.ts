@@ -1,7 +1,7 @@
-/** Schedulers that make a fiber yield where a test wants it. */
+/** A scheduler that makes a fiber yield where the test wants it. */
 import { Scheduler } from "effect"
 
-/** Makes its fibers yield at one of the steps to come, and at no other. */
+/** Makes its fibers yield at one of the coming steps, and at no other. */
 export class YieldAt extends Scheduler.MixedScheduler {
   left: number
 

@@ -1,13 +1,13 @@
-/** Further threads of a test: each runs a program of this folder and ends with the scope. */
+/** Starts threads, each with a program of this folder. The scope ends them. */
 import { Cause, Effect, Exit, Queue, type Scope } from "effect"
 import { parentPort, type Transferable, Worker } from "node:worker_threads"
 import { programUrl } from "./programUrl.ts"
 
 export interface Thread {
   readonly post: (message: unknown, transferList?: ReadonlyArray<Transferable>) => Effect.Effect<void>
-  /** The next message that it posts. Dies of what the thread died of. */
+  /** Returns the next message of the thread. If the thread throws, this dies of the same error. */
   readonly message: Effect.Effect<unknown>
-  /** Returns when it has ended. */
+  /** Returns once the thread has ended. */
   readonly exited: Effect.Effect<number>
   readonly terminate: Effect.Effect<void>
 }
@@ -42,7 +42,7 @@ export const start = (
     }
   })
 
-/** Keeps this thread from everything, its event loop included, for so many milliseconds. */
+/** Blocks this thread, and with it its event loop. */
 export const block = (millis: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 
 const commands: Array<unknown> = []
@@ -53,7 +53,7 @@ parentPort?.on("message", (command) => {
 })
 parentPort?.unref()
 
-/** In a thread: the next message posted to it. Only while it waits for one does that keep the thread alive. */
+/** Called in a thread: returns the next message posted to it. Keeps the thread alive only while it waits for one. */
 export const command: Effect.Effect<unknown> = Effect.callback((resume) => {
   parentPort!.ref()
   commandArrived = () => {
@@ -64,7 +64,7 @@ export const command: Effect.Effect<unknown> = Effect.callback((resume) => {
   if (commands.length > 0) commandArrived()
 })
 
-/** Runs the program of a thread, until it ends. What it throws ends the thread, and the test with it. */
+/** Runs the program of a thread until it ends. If it fails, the thread throws, which fails the test. */
 export const runThread = async <A, E>(program: Effect.Effect<A, E>): Promise<void> => {
   const exit = await Effect.runPromiseExit(program)
   if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))

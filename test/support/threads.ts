@@ -5,19 +5,19 @@ import { Worker } from "node:worker_threads"
 import type { Answer, AttachedThreadData, Commands, Message } from "./attachedThread.ts"
 import { programUrl } from "./programUrl.ts"
 
-/** A command that failed: the tag of its reason, and the message. */
+/** The failure of a command: the tag of its reason, and its message. */
 export class ThreadFailure extends Data.TaggedError("ThreadFailure")<{
   readonly failure: string
   readonly message: string
 }> {}
 
 export interface AttachedThread {
-  /** Starts a command at once; several may be under way, for each runs in a fiber of its own over there. */
+  /** Starts a command at once. Commands may overlap: the thread runs each in a fiber of its own. */
   readonly call: <Name extends keyof Commands>(
     name: Name,
     ...args: Parameters<Commands[Name]>
   ) => Effect.Effect<Effect.Success<ReturnType<Commands[Name]>>, ThreadFailure>
-  /** Detaches and ends the thread; also what its scope does. */
+  /** Detaches and ends the thread. Its scope does the same. */
   readonly close: Effect.Effect<void>
   readonly worker: Worker
 }
@@ -26,7 +26,7 @@ export interface AttachedThread {
 export const startWorker = (name: string, workerData?: unknown): Worker =>
   new Worker(programUrl(`support/${name}`), { execArgv: ["--conditions=effect-amy-source"], workerData })
 
-/** Starts a thread and returns when it is attached. Closing the scope ends it. */
+/** Starts a thread and returns once it is attached. The scope ends it. */
 export const startThread = (handle: Poller.PollerHandle): Effect.Effect<AttachedThread, ThreadFailure, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<AttachedThread, ThreadFailure>((resume) => {
@@ -70,10 +70,10 @@ export const startThread = (handle: Poller.PollerHandle): Effect.Effect<Attached
     (thread) => thread.close
   )
 
-/** Something to block a thread at, of which is known when it is blocked. */
+/** Blocks a thread, and lets the test wait until the thread is blocked. */
 export interface Gate {
   readonly buffer: SharedArrayBuffer
-  /** Returns when a thread is blocked at the gate. */
+  /** Returns once a thread is blocked at the gate. */
   readonly reached: Effect.Effect<void>
 }
 

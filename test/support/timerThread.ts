@@ -1,4 +1,4 @@
-/** A thread with timers of its own: attached to the poller that it is given, or blocking in one of its own. */
+/** A thread with timers of its own. It attaches to a poller, or blocks in one of its own. */
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"
@@ -20,7 +20,7 @@ await runThread(
     while (reported.length < ids.length) {
       for (const { id } of yield* wait("10 seconds")) {
         reported.push(id)
-        // A microsecond for what the two clocks round.
+        // The two clocks may differ by a microsecond, because both round.
         if (performance.now() - start < millis[ids.indexOf(id)]! - 0.001) early.push(id)
       }
     }

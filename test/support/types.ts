@@ -1,12 +1,12 @@
-/** What the tests of public types compare with; all of it is checked by the compiler. */
+/** Compares types, for the tests of public types. The compiler does all the checking. */
 import { expect } from "@effect/vitest"
 
-/** Whether two types are the same, readonly and optional included, and neither of them is `any`. */
+/** Whether two types are the same, including `readonly` and optional members, and neither is `any`. */
 export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 export const same = <Verdict extends true>(verdict: Verdict): void => expect(verdict).toBe(true)
 
 type IsAny<A> = 0 extends 1 & A ? true : false
-/** The names of those members that are `any`, or functions that take or return it. */
+/** The names of the members that are `any`, or functions that take or return it. */
 export type Loose<A> = {
   [K in keyof A]: IsAny<A[K]> extends true
     ? K

@@ -1,4 +1,4 @@
-/** Descriptors that are watched by an `AsyncFd`, and what can be seen of who waits for them. */
+/** Helpers of the tests of `AsyncFd`: watched descriptors, and the fibers that wait for them. */
 import { describe, expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { AsyncFd } from "effect-amy"
@@ -9,7 +9,7 @@ import { layers, readyNow, type PollerLayer } from "./layers.ts"
 
 export { waiters } from "./waiters.ts"
 
-/** As `describeLayers`, for what does not depend on which thread is attached: a thread is slow to start. */
+/** Like `describeLayers` without `layerAttach`, for tests in which the kind of thread makes no difference. */
 export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer) => void): void => {
   for (const layerName of ["layerWorker", "layerEventLoop"] as const) {
     describe(`${name} (${layerName})`, () => {
@@ -18,21 +18,21 @@ export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer)
   }
 }
 
-/** Closes whichever of them are still open at the end. */
+/** Makes descriptors. The scope closes those that are still open. */
 export const scopedFds = <A extends ReadonlyArray<number>>(make: () => A) =>
   Effect.acquireRelease(Effect.sync(make), (fds) => Effect.sync(() => fds.filter(Kernel.isOpen).forEach(Kernel.close)))
 
-/** Two connected sockets, the first of them watched. */
+/** Makes two connected sockets, and watches the first. */
 export const watchedPair = (options?: AsyncFd.MakeOptions, make: () => readonly [number, number] = Kernel.socketPair) =>
   Effect.gen(function* () {
     const [near, far] = yield* scopedFds(make)
     return { near, far, watched: yield* AsyncFd.make(near, options) }
   })
 
-/** Starts it; by the time this returns it waits, or has come out. */
+/** Starts an effect, and returns when it waits or has ended. */
 export const begin = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 
-/** Starts it, and makes sure that nothing that is ready now is what it waits for. */
+/** Starts an effect, and expects it to wait for something that is not ready now. */
 export const beginWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* begin(effect)
@@ -41,11 +41,11 @@ export const beginWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return fiber
   })
 
-/** Makes sure that it would wait. */
+/** Expects an effect to wait, and interrupts it. */
 export const expectToWait = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(beginWaiting(effect), Fiber.interrupt)
 
-/** Makes sure that it comes out without having to wait for anything. */
+/** Expects an effect to end without a wait, and returns its result. */
 export const atOnce = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* begin(effect)
@@ -55,14 +55,14 @@ export const atOnce = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 export const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Reads up to so many bytes, as text. */
+/** Reads up to `count` bytes, as text. */
 export const readText = (watched: AsyncFd.AsyncFd, count = 64) =>
   Effect.suspend(() => {
     const buffer = new Uint8Array(count)
     return Effect.map(watched.read(buffer), (length) => new TextDecoder().decode(buffer.subarray(0, length)))
   })
 
-/** A turn of the event loop. */
+/** Waits for the next turn of the event loop. */
 export const turn = Effect.promise(() => new Promise(setImmediate))
 
 const ioctl = koffi.load(null).func("int ioctl(int fd, unsigned long request, ...)") as (
@@ -72,14 +72,14 @@ const ioctl = koffi.load(null).func("int ioctl(int fd, unsigned long request, ..
   result: Int32Array
 ) => number
 
-/** Whether there is nothing to read right now: FIONREAD takes nothing. */
+/** Returns whether there is nothing to read. FIONREAD does not take anything. */
 export const isEmpty = (fd: number): boolean => {
   const count = new Int32Array(1)
   expect(ioctl(fd, 0x541b, "void *", count)).toBe(0)
   return count[0] === 0
 }
 
-/** Reads what there is; answers how many bytes, or 0 if it would block. */
+/** Reads what there is. Returns the number of bytes, or 0 if it would block. */
 export const readInto = (fd: number, buffer: Uint8Array): number => {
   try {
     return readSync(fd, buffer)
