@@ -1,46 +1,51 @@
 /**
- * A channel between threads whose receiving end is registered with a poller: many senders in many threads, one receiver,
- * and a notification when there is something to receive. It is what amy calls `channel` and `sync_channel`.
+ * A channel between threads whose receiving end is registered with a poller. It has any number of senders, in any threads,
+ * and one receiver. The poller reports a notification when there is something to receive. This is what amy calls `channel`
+ * and `sync_channel`.
  *
- * Use it to give work to a thread that already waits for notifications: what it is to do and what its descriptors report
- * then arrive in one place.
+ * Use it to give work to a thread that already waits for notifications. Its work and the readiness of its descriptors then
+ * arrive in one place.
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import { MessagePort } from "node:worker_threads"
-import * as internalOpen from "./internal/channel/open.ts"
-import * as internal from "./internal/channel/sender.ts"
+import type { MessagePort } from "node:worker_threads"
+import * as Handle from "./internal/channel/handle.ts"
+import * as internal from "./internal/channel/open.ts"
+import * as internalReceiver from "./internal/channel/receiver.ts"
+import * as internalSender from "./internal/channel/sender.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { Registrar, RegistrationId } from "./Registrar.ts"
-import * as UserEvent from "./UserEvent.ts"
 
 /**
- * What another thread of the same process needs in order to send. It holds a `MessagePort`, which has to be transferred:
- * `worker.postMessage(handle, [handle.port])`, or `{ workerData: handle, transferList: [handle.port] }`. Each handle makes
+ * With a handle, another thread of the same process gets a sender of its own: see {@link fromHandle}. Each handle makes
  * one sender.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const SenderHandle = Schema.Struct({
-  _tag: Schema.tag("effect-amy/SenderHandle"),
-  port: Schema.instanceOf(MessagePort),
-  shared: Schema.instanceOf(SharedArrayBuffer),
-  event: Schema.declare(UserEvent.isUserEventHandle)
-})
-
-/**
- * What another thread of the same process needs in order to send.
+ * **Details**
+ *
+ * A handle holds a `MessagePort`, which has to be transferred: `worker.postMessage(handle, [handle.port])`, or
+ * `new Worker(url, { workerData: handle, transferList: [handle.port] })`.
  *
  * @category models
  * @since 0.1.0
  */
-export type SenderHandle = typeof SenderHandle.Type
+export interface SenderHandle {
+  readonly [Handle.TypeId]: typeof Handle.TypeId
+  /** The port to transfer along with the handle. */
+  readonly port: MessagePort
+}
+
+/**
+ * Returns whether a value is the handle of a sender, also after it has crossed a thread.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isSenderHandle: (u: unknown) => u is SenderHandle = Handle.isSenderHandle
 
 /**
  * The sending end of a channel.
@@ -48,45 +53,87 @@ export type SenderHandle = typeof SenderHandle.Type
  * @category models
  * @since 0.1.0
  */
-export interface Sender<in A> {
+export interface Sender<in A> extends Inspectable {
+  readonly [internalSender.TypeId]: typeof internalSender.TypeId
   /**
-   * Sends a value. If the channel is bounded and full, suspends until there is room; the thread is not blocked. Values
-   * of one sender arrive in the order in which they were sent.
+   * Sends a value. While a bounded channel is full, the fiber suspends until there is room; the thread is not blocked.
+   * Values of one sender arrive in the order in which they were sent.
    *
-   * Fails with `Closed` once the receiver is gone or this sender is closed, and with `InvalidArgument` if the value
-   * cannot be cloned; the channel goes on.
+   * - Fails with `Closed` if the receiver is gone, or this sender is closed
+   * - Fails with `InvalidArgument` if the value cannot be cloned; the channel remains usable
    */
   readonly send: (value: A) => Effect.Effect<void, PollerError>
-  /** Sends a value if there is room; answers whether there was. Fails as `send` does. */
+  /**
+   * Sends a value if there is room. Returns whether there was.
+   *
+   * - Fails with `Closed` if the receiver is gone, or this sender is closed
+   * - Fails with `InvalidArgument` if the value cannot be cloned; the channel remains usable
+   */
   readonly trySend: (value: A) => Effect.Effect<boolean, PollerError>
-  /** Makes a handle for one further sender, in another thread. Fails with `Closed`. */
+  /**
+   * Makes a handle for one further sender, in another thread.
+   *
+   * - Fails with `Closed` if the receiver is gone, or this sender is closed
+   */
   readonly handle: Effect.Effect<SenderHandle, PollerError>
-  /** Ends this sender. When all are gone and nothing is left, the receiver ends. */
+  /** Closes this sender. Once all senders are closed and no message is left, the receiver ends. */
   readonly close: Effect.Effect<void>
 }
+
+/**
+ * Returns whether a value is the sending end of a channel.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isSender: (u: unknown) => u is Sender<never> = internalSender.SenderImpl.is
 
 /**
  * The receiving end of a channel.
  *
  * **Details**
  *
- * While nobody waits in `receive` or `stream`, a message that comes to the empty channel is reported as a notification
- * with the receiver's `id`: then take with `tryReceive` until there is none. It is reported once, not for every message,
- * and once more when the last sender is gone.
+ * While no fiber waits in `receive` or `stream`, a message to the empty channel is reported as a notification with the
+ * receiver's `id`. Then take messages with `tryReceive` until it returns `None`. The notification comes once and not for
+ * every message, and once more when the last sender is gone.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Receiver<out A> {
-  /** The id under which the poller reports that there is something to receive. */
+export interface Receiver<out A> extends Inspectable {
+  readonly [internalReceiver.TypeId]: typeof internalReceiver.TypeId
+  /** The id with which the poller reports that there is something to receive. */
   readonly id: RegistrationId
-  /** The next message, if there is one. Fails with `Closed` once all senders are gone and nothing is left. */
+  /**
+   * Takes the next message, or returns `None` if there is none now.
+   *
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `WorkerFailed` if the polling thread has died and no message is left
+   */
   readonly tryReceive: Effect.Effect<Option.Option<A>, PollerError>
-  /** The next message, as soon as there is one. Fails as `tryReceive` does. */
+  /**
+   * Takes the next message, as soon as there is one.
+   *
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `WorkerFailed` if the polling thread has died and no message is left
+   */
   readonly receive: Effect.Effect<A, PollerError>
-  /** All messages, in chunks of what is there. Ends when all senders are gone, or when the poller closes. */
+  /**
+   * All messages, in chunks of what is there. Ends when all senders are gone and no message is left, or when the channel or
+   * the poller closes.
+   *
+   * - Fails with `WorkerFailed` if the polling thread has died and no message is left
+   */
   readonly stream: Stream.Stream<A, PollerError>
 }
+
+/**
+ * Returns whether a value is the receiving end of a channel.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isReceiver: (u: unknown) => u is Receiver<unknown> = internalReceiver.ReceiverImpl.is
 
 /**
  * Both ends of a channel, and its figures.
@@ -97,11 +144,12 @@ export interface Receiver<out A> {
 export interface PollChannel<in out A> {
   readonly sender: Sender<A>
   readonly receiver: Receiver<A>
+  /** The figures as they are now. */
   readonly stats: Effect.Effect<PollChannelStats>
 }
 
 /**
- * Figures of one channel, over all its senders.
+ * Figures of one channel, over all of its senders.
  *
  * @category models
  * @since 0.1.0
@@ -111,14 +159,20 @@ export interface PollChannelStats {
   readonly sent: number
   /** Messages sent and not received yet. */
   readonly pending: number
-  /** How often the poller was told: at most once each time the receiver had emptied the channel. */
+  /** Reports to the poller: at most one each time the receiver had emptied the channel. */
   readonly triggers: number
 }
 
 /**
- * Makes a channel that holds any number of messages. It ends with the scope.
+ * Makes a channel that holds any number of messages. It closes with the scope.
  *
- * **Example**
+ * **Details**
+ *
+ * - Fails with `Closed` if the poller is closed
+ * - Fails with `WorkerFailed` if the polling thread has died
+ * - Fails with `LimitReached` if no descriptor can be opened
+ *
+ * **Example** (Messages that are reported by the poller)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -140,19 +194,22 @@ export interface PollChannelStats {
  * ```
  *
  * @category constructors
- * @since 0.1.0
+ * @since 0.2.0
  */
 export const unbounded: <A>() => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
-  internalOpen.unbounded
+  internal.unbounded
 
 /**
- * Makes a channel that holds so many messages; senders wait while it is full. It ends with the scope.
+ * Makes a channel that holds at most `capacity` messages. Senders wait while it is full. It closes with the scope.
  *
  * **Details**
  *
- * Fails with `InvalidArgument` unless the number is a whole one from 1 to 2,147,483,647, and as `unbounded` does.
+ * - Fails with `InvalidArgument` if the capacity is not an integer from 1 to 2,147,483,647
+ * - Fails with `Closed` if the poller is closed
+ * - Fails with `WorkerFailed` if the polling thread has died
+ * - Fails with `LimitReached` if no descriptor can be opened
  *
- * **Example**
+ * **Example** (A channel that is full)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -170,26 +227,27 @@ export const unbounded: <A>() => Effect.Effect<PollChannel<A>, PollerError, Regi
  * ```
  *
  * @category constructors
- * @since 0.1.0
+ * @since 0.2.0
  */
 export const bounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, PollerError, Registrar | Scope.Scope> =
-  internalOpen.bounded
+  internal.bounded
 
 /**
- * Opens the sender that a handle is for, until the scope closes. The thread needs no poller.
+ * Makes the sender that a handle is for. It closes with the scope. The thread needs no poller.
  *
  * **Details**
  *
- * Each handle makes one sender. Fails with `InvalidArgument` if it is given something other than a handle, or one that has
- * made its sender on this thread already; with `Closed` if the receiver is gone; with `LimitReached` if no descriptor can be
- * opened.
+ * - Fails with `InvalidArgument` if the value is not a handle, or has made its sender on this thread already
+ * - Fails with `InvalidArgument` if the channel is a `TestPoller`'s, which is confined to its thread
+ * - Fails with `Closed` if the receiver is gone
+ * - Fails with `LimitReached` if no descriptor can be opened
  *
  * **Gotchas**
  *
- * Transfer a handle or use it here, not both: what is sent by a port that was given away is lost, and cannot be told from
- * what was sent.
+ * Either transfer a handle or use it on this thread, not both. What is sent to a port that was transferred is lost, and
+ * looks the same as what was sent.
  *
- * **Example**
+ * **Example** (A sender in another thread)
  *
  * ```ts
  * import { Effect, Stream } from "effect"
@@ -218,5 +276,5 @@ export const bounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, Pol
  * @category constructors
  * @since 0.1.0
  */
-export const fromHandle = <A>(handle: SenderHandle): Effect.Effect<Sender<A>, PollerError, Scope.Scope> =>
-  Effect.suspend(() => internal.fromHandle<A>(Schema.is(SenderHandle)(handle) ? handle : undefined))
+export const fromHandle: <A>(handle: SenderHandle) => Effect.Effect<Sender<A>, PollerError, Scope.Scope> =
+  internalSender.fromHandle

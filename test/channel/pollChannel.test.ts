@@ -531,26 +531,6 @@ describeLayers("a channel", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is opened by its handle and by nothing else", () =>
-    Effect.gen(function* () {
-      const { sender } = yield* PollChannel.unbounded<number>()
-      const handle = yield* sender.handle
-      const wrong: ReadonlyArray<unknown> = [
-        undefined,
-        null,
-        {},
-        handle.event,
-        { ...handle, port: {} },
-        { ...handle, _tag: "" }
-      ]
-      for (const each of wrong) {
-        expect(yield* reasonOf(Effect.scoped(PollChannel.fromHandle(each as PollChannel.SenderHandle)))).toBe(
-          "InvalidArgument"
-        )
-      }
-    }).pipe(Effect.scoped, Effect.provide(layer()))
-  )
-
   it.live("leaves no descriptor, however many there were", () =>
     Effect.gen(function* () {
       yield* readyNow

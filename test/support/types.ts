@@ -1,5 +1,6 @@
 /** Compares types, for the tests of public types. The compiler does all the checking. */
 import { expect } from "@effect/vitest"
+import type { Inspectable } from "effect"
 
 /** Whether two types are the same, including `readonly` and optional members, and neither is `any`. */
 export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -16,3 +17,8 @@ export type Loose<A> = {
         : never
       : never
 }[keyof A]
+
+/** The members of an interface, without its type id and what every object of the library has. */
+export type Members<A> = {
+  [K in keyof A as K extends `~${string}` | keyof Inspectable.Inspectable ? never : K]: A[K]
+}

@@ -1,27 +1,32 @@
-/** The few words of shared memory in which the two ends of a channel count their messages and places. */
+/** The words of shared memory in which the ends of a channel count messages, and in which senders wait for room. */
 import * as Effect from "effect/Effect"
 
-/** Words of the memory that all ends share. */
 const Word = {
   /** 1 once the receiver is gone. */
   ReceiverGone: 0,
-  /** Messages that were sent and not received. */
+  /** Messages that were posted and not received. */
   Pending: 1,
-  /** 1 from the trigger that tells the receiver until the receiver has found the channel empty. */
-  Told: 2,
-  /** How many messages it may hold; 0 for any number. */
+  /** 1 from the trigger that reports a message until the receiver has found the channel empty. */
+  Reported: 2,
+  /** The most messages that the channel holds, or `unlimited`. */
   Capacity: 3,
   /** Messages that hold a place of a bounded channel. */
   Used: 4,
-  /** How many senders wait for a place. */
+  /** Sending ends that wait for a place. */
   Waiting: 5,
-  /** Changes whenever a place becomes free, and the address at which senders wait. */
+  /** Changes whenever a place becomes free. Senders wait at its address. */
   Freed: 6,
   Sent: 7,
   Triggers: 8
 } as const
 
 export const sharedBytes = 64
+
+/** The capacity of an unbounded channel. */
+export const unlimited = 0
+
+/** The largest capacity of a bounded channel: what one word counts. */
+export const mostMessages = 0x7fff_ffff
 
 export class Counts {
   readonly buffer: SharedArrayBuffer
@@ -36,7 +41,6 @@ export class Counts {
     this.capacity = this.words[Word.Capacity]!
   }
 
-  /** A capacity of 0 is none. */
   static make(capacity: number): Counts {
     const buffer = new SharedArrayBuffer(sharedBytes)
     new Int32Array(buffer)[Word.Capacity] = capacity
@@ -46,24 +50,24 @@ export class Counts {
   get isReceiverGone(): boolean {
     return Atomics.load(this.words, Word.ReceiverGone) !== 0
   }
-  /** Whether the receiver was told, and has not found it empty since. */
-  get isTold(): boolean {
-    return Atomics.load(this.words, Word.Told) !== 0
-  }
-  get pending(): number {
-    // The receiver may be faster than a sender that has posted a message and not counted it yet.
-    return Math.max(0, Atomics.load(this.words, Word.Pending))
-  }
-  get sent(): number {
-    return Atomics.load(this.words, Word.Sent) >>> 0
-  }
-  get triggers(): number {
-    return Atomics.load(this.words, Word.Triggers) >>> 0
+
+  /** True from the report of a message until the receiver has found the channel empty. */
+  get isReported(): boolean {
+    return Atomics.load(this.words, Word.Reported) !== 0
   }
 
-  /** Takes a place for one message. Answers whether there was one. */
+  get stats(): { readonly sent: number; readonly pending: number; readonly triggers: number } {
+    return {
+      sent: Atomics.load(this.words, Word.Sent) >>> 0,
+      // The receiver can take a message that its sender has posted and not counted yet.
+      pending: Math.max(0, Atomics.load(this.words, Word.Pending)),
+      triggers: Atomics.load(this.words, Word.Triggers) >>> 0
+    }
+  }
+
+  /** Takes a place for one message. Returns whether there was one. */
   reserve(): boolean {
-    if (this.capacity === 0) return true
+    if (this.capacity === unlimited) return true
     for (;;) {
       const used = Atomics.load(this.words, Word.Used)
       if (used >= this.capacity) return false
@@ -73,11 +77,12 @@ export class Counts {
 
   /** Gives a place back. */
   free(): void {
-    if (this.capacity === 0) return
+    if (this.capacity === unlimited) return
     Atomics.sub(this.words, Word.Used, 1)
     if (Atomics.load(this.words, Word.Waiting) > 0) this.wakeSender(1)
   }
 
+  /** Wakes at most `count` sending ends that wait for a place, on any thread. */
   wakeSender(count: number): void {
     Atomics.add(this.words, Word.Freed, 1)
     Atomics.notify(this.words, Word.Freed, count)
@@ -91,24 +96,25 @@ export class Counts {
     return Effect.sync(() => void this.#waiters.delete(wake))
   })
 
-  /** Lets all of this end go on that wait for a place. */
+  /** Resumes all fibers of this end that wait for a place. */
   wakeWaiters(): void {
     const waiters = [...this.#waiters]
     this.#waiters.clear()
     for (const wake of waiters) wake()
   }
 
-  get #isHopeless(): boolean {
+  /** True while waiting is the only thing left to do. */
+  get #isFull(): boolean {
     return Atomics.load(this.words, Word.Used) >= this.capacity && !this.isReceiverGone
   }
 
-  /** Waits in shared memory once for all of this end, for such a wait cannot be taken back when one is interrupted. */
+  /** Waits in shared memory, once for all fibers of this end: such a wait cannot be taken back by an interruption. */
   #watch(): void {
     if (this.#watching) return
     this.#watching = true
     Atomics.add(this.words, Word.Waiting, 1)
     const freed = Atomics.load(this.words, Word.Freed)
-    const result = this.#isHopeless ? Atomics.waitAsync(this.words, Word.Freed, freed) : undefined
+    const result = this.#isFull ? Atomics.waitAsync(this.words, Word.Freed, freed) : undefined
     const woken = () => {
       this.#watching = false
       Atomics.sub(this.words, Word.Waiting, 1)
@@ -118,23 +124,23 @@ export class Counts {
     else woken()
   }
 
-  /** Lets one after the other go on while there are places, which they take at once. */
+  /** Resumes one fiber after the other while there are places. Each takes a place at once. */
   #admitWaiters(): void {
     for (const wake of this.#waiters) {
-      if (this.#isHopeless) break
+      if (this.#isFull) break
       this.#waiters.delete(wake)
       wake()
     }
     if (this.#waiters.size > 0) this.#watch()
-    // The wake-up is another end's: those who waited here do not any more.
-    else if (!this.#isHopeless) this.wakeSender(1)
+    // The fibers of this end do not need the wake-up any more, so another end gets it.
+    else if (!this.#isFull) this.wakeSender(1)
   }
 
-  /** Counts what is in its port by now. Answers whether the receiver has to be told. */
+  /** Counts a message that is in its port by now. Returns whether the caller has to report it to the receiver. */
   countPosted(): boolean {
     Atomics.add(this.words, Word.Pending, 1)
-    if (Atomics.load(this.words, Word.Told) !== 0) return false
-    if (Atomics.compareExchange(this.words, Word.Told, 0, 1) !== 0) return false
+    if (Atomics.load(this.words, Word.Reported) !== 0) return false
+    if (Atomics.compareExchange(this.words, Word.Reported, 0, 1) !== 0) return false
     Atomics.add(this.words, Word.Triggers, 1)
     return true
   }
@@ -147,19 +153,20 @@ export class Counts {
     Atomics.sub(this.words, Word.Pending, 1)
   }
 
-  /** How many were ever posted and counted, of which so many were received. */
+  /** Returns how many messages were ever posted and counted, given how many of them were received. */
   posted(received: number): number {
     return (Atomics.load(this.words, Word.Pending) + received) | 0
   }
 
   /**
-   * The receiver has found nothing, after so many were posted: from now on it has to be told. Answers whether more have been
-   * posted meanwhile, of which it is not told; whoever tells it at this very moment does so for the next batch, and not once
-   * more for this one. What was posted before and not found went to a port that its sender had given away.
+   * Called when the receiver has found nothing although `posted` messages had been counted. From now on the next message
+   * is reported again. Returns whether the receiver has to look once more, because messages were posted meanwhile that are
+   * not going to be reported. If a sender reports one at this very moment, the report is for the next batch, and this one
+   * needs no other. A message that was counted before and not found went to a port that its sender had given away.
    */
   foundEmpty(posted: number, received: number): boolean {
-    Atomics.store(this.words, Word.Told, 0)
-    return this.posted(received) !== posted && Atomics.compareExchange(this.words, Word.Told, 0, 1) === 0
+    Atomics.store(this.words, Word.Reported, 0)
+    return this.posted(received) !== posted && Atomics.compareExchange(this.words, Word.Reported, 0, 1) === 0
   }
 
   closeReceiver(): void {

@@ -1,6 +1,6 @@
 /**
- * The receiving end of a channel: it takes from the ports of all its senders. A user event tells its poller of the first
- * message only.
+ * The receiving end of a channel. It takes messages from the ports of all senders. A user event reports the first message
+ * to its poller, and no other until the channel has been found empty.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,17 +12,32 @@ import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { RegistrationId } from "../../Registrar.ts"
 import type { UserEventImpl } from "../delivery/userEvent.ts"
 import { closedBecause } from "../errors/pollerErrors.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import type { Counts } from "./counts.ts"
 import { portOf } from "./sender.ts"
 
+export const TypeId = "~effect-amy/PollChannel/Receiver"
+
 const sendersGone = () => closedBecause("all senders of the channel are gone")
 
-/** A chunk of a stream holds no more, so that a fast sender does not keep the consumer from its work. */
+/** The most that a chunk of the stream holds, so that a fast sender does not keep the consumer from its work. */
 const largestChunk = 1024
 
-/** The receiving end, on the thread whose poller it is registered with. */
-export class ReceivingEnd<out A> {
+const endIfClosed = (error: PollerError): Effect.Effect<never, PollerError | Cause.Done> =>
+  error.reason._tag === "Closed" ? Cause.done() : Effect.fail(error)
+
+/** It belongs to the thread whose poller it is registered with. */
+export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
+  static {
+    detachMethods(this)
+  }
+
+  static is(u: unknown): u is Receiver<unknown> {
+    return typeof u === "object" && u !== null && #counts in u
+  }
+
   readonly #counts: Counts
+  readonly #id: RegistrationId
   readonly #ports: Array<MessagePort> = []
   readonly #waiters = new Set<() => void>()
   readonly #trigger: () => void
@@ -31,13 +46,15 @@ export class ReceivingEnd<out A> {
   #received = 0
   #ended: PollerError | undefined
 
-  /** Takes over the reports of the event by which senders tell this end. */
+  /** Takes over the reports of the event that the senders trigger. */
   constructor(
     counts: Counts,
-    { dispatcher, source, triggerUnsafe }: Pick<UserEventImpl, "dispatcher" | "source" | "triggerUnsafe">,
+    { dispatcher, id, source, triggerUnsafe }: Pick<UserEventImpl, "dispatcher" | "id" | "source" | "triggerUnsafe">,
     port: MessagePort
   ) {
+    super()
     this.#counts = counts
+    this.#id = id
     this.#dispatcher = dispatcher
     this.#trigger = triggerUnsafe
     this.adopt(port)
@@ -53,27 +70,35 @@ export class ReceivingEnd<out A> {
     }
   }
 
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  get id(): RegistrationId {
+    return this.#id
+  }
+
   /** Receives from a further sender. */
-  readonly adopt = (port: MessagePort): void => {
+  adopt(port: MessagePort): void {
     this.#ports.push(port)
-    // Comes when the sender has closed its side or its thread has ended, and everything from it was received.
+    // Happens once the sender has closed its side, or its thread has ended, and all of its messages were received.
     port.once("close", () => {
       this.#ports.splice(this.#ports.indexOf(port), 1)
-      // A thread that was terminated may have been about to take a free place, or to tell this end of a message.
+      // A thread that was terminated may have been about to take a free place, or to report a message to this end.
       this.#counts.wakeSender(Infinity)
       this.#wakeAll()
-      // For whoever waits for notifications: that there will be no more is worth one, too.
+      // A consumer that waits for notifications needs one for the end of the last sender, too.
       if (this.#ports.length === 0 && this.#ended === undefined) this.#trigger()
     })
     port.unref()
   }
 
-  /** The next message in a holder, `undefined` if there is none now, or why there will be none. */
-  take(): { readonly value: A } | PollerError | undefined {
+  /** Takes the next message, in a holder. Returns `undefined` if there is none now, or why there will be none. */
+  #take(): { readonly value: A } | PollerError | undefined {
     let posted: number
     do {
       posted = this.#counts.posted(this.#received)
-      // Also when nothing is pending: the end of a sender lies behind its last message, and is seen by looking for more.
+      // Also when nothing is pending: the end of a sender comes after its last message, and is found by looking for more.
       for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
         this.#counts.countReceived()
         this.#received++
@@ -89,7 +114,7 @@ export class ReceivingEnd<out A> {
     return this.#ended ?? (this.#ports.length === 0 ? sendersGone() : undefined)
   }
 
-  /** Looks at one port after the other, and stays with one that has something. */
+  /** Looks at one port after the other, and stays with a port that has a message. */
   #receive(): { readonly message: unknown } | undefined {
     for (let looked = 0; looked < this.#ports.length; looked++) {
       if (this.#next >= this.#ports.length) this.#next = 0
@@ -100,38 +125,51 @@ export class ReceivingEnd<out A> {
     return undefined
   }
 
-  readonly tryReceive: Effect.Effect<Option.Option<A>, PollerError> = Effect.suspend(() => {
-    const taken = this.take()
+  readonly #tryReceive: Effect.Effect<Option.Option<A>, PollerError> = Effect.suspend(() => {
+    const taken = this.#take()
     if (taken === undefined) return Effect.succeedNone
     return isPollerError(taken) ? Effect.fail(taken) : Effect.succeed(Option.some(taken.value))
   })
 
-  readonly receive: Effect.Effect<A, PollerError> = Effect.suspend(() => {
-    const taken = this.take()
-    if (taken === undefined) return Effect.andThen(this.#arrival, this.receive)
+  get tryReceive(): Effect.Effect<Option.Option<A>, PollerError> {
+    return this.#tryReceive
+  }
+
+  readonly #receiveOne: Effect.Effect<A, PollerError> = Effect.suspend(() => {
+    const taken = this.#take()
+    if (taken === undefined) return Effect.andThen(this.#arrival, this.#receiveOne)
     return isPollerError(taken) ? Effect.fail(taken) : Effect.succeed(taken.value)
   })
 
-  /** Everything that is there, once there is something. */
-  readonly receiveAll: Effect.Effect<readonly [A, ...Array<A>], PollerError> = Effect.suspend(() => {
-    const first = this.take()
-    if (first === undefined) return Effect.andThen(this.#arrival, this.receiveAll)
+  get receive(): Effect.Effect<A, PollerError> {
+    return this.#receiveOne
+  }
+
+  /** Takes all messages that are there, once there is one. */
+  readonly #receiveAll: Effect.Effect<readonly [A, ...Array<A>], PollerError> = Effect.suspend(() => {
+    const first = this.#take()
+    if (first === undefined) return Effect.andThen(this.#arrival, this.#receiveAll)
     if (isPollerError(first)) return Effect.fail(first)
     const all: [A, ...Array<A>] = [first.value]
     while (all.length < largestChunk) {
-      const taken = this.take()
+      const taken = this.#take()
       if (taken === undefined || isPollerError(taken)) break
       all.push(taken.value)
     }
     return Effect.succeed(all)
   })
 
+  get stream(): Stream.Stream<A, PollerError> {
+    return Stream.fromPull(Effect.succeed(Effect.catch(this.#receiveAll, endIfClosed)))
+  }
+
+  /** Waits until there may be a message. */
   readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
     const wake = () => resume(Effect.void)
     this.#waiters.add(wake)
     this.#dispatcher.waiters++
-    // The fiber may have been made to yield before it came here, and that was told meanwhile.
-    if (this.#counts.isTold || this.#ended !== undefined || this.#ports.length === 0) {
+    // The fiber may have been made to yield before it came here, and a message may have been reported meanwhile.
+    if (this.#counts.isReported || this.#ended !== undefined || this.#ports.length === 0) {
       this.#forget(wake)
       return wake()
     }
@@ -155,21 +193,22 @@ export class ReceivingEnd<out A> {
     this.#wakeAll()
   }
 
-  close(): void {
-    this.#end(closedBecause("the channel is closed (its scope has ended)"))
-    for (const port of this.#ports.splice(0)) {
-      port.removeAllListeners("close")
-      port.close()
-    }
+  /** Ends the channel, for its scope. */
+  get shutdown(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#end(closedBecause("the channel is closed (its scope has ended)"))
+      for (const port of this.#ports.splice(0)) {
+        port.removeAllListeners("close")
+        port.close()
+      }
+    })
+  }
+
+  toString(): string {
+    return `Receiver(${this.#id})`
+  }
+
+  toJSON(): unknown {
+    return { _id: "effect-amy/Receiver", id: this.#id }
   }
 }
-
-const endIfClosed = (error: PollerError): Effect.Effect<never, PollerError | Cause.Done> =>
-  error.reason._tag === "Closed" ? Cause.done() : Effect.fail(error)
-
-export const toReceiver = <A>(end: ReceivingEnd<A>, id: RegistrationId): Receiver<A> => ({
-  id,
-  tryReceive: end.tryReceive,
-  receive: end.receive,
-  stream: Stream.fromPull(Effect.succeed(Effect.catch(end.receiveAll, endIfClosed)))
-})
