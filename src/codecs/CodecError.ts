@@ -1,5 +1,5 @@
 /**
- * The one error of the codecs, with a tagged `reason` that says what was wrong with the bytes.
+ * The one error of the codecs. Its tagged `reason` says what is wrong with the bytes.
  *
  * Match on the reason with `Effect.catchReason` and `Effect.catchReasons`, or, outside an effect, on `error.reason._tag`.
  *
@@ -16,14 +16,17 @@ const TypeId = "~effect-amy/CodecError"
  * @category errors
  * @since 0.1.0
  */
-export class FrameTooLong extends Schema.TaggedError<FrameTooLong>()("FrameTooLong", {
-  /** Bytes of the frame, without the four of its length. */
-  length: Schema.Int,
-  /** Bytes that a frame may have. */
-  limit: Schema.Int
-}) {
+export class FrameTooLong extends Schema.TaggedError<FrameTooLong>("effect-amy/CodecError/FrameTooLong")(
+  "FrameTooLong",
+  {
+    /** Bytes of the frame, without the four of its length. */
+    length: Schema.Int,
+    /** The most bytes that a frame may have. */
+    limit: Schema.Int
+  }
+) {
   override get message(): string {
-    return `a frame of ${this.length} bytes is longer than the limit of ${this.limit} bytes (raise maxLength on both sides if such frames are wanted)`
+    return `a frame of ${this.length} bytes is longer than the limit of ${this.limit} bytes (if you want such frames, raise maxLength on both sides)`
   }
 }
 
@@ -33,17 +36,17 @@ export class FrameTooLong extends Schema.TaggedError<FrameTooLong>()("FrameTooLo
  * @category errors
  * @since 0.1.0
  */
-export class LineTooLong extends Schema.TaggedError<LineTooLong>()("LineTooLong", {
+export class LineTooLong extends Schema.TaggedError<LineTooLong>("effect-amy/CodecError/LineTooLong")("LineTooLong", {
   /**
-   * Bytes that the line has at least, without its line end. It is given up as soon as it has one more than the limit, and
-   * not when its end arrives, which may be never; so this is always that one more, however the bytes were cut.
+   * The least bytes that the line has, without its line end: always one more than the limit, however the bytes were cut. The
+   * reader gives a line up as soon as it has that many. It does not wait for its end, which may never arrive.
    */
   length: Schema.Int,
-  /** Bytes that a line may have, without its line end. */
+  /** The most bytes that a line may have, without its line end. */
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `a line of at least ${this.length} bytes is longer than the limit of ${this.limit} bytes (raise maxLength if such lines are wanted)`
+    return `a line of at least ${this.length} bytes is longer than the limit of ${this.limit} bytes (if you want such lines, raise maxLength)`
   }
 }
 
@@ -53,7 +56,7 @@ export class LineTooLong extends Schema.TaggedError<LineTooLong>()("LineTooLong"
  * @category errors
  * @since 0.1.0
  */
-export class InvalidUtf8 extends Schema.TaggedError<InvalidUtf8>()("InvalidUtf8", {
+export class InvalidUtf8 extends Schema.TaggedError<InvalidUtf8>("effect-amy/CodecError/InvalidUtf8")("InvalidUtf8", {
   /** The first byte that does not belong to a whole character, counted from the start of the input, which is 0. */
   offset: Schema.Int,
   /** The same byte, counted from the start of its line. */
@@ -65,40 +68,46 @@ export class InvalidUtf8 extends Schema.TaggedError<InvalidUtf8>()("InvalidUtf8"
 }
 
 /**
- * The input ended in the middle of a frame.
+ * The input ended within a frame.
  *
  * @category errors
  * @since 0.1.0
  */
-export class IncompleteFrame extends Schema.TaggedError<IncompleteFrame>()("IncompleteFrame", {
-  /** Bytes of the whole frame with the four of its length; 4 if not even these had arrived. */
-  expected: Schema.Int,
-  /** Bytes of it that had arrived, those of its length counted too. */
-  received: Schema.Int
-}) {
+export class IncompleteFrame extends Schema.TaggedError<IncompleteFrame>("effect-amy/CodecError/IncompleteFrame")(
+  "IncompleteFrame",
+  {
+    /** Bytes of the whole frame including the four of its length, or 4 if these had not arrived. */
+    expected: Schema.Int,
+    /** Bytes of the frame that had arrived, including those of its length. */
+    received: Schema.Int
+  }
+) {
   override get message(): string {
     const expected = this.received < 4 ? "the 4 bytes of its length" : `its ${this.expected} bytes, length included`
-    return `the input ended within a frame, after ${this.received} of ${expected} (the sender closed early, or sends no frames)`
+    return `the input ended within a frame, after ${this.received} of ${expected} (the sender closed early, or does not send frames)`
   }
 }
 
 /**
- * A string that was to be sent as one line has a line end in it, and would arrive as something else.
+ * A string to be sent as one line has a line end in it, and would not arrive as one line.
  *
  * @category errors
  * @since 0.1.0
  */
-export class LineEndInLine extends Schema.TaggedError<LineEndInLine>()("LineEndInLine", {
-  /** Where in the string the line end stands. */
-  index: Schema.Int
-}) {
+export class LineEndInLine extends Schema.TaggedError<LineEndInLine>("effect-amy/CodecError/LineEndInLine")(
+  "LineEndInLine",
+  {
+    /** Where in the string the line end is. */
+    index: Schema.Int
+  }
+) {
   override get message(): string {
     return `there is a line end at index ${this.index} of a line (split the text into lines first, or escape it)`
   }
 }
 
 /**
- * Everything that a `CodecError` may be about.
+ * Every reason of a {@link CodecError}.
  *
  * @category schemas
  * @since 0.1.0
@@ -106,7 +115,7 @@ export class LineEndInLine extends Schema.TaggedError<LineEndInLine>()("LineEndI
 export const CodecErrorReason = Schema.Union([FrameTooLong, LineTooLong, InvalidUtf8, IncompleteFrame, LineEndInLine])
 
 /**
- * Everything that a `CodecError` may be about.
+ * Every reason of a {@link CodecError}.
  *
  * @category models
  * @since 0.1.0
@@ -136,7 +145,9 @@ export type CodecErrorReason = typeof CodecErrorReason.Type
  * @category errors
  * @since 0.1.0
  */
-export class CodecError extends Schema.TaggedError<CodecError>()("CodecError", { reason: CodecErrorReason }) {
+export class CodecError extends Schema.TaggedError<CodecError>("effect-amy/CodecError")("CodecError", {
+  reason: CodecErrorReason
+}) {
   readonly [TypeId]: typeof TypeId = TypeId
 
   override get message(): string {
@@ -145,7 +156,7 @@ export class CodecError extends Schema.TaggedError<CodecError>()("CodecError", {
 }
 
 /**
- * Whether a value is a `CodecError`.
+ * Returns whether a value is a {@link CodecError}.
  *
  * @category guards
  * @since 0.1.0

@@ -3,12 +3,13 @@
  *
  * A frame is a length of four bytes, big-endian, and that many bytes.
  *
- * There are two ways to use it. Over a stream: `decode`, whose other direction is `FrameWriter.encode`. By hand, with
- * whatever a descriptor gave: `feed` what has arrived, and take with `next` or `takeAll` the frames that are complete.
- * Nothing in here waits or does any input or output.
+ * There are two ways to use it. Over a stream: {@link decode}, the inverse of `FrameWriter.encode`. By hand, with the bytes
+ * of a descriptor: {@link feed} what has arrived, and take the complete frames with {@link next} or {@link takeAll}.
+ * Nothing in this module waits, or does any input or output.
  *
  * @since 0.1.0
  */
+import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
@@ -19,52 +20,61 @@ import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
 
 /**
- * A reader, and what it has of a frame that is not complete. It belongs to one input.
+ * A reader, with what it keeps of an incomplete frame. It belongs to one input.
  *
  * @category models
  * @since 0.1.0
  */
-export interface FrameReader {
+export interface FrameReader extends Inspectable {
   readonly [TypeId]: typeof TypeId
-  /** Bytes that a frame may have, without the four of its length. */
+  /** The most bytes that a frame may have, without the four of its length. */
   readonly maxLength: number
-  /** Bytes kept of a frame that is not complete, those of its length counted too. */
+  /** Bytes kept of an incomplete frame, including those of its length. */
   readonly pendingBytes: number
 }
 
 /**
- * How frames are read. What is out of range throws a `RangeError`.
+ * Returns whether a value is a frame reader.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isFrameReader: (u: unknown) => u is FrameReader = FrameReaderImpl.is
+
+/**
+ * How frames are read.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Options {
+export interface MakeOptions {
   /**
-   * Bytes that a frame may have, without the four of its length. 16,777,216 (16 MiB) unless given; 4,294,967,295 at the
-   * most, for four bytes say no more.
+   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the most that four bytes can
+   * announce. Defaults to 16,777,216 (16 MiB).
    */
   readonly maxLength?: number | undefined
 }
 
-const maxLengthFrom = (options: Options | undefined): number => maxLengthOf(options, defaultMaxLength, longestFrame)
-
-const impl = (self: FrameReader): FrameReaderImpl => self as FrameReaderImpl
+const readerFrom = (options: MakeOptions | undefined): (() => FrameReaderImpl) => {
+  const maxLength = maxLengthOf(options, defaultMaxLength, longestFrame)
+  return () => new FrameReaderImpl(maxLength)
+}
 
 /**
  * Makes a reader.
  *
  * **When to use**
  *
- * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is `decode`.
+ * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is {@link decode}.
  *
  * **Details**
  *
- * What is kept of an incomplete frame grows as it arrives: a peer that announces 16 MiB and sends ten bytes costs no more
+ * What is kept of an incomplete frame grows as it arrives. A peer that announces 16 MiB and sends ten bytes costs no more
  * than those ten.
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range is a mistake in the program, and throws a `RangeError`.
+ * A `maxLength` out of range is a mistake in the program, and throws a `RangeError`.
  *
  * **Example** (A frame that arrives in pieces)
  *
@@ -84,19 +94,19 @@ const impl = (self: FrameReader): FrameReaderImpl => self as FrameReaderImpl
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: Options): FrameReader => new FrameReaderImpl(maxLengthFrom(options))
+export const make = (options?: MakeOptions): FrameReader => readerFrom(options)()
 
 /**
  * Takes in what has arrived.
  *
  * **Details**
  *
- * Nothing of the chunk is referred to afterwards, so the next read may go into the same buffer; each frame has memory of
- * its own.
+ * The reader keeps no reference to the chunk, so the next read can go into the same buffer. Each frame has memory of its
+ * own.
  *
  * **Gotchas**
  *
- * Complete frames wait in the reader until they are taken, as many as were fed: take them before you feed more.
+ * Complete frames wait in the reader until they are taken, however many they are. Take them before you feed more.
  *
  * **Example** (One buffer for all reads)
  *
@@ -117,17 +127,17 @@ export const make = (options?: Options): FrameReader => new FrameReaderImpl(maxL
  * @category reading
  * @since 0.1.0
  */
-export const feed = (self: FrameReader, chunk: Uint8Array): void => impl(self).feed(chunk)
+export const feed = (self: FrameReader, chunk: Uint8Array): void => FrameReaderImpl.of(self, "feed").feed(chunk)
 
 /**
- * Says that the input is over: if a frame is begun, `IncompleteFrame` is what comes in its place.
+ * Ends the input. If a frame has begun, `IncompleteFrame` comes in its place.
  *
  * **Details**
  *
- * What is fed afterwards is a new input. A frame that was too long has been reported already, and is not reported again
- * for having been cut off.
+ * What is fed afterwards is a new input. A frame that was too long has been reported already, and is not reported again for
+ * being incomplete.
  *
- * **Example** (Cut off)
+ * **Example** (A frame that is cut off)
  *
  * ```ts
  * import { Result } from "effect"
@@ -144,20 +154,21 @@ export const feed = (self: FrameReader, chunk: Uint8Array): void => impl(self).f
  * @category reading
  * @since 0.1.0
  */
-export const end = (self: FrameReader): void => impl(self).end()
+export const end = (self: FrameReader): void => FrameReaderImpl.of(self, "end").end()
 
 /**
- * Takes the next frame that is complete, or the error that stands in its place.
+ * Takes the next complete frame, or the error in its place. Returns `None` if there is neither.
  *
  * **Details**
  *
- * A frame longer than the limit is `FrameTooLong` as soon as its length has arrived. Its bytes are passed over, and the
- * frames after it come as if nothing had been.
+ * - Fails with `FrameTooLong` if the frame is longer than `maxLength`, as soon as its length has arrived; its bytes are
+ *   passed over, and the frames after it follow as if nothing had happened
+ * - Fails with `IncompleteFrame` if the input ended within the frame
  *
  * **Gotchas**
  *
- * Whoever does not send frames at all is seen first by a `FrameTooLong`: the first four bytes of any text are a length of
- * more than 500 million. It is usually better to close the connection than to go on.
+ * A peer that does not send frames at all usually shows first as a `FrameTooLong`: the first four bytes of any text are a
+ * length of more than 500 million. It is usually better to close the connection than to continue.
  *
  * **Example** (Frame by frame)
  *
@@ -179,10 +190,15 @@ export const end = (self: FrameReader): void => impl(self).end()
  * @since 0.1.0
  */
 export const next = (self: FrameReader): Option.Option<Result.Result<Uint8Array<ArrayBuffer>, CodecError>> =>
-  impl(self).next()
+  FrameReaderImpl.of(self, "next").next()
 
 /**
- * Takes all frames that are complete, in order, with errors in their places.
+ * Takes all complete frames, in order, with errors in their places.
+ *
+ * **Details**
+ *
+ * - Fails with `FrameTooLong` if a frame is longer than `maxLength`
+ * - Fails with `IncompleteFrame` if the input ended within a frame
  *
  * **Example** (What one read has completed)
  *
@@ -194,24 +210,28 @@ export const next = (self: FrameReader): Option.Option<Result.Result<Uint8Array<
  * FrameReader.feed(reader, Uint8Array.of(0, 0, 0, 1, 4, 0, 0, 0, 2, 5, 6, 0, 0))
  *
  * console.log(FrameReader.takeAll(reader).map((frame) => Result.getOrThrow(frame).length)) // => [ 1, 2 ]
+ * console.log(reader) // => FrameReader(maxLength 16777216, 2 pending)
  * ```
  *
  * @category reading
  * @since 0.1.0
  */
 export const takeAll = (self: FrameReader): Array<Result.Result<Uint8Array<ArrayBuffer>, CodecError>> =>
-  impl(self).takeAll()
+  FrameReaderImpl.of(self, "takeAll").takeAll()
 
 /**
- * Cuts a stream of bytes into frames, and fails at the first one that is too long, or at the end if that cuts one off.
+ * Cuts a stream of bytes into frames, up to the first error.
  *
  * **Details**
  *
- * The frames before a bad one are emitted before it fails.
+ * The frames before an error are emitted before the stream fails.
+ *
+ * - Fails with `FrameTooLong` if a frame is longer than `maxLength`
+ * - Fails with `IncompleteFrame` if the input ends within a frame
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range throws a `RangeError` at once.
+ * A `maxLength` out of range throws a `RangeError` at once.
  *
  * **Example**
  *
@@ -219,7 +239,7 @@ export const takeAll = (self: FrameReader): Array<Result.Result<Uint8Array<Array
  * import { Effect, Stream } from "effect"
  * import { FrameReader } from "effect-amy"
  *
- * const frames = Stream.make(Uint8Array.of(0, 0), Uint8Array.of(0, 2, 7), Uint8Array.of(8)).pipe(FrameReader.decode())
+ * const frames = Stream.make(Uint8Array.of(0, 0), Uint8Array.of(0, 2, 7), Uint8Array.of(8)).pipe(FrameReader.decode)
  *
  * console.log(await Effect.runPromise(Stream.runCollect(frames))) // => [ Uint8Array(2) [ 7, 8 ] ]
  * ```
@@ -227,15 +247,20 @@ export const takeAll = (self: FrameReader): Array<Result.Result<Uint8Array<Array
  * @category streams
  * @since 0.1.0
  */
-export const decode = (
-  options?: Options
-): (<E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>) => {
-  const maxLength = maxLengthFrom(options)
-  return internal.decode(() => new FrameReaderImpl(maxLength))
-}
+export const decode: <Arg extends Stream.Stream<Uint8Array, unknown, unknown> | MakeOptions | undefined = MakeOptions>(
+  streamOrOptions?: Arg,
+  options?: MakeOptions
+) => [Arg] extends [Stream.Stream<Uint8Array, infer E, infer R>]
+  ? Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>
+  : <E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R> =
+  internal.decode(readerFrom)
 
 /**
- * Cuts a stream of bytes into frames, and goes on after one that is too long.
+ * Cuts a stream of bytes into frames, with errors in their places. It continues after a frame that is too long.
+ *
+ * **Details**
+ *
+ * The errors are those of {@link next}. The stream itself fails only if its input fails.
  *
  * **Example**
  *
@@ -255,11 +280,13 @@ export const decode = (
  * @category streams
  * @since 0.1.0
  */
-export const decodeResults = (
-  options?: Options
-): (<E, R>(
-  self: Stream.Stream<Uint8Array, E, R>
-) => Stream.Stream<Result.Result<Uint8Array<ArrayBuffer>, CodecError>, E, R>) => {
-  const maxLength = maxLengthFrom(options)
-  return internal.decodeResults(() => new FrameReaderImpl(maxLength))
-}
+export const decodeResults: <
+  Arg extends Stream.Stream<Uint8Array, unknown, unknown> | MakeOptions | undefined = MakeOptions
+>(
+  streamOrOptions?: Arg,
+  options?: MakeOptions
+) => [Arg] extends [Stream.Stream<Uint8Array, infer E, infer R>]
+  ? Stream.Stream<Result.Result<Uint8Array<ArrayBuffer>, CodecError>, E, R>
+  : <E, R>(
+      self: Stream.Stream<Uint8Array, E, R>
+    ) => Stream.Stream<Result.Result<Uint8Array<ArrayBuffer>, CodecError>, E, R> = internal.decodeResults(readerFrom)

@@ -1,14 +1,15 @@
 /**
  * Writes frames to a descriptor that takes only as much as it has room for.
  *
- * A frame is a length of four bytes, big-endian, and that many bytes; `FrameReader` reads them.
+ * A frame is a length of four bytes, big-endian, and that many bytes. `FrameReader` reads them.
  *
- * There are two ways to use it. Over a stream: `encode`. By hand: `push` frames, `write` as much as the descriptor takes,
- * and when it answers `"blocked"`, register the descriptor for writing and `write` again when it is reported. The writer
- * keeps the rest, in whatever middle of a frame that was.
+ * There are two ways to use it. Over a stream: {@link encode}. By hand: {@link push} frames, and {@link write} as much as
+ * the descriptor takes. When `write` returns `"blocked"`, register the descriptor for writing, and `write` again when it is
+ * reported. The writer keeps the rest, even if it begins within a frame.
  *
  * @since 0.1.0
  */
+import type { Inspectable } from "effect/Inspectable"
 import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import type { CodecError } from "./CodecError.ts"
@@ -18,64 +19,70 @@ import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
 
 /**
- * A writer, and what it has not written yet. It belongs to one descriptor.
+ * A writer, with what it has not written yet. It belongs to one descriptor.
  *
  * @category models
  * @since 0.1.0
  */
-export interface FrameWriter {
+export interface FrameWriter extends Inspectable {
   readonly [TypeId]: typeof TypeId
-  /** Bytes that a frame may have, without the four of its length. */
+  /** The most bytes that a frame may have, without the four of its length. */
   readonly maxLength: number
-  /** Bytes pushed and not written yet, those of the lengths counted too. */
+  /** Bytes pushed and not written yet, including those of the lengths. */
   readonly pendingBytes: number
   /**
-   * Whether writing is worth an attempt: `false` from a `write` that was blocked until one that is done. While it is
-   * `false`, only `push`; the notification of the descriptor is the time to `write`.
+   * Whether an attempt to write is worthwhile: `false` from a `write` that was blocked until one that is done. While it is
+   * `false`, only `push`, and `write` when the descriptor is reported.
    */
   readonly isWritable: boolean
 }
 
 /**
- * How frames are written. What is out of range throws a `RangeError`.
+ * Returns whether a value is a frame writer.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isFrameWriter: (u: unknown) => u is FrameWriter = FrameWriterImpl.is
+
+/**
+ * How frames are written.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Options {
+export interface MakeOptions {
   /**
-   * Bytes that a frame may have, without the four of its length. 16,777,216 (16 MiB) unless given; 4,294,967,295 at the
-   * most, for four bytes say no more.
+   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the most that four bytes can
+   * announce. Defaults to 16,777,216 (16 MiB).
    */
   readonly maxLength?: number | undefined
 }
 
 /**
- * Tries to write, and answers how many bytes were taken, or -1 if the descriptor would block. What is left is tried again.
+ * Tries to write. Returns how many bytes were taken, or -1 if the descriptor would block. The rest is tried again.
  *
  * **Gotchas**
  *
- * The bytes are the writer's own memory: they mean what they say until the attempt returns, and not afterwards.
+ * The bytes are the writer's own memory. They are valid until the attempt returns, and not afterwards.
  *
  * @category models
  * @since 0.1.0
  */
 export type Attempt = (bytes: Uint8Array<ArrayBuffer>) => number
 
-const maxLengthFrom = (options: Options | undefined): number => maxLengthOf(options, defaultMaxLength, longestFrame)
-
-const impl = (self: FrameWriter): FrameWriterImpl => self as FrameWriterImpl
+const maxLengthFrom = (options: MakeOptions | undefined): number => maxLengthOf(options, defaultMaxLength, longestFrame)
 
 /**
  * Makes a writer.
  *
  * **When to use**
  *
- * Use for a descriptor that you write to yourself. For a stream there is `encode`.
+ * Use for a descriptor that you write to yourself. For a stream there is {@link encode}.
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range is a mistake in the program, and throws a `RangeError`.
+ * A `maxLength` out of range is a mistake in the program, and throws a `RangeError`.
  *
  * **Example** (A descriptor with room for six bytes)
  *
@@ -102,22 +109,23 @@ const impl = (self: FrameWriter): FrameWriterImpl => self as FrameWriterImpl
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: Options): FrameWriter => new FrameWriterImpl(maxLengthFrom(options))
+export const make = (options?: MakeOptions): FrameWriter => new FrameWriterImpl(maxLengthFrom(options))
 
 /**
  * Adds a frame to what is to be written.
  *
  * **Details**
  *
- * The frame is copied, so its memory may be used again. Fails with `FrameTooLong`, and then nothing was added, copied or
- * allocated.
+ * The frame is copied, so its memory can be used again.
+ *
+ * - Fails with `FrameTooLong` if the frame is longer than `maxLength`; then nothing was added, copied or allocated
  *
  * **Gotchas**
  *
- * It never blocks and never refuses for want of room: look at `pendingBytes`, and stop taking in work for a peer that does
+ * It never blocks, and never refuses for want of room. Look at `pendingBytes`, and accept no more work for a peer that does
  * not read.
  *
- * **Example** (Too long)
+ * **Example** (A frame that is too long)
  *
  * ```ts
  * import { Result } from "effect"
@@ -132,21 +140,25 @@ export const make = (options?: Options): FrameWriter => new FrameWriterImpl(maxL
  * @category writing
  * @since 0.1.0
  */
-export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, CodecError> => impl(self).push(frame)
+export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, CodecError> =>
+  FrameWriterImpl.of(self, "push").push(frame)
 
 /**
  * Writes as much as the descriptor takes.
  *
  * **Details**
  *
- * `"done"`: nothing is left. `"blocked"`: the attempt answered -1, or took nothing; register the descriptor for writing (or
- * `reregister` it), and write again when it is reported. Small frames go out together, up to 64 KiB in one attempt. After a
- * short write it tries again, for only an attempt that would block makes an edge-triggered descriptor report.
+ * - Returns `"done"` if nothing is left
+ * - Returns `"blocked"` if the attempt returned -1, or took nothing: register the descriptor for writing (or `reregister`
+ *   it), and write again when it is reported
+ *
+ * Small frames go out together, up to 64 KiB in one attempt. After a short write it tries again: an edge-triggered
+ * descriptor is reported only after an attempt that would block.
  *
  * **Gotchas**
  *
- * What the attempt throws passes through, and everything it had not taken is still there. An answer that cannot be
- * (more than was given, or no whole number) throws a `RangeError`.
+ * What the attempt throws passes through, and everything it had not taken is still there. An impossible count (more than
+ * was given, or not an integer) throws a `RangeError`.
  *
  * **Example** (Two frames, one attempt)
  *
@@ -156,6 +168,7 @@ export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, 
  * const writer = FrameWriter.make()
  * FrameWriter.push(writer, Uint8Array.of(7))
  * FrameWriter.push(writer, Uint8Array.of(8, 9))
+ * console.log(writer) // => FrameWriter(maxLength 16777216, 11 pending)
  *
  * FrameWriter.write(writer, (bytes) => {
  *   console.log(bytes.join(" ")) // => 0 0 0 1 7 0 0 0 2 8 9
@@ -166,19 +179,22 @@ export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, 
  * @category writing
  * @since 0.1.0
  */
-export const write = (self: FrameWriter, attempt: Attempt): "done" | "blocked" => impl(self).write(attempt)
+export const write = (self: FrameWriter, attempt: Attempt): "done" | "blocked" =>
+  FrameWriterImpl.of(self, "write").write(attempt)
 
 /**
- * Turns a stream of frames into bytes, and fails at the first one that is too long.
+ * Turns a stream of frames into bytes, up to the first frame that is too long.
  *
  * **Details**
  *
- * The frames before it are emitted before it fails. Small frames that come together go out together, in pieces of about
- * 64 KiB.
+ * The frames before an error are emitted before the stream fails. Small frames that come together go out together, in
+ * pieces of about 64 KiB.
+ *
+ * - Fails with `FrameTooLong` if a frame is longer than `maxLength`
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range throws a `RangeError` at once.
+ * A `maxLength` out of range throws a `RangeError` at once.
  *
  * **Example** (There and back)
  *
@@ -188,9 +204,9 @@ export const write = (self: FrameWriter, attempt: Attempt): "done" | "blocked" =
  *
  * const words = Stream.make("one", "two").pipe(
  *   Stream.encodeText,
- *   FrameWriter.encode(),
- *   FrameReader.decode(),
- *   Stream.decodeText()
+ *   FrameWriter.encode,
+ *   FrameReader.decode,
+ *   Stream.decodeText
  * )
  *
  * console.log(await Effect.runPromise(Stream.runCollect(words))) // => [ 'one', 'two' ]
@@ -199,9 +215,13 @@ export const write = (self: FrameWriter, attempt: Attempt): "done" | "blocked" =
  * @category streams
  * @since 0.1.0
  */
-export const encode = (
-  options?: Options
-): (<E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>) => {
-  const maxLength = maxLengthFrom(options)
-  return internal.encode((frames: ReadonlyArray<Uint8Array>) => encodeFrames(frames, maxLength))
-}
+export const encode: <Arg extends Stream.Stream<Uint8Array, unknown, unknown> | MakeOptions | undefined = MakeOptions>(
+  streamOrOptions?: Arg,
+  options?: MakeOptions
+) => [Arg] extends [Stream.Stream<Uint8Array, infer E, infer R>]
+  ? Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>
+  : <E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R> =
+  internal.encode((options: MakeOptions | undefined) => {
+    const maxLength = maxLengthFrom(options)
+    return (frames: ReadonlyArray<Uint8Array>) => encodeFrames(frames, maxLength)
+  })

@@ -1,15 +1,16 @@
 /**
  * Cuts bytes into lines of text, however the bytes were cut on their way.
  *
- * A line ends with a line feed, or with a carriage return and a line feed; a carriage return alone is a character. Lines
+ * A line ends with a line feed, or with a carriage return and a line feed. A carriage return alone is a character. Lines
  * are UTF-8, and a byte order mark is a character like any other.
  *
- * There are two ways to use it. Over a stream: `decode` and `encode`. By hand, with whatever a descriptor gave: `feed`
- * what has arrived, and take with `next` or `takeAll` the lines that are complete. Nothing in here waits or does any input
- * or output.
+ * There are two ways to use it. Over a stream: {@link decode} and {@link encode}. By hand, with the bytes of a descriptor:
+ * {@link feed} what has arrived, and take the complete lines with {@link next} or {@link takeAll}. Nothing in this module
+ * waits, or does any input or output.
  *
  * @since 0.1.0
  */
+import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
@@ -20,27 +21,37 @@ import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
 
 /**
- * A reader, and what it has of a line that is not complete. It belongs to one input.
+ * A reader, with what it keeps of an incomplete line. It belongs to one input.
  *
  * @category models
  * @since 0.1.0
  */
-export interface LineReader {
+export interface LineReader extends Inspectable {
   readonly [TypeId]: typeof TypeId
-  /** Bytes that a line may have, without its line end. */
+  /** The most bytes that a line may have, without its line end. */
   readonly maxLength: number
   /** Bytes kept of a line whose end has not arrived: never more than `maxLength` and one. */
   readonly pendingBytes: number
 }
 
 /**
- * How lines are read. What is out of range throws a `RangeError`.
+ * Returns whether a value is a line reader.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isLineReader: (u: unknown) => u is LineReader = LineReaderImpl.is
+
+/**
+ * How lines are read.
  *
  * @category options
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Options {
-  /** Bytes, not characters, that a line may have without its line end. 65,536 unless given; 268,435,456 at the most. */
+export interface MakeOptions {
+  /**
+   * The most bytes, not characters, that a line may have without its line end: 0 to 268,435,456. Defaults to 65,536.
+   */
   readonly maxLength?: number | undefined
 }
 
@@ -51,23 +62,26 @@ export interface Options {
  * @since 0.1.0
  */
 export interface EncodeOptions {
-  /** What is put behind each line: a line feed, unless given. */
+  /** What ends each line. Defaults to a line feed. */
   readonly lineEnd?: "\n" | "\r\n" | undefined
 }
 
-/** Below the longest string there can be, so that every line within the limit is one. */
+/** Less than the longest possible string, so that every line within the limit is a string. */
 const longest = 0x1000_0000
 
-const maxLengthFrom = (options: Options | undefined): number => maxLengthOf(options, 65_536, longest)
+const maxLengthFrom = (options: MakeOptions | undefined): number => maxLengthOf(options, 65_536, longest)
 
-const impl = (self: LineReader): LineReaderImpl => self as LineReaderImpl
+const readerFrom = (options: MakeOptions | undefined): (() => LineReaderImpl) => {
+  const maxLength = maxLengthFrom(options)
+  return () => new LineReaderImpl(maxLength)
+}
 
 /**
  * Makes a reader.
  *
  * **When to use**
  *
- * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is `decode`.
+ * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is {@link decode}.
  *
  * **Details**
  *
@@ -75,7 +89,7 @@ const impl = (self: LineReader): LineReaderImpl => self as LineReaderImpl
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range is a mistake in the program, and throws a `RangeError`.
+ * A `maxLength` out of range is a mistake in the program, and throws a `RangeError`.
  *
  * **Example** (Lines that arrive in pieces)
  *
@@ -92,24 +106,24 @@ const impl = (self: LineReader): LineReaderImpl => self as LineReaderImpl
  *
  * LineReader.feed(reader, new TextEncoder().encode("ond\n"))
  * console.log(LineReader.takeAll(reader).map(Result.getOrThrow)) // => [ 'second' ]
+ * console.log(reader) // => LineReader(maxLength 1024, 0 pending)
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: Options): LineReader => new LineReaderImpl(maxLengthFrom(options))
+export const make = (options?: MakeOptions): LineReader => readerFrom(options)()
 
 /**
  * Takes in what has arrived.
  *
  * **Details**
  *
- * Each byte is looked at once. Nothing of the chunk is referred to afterwards, so the next read may go into the same
- * buffer.
+ * Each byte is looked at once. The reader keeps no reference to the chunk, so the next read can go into the same buffer.
  *
  * **Gotchas**
  *
- * Complete lines wait in the reader until they are taken, as many as were fed: take them before you feed more.
+ * Complete lines wait in the reader until they are taken, however many they are. Take them before you feed more.
  *
  * **Example** (One buffer for all reads)
  *
@@ -131,10 +145,10 @@ export const make = (options?: Options): LineReader => new LineReaderImpl(maxLen
  * @category reading
  * @since 0.1.0
  */
-export const feed = (self: LineReader, chunk: Uint8Array): void => impl(self).feed(chunk)
+export const feed = (self: LineReader, chunk: Uint8Array): void => LineReaderImpl.of(self, "feed").feed(chunk)
 
 /**
- * Says that the input is over: what is left is a line, though nothing ends it.
+ * Ends the input. What is left of it is a line, although it has no line end.
  *
  * **Details**
  *
@@ -157,15 +171,18 @@ export const feed = (self: LineReader, chunk: Uint8Array): void => impl(self).fe
  * @category reading
  * @since 0.1.0
  */
-export const end = (self: LineReader): void => impl(self).end()
+export const end = (self: LineReader): void => LineReaderImpl.of(self, "end").end()
 
 /**
- * Takes the next line that is complete, or the error that stands in its place.
+ * Takes the next complete line, or the error in its place. Returns `None` if there is neither.
  *
  * **Details**
  *
- * The error is `InvalidUtf8` or `LineTooLong`. Either concerns one line only, and the lines after it come as if nothing
- * had been: of a line that is too long, everything up to its end is passed over.
+ * An error concerns one line only. The lines after it follow as if nothing had happened: of a line that is too long,
+ * everything up to its end is passed over.
+ *
+ * - Fails with `InvalidUtf8` if the line is not UTF-8
+ * - Fails with `LineTooLong` if the line is longer than `maxLength`
  *
  * **Example** (A bad line among good ones)
  *
@@ -187,10 +204,16 @@ export const end = (self: LineReader): void => impl(self).end()
  * @category reading
  * @since 0.1.0
  */
-export const next = (self: LineReader): Option.Option<Result.Result<string, CodecError>> => impl(self).next()
+export const next = (self: LineReader): Option.Option<Result.Result<string, CodecError>> =>
+  LineReaderImpl.of(self, "next").next()
 
 /**
- * Takes all lines that are complete, in order, with errors in their places.
+ * Takes all complete lines, in order, with errors in their places.
+ *
+ * **Details**
+ *
+ * - Fails with `InvalidUtf8` if a line is not UTF-8
+ * - Fails with `LineTooLong` if a line is longer than `maxLength`
  *
  * **Example** (What one read has completed)
  *
@@ -207,19 +230,23 @@ export const next = (self: LineReader): Option.Option<Result.Result<string, Code
  * @category reading
  * @since 0.1.0
  */
-export const takeAll = (self: LineReader): Array<Result.Result<string, CodecError>> => impl(self).takeAll()
+export const takeAll = (self: LineReader): Array<Result.Result<string, CodecError>> =>
+  LineReaderImpl.of(self, "takeAll").takeAll()
 
 /**
- * Cuts a stream of bytes into lines, and fails at the first one that is not UTF-8 or too long.
+ * Cuts a stream of bytes into lines, up to the first error.
  *
  * **Details**
  *
- * The lines before a bad one are emitted before it fails. When the stream ends, an unterminated last line is emitted too;
- * when it fails instead, it is not.
+ * The lines before an error are emitted before the stream fails. When the input ends, an unterminated last line is emitted
+ * too. When the input fails, it is not.
+ *
+ * - Fails with `InvalidUtf8` if a line is not UTF-8
+ * - Fails with `LineTooLong` if a line is longer than `maxLength`
  *
  * **Gotchas**
  *
- * A `maxLength` that is out of range throws a `RangeError` at once.
+ * A `maxLength` out of range throws a `RangeError` at once.
  *
  * **Example**
  *
@@ -227,27 +254,35 @@ export const takeAll = (self: LineReader): Array<Result.Result<string, CodecErro
  * import { Effect, Stream } from "effect"
  * import { LineReader } from "effect-amy"
  *
- * const lines = Stream.make("PING\r", "\nQU", "IT").pipe(Stream.encodeText, LineReader.decode({ maxLength: 512 }))
+ * const bytes = Stream.make("PING\r", "\nQU", "IT").pipe(Stream.encodeText)
+ * const lines = bytes.pipe(LineReader.decode)
+ * const shortLines = bytes.pipe(LineReader.decode({ maxLength: 512 }))
  *
  * console.log(await Effect.runPromise(Stream.runCollect(lines))) // => [ 'PING', 'QUIT' ]
+ * console.log(await Effect.runPromise(Stream.runCollect(shortLines))) // => [ 'PING', 'QUIT' ]
  * ```
  *
  * @category streams
  * @since 0.1.0
  */
-export const decode = (
-  options?: Options
-): (<E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<string, E | CodecError, R>) => {
-  const maxLength = maxLengthFrom(options)
-  return internal.decode(() => new LineReaderImpl(maxLength))
-}
+export const decode: <Arg extends Stream.Stream<Uint8Array, unknown, unknown> | MakeOptions | undefined = MakeOptions>(
+  streamOrOptions?: Arg,
+  options?: MakeOptions
+) => [Arg] extends [Stream.Stream<Uint8Array, infer E, infer R>]
+  ? Stream.Stream<string, E | CodecError, R>
+  : <E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<string, E | CodecError, R> =
+  internal.decode(readerFrom)
 
 /**
- * Cuts a stream of bytes into lines, and goes on after one that is not UTF-8 or too long.
+ * Cuts a stream of bytes into lines, with errors in their places. It continues after an error.
  *
  * **When to use**
  *
- * Use where a bad line is to be answered or counted, and the next one read.
+ * Use where the program replies to a bad line, or counts it, and reads the next.
+ *
+ * **Details**
+ *
+ * The errors are those of {@link next}. The stream itself fails only if its input fails.
  *
  * **Example**
  *
@@ -256,7 +291,7 @@ export const decode = (
  * import { LineReader } from "effect-amy"
  *
  * const program = Stream.make(Uint8Array.of(0xc3, 0x0a, 0x6f, 0x6b, 0x0a)).pipe(
- *   LineReader.decodeResults(),
+ *   LineReader.decodeResults,
  *   Stream.map(Result.getOrElse((error) => error.reason._tag)),
  *   Stream.runCollect
  * )
@@ -267,26 +302,33 @@ export const decode = (
  * @category streams
  * @since 0.1.0
  */
-export const decodeResults = (
-  options?: Options
-): (<E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Result.Result<string, CodecError>, E, R>) => {
-  const maxLength = maxLengthFrom(options)
-  return internal.decodeResults(() => new LineReaderImpl(maxLength))
-}
+export const decodeResults: <
+  Arg extends Stream.Stream<Uint8Array, unknown, unknown> | MakeOptions | undefined = MakeOptions
+>(
+  streamOrOptions?: Arg,
+  options?: MakeOptions
+) => [Arg] extends [Stream.Stream<Uint8Array, infer E, infer R>]
+  ? Stream.Stream<Result.Result<string, CodecError>, E, R>
+  : <E, R>(self: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<Result.Result<string, CodecError>, E, R> =
+  internal.decodeResults(readerFrom)
 
 /**
- * Turns a stream of lines into bytes, with a line end behind each.
+ * Turns a stream of lines into bytes, with a line end after each line.
  *
  * **Details**
  *
- * A line with a line end in it would arrive as two, and could be an instruction that someone has smuggled in: it fails
- * with `LineEndInLine`, after the lines before it. So does a carriage return at the end of a line, where the line end is a
- * line feed, for it would be taken as half of one. Lines that come together go out together, in pieces of about 64 KiB.
+ * The lines before an error are emitted before the stream fails. Lines that come together go out together, in pieces of
+ * about 64 KiB.
+ *
+ * - Fails with `LineEndInLine` if there is a line end in a line: it would arrive as two lines, and the second could be a
+ *   command that somebody has smuggled in
+ * - Fails with `LineEndInLine` if a line ends with a carriage return and the line end is a line feed: the two together
+ *   would be read as a line end
  *
  * **Gotchas**
  *
- * A lone surrogate is no character; it becomes U+FFFD, as `TextEncoder` has it. A line end that is none of the two throws
- * a `RangeError` at once.
+ * A lone surrogate is not a character; it becomes U+FFFD, as in `TextEncoder`. An invalid `lineEnd` throws a `RangeError`
+ * at once.
  *
  * **Example**
  *
@@ -294,7 +336,7 @@ export const decodeResults = (
  * import { Effect, Stream } from "effect"
  * import { LineReader } from "effect-amy"
  *
- * const text = Stream.make("GET / HTTP/1.0", "").pipe(LineReader.encode({ lineEnd: "\r\n" }), Stream.decodeText())
+ * const text = Stream.make("GET / HTTP/1.0", "").pipe(LineReader.encode({ lineEnd: "\r\n" }), Stream.decodeText)
  *
  * console.log(JSON.stringify(await Effect.runPromise(Stream.mkString(text)))) // => "GET / HTTP/1.0\r\n\r\n"
  * ```
@@ -302,9 +344,13 @@ export const decodeResults = (
  * @category streams
  * @since 0.1.0
  */
-export const encode = (
+export const encode: <Arg extends Stream.Stream<string, unknown, unknown> | EncodeOptions | undefined = EncodeOptions>(
+  streamOrOptions?: Arg,
   options?: EncodeOptions
-): (<E, R>(self: Stream.Stream<string, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>) => {
-  const lineEnd = lineEndOf(options)
-  return internal.encode((lines: ReadonlyArray<string>) => encodeLines(lines, lineEnd))
-}
+) => [Arg] extends [Stream.Stream<string, infer E, infer R>]
+  ? Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R>
+  : <E, R>(self: Stream.Stream<string, E, R>) => Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R> =
+  internal.encode((options: EncodeOptions | undefined) => {
+    const lineEnd = lineEndOf(options)
+    return (lines: ReadonlyArray<string>) => encodeLines(lines, lineEnd)
+  })

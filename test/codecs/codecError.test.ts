@@ -1,4 +1,4 @@
-/** The codecs' error: what it says, and how it is told from others. */
+/** The error of the codecs: its messages, its guard, and its schema. */
 import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { CodecError } from "effect-amy"
@@ -12,7 +12,7 @@ const reasons = [
 ]
 
 describe("a codec's error", () => {
-  it("says what was wrong, with every number it has", () => {
+  it("has a message with every number of its reason", () => {
     for (const reason of reasons) {
       const { message } = new CodecError.CodecError({ reason })
       const numbers = Object.values(reason).filter((value) => typeof value === "number")
@@ -22,13 +22,13 @@ describe("a codec's error", () => {
     }
   })
 
-  it("is told from others", () => {
+  it("is recognised by its guard", () => {
     expect(reasons.every((reason) => CodecError.isCodecError(new CodecError.CodecError({ reason })))).toBe(true)
     expect(CodecError.isCodecError(new Error("CodecError"))).toBe(false)
     expect(CodecError.isCodecError(undefined)).toBe(false)
   })
 
-  it("can be sent and read again", () => {
+  it("survives encoding and decoding by its schema", () => {
     const codec = Schema.fromJsonString(Schema.toCodecJson(CodecError.CodecError))
     for (const reason of reasons) {
       const error = new CodecError.CodecError({ reason })

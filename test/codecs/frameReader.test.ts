@@ -1,4 +1,4 @@
-/** The frame reader against a plain reading of the whole input, and at its edges. */
+/** The frame reader: compared with a simple reader of the whole input, and in its edge cases. */
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Option, Result } from "effect"
 import { type CodecError, FrameReader } from "effect-amy"
@@ -6,7 +6,7 @@ import { allocatedBy, anyBytes, anyCuts, between, concat, cut, feedAll } from ".
 
 type Frame = ReadonlyArray<number> | CodecError.CodecErrorReason
 
-/** A frame; what it announces can be made to differ from what it has. */
+/** Makes a frame. It can announce a length other than its own. */
 const frame = (bytes: ReadonlyArray<number> | Uint8Array, length = bytes.length): Uint8Array => {
   const prefix = new DataView(new ArrayBuffer(4))
   prefix.setUint32(0, length, false)
@@ -18,7 +18,7 @@ const shown = (
 ): ReadonlyArray<Frame | { readonly _tag: string }> =>
   results.map((result) => (Result.isSuccess(result) ? Array.from(result.success) : { ...result.failure.reason }))
 
-const read = (pieces: ReadonlyArray<Uint8Array>, options?: FrameReader.Options) => {
+const read = (pieces: ReadonlyArray<Uint8Array>, options?: FrameReader.MakeOptions) => {
   const reader = FrameReader.make(options)
   feedAll((chunk) => FrameReader.feed(reader, chunk), pieces)
   FrameReader.end(reader)
@@ -26,7 +26,7 @@ const read = (pieces: ReadonlyArray<Uint8Array>, options?: FrameReader.Options) 
   return shown(FrameReader.takeAll(reader))
 }
 
-/** The same frames, by looking at the whole input. */
+/** Returns the same frames, from the whole input at once. */
 const expected = (bytes: Uint8Array, limit: number): ReadonlyArray<unknown> => {
   const frames: Array<unknown> = []
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -43,7 +43,7 @@ const expected = (bytes: Uint8Array, limit: number): ReadonlyArray<unknown> => {
   return frames
 }
 
-/** Frames of which most are whole, and at the end perhaps a piece of one. */
+/** Whole frames, and in half of the runs the last one cut off. */
 const anyFrames = Arbitrary.all([Arbitrary.array(anyBytes, { maxLength: 8 }), between(0, 20)]).pipe(
   Arbitrary.map(([frames, missing]) => {
     const bytes = concat(frames.map((each) => frame(each)))
@@ -53,7 +53,7 @@ const anyFrames = Arbitrary.all([Arbitrary.array(anyBytes, { maxLength: 8 }), be
 
 describe("promise 14: frames are the same however the bytes are cut", () => {
   it.prop(
-    "any frames, any cuts, any limit",
+    "for any frames, cuts and limit",
     [anyFrames, anyCuts, between(0, 60)],
     ([bytes, cuts, maxLength]) => {
       expect(read(cut(bytes, cuts), { maxLength })).toEqual(expected(bytes, maxLength))
@@ -61,15 +61,15 @@ describe("promise 14: frames are the same however the bytes are cut", () => {
     { arbitrary: { runs: 1000 } }
   )
 
-  it.prop("any bytes, any cuts", [anyBytes, anyCuts], ([bytes, cuts]) => {
+  it.prop("for any bytes and cuts", [anyBytes, anyCuts], ([bytes, cuts]) => {
     expect(read(cut(bytes, cuts))).toEqual(expected(bytes, 16_777_216))
   })
 
-  it.prop("any frames, byte by byte", [anyFrames], ([bytes]) => {
+  it.prop("for any frames, fed byte by byte", [anyFrames], ([bytes]) => {
     expect(read(cut(bytes, [1]))).toEqual(expected(bytes, 16_777_216))
   })
 
-  it.prop("taken one by one between the chunks, or all at the end", [anyFrames, anyCuts], ([bytes, cuts]) => {
+  it.prop("whether they are taken between the chunks or all at the end", [anyFrames, anyCuts], ([bytes, cuts]) => {
     const reader = FrameReader.make({ maxLength: 20 })
     const taken: Array<Result.Result<Uint8Array, CodecError.CodecError>> = []
     const take = () => {
@@ -87,8 +87,8 @@ describe("promise 14: frames are the same however the bytes are cut", () => {
   })
 })
 
-describe("frames", () => {
-  it("an empty one is complete with its length", () => {
+describe("a frame reader", () => {
+  it("returns an empty frame once its length has arrived", () => {
     const reader = FrameReader.make()
     FrameReader.feed(reader, Uint8Array.of(0, 0, 0))
     expect(FrameReader.next(reader)).toEqual(Option.none())
@@ -97,7 +97,7 @@ describe("frames", () => {
     expect(shown(FrameReader.takeAll(reader))).toEqual([[]])
   })
 
-  it("each has memory of its own, no more than it needs, whatever it was read from", () => {
+  it("gives each frame memory of its own, of exactly its size", () => {
     const reader = FrameReader.make()
     const chunk = Buffer.from(concat([frame([1, 2]), frame([3]), Uint8Array.of(0, 0)]))
     FrameReader.feed(reader, chunk)
@@ -111,7 +111,7 @@ describe("frames", () => {
     expect(frames.every((each) => !Buffer.isBuffer(each))).toBe(true)
   })
 
-  it("a hundred thousand of them in one chunk", () => {
+  it("reads a hundred thousand frames from one chunk", () => {
     const reader = FrameReader.make()
     FrameReader.feed(reader, concat(Array.from({ length: 100_000 }, (_, i) => frame([i & 255, i >> 8]))))
     const frames = FrameReader.takeAll(reader).map(Result.getOrThrow)
@@ -119,7 +119,7 @@ describe("frames", () => {
     expect(frames.every((each, i) => each[0] === (i & 255) && each[1] === ((i >> 8) & 255))).toBe(true)
   })
 
-  it("one of a million bytes, in a million chunks", () => {
+  it("reads a frame of a million bytes from a million chunks", () => {
     const reader = FrameReader.make({ maxLength: 1_000_000 })
     const content = Uint8Array.from({ length: 1_000_000 }, (_, i) => i * 7)
     const bytes = frame(content)
@@ -131,7 +131,7 @@ describe("frames", () => {
 })
 
 describe("promise 14: a frame longer than the limit is an error that names both sizes", () => {
-  it("as many bytes as the limit pass, one more does not, and the next frame is as good as any", () => {
+  it("a frame of exactly the limit passes, one byte more does not, and the next frame is read", () => {
     const bytes = concat([frame([1, 2, 3]), frame([1, 2, 3, 4]), frame([5])])
     expect(read([bytes], { maxLength: 3 })).toEqual([[1, 2, 3], { _tag: "FrameTooLong", length: 4, limit: 3 }, [5]])
   })
@@ -142,18 +142,18 @@ describe("promise 14: a frame longer than the limit is an error that names both 
     const [error] = FrameReader.takeAll(reader)
     expect(Option.map(Result.getFailure(error!), ({ message }) => message)).toEqual(
       Option.some(
-        "a frame of 256 bytes is longer than the limit of 10 bytes (raise maxLength on both sides if such frames are wanted)"
+        "a frame of 256 bytes is longer than the limit of 10 bytes (if you want such frames, raise maxLength on both sides)"
       )
     )
   })
 
-  it("the longest that can be announced is a positive number", () => {
+  it("the longest announced length is read as a positive number", () => {
     expect(read([Uint8Array.of(255, 255, 255, 255, 1, 2)])).toEqual([
       { _tag: "FrameTooLong", length: 4_294_967_295, limit: 16_777_216 }
     ])
   })
 
-  it("a limit of zero lets empty frames pass", () => {
+  it("with a limit of zero, empty frames pass", () => {
     expect(read([concat([frame([]), frame([1]), frame([])])], { maxLength: 0 })).toEqual([
       [],
       { _tag: "FrameTooLong", length: 1, limit: 0 },
@@ -161,7 +161,7 @@ describe("promise 14: a frame longer than the limit is an error that names both 
     ])
   })
 
-  it("nothing of its size is allocated", () => {
+  it("nothing of the announced size is allocated", () => {
     const reader = FrameReader.make({ maxLength: 1000 })
     const allocated = allocatedBy(() => {
       FrameReader.feed(reader, frame([], 67_108_864))
@@ -174,7 +174,7 @@ describe("promise 14: a frame longer than the limit is an error that names both 
     expect(shown(FrameReader.takeAll(reader))).toEqual([{ _tag: "FrameTooLong", length: 67_108_864, limit: 1000 }, [9]])
   })
 
-  it("nor is anything for a frame within the limit that was announced and does not come", () => {
+  it("nothing is allocated for an announced frame within the limit that does not arrive", () => {
     const allocated = allocatedBy(() =>
       Array.from({ length: 100 }, () => {
         const reader = FrameReader.make()
@@ -186,12 +186,12 @@ describe("promise 14: a frame longer than the limit is an error that names both 
   })
 })
 
-describe("the end of the input", () => {
+describe("the end of the input of a frame reader", () => {
   it.each([
-    ["within the length", [0, 0, 0], { expected: 4, received: 3 }, "3 of the 4 bytes of its length"],
-    ["after the length", [0, 0, 0, 2], { expected: 6, received: 4 }, "4 of its 6 bytes, length included"],
-    ["within the frame", [0, 0, 0, 2, 9], { expected: 6, received: 5 }, "5 of its 6 bytes, length included"]
-  ])("%s is an error", (_, bytes, sizes, words) => {
+    ["while the length arrives", [0, 0, 0], { expected: 4, received: 3 }, "3 of the 4 bytes of its length"],
+    ["right after the length", [0, 0, 0, 2], { expected: 6, received: 4 }, "4 of its 6 bytes, length included"],
+    ["while the frame arrives", [0, 0, 0, 2, 9], { expected: 6, received: 5 }, "5 of its 6 bytes, length included"]
+  ])("is an error %s", (_, bytes, sizes, words) => {
     const reader = FrameReader.make()
     FrameReader.feed(reader, Uint8Array.from(bytes))
     FrameReader.end(reader)
@@ -200,16 +200,16 @@ describe("the end of the input", () => {
     expect(error.message).toContain(words)
   })
 
-  it("after a whole frame, or before any, is none", () => {
+  it("is no error after a whole frame, or before any", () => {
     expect(read([])).toEqual([])
     expect(read([frame([1])])).toEqual([[1]])
   })
 
-  it("within a frame that was too long says nothing more", () => {
+  it("adds no error within a frame that was too long", () => {
     expect(read([frame([1, 2], 50)], { maxLength: 9 })).toEqual([{ _tag: "FrameTooLong", length: 50, limit: 9 }])
   })
 
-  it("another input can follow", () => {
+  it("can be followed by another input", () => {
     const reader = FrameReader.make({ maxLength: 9 })
     for (const bytes of [frame([1, 2, 3], 9), frame([1], 50), Uint8Array.of(0, 0)]) {
       FrameReader.feed(reader, bytes)
@@ -225,13 +225,13 @@ describe("the end of the input", () => {
 })
 
 describe("options of a frame reader", () => {
-  it.each([-1, 1.5, NaN, Infinity, 2 ** 32])("a limit of %s is refused", (maxLength) => {
+  it.each([-1, 1.5, NaN, Infinity, 2 ** 32])("a maxLength of %s is refused", (maxLength) => {
     expect(() => FrameReader.make({ maxLength })).toThrow(RangeError)
     expect(() => FrameReader.decode({ maxLength })).toThrow(RangeError)
-    expect(() => FrameReader.decodeResults({ maxLength })).toThrow(`maxLength is ${maxLength}`)
+    expect(() => FrameReader.decodeResults({ maxLength })).toThrow(`invalid maxLength ${maxLength}`)
   })
 
-  it("a frame may have 16 MiB unless said otherwise", () => {
+  it("maxLength defaults to 16 MiB", () => {
     expect(FrameReader.make().maxLength).toBe(16_777_216)
   })
 })

@@ -1,4 +1,4 @@
-/** The frame writer with descriptors that take little, nothing, or fail; and with a pipe of the kernel's. */
+/** The frame writer: with descriptors that take little or nothing or fail, and with a real pipe. */
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Effect, Option, Result } from "effect"
 import { FrameReader, FrameWriter, Poller, Registrar } from "effect-amy"
@@ -7,7 +7,7 @@ import * as Kernel from "../support/kernel.ts"
 import { layers } from "../support/layers.ts"
 import { allocatedBy, anyBytes, between, concat } from "./bytes.ts"
 
-/** A descriptor that has room for so many bytes at a time: 0 and -1 stand for one that would block. */
+/** A descriptor that has these numbers of bytes of room, one after the other. With 0 or -1 it would block. */
 const narrow = (rooms: ReadonlyArray<number>) => {
   const taken: Array<Uint8Array> = []
   let attempts = 0
@@ -38,9 +38,9 @@ const pushAll = (writer: FrameWriter.FrameWriter, frames: ReadonlyArray<Uint8Arr
 
 const sizeOf = (frames: ReadonlyArray<Uint8Array>): number => frames.reduce((sum, { length }) => sum + 4 + length, 0)
 
-describe("promise 14: whatever a descriptor takes at a time, what arrives is the same", () => {
+describe("promise 14: frames arrive the same however much a descriptor takes at a time", () => {
   it.prop(
-    "any frames, any room, pushed before and between the writes",
+    "for any frames and room, pushed before and between the writes",
     [
       Arbitrary.array(anyBytes, { maxLength: 8 }),
       Arbitrary.array(anyBytes, { maxLength: 8 }),
@@ -52,9 +52,9 @@ describe("promise 14: whatever a descriptor takes at a time, what arrives is the
       pushAll(writer, before)
       const frames = [...before]
       for (const frame of between) {
-        const answer = FrameWriter.write(writer, descriptor.attempt)
-        expect(answer).toBe(writer.pendingBytes === 0 ? "done" : "blocked")
-        expect(writer.isWritable).toBe(answer === "done")
+        const outcome = FrameWriter.write(writer, descriptor.attempt)
+        expect(outcome).toBe(writer.pendingBytes === 0 ? "done" : "blocked")
+        expect(writer.isWritable).toBe(outcome === "done")
         expect(writer.pendingBytes).toBe(sizeOf(frames) - descriptor.taken().length)
         pushAll(writer, [frame])
         frames.push(frame)
@@ -66,7 +66,7 @@ describe("promise 14: whatever a descriptor takes at a time, what arrives is the
     { arbitrary: { runs: 1000 } }
   )
 
-  it("frames of every size around a block's, byte for byte", () => {
+  it("for frames of every size around that of a block", () => {
     const frames = [0, 1, 1019, 1020, 1021, 4092, 4093, 65_531, 65_532, 65_533, 200_000, 3, 5].map((length, i) =>
       new Uint8Array(length).fill(i + 1)
     )
@@ -80,7 +80,7 @@ describe("promise 14: whatever a descriptor takes at a time, what arrives is the
     }
   })
 
-  it("the length is four bytes, big-endian", () => {
+  it("with a length of four bytes, big-endian", () => {
     const writer = FrameWriter.make()
     const descriptor = narrow([])
     pushAll(writer, [new Uint8Array(0x010203)])
@@ -88,7 +88,7 @@ describe("promise 14: whatever a descriptor takes at a time, what arrives is the
     expect(Array.from(descriptor.taken().subarray(0, 5))).toEqual([0, 1, 2, 3, 0])
   })
 
-  it("a frame is copied when it is pushed", () => {
+  it("although the caller reuses a frame's memory after the push", () => {
     const writer = FrameWriter.make()
     const descriptor = narrow([])
     const frame = Uint8Array.of(1, 2)
@@ -99,18 +99,18 @@ describe("promise 14: whatever a descriptor takes at a time, what arrives is the
   })
 })
 
-describe("write says whether to wait for the descriptor", () => {
-  it("with nothing to write it is done, and makes no attempt", () => {
+describe("FrameWriter.write", () => {
+  it("is done at once, without an attempt, if nothing is pending", () => {
     const descriptor = narrow([])
     expect(FrameWriter.write(FrameWriter.make(), descriptor.attempt)).toBe("done")
     expect(descriptor.attempts()).toBe(0)
   })
 
-  it.each([-1, 0])("an answer of %i is blocked, and so is the writer until a write is done", (answer) => {
+  it.each([-1, 0])("is blocked by an attempt that returns %i, and the writer is until a write is done", (taken) => {
     const writer = FrameWriter.make()
     expect(writer.isWritable).toBe(true)
     pushAll(writer, [Uint8Array.of(1)])
-    expect(FrameWriter.write(writer, () => answer)).toBe("blocked")
+    expect(FrameWriter.write(writer, () => taken)).toBe("blocked")
     expect([writer.isWritable, writer.pendingBytes]).toEqual([false, 5])
     pushAll(writer, [Uint8Array.of(2)])
     expect([writer.isWritable, writer.pendingBytes]).toEqual([false, 10])
@@ -118,7 +118,7 @@ describe("write says whether to wait for the descriptor", () => {
     expect([writer.isWritable, writer.pendingBytes]).toEqual([true, 0])
   })
 
-  it("a short write is tried again, until it would block", () => {
+  it("tries again after a short write, until it would block", () => {
     const writer = FrameWriter.make()
     pushAll(writer, [new Uint8Array(10)])
     const descriptor = narrow([3, 3, -1])
@@ -126,7 +126,7 @@ describe("write says whether to wait for the descriptor", () => {
     expect([descriptor.attempts(), writer.pendingBytes]).toEqual([3, 8])
   })
 
-  it("small frames go out together", () => {
+  it("puts small frames together", () => {
     const writer = FrameWriter.make()
     pushAll(
       writer,
@@ -139,8 +139,8 @@ describe("write says whether to wait for the descriptor", () => {
   })
 })
 
-describe("an attempt that goes wrong", () => {
-  it("loses nothing when it throws", () => {
+describe("an attempt", () => {
+  it("loses nothing if it throws", () => {
     const writer = FrameWriter.make()
     const descriptor = narrow([2])
     pushAll(writer, [Uint8Array.of(1, 2, 3)])
@@ -155,14 +155,14 @@ describe("an attempt that goes wrong", () => {
     expect(readAll(descriptor.taken())).toEqual([Uint8Array.of(1, 2, 3)])
   })
 
-  it.each([6, -2, 1.5, NaN])("an answer of %s to five bytes is refused, and loses nothing", (answer) => {
+  it.each([6, -2, 1.5, NaN])("is refused, and loses nothing, if it returns %s for five bytes", (taken) => {
     const writer = FrameWriter.make()
     pushAll(writer, [Uint8Array.of(1)])
-    expect(() => FrameWriter.write(writer, () => answer)).toThrow(RangeError)
+    expect(() => FrameWriter.write(writer, () => taken)).toThrow(RangeError)
     expect(writer.pendingBytes).toBe(5)
   })
 
-  it("may push", () => {
+  it("can push frames", () => {
     const writer = FrameWriter.make()
     const descriptor = narrow([])
     let left = 300
@@ -179,7 +179,7 @@ describe("an attempt that goes wrong", () => {
 })
 
 describe("promise 14: a frame longer than the limit is not written", () => {
-  it("the error names both sizes, and the writer goes on", () => {
+  it("the error names both sizes, and the writer remains usable", () => {
     const writer = FrameWriter.make({ maxLength: 2 })
     pushAll(writer, [Uint8Array.of(1, 2)])
     const error = Result.getFailure(FrameWriter.push(writer, Uint8Array.of(1, 2, 3)))
@@ -199,13 +199,13 @@ describe("promise 14: a frame longer than the limit is not written", () => {
     expect(allocated).toBeLessThan(1_000_000)
   })
 
-  it.each([-1, 1.5, NaN, 2 ** 32])("a limit of %s is refused", (maxLength) => {
+  it.each([-1, 1.5, NaN, 2 ** 32])("a maxLength of %s is refused", (maxLength) => {
     expect(() => FrameWriter.make({ maxLength })).toThrow(RangeError)
-    expect(() => FrameWriter.encode({ maxLength })).toThrow(`maxLength is ${maxLength}`)
+    expect(() => FrameWriter.encode({ maxLength })).toThrow(`invalid maxLength ${maxLength}`)
   })
 })
 
-describe("a pipe that is full", () => {
+describe("a full pipe", () => {
   it.live("is written to again when the poller reports it", () =>
     Effect.gen(function* () {
       const [reading, writing] = Kernel.pipe()

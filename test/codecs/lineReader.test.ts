@@ -1,4 +1,4 @@
-/** The line reader against a plain reading of the whole input, and at its edges. */
+/** The line reader: compared with a simple reader of the whole input, and in its edge cases. */
 import { describe, expect, it } from "@effect/vitest"
 import { Arbitrary, Option, Result } from "effect"
 import { type CodecError, LineReader } from "effect-amy"
@@ -9,7 +9,7 @@ type Line = string | CodecError.CodecErrorReason
 const plain = (results: ReadonlyArray<Result.Result<string, CodecError.CodecError>>): ReadonlyArray<Line> =>
   results.map(Result.match({ onSuccess: (line): Line => line, onFailure: (error): Line => error.reason }))
 
-const read = (pieces: ReadonlyArray<Uint8Array>, options?: LineReader.Options): ReadonlyArray<Line> => {
+const read = (pieces: ReadonlyArray<Uint8Array>, options?: LineReader.MakeOptions): ReadonlyArray<Line> => {
   const reader = LineReader.make(options)
   feedAll((chunk) => LineReader.feed(reader, chunk), pieces)
   LineReader.end(reader)
@@ -26,7 +26,7 @@ const decoded = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** The same lines, by looking at the whole input and asking the platform about each beginning of a line. */
+/** Returns the same lines, from the whole input at once. Finds wrong bytes by decoding each beginning of a line. */
 const expected = (bytes: Uint8Array, maxLength: number): ReadonlyArray<unknown> => {
   const lines: Array<unknown> = []
   for (let from = 0; from < bytes.length;) {
@@ -53,7 +53,7 @@ const shown = (lines: ReadonlyArray<Line>): ReadonlyArray<unknown> =>
 
 describe("promise 14: lines are the same however the bytes are cut", () => {
   it.prop(
-    "any bytes, any cuts, any limit",
+    "for any bytes, cuts and limit",
     [anyBytes, anyCuts, between(0, 20)],
     ([bytes, cuts, maxLength]) => {
       expect(shown(read(cut(bytes, cuts), { maxLength }))).toEqual(expected(bytes, maxLength))
@@ -62,7 +62,7 @@ describe("promise 14: lines are the same however the bytes are cut", () => {
   )
 
   it.prop(
-    "any bytes, one by one, within the limit",
+    "for any bytes within the limit, fed one by one",
     [anyBytes],
     ([bytes]) => {
       expect(shown(read(cut(bytes, [1])))).toEqual(expected(bytes, 65_536))
@@ -70,7 +70,7 @@ describe("promise 14: lines are the same however the bytes are cut", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  it.prop("taken one by one between the chunks, or all at the end", [anyBytes, anyCuts], ([bytes, cuts]) => {
+  it.prop("whether they are taken between the chunks or all at the end", [anyBytes, anyCuts], ([bytes, cuts]) => {
     const reader = LineReader.make({ maxLength: 6 })
     const taken: Array<Result.Result<string, CodecError.CodecError>> = []
     const take = () => {
@@ -87,7 +87,7 @@ describe("promise 14: lines are the same however the bytes are cut", () => {
     expect(plain(taken)).toEqual(read([bytes], { maxLength: 6 }))
   })
 
-  it("a line end of two bytes, and a character of four, cut in every way", () => {
+  it("for line ends of two bytes and characters of four, cut in every way", () => {
     const bytes = bytesOf("é€😀\r\n\r\n😀\n")
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {
@@ -98,12 +98,12 @@ describe("promise 14: lines are the same however the bytes are cut", () => {
   })
 })
 
-describe("lines", () => {
-  it("end with a line feed, or with a carriage return and a line feed, and with nothing else", () => {
+describe("a line reader", () => {
+  it("ends a line at LF and at CR LF, and at nothing else", () => {
     expect(read([bytesOf("a\nb\r\nc\rd\r\r\n\n\u2028e\0f\n")])).toEqual(["a", "b", "c\rd\r", "", "\u2028e\0f"])
   })
 
-  it("the last one needs no end", () => {
+  it("needs no line end after the last line", () => {
     expect(read([])).toEqual([])
     expect(read([bytesOf("a")])).toEqual(["a"])
     expect(read([bytesOf("a\n")])).toEqual(["a"])
@@ -112,7 +112,7 @@ describe("lines", () => {
     expect(read([bytesOf("\r")])).toEqual(["\r"])
   })
 
-  it("nothing is complete before its end has arrived", () => {
+  it("completes no line before its end has arrived", () => {
     const reader = LineReader.make()
     LineReader.feed(reader, bytesOf("abc\r"))
     expect(LineReader.next(reader)).toEqual(Option.none())
@@ -123,11 +123,11 @@ describe("lines", () => {
     expect(reader.pendingBytes).toBe(0)
   })
 
-  it("a byte order mark is a character", () => {
+  it("keeps a byte order mark as a character", () => {
     expect(read([bytesOf("\uFEFFa\n\uFEFFb\n")])).toEqual(["\uFEFFa", "\uFEFFb"])
   })
 
-  it("come out of the pooled memory of a Buffer too", () => {
+  it("reads from a Buffer in pooled memory", () => {
     const reader = LineReader.make()
     const buffer = Buffer.from("one\ntw")
     LineReader.feed(reader, buffer)
@@ -136,7 +136,7 @@ describe("lines", () => {
     expect(plain(LineReader.takeAll(reader))).toEqual(["one", "two"])
   })
 
-  it("after the end, another input begins, and its offsets count from 0", () => {
+  it("starts another input after the end, whose offsets count from 0", () => {
     const reader = LineReader.make({ maxLength: 4 })
     LineReader.feed(reader, bytesOf("too long"))
     LineReader.end(reader)
@@ -150,12 +150,12 @@ describe("lines", () => {
     ])
   })
 
-  it("a hundred thousand of them in one chunk", () => {
+  it("reads a hundred thousand lines from one chunk", () => {
     const lines = Array.from({ length: 100_000 }, (_, i) => `line ${i}`)
     expect(read([bytesOf(lines.join("\r\n"))])).toEqual(lines)
   })
 
-  it("one of a million bytes, in a million chunks", () => {
+  it("reads a line of a million bytes from a million chunks", () => {
     const reader = LineReader.make({ maxLength: 1_000_000 })
     const byte = bytesOf("x")
     for (let i = 0; i < 1_000_000; i++) LineReader.feed(reader, byte)
@@ -165,7 +165,7 @@ describe("lines", () => {
 })
 
 describe("promise 14: a line longer than the limit is an error that names both sizes", () => {
-  it.each(["\n", "\r\n", ""])("as many bytes as the limit pass, one more does not, before %j", (lineEnd) => {
+  it.each(["\n", "\r\n", ""])("a line of exactly the limit passes and one byte more does not, before %j", (lineEnd) => {
     for (const sizes of [[0], [1], [2], [3]]) {
       expect(read(cut(bytesOf(`abcd${lineEnd}`), sizes), { maxLength: 4 })).toEqual(["abcd"])
       expect(shown(read(cut(bytesOf(`abcde${lineEnd}`), sizes), { maxLength: 4 }))).toEqual([
@@ -179,13 +179,13 @@ describe("promise 14: a line longer than the limit is an error that names both s
     expect(shown(read([bytesOf("éé\n")], { maxLength: 3 }))).toEqual([{ _tag: "LineTooLong", length: 4, limit: 3 }])
   })
 
-  it("the error comes at once, and not when the line ends", () => {
+  it("the error comes at once, before the line ends", () => {
     const reader = LineReader.make({ maxLength: 4 })
     LineReader.feed(reader, bytesOf("abcde"))
     const [error] = LineReader.takeAll(reader)
     expect(Option.map(Result.getFailure(error!), ({ message }) => message)).toEqual(
       Option.some(
-        "a line of at least 5 bytes is longer than the limit of 4 bytes (raise maxLength if such lines are wanted)"
+        "a line of at least 5 bytes is longer than the limit of 4 bytes (if you want such lines, raise maxLength)"
       )
     )
     LineReader.feed(reader, bytesOf("fghijklmnop"))
@@ -193,7 +193,7 @@ describe("promise 14: a line longer than the limit is an error that names both s
     expect(LineReader.takeAll(reader)).toEqual([])
   })
 
-  it("the error comes once, and the next line is as good as any", () => {
+  it("the error comes once, and the next line is read", () => {
     const text = `${"x".repeat(50)}\nok\r\n${"y".repeat(50)}\r\nfine\n`
     for (const sizes of [[0], [1], [7], [60]]) {
       expect(shown(read(cut(bytesOf(text), sizes), { maxLength: 4 }))).toEqual([
@@ -205,7 +205,7 @@ describe("promise 14: a line longer than the limit is an error that names both s
     }
   })
 
-  it("a limit of zero lets empty lines pass", () => {
+  it("with a limit of zero, empty lines pass", () => {
     expect(shown(read([bytesOf("\n\r\na\n")], { maxLength: 0 }))).toEqual([
       "",
       "",
@@ -213,7 +213,7 @@ describe("promise 14: a line longer than the limit is an error that names both s
     ])
   })
 
-  it("nothing of its size is allocated, nor kept", () => {
+  it("nothing of the size of the line is allocated or kept", () => {
     const reader = LineReader.make({ maxLength: 1000 })
     const chunk = new Uint8Array(65_536).fill(0x61)
     const allocated = allocatedBy(() => {
@@ -225,7 +225,7 @@ describe("promise 14: a line longer than the limit is an error that names both s
     expect(LineReader.takeAll(reader)).toHaveLength(1)
   })
 
-  it("a limit is no memory until it is used", () => {
+  it("nothing of the size of the limit is allocated in advance", () => {
     const allocated = allocatedBy(() =>
       Array.from({ length: 100 }, () => {
         const reader = LineReader.make({ maxLength: 0x1000_0000 })
@@ -239,8 +239,8 @@ describe("promise 14: a line longer than the limit is an error that names both s
 
 describe("promise 14: invalid UTF-8 is an error that gives the byte offset", () => {
   it.each([
-    ["a continuation alone", [0x61, 0x80], 1],
-    ["no such byte", [0x61, 0x62, 0xff, 0x63], 2],
+    ["a continuation byte alone", [0x61, 0x80], 1],
+    ["a byte that is never valid", [0x61, 0x62, 0xff, 0x63], 2],
     ["a character of two bytes cut short", [0xc3], 0],
     ["a character of four bytes cut short", [0x61, 0xf0, 0x9f, 0x98], 1],
     ["a character of three bytes broken by the next", [0xe2, 0x82, 0x61], 0],
@@ -248,8 +248,8 @@ describe("promise 14: invalid UTF-8 is an error that gives the byte offset", () 
     ["an overlong form of three bytes", [0xe0, 0x80, 0xaf], 0],
     ["an overlong form of four bytes", [0x61, 0xf0, 0x8f, 0xbf, 0xbf], 1],
     ["a surrogate", [0xc3, 0xa9, 0xed, 0xa0, 0x80], 2],
-    ["above U+10FFFF", [0xf4, 0x90, 0x80, 0x80], 0]
-  ])("%s", (_, bytes, offsetInLine) => {
+    ["a code point above U+10FFFF", [0xf4, 0x90, 0x80, 0x80], 0]
+  ])("for %s", (_, bytes, offsetInLine) => {
     const input = [0x6f, 0x6b, 0x0d, 0x0a, ...bytes, 0x0a, 0x6f, 0x6b, 0x0a]
     for (const sizes of [[0], [1], [3]]) {
       expect(shown(read(cut(Uint8Array.from(input), sizes)))).toEqual([
@@ -261,7 +261,7 @@ describe("promise 14: invalid UTF-8 is an error that gives the byte offset", () 
   })
 
   it.prop(
-    "the offset is right for every single wrong byte in a text",
+    "for one wrong byte anywhere in a text",
     [Arbitrary.array(between(0, 5), { minLength: 1, maxLength: 30 }), between(0, 29), between(0xf5, 0xff)],
     ([letters, place, wrong]) => {
       const text = letters.map((letter) => ["a", "é", "€", "😀", "\n", "\r\n"][letter]!)
@@ -275,13 +275,16 @@ describe("promise 14: invalid UTF-8 is an error that gives the byte offset", () 
 })
 
 describe("options of a line reader", () => {
-  it.each([-1, 1.5, NaN, Infinity, 0x1000_0001, "10" as unknown as number])("a limit of %s is refused", (maxLength) => {
-    expect(() => LineReader.make({ maxLength })).toThrow(RangeError)
-    expect(() => LineReader.decode({ maxLength })).toThrow(RangeError)
-    expect(() => LineReader.decodeResults({ maxLength })).toThrow(`maxLength is ${maxLength}`)
-  })
+  it.each([-1, 1.5, NaN, Infinity, 0x1000_0001, "10" as unknown as number])(
+    "a maxLength of %s is refused",
+    (maxLength) => {
+      expect(() => LineReader.make({ maxLength })).toThrow(RangeError)
+      expect(() => LineReader.decode({ maxLength })).toThrow(RangeError)
+      expect(() => LineReader.decodeResults({ maxLength })).toThrow(`invalid maxLength ${maxLength}`)
+    }
+  )
 
-  it("a line may have 65,536 bytes unless said otherwise", () => {
+  it("maxLength defaults to 65,536", () => {
     expect(LineReader.make().maxLength).toBe(65_536)
   })
 })

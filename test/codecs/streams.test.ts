@@ -4,7 +4,7 @@ import { Arbitrary, Effect, Exit, Fiber, Queue, Result, Stream } from "effect"
 import { type CodecError, FrameReader, FrameWriter, LineReader } from "effect-amy"
 import { anyBytes, anyCuts, between, bytesOf, concat, cut } from "./bytes.ts"
 
-/** What a stream emits, and the reason that it ends with. */
+/** Returns what a stream emits, and the error that it ends with. */
 const run = <A, E>(stream: Stream.Stream<A, E>) =>
   Effect.gen(function* () {
     const emitted: Array<A> = []
@@ -21,14 +21,14 @@ const run = <A, E>(stream: Stream.Stream<A, E>) =>
 
 const reasonOf = (error: unknown): unknown => ({ ...(error as CodecError.CodecError).reason })
 
-/** A line with every kind of character in it but line ends; what ends in a carriage return is none of a line feed's. */
+/** A line of characters of every kind but line feeds. It can end with a carriage return, which LF as a line end excludes. */
 const anyLine = Arbitrary.array(between(0, 6), { maxLength: 12 }).pipe(
   Arbitrary.map((letters) => letters.map((letter) => ["a", "é", "€", "😀", "\r", "\0", "\uFEFF"][letter]!).join(""))
 )
 
 describe("promise 14: streams of lines", () => {
   it.effect.prop(
-    "any lines, there and back, however cut",
+    "any lines are the same after encoding and decoding, however cut",
     [Arbitrary.array(anyLine, { maxLength: 10 }), anyCuts, between(0, 1), between(1, 4)],
     ([lines, cuts, kind, batch]) =>
       Effect.gen(function* () {
@@ -38,7 +38,7 @@ describe("promise 14: streams of lines", () => {
           Stream.rechunk(batch),
           LineReader.encode({ lineEnd }),
           Stream.flatMap((bytes) => Stream.fromIterable(cut(bytes, cuts))),
-          LineReader.decode(),
+          LineReader.decode,
           Stream.runCollect
         )
         expect(back).toEqual(sent)
@@ -46,7 +46,7 @@ describe("promise 14: streams of lines", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it.effect.prop("decodeResults is what the reader gives", [anyBytes, anyCuts], ([bytes, cuts]) =>
+  it.effect.prop("decodeResults emits what the reader returns", [anyBytes, anyCuts], ([bytes, cuts]) =>
     Effect.gen(function* () {
       const reader = LineReader.make({ maxLength: 8 })
       LineReader.feed(reader, bytes)
@@ -59,23 +59,26 @@ describe("promise 14: streams of lines", () => {
     })
   )
 
-  it.effect.prop("decode is the same up to the first failure, and then that", [anyBytes, anyCuts], ([bytes, cuts]) =>
-    Effect.gen(function* () {
-      const pieces = Stream.fromIterable(cut(bytes, cuts))
-      const results = yield* Stream.runCollect(LineReader.decodeResults({ maxLength: 8 })(pieces))
-      const { emitted, error } = yield* run(LineReader.decode({ maxLength: 8 })(pieces))
-      const first = results.findIndex(Result.isFailure)
-      expect(emitted).toEqual((first === -1 ? results : results.slice(0, first)).map(Result.getOrThrow))
-      expect(error).toEqual(first === -1 ? undefined : Result.merge(results[first]!))
-    })
+  it.effect.prop(
+    "decode emits the same up to the first error, and fails with it",
+    [anyBytes, anyCuts],
+    ([bytes, cuts]) =>
+      Effect.gen(function* () {
+        const pieces = Stream.fromIterable(cut(bytes, cuts))
+        const results = yield* Stream.runCollect(LineReader.decodeResults(pieces, { maxLength: 8 }))
+        const { emitted, error } = yield* run(LineReader.decode(pieces, { maxLength: 8 }))
+        const first = results.findIndex(Result.isFailure)
+        expect(emitted).toEqual((first === -1 ? results : results.slice(0, first)).map(Result.getOrThrow))
+        expect(error).toEqual(first === -1 ? undefined : Result.merge(results[first]!))
+      })
   )
 
-  it.effect("a line comes out before the next chunk goes in", () =>
+  it.effect("a line is emitted before the next chunk is pulled", () =>
     Effect.gen(function* () {
       const chunks = yield* Queue.unbounded<Uint8Array>()
       const lines = yield* Queue.unbounded<string>()
       const fiber = yield* Stream.fromQueue(chunks).pipe(
-        LineReader.decode(),
+        LineReader.decode,
         Stream.runForEach((line) => Queue.offer(lines, line)),
         Effect.forkChild
       )
@@ -87,20 +90,20 @@ describe("promise 14: streams of lines", () => {
     })
   )
 
-  it.effect("an input that fails does not end its last line", () =>
+  it.effect("an input that fails does not complete its last line", () =>
     Effect.gen(function* () {
       const input = Stream.concat(Stream.make(bytesOf("whole\nhal")), Stream.fail("reset"))
-      expect(yield* run(LineReader.decode()(input))).toEqual({ emitted: ["whole"], error: "reset" })
-      expect(yield* run(LineReader.decodeResults()(input))).toEqual({
+      expect(yield* run(LineReader.decode(input))).toEqual({ emitted: ["whole"], error: "reset" })
+      expect(yield* run(LineReader.decodeResults(input))).toEqual({
         emitted: [Result.succeed("whole")],
         error: "reset"
       })
     })
   )
 
-  it.effect("runs of the same stream share nothing", () =>
+  it.effect("runs of the same stream share no state", () =>
     Effect.gen(function* () {
-      const lines = LineReader.decode()(Stream.make(bytesOf("a\nb")))
+      const lines = LineReader.decode(Stream.make(bytesOf("a\nb")))
       expect(yield* Stream.runCollect(lines)).toEqual(["a", "b"])
       expect(yield* Stream.runCollect(lines)).toEqual(["a", "b"])
       expect(yield* Stream.runCollect(Stream.take(lines, 1))).toEqual(["a"])
@@ -108,18 +111,18 @@ describe("promise 14: streams of lines", () => {
     })
   )
 
-  it.effect("of nothing, or of empty chunks, there are none", () =>
+  it.effect("an empty input, and one of empty chunks, emits nothing", () =>
     Effect.gen(function* () {
-      expect(yield* Stream.runCollect(LineReader.decode()(Stream.empty))).toEqual([])
-      expect(yield* Stream.runCollect(LineReader.decode()(Stream.make(new Uint8Array(0))))).toEqual([])
-      expect(yield* Stream.runCollect(LineReader.encode()(Stream.empty))).toEqual([])
+      expect(yield* Stream.runCollect(LineReader.decode(Stream.empty))).toEqual([])
+      expect(yield* Stream.runCollect(LineReader.decode(Stream.make(new Uint8Array(0))))).toEqual([])
+      expect(yield* Stream.runCollect(LineReader.encode(Stream.empty))).toEqual([])
     })
   )
 
-  it.effect("its reasons are caught by their names", () =>
+  it.effect("catchReason catches an error by its reason", () =>
     Effect.gen(function* () {
       const caught = yield* Stream.make(Uint8Array.of(0x61, 0xff)).pipe(
-        LineReader.decode(),
+        LineReader.decode,
         Stream.runDrain,
         Effect.as("none" as unknown),
         Effect.catchReason("CodecError", "InvalidUtf8", ({ offset }) => Effect.succeed(offset))
@@ -129,28 +132,28 @@ describe("promise 14: streams of lines", () => {
   )
 })
 
-describe("lines that are none", () => {
+describe("LineReader.encode", () => {
   it.effect.each([
-    ["a line feed within", "GET /\nHost: evil", "\n", 5],
-    ["a line feed at the end", "a\n", "\r\n", 1],
-    ["both", "a\r\nb", "\r\n", 2],
-    ["a carriage return before the line feed that would follow", "ab\r", "\n", 2]
-  ] as const)("%s is an error, after the lines before it", ([, line, lineEnd, index]) =>
+    ["a line feed within it", "GET /\nHost: evil", "\n", 5],
+    ["a line feed at its end", "a\n", "\r\n", 1],
+    ["both line ends within it", "a\r\nb", "\r\n", 2],
+    ["a carriage return before the line feed that ends it", "ab\r", "\n", 2]
+  ] as const)("fails after the lines before one with %s", ([, line, lineEnd, index]) =>
     Effect.gen(function* () {
-      const { emitted, error } = yield* run(LineReader.encode({ lineEnd })(Stream.make("before", line, "after")))
+      const { emitted, error } = yield* run(LineReader.encode(Stream.make("before", line, "after"), { lineEnd }))
       expect(concat(emitted)).toEqual(bytesOf(`before${lineEnd}`))
       expect(reasonOf(error)).toEqual({ _tag: "LineEndInLine", index })
     })
   )
 
-  it("a line end that is none is refused", () => {
+  it("refuses an invalid line end", () => {
     expect(() => LineReader.encode({ lineEnd: "\r" as "\n" })).toThrow(RangeError)
   })
 
-  it.effect("lines that come together go out together, in pieces", () =>
+  it.effect("puts lines together, in pieces", () =>
     Effect.gen(function* () {
       const lines = Array.from({ length: 10_000 }, (_, i) => `line number ${i}`)
-      const pieces = yield* Stream.runCollect(Stream.fromArray(lines).pipe(LineReader.encode()))
+      const pieces = yield* Stream.runCollect(Stream.fromArray(lines).pipe(LineReader.encode))
       expect(concat(pieces)).toEqual(bytesOf(`${lines.join("\n")}\n`))
       expect(pieces.length).toBeGreaterThan(1)
       expect(pieces.length).toBeLessThan(10)
@@ -160,15 +163,15 @@ describe("lines that are none", () => {
 
 describe("promise 14: streams of frames", () => {
   it.effect.prop(
-    "any frames, there and back, however cut",
+    "any frames are the same after encoding and decoding, however cut",
     [Arbitrary.array(anyBytes, { maxLength: 10 }), anyCuts, between(1, 4)],
     ([frames, cuts, batch]) =>
       Effect.gen(function* () {
         const back = yield* Stream.fromIterable(frames).pipe(
           Stream.rechunk(batch),
-          FrameWriter.encode(),
+          FrameWriter.encode,
           Stream.flatMap((bytes) => Stream.fromIterable(cut(bytes, cuts))),
-          FrameReader.decode(),
+          FrameReader.decode,
           Stream.runCollect
         )
         expect(back).toEqual(frames)
@@ -176,40 +179,40 @@ describe("promise 14: streams of frames", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it.effect("big ones and small ones", () =>
+  it.effect("frames of any size are the same after encoding and decoding", () =>
     Effect.gen(function* () {
       const frames = [1, 65_531, 65_532, 65_536, 0, 300_000, 2].map((length, i) => new Uint8Array(length).fill(i))
-      const bytes = yield* Stream.fromArray(frames).pipe(FrameWriter.encode(), Stream.runCollect)
+      const bytes = yield* Stream.fromArray(frames).pipe(FrameWriter.encode, Stream.runCollect)
       expect(bytes.every((each) => each.buffer.byteLength === each.length)).toBe(true)
-      expect(yield* Stream.fromArray(bytes).pipe(FrameReader.decode(), Stream.runCollect)).toEqual(frames)
+      expect(yield* Stream.fromArray(bytes).pipe(FrameReader.decode, Stream.runCollect)).toEqual(frames)
     })
   )
 
-  it.effect("frames that come together go out together, in pieces", () =>
+  it.effect("small frames are put together, in pieces", () =>
     Effect.gen(function* () {
       const frames = Array.from({ length: 20_000 }, () => Uint8Array.of(1, 2, 3))
-      const pieces = yield* Stream.runCollect(Stream.fromArray(frames).pipe(FrameWriter.encode()))
+      const pieces = yield* Stream.runCollect(Stream.fromArray(frames).pipe(FrameWriter.encode))
       expect(concat(pieces)).toHaveLength(140_000)
       expect(pieces.length).toBeLessThan(10)
       expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThanOrEqual(66_000)
     })
   )
 
-  it.effect("one that is too long fails, after the frames before it", () =>
+  it.effect("a frame that is too long fails after the frames before it", () =>
     Effect.gen(function* () {
       const frames = Stream.make(Uint8Array.of(1), Uint8Array.of(2, 3, 4), Uint8Array.of(5))
       const reason = { _tag: "FrameTooLong", length: 3, limit: 2 }
 
-      const written = yield* run(FrameWriter.encode({ maxLength: 2 })(frames))
+      const written = yield* run(FrameWriter.encode(frames, { maxLength: 2 }))
       expect(concat(written.emitted)).toEqual(Uint8Array.of(0, 0, 0, 1, 1))
       expect(reasonOf(written.error)).toEqual(reason)
 
-      const read = yield* run(frames.pipe(FrameWriter.encode(), FrameReader.decode({ maxLength: 2 })))
+      const read = yield* run(frames.pipe(FrameWriter.encode, FrameReader.decode({ maxLength: 2 })))
       expect(read.emitted).toEqual([Uint8Array.of(1)])
       expect(reasonOf(read.error)).toEqual(reason)
 
       const results = yield* frames.pipe(
-        FrameWriter.encode(),
+        FrameWriter.encode,
         FrameReader.decodeResults({ maxLength: 2 }),
         Stream.map((result) => (Result.isSuccess(result) ? Array.from(result.success) : reasonOf(result.failure))),
         Stream.runCollect
@@ -218,10 +221,10 @@ describe("promise 14: streams of frames", () => {
     })
   )
 
-  it.effect("an input that ends within a frame fails, after the frames before it", () =>
+  it.effect("an input that ends within a frame fails after the frames before it", () =>
     Effect.gen(function* () {
       const input = Stream.make(Uint8Array.of(0, 0, 0, 1, 1), Uint8Array.of(0, 0, 0, 9, 1))
-      const { emitted, error } = yield* run(FrameReader.decode()(input))
+      const { emitted, error } = yield* run(FrameReader.decode(input))
       expect(emitted).toEqual([Uint8Array.of(1)])
       expect(reasonOf(error)).toEqual({ _tag: "IncompleteFrame", expected: 13, received: 5 })
     })
@@ -230,7 +233,64 @@ describe("promise 14: streams of frames", () => {
   it.effect("an input that fails keeps its own error", () =>
     Effect.gen(function* () {
       const input = Stream.concat(Stream.make(Uint8Array.of(0, 0, 0)), Stream.fail("reset"))
-      expect(yield* run(FrameReader.decode()(input))).toEqual({ emitted: [], error: "reset" })
+      expect(yield* run(FrameReader.decode(input))).toEqual({ emitted: [], error: "reset" })
     })
   )
+})
+
+/** Checks that all streams do the same, and returns what that is. */
+const same = <A, E>(streams: ReadonlyArray<Stream.Stream<A, E>>) =>
+  Effect.gen(function* () {
+    const [first, ...others] = yield* Effect.forEach(streams, (stream) => run(stream))
+    expect(first!.emitted.length).toBeGreaterThan(0)
+    for (const other of others) expect(other).toEqual(first)
+    return first!
+  })
+
+describe("operators that take a stream first, or options first", () => {
+  const bytes = Stream.make(Uint8Array.of(0, 0, 0, 2, 0x61, 0x0a, 0, 0, 0, 1, 0x62))
+  const text = Stream.make("a", "bc")
+
+  it.effect("do the same in each form", () =>
+    Effect.gen(function* () {
+      for (const operator of [LineReader.decode, LineReader.decodeResults, FrameReader.decode, FrameWriter.encode]) {
+        const first = operator as typeof LineReader.decode
+        yield* same([
+          first(bytes),
+          bytes.pipe(first),
+          bytes.pipe(first()),
+          bytes.pipe(first(undefined)),
+          first(bytes, {})
+        ])
+      }
+      yield* same([
+        FrameReader.decodeResults(bytes),
+        bytes.pipe(FrameReader.decodeResults),
+        bytes.pipe(FrameReader.decodeResults({}))
+      ])
+      yield* same([LineReader.encode(text), text.pipe(LineReader.encode), text.pipe(LineReader.encode({}))])
+    })
+  )
+
+  it.effect("use the options in each form", () =>
+    Effect.gen(function* () {
+      const { error } = yield* same([
+        FrameReader.decode(Stream.make(Uint8Array.of(0, 0, 0, 1, 1, 0, 0, 0, 2)), { maxLength: 1 }),
+        Stream.make(Uint8Array.of(0, 0, 0, 1, 1, 0, 0, 0, 2)).pipe(FrameReader.decode({ maxLength: 1 }))
+      ])
+      expect(reasonOf(error)).toEqual({ _tag: "FrameTooLong", length: 2, limit: 1 })
+      const lineEnd = "\r\n"
+      const { emitted } = yield* same([LineReader.encode(text, { lineEnd }), text.pipe(LineReader.encode({ lineEnd }))])
+      expect(concat(emitted)).toEqual(bytesOf("a\r\nbc\r\n"))
+    })
+  )
+
+  it("throw for invalid options at once in each form", () => {
+    const maxLength = -1
+    for (const operator of [LineReader.decode, LineReader.decodeResults, FrameReader.decode, FrameWriter.encode]) {
+      expect(() => operator({ maxLength })).toThrow(RangeError)
+      expect(() => operator(bytes, { maxLength })).toThrow(RangeError)
+    }
+    expect(() => LineReader.encode(text, { lineEnd: "\r" as "\n" })).toThrow(RangeError)
+  })
 })

@@ -5,7 +5,7 @@ import { blockSize } from "./options.ts"
 
 export const prefixLength = 4
 
-/** The longest that four bytes can announce. */
+/** The largest length that four bytes can announce. */
 export const longestFrame = 0xffff_ffff
 
 /** 16 MiB. */
@@ -14,7 +14,7 @@ export const defaultMaxLength = 16_777_216
 export const tooLong = (length: number, limit: number): CodecError =>
   new CodecError({ reason: new FrameTooLong({ length, limit }) })
 
-/** Writes a frame, and answers where the next one goes. */
+/** Writes a frame. Returns where the next one goes. */
 export const writeFrame = (target: Uint8Array, at: number, frame: Uint8Array): number => {
   const length = frame.length
   target[at] = length >>> 24
@@ -25,7 +25,7 @@ export const writeFrame = (target: Uint8Array, at: number, frame: Uint8Array): n
   return at + prefixLength + length
 }
 
-/** Frames as bytes, small ones put together, up to the first that is too long. */
+/** Turns frames into bytes, up to the first that is too long. Puts small frames together. */
 export const encodeFrames = (
   frames: ReadonlyArray<Uint8Array>,
   maxLength: number

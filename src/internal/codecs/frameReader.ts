@@ -1,16 +1,28 @@
-/** Cuts bytes into frames. A frame that lies within one chunk is copied once, any other about twice. */
+/** Cuts bytes into frames. Copies a frame that lies within one chunk once, and any other about twice. */
 import { FrameTooLong, IncompleteFrame } from "../../codecs/CodecError.ts"
+import type { FrameReader } from "../../codecs/FrameReader.ts"
+import { notMadeBy } from "./codecObject.ts"
 import { prefixLength } from "./frame.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
 import { Incremental } from "./incremental.ts"
 
 export const TypeId = "~effect-amy/FrameReader"
 
-export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> {
-  readonly [TypeId]: typeof TypeId = TypeId
-  readonly maxLength: number
-  /** How many bytes of the length have arrived, and what they say so far. */
+export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implements FrameReader {
+  static is(u: unknown): u is FrameReaderImpl {
+    return typeof u === "object" && u !== null && #maxLength in u
+  }
+
+  /** Returns the argument of an operation. Throws if it was not made by this class. */
+  static of(self: FrameReader, operation: string): FrameReaderImpl {
+    if (FrameReaderImpl.is(self)) return self
+    throw notMadeBy("FrameReader", operation)
+  }
+
+  readonly #maxLength: number
+  /** Bytes of the length that have arrived. */
   #prefix = 0
+  /** What these bytes say so far. */
   #length = 0
   readonly #begun = new GrowingBuffer()
   /** Bytes left of a frame that was too long. */
@@ -18,7 +30,19 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> {
 
   constructor(maxLength: number) {
     super()
-    this.maxLength = maxLength
+    this.#maxLength = maxLength
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  protected get kind(): string {
+    return "FrameReader"
+  }
+
+  get maxLength(): number {
+    return this.#maxLength
   }
 
   get pendingBytes(): number {
@@ -58,10 +82,10 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> {
     this.#reset()
   }
 
-  /** The length is known. */
+  /** Called when the length has arrived. */
   #start(): void {
-    if (this.#length > this.maxLength) {
-      this.emitError(new FrameTooLong({ length: this.#length, limit: this.maxLength }))
+    if (this.#length > this.#maxLength) {
+      this.emitError(new FrameTooLong({ length: this.#length, limit: this.#maxLength }))
       this.#skip = this.#length
       this.#reset()
     } else if (this.#length === 0) {

@@ -1,19 +1,22 @@
-/** Frames on their way out: put together in blocks, for one call that takes many costs less than many that take one. */
+/** Keeps frames until they are written. Puts them together in blocks: one call for many costs less than one for each. */
 import * as Result from "effect/Result"
 import type { CodecError } from "../../codecs/CodecError.ts"
+import type { Attempt, FrameWriter } from "../../codecs/FrameWriter.ts"
+import { CodecObject, notMadeBy } from "./codecObject.ts"
 import { prefixLength, tooLong, writeFrame } from "./frame.ts"
 import { blockSize } from "./options.ts"
 
 const smallest = 1024
-/** What is kept for the next frame once all is written. */
+/** The largest block that is kept for the next frame once everything is written. */
 const keep = 4096
 
 export const TypeId = "~effect-amy/FrameWriter"
 
 class Block {
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** How far it is written, and how far it is filled. */
+  /** How far it is written. */
   start = 0
+  /** How far it is filled. */
   end = 0
   next: Block | undefined = undefined
 
@@ -22,45 +25,75 @@ class Block {
   }
 }
 
-export class FrameWriterImpl {
-  readonly [TypeId]: typeof TypeId = TypeId
-  readonly maxLength: number
+export class FrameWriterImpl extends CodecObject implements FrameWriter {
+  static is(u: unknown): u is FrameWriterImpl {
+    return typeof u === "object" && u !== null && #maxLength in u
+  }
+
+  /** Returns the argument of an operation. Throws if it was not made by this class. */
+  static of(self: FrameWriter, operation: string): FrameWriterImpl {
+    if (FrameWriterImpl.is(self)) return self
+    throw notMadeBy("FrameWriter", operation)
+  }
+
+  readonly #maxLength: number
   #head: Block | undefined = undefined
   #tail: Block | undefined = undefined
-  pendingBytes = 0
-  isWritable = true
+  #pendingBytes = 0
+  #isWritable = true
 
   constructor(maxLength: number) {
-    this.maxLength = maxLength
+    super()
+    this.#maxLength = maxLength
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  protected get kind(): string {
+    return "FrameWriter"
+  }
+
+  get maxLength(): number {
+    return this.#maxLength
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  get isWritable(): boolean {
+    return this.#isWritable
   }
 
   push(frame: Uint8Array): Result.Result<void, CodecError> {
-    if (frame.length > this.maxLength) return Result.fail(tooLong(frame.length, this.maxLength))
+    if (frame.length > this.#maxLength) return Result.fail(tooLong(frame.length, this.#maxLength))
     const size = prefixLength + frame.length
     const block = this.#blockFor(size)
     block.end = writeFrame(block.bytes, block.end, frame)
-    this.pendingBytes += size
+    this.#pendingBytes += size
     return Result.succeed(undefined)
   }
 
-  write(attempt: (bytes: Uint8Array<ArrayBuffer>) => number): "done" | "blocked" {
-    while (this.pendingBytes > 0) {
+  write(attempt: Attempt): "done" | "blocked" {
+    while (this.#pendingBytes > 0) {
       const block = this.#head!
       const bytes = block.bytes.subarray(block.start, block.end)
       const taken = attempt(bytes)
-      // Whoever takes nothing of something would do so again at once.
+      // An attempt that takes nothing would take nothing again at once.
       if (taken === -1 || taken === 0) {
-        this.isWritable = false
+        this.#isWritable = false
         return "blocked"
       }
       if (!Number.isInteger(taken) || taken < 0 || taken > bytes.length) {
         throw new RangeError(
-          `the attempt to write ${bytes.length} bytes answered ${String(taken)}: give how many were taken, or -1`
+          `the attempt to write ${bytes.length} bytes returned ${String(taken)}: expected the bytes taken, or -1`
         )
       }
       this.#advance(block, taken)
     }
-    this.isWritable = true
+    this.#isWritable = true
     return "done"
   }
 
@@ -69,7 +102,7 @@ export class FrameWriterImpl {
     if (tail !== undefined && tail.bytes.length - tail.end >= size) return tail
     const usual = Math.max(smallest, Math.min(blockSize, (tail?.bytes.length ?? 0) * 2))
     const block = new Block(Math.max(size, usual))
-    if (this.pendingBytes === 0) this.#head = block
+    if (this.#pendingBytes === 0) this.#head = block
     else tail!.next = block
     this.#tail = block
     return block
@@ -77,7 +110,7 @@ export class FrameWriterImpl {
 
   #advance(block: Block, taken: number): void {
     block.start += taken
-    this.pendingBytes -= taken
+    this.#pendingBytes -= taken
     if (block.start < block.end) return
     if (block.next !== undefined) {
       this.#head = block.next

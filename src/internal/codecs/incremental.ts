@@ -1,16 +1,17 @@
-/** What every incremental reader is: chunks go in, results come out, and the two need not keep step. */
+/** What the incremental readers share: chunks go in, results come out, and the two need not keep step. */
 import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { CodecError, type CodecErrorReason } from "../../codecs/CodecError.ts"
+import { CodecObject } from "./codecObject.ts"
 
-export abstract class Incremental<A> {
+export abstract class Incremental<A> extends CodecObject {
   readonly #results = MutableList.make<Result.Result<A, CodecError>>()
 
-  /** Takes in a chunk. Nothing of it is referred to afterwards, so that the caller may read into the same buffer again. */
+  /** Takes in a chunk. Keeps no reference to it, so that the caller can read into the same buffer again. */
   abstract feed(chunk: Uint8Array): void
 
-  /** The input is over; what is fed from now on is another one. */
+  /** Ends the input. What is fed afterwards is another input. */
   abstract end(): void
 
   protected emit(value: A): void {

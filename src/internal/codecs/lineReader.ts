@@ -1,5 +1,7 @@
-/** Cuts bytes into lines. Each byte is looked at once; what is kept is never more than the limit and one byte. */
+/** Cuts bytes into lines. Looks at each byte once, and keeps at most the limit and one byte. */
 import { InvalidUtf8, LineTooLong } from "../../codecs/CodecError.ts"
+import type { LineReader } from "../../codecs/LineReader.ts"
+import { notMadeBy } from "./codecObject.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
 import { Incremental } from "./incremental.ts"
 import { validUpTo } from "./utf8.ts"
@@ -12,20 +14,42 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 export const TypeId = "~effect-amy/LineReader"
 
-export class LineReaderImpl extends Incremental<string> {
-  readonly [TypeId]: typeof TypeId = TypeId
-  readonly maxLength: number
+export class LineReaderImpl extends Incremental<string> implements LineReader {
+  static is(u: unknown): u is LineReaderImpl {
+    return typeof u === "object" && u !== null && #maxLength in u
+  }
+
+  /** Returns the argument of an operation. Throws if it was not made by this class. */
+  static of(self: LineReader, operation: string): LineReaderImpl {
+    if (LineReaderImpl.is(self)) return self
+    throw notMadeBy("LineReader", operation)
+  }
+
+  readonly #maxLength: number
   /** The beginning of a line whose end has not arrived. */
   readonly #begun = new GrowingBuffer()
-  /** The present line was too long, and its rest is passed over. */
+  /** True while the rest of a line that was too long is passed over. */
   #skipping = false
-  /** Where in the input the present line starts, and where the next chunk will. */
+  /** Where in the input the present line starts. */
   #lineStart = 0
+  /** Where in the input the next chunk starts. */
   #fed = 0
 
   constructor(maxLength: number) {
     super()
-    this.maxLength = maxLength
+    this.#maxLength = maxLength
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  protected get kind(): string {
+    return "LineReader"
+  }
+
+  get maxLength(): number {
+    return this.#maxLength
   }
 
   get pendingBytes(): number {
@@ -52,7 +76,7 @@ export class LineReaderImpl extends Incremental<string> {
     this.#fed = 0
   }
 
-  /** The part of a line that stands before its line feed. */
+  /** Finishes a line with the part before its line feed. */
   #finish(part: Uint8Array): void {
     if (this.#skipping) {
       this.#skipping = false
@@ -61,34 +85,34 @@ export class LineReaderImpl extends Incremental<string> {
     const length = this.#begun.length + part.length
     const last = part.length > 0 ? part[part.length - 1] : this.#begun.last
     const content = last === CR ? length - 1 : length
-    if (content > this.maxLength) {
+    if (content > this.#maxLength) {
       this.#tooLong()
     } else if (this.#begun.length === 0) {
       this.#line(part.subarray(0, content))
     } else {
-      this.#begun.append(part, this.maxLength + 1)
+      this.#begun.append(part, this.#maxLength + 1)
       this.#line(this.#begun.view(content))
     }
     this.#begun.clear()
   }
 
-  /** A part of a line, or all of it, with nothing behind it yet. */
+  /** Keeps a part of a line, or all of it, whose line feed has not arrived. */
   #begin(part: Uint8Array): void {
     if (this.#skipping) return
     const length = this.#begun.length + part.length
     // A carriage return may turn out to be half of a line end.
     const content = part[part.length - 1] === CR ? length - 1 : length
-    if (content > this.maxLength) {
+    if (content > this.#maxLength) {
       this.#tooLong()
       this.#begun.clear()
       this.#skipping = true
     } else {
-      this.#begun.append(part, this.maxLength + 1)
+      this.#begun.append(part, this.#maxLength + 1)
     }
   }
 
   #line(bytes: Uint8Array): void {
-    if (bytes.length > this.maxLength) return this.#tooLong()
+    if (bytes.length > this.#maxLength) return this.#tooLong()
     let line: string
     try {
       line = utf8.decode(bytes)
@@ -101,6 +125,6 @@ export class LineReaderImpl extends Incremental<string> {
   }
 
   #tooLong(): void {
-    this.emitError(new LineTooLong({ length: this.maxLength + 1, limit: this.maxLength }))
+    this.emitError(new LineTooLong({ length: this.#maxLength + 1, limit: this.#maxLength }))
   }
 }

@@ -1,30 +1,31 @@
 /** Lines as bytes. */
 import * as Result from "effect/Result"
 import { CodecError, LineEndInLine } from "../../codecs/CodecError.ts"
+import type { EncodeOptions } from "../../codecs/LineReader.ts"
 import { blockSize } from "./options.ts"
 
 const utf8 = new TextEncoder()
 
 export type LineEnd = "\n" | "\r\n"
 
-/** A line end that is none is a mistake in the program, so it throws. */
-export const lineEndOf = (options: { readonly lineEnd?: LineEnd | undefined } | undefined): LineEnd => {
+/** Returns the line end to use. Throws if it is invalid, which is a mistake in the program. */
+export const lineEndOf = (options: EncodeOptions | undefined): LineEnd => {
   const lineEnd = options?.lineEnd ?? "\n"
   if (lineEnd !== "\n" && lineEnd !== "\r\n") {
-    throw new RangeError(`lineEnd is ${JSON.stringify(lineEnd)}: give "\\n" or "\\r\\n"`)
+    throw new RangeError(`invalid lineEnd ${JSON.stringify(lineEnd)}: expected "\\n" or "\\r\\n"`)
   }
   return lineEnd
 }
 
-/** Where a line would be cut or shortened by whoever reads it, or -1. */
+/** Returns where a reader would cut or shorten a line, or -1. */
 const lineEndIn = (line: string, lineEnd: LineEnd): number => {
   const index = line.indexOf("\n")
   if (index !== -1) return index
-  // Together with the line feed behind it, it would be a line end.
+  // Together with the line feed after it, the carriage return would be a line end.
   return lineEnd === "\n" && line.endsWith("\r") ? line.length - 1 : -1
 }
 
-/** Lines as bytes, short ones put together, up to the first that is none. */
+/** Turns lines into bytes, up to the first that has a line end in it. Puts short lines together. */
 export const encodeLines = (
   lines: ReadonlyArray<string>,
   lineEnd: LineEnd

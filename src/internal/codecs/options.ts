@@ -1,17 +1,17 @@
-/** Limits as users give them. */
+/** Limits, as users pass them. */
 
-/** How much is written at once where many small things are put together, in bytes. */
+/** How many bytes are written at once where many small things are put together. */
 export const blockSize = 65_536
 
-/** The limit to use. An option that is out of range is a mistake in the program, so it throws. */
+/** Returns the limit to use. Throws if it is out of range, which is a mistake in the program. */
 export const maxLengthOf = (
   options: { readonly maxLength?: number | undefined } | undefined,
-  otherwise: number,
+  defaultLimit: number,
   most: number
 ): number => {
-  const maxLength = options?.maxLength ?? otherwise
+  const maxLength = options?.maxLength ?? defaultLimit
   if (!Number.isInteger(maxLength) || maxLength < 0 || maxLength > most) {
-    throw new RangeError(`maxLength is ${String(maxLength)}: give a whole number of bytes from 0 to ${most}`)
+    throw new RangeError(`invalid maxLength ${String(maxLength)}: expected an integer from 0 to ${most}`)
   }
   return maxLength
 }

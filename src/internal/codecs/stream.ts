@@ -8,11 +8,35 @@ import * as Stream from "effect/Stream"
 import type { CodecError } from "../../codecs/CodecError.ts"
 import type { Incremental } from "./incremental.ts"
 
+/** An operator that takes a stream and perhaps options, or options alone and then the stream. */
+export interface Dual<In, Out, Failure, Options> {
+  <Arg extends Stream.Stream<In, unknown, unknown> | Options | undefined = Options>(
+    streamOrOptions?: Arg,
+    options?: Options
+  ): [Arg] extends [Stream.Stream<In, infer E, infer R>]
+    ? Stream.Stream<Out, E | Failure, R>
+    : <E, R>(self: Stream.Stream<In, E, R>) => Stream.Stream<Out, E | Failure, R>
+}
+
 /**
- * All that a reader makes of a stream. Only an input that has come to its end is ended: of one that failed or was
- * interrupted, nobody knows whether the last line was whole.
+ * Makes such an operator from one that takes its options first. The options are checked at once in both cases, before
+ * there is a stream: an invalid option is a mistake in the program.
  */
-export const decodeResults =
+const dual = <In, Out, Failure, Options>(
+  withOptions: (
+    options: Options | undefined
+  ) => <E, R>(self: Stream.Stream<In, E, R>) => Stream.Stream<Out, E | Failure, R>
+): Dual<In, Out, Failure, Options> =>
+  ((streamOrOptions?: Stream.Stream<In, unknown, unknown> | Options, options?: Options) =>
+    Stream.isStream(streamOrOptions)
+      ? withOptions(options)(streamOrOptions as Stream.Stream<In, unknown, unknown>)
+      : withOptions(streamOrOptions as Options | undefined)) as Dual<In, Out, Failure, Options>
+
+/**
+ * Applies a reader to a stream. Ends the reader's input only if the stream has come to its end: of a stream that failed or
+ * was interrupted, it is unknown whether the last line was whole.
+ */
+const readResults =
   <A>(make: () => Incremental<A>) =>
   <E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Result.Result<A, CodecError>, E, R> =>
     Stream.transformPull(self, (upstream) =>
@@ -40,7 +64,7 @@ export const decodeResults =
       })
     )
 
-/** What succeeded before the first failure, and then that failure. */
+/** Emits what succeeded before the first failure, and then fails with that. */
 const stopAtFailure = <A, E>(
   upstream: Pull.Pull<ReadonlyArray<Result.Result<A, CodecError>>, E>
 ): Effect.Effect<Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E | CodecError>> =>
@@ -63,14 +87,27 @@ const stopAtFailure = <A, E>(
     return pull
   })
 
-/** What a reader makes of a stream, up to the first failure. */
-export const decode =
-  <A>(make: () => Incremental<A>) =>
-  <E, R>(self: Stream.Stream<Uint8Array, E, R>): Stream.Stream<A, E | CodecError, R> =>
-    Stream.transformPull(decodeResults(make)(self), stopAtFailure)
+/** Makes the operator that emits everything a reader finds, with errors in their places. */
+export const decodeResults = <A, Options>(
+  readerOf: (options: Options | undefined) => () => Incremental<A>
+): Dual<Uint8Array, Result.Result<A, CodecError>, never, Options> => dual((options) => readResults(readerOf(options)))
 
-/** Turns each batch into bytes, up to the first failure. */
-export const encode =
-  <A>(encodeBatch: (batch: ReadonlyArray<A>) => ReadonlyArray<Result.Result<Uint8Array<ArrayBuffer>, CodecError>>) =>
-  <E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<Uint8Array<ArrayBuffer>, E | CodecError, R> =>
-    Stream.transformPull(self, (upstream) => stopAtFailure(Effect.map(upstream, encodeBatch)))
+/** Makes the operator that emits what a reader finds, and fails with the first error. */
+export const decode = <A, Options>(
+  readerOf: (options: Options | undefined) => () => Incremental<A>
+): Dual<Uint8Array, A, CodecError, Options> =>
+  dual<Uint8Array, A, CodecError, Options>((options) => {
+    const results = readResults(readerOf(options))
+    return (self) => Stream.transformPull(results(self), stopAtFailure)
+  })
+
+/** Makes the operator that turns each batch into bytes, and fails with the first error. */
+export const encode = <A, Options>(
+  encoderOf: (
+    options: Options | undefined
+  ) => (batch: ReadonlyArray<A>) => ReadonlyArray<Result.Result<Uint8Array<ArrayBuffer>, CodecError>>
+): Dual<A, Uint8Array<ArrayBuffer>, CodecError, Options> =>
+  dual<A, Uint8Array<ArrayBuffer>, CodecError, Options>((options) => {
+    const encodeBatch = encoderOf(options)
+    return (self) => Stream.transformPull(self, (upstream) => stopAtFailure(Effect.map(upstream, encodeBatch)))
+  })

@@ -1,8 +1,8 @@
-/** Where UTF-8 goes wrong: the platform's decoder only says that it does. */
+/** Finds where UTF-8 goes wrong: the platform's decoder only says that it does. */
 
 /**
- * How many bytes at the start are whole, valid characters. Table 3-7 of the Unicode standard: no overlong forms, no
- * surrogates, nothing above U+10FFFF.
+ * Returns how many bytes at the start are whole, valid characters. Follows table 3-7 of the Unicode standard: no overlong
+ * forms, no surrogates, nothing above U+10FFFF.
  */
 export const validUpTo = (bytes: Uint8Array): number => {
   let start = 0
@@ -14,7 +14,7 @@ export const validUpTo = (bytes: Uint8Array): number => {
   return start
 }
 
-/** The length of the character that starts here, or 0 if none does. */
+/** Returns the length of the character that starts here, or 0 if it is invalid. */
 const characterAt = (bytes: Uint8Array, start: number): number => {
   const first = bytes[start]!
   if (first < 0x80) return 1
