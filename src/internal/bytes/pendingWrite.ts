@@ -1,6 +1,7 @@
 /**
  * A write that waits: for room, or for the other writes of a batch, with which it is made together.
  */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchWriter } from "../delivery/batch.ts"
@@ -170,6 +171,6 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
 
   #finish(result: Effect.Effect<void, E>): void {
     this.#isResumed = true
-    this.#resume?.(result)
+    if (this.#resume !== undefined) resumeFiber(this.#resume, result)
   }
 }

@@ -1,4 +1,5 @@
 /** The words of shared memory in which the ends of a channel count messages, and in which senders wait for room. */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 
 const Word = {
@@ -90,7 +91,7 @@ export class Counts {
 
   /** Waits until a place may have become free. */
   readonly awaitFree: Effect.Effect<void> = Effect.callback((resume) => {
-    const wake = () => resume(Effect.void)
+    const wake = () => resumeFiber(resume, Effect.void)
     this.#waiters.add(wake)
     this.#watch()
     return Effect.sync(() => void this.#waiters.delete(wake))

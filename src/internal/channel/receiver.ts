@@ -2,6 +2,7 @@
  * The receiving end of a channel. It takes messages from the ports of all senders. A user event reports the first message
  * to its poller, and no other until the channel has been found empty.
  */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -165,7 +166,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
 
   /** Waits until there may be a message. */
   readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
-    const wake = () => resume(Effect.void)
+    const wake = () => resumeFiber(resume, Effect.void)
     this.#waiters.add(wake)
     this.#dispatcher.waiters++
     // The fiber may have been made to yield before it came here, and a message may have been reported meanwhile.

@@ -2,6 +2,7 @@
  * Empties this thread's mailbox into its dispatcher, and sleeps in between. The polling thread wakes it, once for any number
  * of entries.
  */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { PollerMemory } from "../shared/pollerMemory.ts"
@@ -67,7 +68,7 @@ export class MailboxConsumer {
 
   #settle(waiter: SyncWaiter, result: Effect.Effect<void, PollerError>): void {
     this.#syncing.delete(waiter)
-    waiter.resume(result)
+    resumeFiber(waiter.resume, result)
   }
 
   readonly #turn = (): void => {

@@ -6,6 +6,8 @@
  * dispatcher is its only producer, and it is first in, first out. So the number of notifications ever queued, less those
  * that are in the queue now, is the place of the first one that has not been taken.
  */
+import { reportUncaught } from "../libc/uncaught.ts"
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as MutableList from "effect/MutableList"
@@ -122,7 +124,9 @@ export class NotificationQueue {
     reported.last = undefined
     reported.chunk = undefined
     // A closing queue ends with its last notification. It must not wait for the one that was just withdrawn.
-    if (this.queue.state._tag === "Closing" && messages.length === 0) Effect.runSyncExit(Queue.clear(this.queue))
+    if (this.queue.state._tag === "Closing" && messages.length === 0) {
+      this.#finalize(() => void Effect.runSyncExit(Queue.clear(this.queue)))
+    }
   }
 
   #move(notification: NotificationImpl, to: Reported): void {
@@ -155,7 +159,14 @@ export class NotificationQueue {
 
   /** Resumes the consumers that wait, in this turn of the event loop. */
   resumeTakers(): void {
-    Queue.flushUnsafe(this.queue)
+    for (;;) {
+      try {
+        return Queue.flushUnsafe(this.queue)
+      } catch (thrown) {
+        // By a consumer that has been taken off the list: there is one less of them each time.
+        reportUncaught(thrown)
+      }
+    }
   }
 
   /** Releases the notifications of chunks that were taken whole: a registration keeps its last chunk. */
@@ -170,6 +181,21 @@ export class NotificationQueue {
 
   /** Consumers take what is in it, and then end or fail with this cause. */
   end(cause: Cause.Cause<QueueError>): void {
-    Queue.failCauseUnsafe(this.queue, cause)
+    this.#finalize(() => void Queue.failCauseUnsafe(this.queue, cause))
+  }
+
+  /** Ends the queue by an action, and with it every consumer that waits: also those behind one that throws. */
+  #finalize(action: () => void): void {
+    const { state } = this.queue
+    const waiting =
+      state._tag === "Done" ? [] : [...Array.from(state.takers, ({ resume }) => resume), ...state.awaiters]
+    try {
+      action()
+    } catch (thrown) {
+      reportUncaught(thrown)
+      const ended = this.queue.state
+      // A consumer that was resumed already is not resumed again.
+      if (ended._tag === "Done") for (const resume of waiting) resumeFiber(resume, ended.exit)
+    }
   }
 }

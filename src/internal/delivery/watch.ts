@@ -1,4 +1,5 @@
 /** The notifications of one registration, for the one stream that runs it. */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
@@ -48,7 +49,7 @@ class Watch implements Source {
   readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
     // It may have arrived while the fiber yielded on its way here.
     if (this.#bits !== 0 || this.#ended !== undefined) return resume(Effect.void)
-    this.#resume = () => resume(Effect.void)
+    this.#resume = () => resumeFiber(resume, Effect.void)
     this.#dispatcher.waiters++
     this.#dispatcher.onWait?.()
     return Effect.sync(() => void this.#leave())

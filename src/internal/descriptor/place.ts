@@ -1,4 +1,5 @@
 /** A place in a direction's line that is kept until an attempt of several parts is over. */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
@@ -37,7 +38,7 @@ export class Place<A> extends Effectable.Class<void> implements Waiter {
 
   #give(result: Effect.Effect<A, PollerError>): void {
     this.#watchedFd.leave(this.#direction, this)
-    this.#resume(result)
+    resumeFiber(this.#resume, result)
   }
 
   asEffect(): Effect.Effect<void> {

@@ -1,4 +1,5 @@
 /** A fiber that waits in a direction's line, and makes its attempt itself. */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
@@ -77,7 +78,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   #call(effect: Effect.Effect<A, E>): void {
     this.#isCalled = true
     this.#hasCome = false
-    this.#resume!(effect)
+    resumeFiber(this.#resume!, effect)
     this.#isCalled = false
     if (!this.#hasCome) this.#leave()
   }
@@ -110,7 +111,7 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
   fail(error: PollerError): void {
     const resume = this.#resume!
     this.#leave()
-    resume(this.#toFailure(error))
+    resumeFiber(resume, this.#toFailure(error))
   }
 
   #leave(): void {

@@ -2,6 +2,7 @@
  * One descriptor, its directions, and the attempts that are made on it. The attempt of a fiber that
  * waits is made right where the report arrives.
  */
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Batch } from "../delivery/batch.ts"
@@ -200,7 +201,7 @@ export class WatchedFd implements Source {
       const { memory } = this.attachment
       const ended = this.ended ?? (memory.state === State.Open ? undefined : notOpen(memory))
       if (ended !== undefined) return resume(Effect.fail(ended))
-      const onEnd = (error: PollerError) => resume(Effect.fail(error))
+      const onEnd = (error: PollerError) => resumeFiber(resume, Effect.fail(error))
       this.#onEnd ??= new Set()
       this.#onEnd.add(onEnd)
       return Effect.sync(() => this.#onEnd?.delete(onEnd))

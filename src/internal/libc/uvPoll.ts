@@ -8,6 +8,7 @@
  * and closes it with its thread, and libuv, whose functions Node exports, calls the registered
  * callback instead.
  */
+import { reportUncaught } from "./uncaught.ts"
 import type * as Koffi from "koffi"
 
 /** A descriptor that this thread's event loop watches. */
@@ -99,9 +100,7 @@ const callLikeNode = (call: () => boolean): void => {
       runQueuedCallbacks()
     } while (again)
   } catch (thrown) {
-    setImmediate(() => {
-      throw thrown
-    })
+    reportUncaught(thrown)
   }
 }
 
