@@ -21,7 +21,7 @@ const program = Effect.gen(function* () {
   const client = yield* Tcp.connect(listener.address)
   yield* Stream.make("hello", "world").pipe(Stream.encodeText, Stream.runForEach(client.writeAll))
   yield* client.shutdown("write")
-  assert.deepEqual(yield* client.stream.pipe(LineReader.decode(), Stream.runCollect), ["helloworld"])
+  assert.deepEqual(yield* client.stream.pipe(LineReader.decode, Stream.runCollect), ["helloworld"])
 
   const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
   yield* Effect.forkScoped(server.run(echo))
