@@ -125,13 +125,13 @@ describe("the printed form", () => {
     Effect.gen(function* () {
       const { client, listener, server } = yield* tcpPair
       const there = NetAddress.formatInet(listener.address)
-      Kernel.closeWithReset(yield* server.take)
-      expect(yield* reasonOf(client.read(new Uint8Array(1)))).toBe("ConnectionReset")
-      expect(String(client)).toMatch(/^TcpStream\(127\.0\.0\.1:\d+ <- \?\)$/)
+      Kernel.closeWithReset(yield* client.take)
+      expect(yield* reasonOf(server.read(new Uint8Array(1)))).toBe("ConnectionReset")
+      expect(String(server)).toBe(`TcpStream(${there} <- ?)`)
 
       const other = yield* Tcp.connect(there)
       Kernel.close(other.fd)
-      expect(String(other)).toBe("TcpStream(? <- ?)")
+      expect(String(other)).toBe(`TcpStream(? <- ${there})`)
       // So that its scope closes a descriptor of its own.
       yield* other.take
     })

@@ -174,7 +174,7 @@ describeLayers("Udp", (layer) => {
             const socket = yield* Udp.bind(at(host))
             const peer = yield* Dgram.bind(host)
             const stranger = yield* Udp.bind(at(host))
-            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("InvalidArgument")
+            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("NotConnected")
             yield* socket.connect(at(host, peer.port))
             yield* socket.send(bytes("hello"))
             expect((yield* peer.receive(1))[0]!.payload.toString()).toBe("hello")
@@ -183,7 +183,7 @@ describeLayers("Udp", (layer) => {
             expect(text(yield* socket.receive)).toBe("hi")
 
             yield* socket.disconnect
-            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("InvalidArgument")
+            expect(yield* reasonOf(socket.send(bytes("where to?")))).toBe("NotConnected")
             yield* stranger.send(bytes("at last"), addressOf(socket))
             const received = yield* socket.receive
             expect([text(received), received.address.port]).toEqual(["at last", addressOf(stranger).port])
@@ -291,7 +291,7 @@ describeLayers("Udp", (layer) => {
         const received = yield* socket.receive
         expect(yield* socket.trySend(bytes("hi"), received)).toEqual(Option.some(2))
         expect(text(yield* sender.receive)).toBe("hi")
-        expect(yield* reasonOf(sender.trySend(bytes("where to?")))).toBe("InvalidArgument")
+        expect(yield* reasonOf(sender.trySend(bytes("where to?")))).toBe("NotConnected")
         expect(yield* reasonOf(sender.trySend(bytes("x"), "nowhere"))).toBe("InvalidArgument")
       })
     )

@@ -35,6 +35,8 @@ export class WatchedFd implements Source {
   ahead: { readonly readIn: (batch: Batch, wanted: number) => void } | undefined
   /** The reason why there is nothing more to wait for. */
   ended: PollerError | undefined
+  /** The socket of this descriptor, if it is one of this library. Errors name its address. */
+  named: { readonly addressText: string | undefined } | undefined
   #registration: Registration | undefined
   /** What the kernel was asked to report. */
   #interest = 0
@@ -50,6 +52,11 @@ export class WatchedFd implements Source {
 
   get id(): number | undefined {
     return this.#registration?.id
+  }
+
+  /** The address that an error names. It is looked up only when there is an error. */
+  get address(): string | undefined {
+    return this.named?.addressText
   }
 
   /** Asks the kernel to report this as well. Returns the error if it cannot. */

@@ -78,7 +78,7 @@ const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registr
   })
 
 const hasNoIpv6 = ({ reason }: PollerError): boolean =>
-  "code" in reason && (reason.code === "EAFNOSUPPORT" || reason.code === "EADDRNOTAVAIL")
+  reason._tag === "AddressNotAvailable" || (reason._tag === "InvalidArgument" && reason.code === "EAFNOSUPPORT")
 
 const bound = (listener: unknown, address: unknown): Bound => ({
   listener: listener as Bound["listener"],

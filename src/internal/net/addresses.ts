@@ -4,7 +4,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import type { UnixAddress, UnixAddressInput } from "../../net/Unix.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import { invalidArgument, unsupported, type Where } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import * as Sockaddr from "./sockaddr.ts"
@@ -27,6 +27,14 @@ export const inet: Family<NetAddress.InetAddress> = {
   decode: (libc, address) => Sockaddr.decodeInet(libc.profile.socket, address) ?? unspecified,
   format: NetAddress.formatInet
 }
+
+/** Returns what errors of a socket name. The address is decoded and formatted only for an error. */
+export const placeOf = (fd: number, address: () => string): Where & { readonly fd: number } => ({
+  fd,
+  get address() {
+    return address()
+  }
+})
 
 /** Converts what a caller passes as an internet address. */
 export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<NetAddress.InetAddress, PollerError> =>
@@ -56,6 +64,9 @@ export const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
   }
 }
 
+/** How the address of a Unix socket without one prints. */
+export const unnamed = "unnamed"
+
 export const unix: Family<UnixAddress> = {
   isStream: false,
   includes: (libc, address) => Sockaddr.decodeUnix(libc.profile.socket, address) !== undefined,
@@ -67,7 +78,7 @@ export const unix: Family<UnixAddress> = {
       case "UnixAbstractAddress":
         return `@${address.name}`
       case "UnixUnnamedAddress":
-        return "unnamed"
+        return unnamed
     }
   }
 }

@@ -17,7 +17,8 @@ const { errno } = constants
 /** Limits the time that connecting may take. Fails with `InvalidArgument` if the timeout is invalid. */
 export const within = <A, R>(
   connecting: Effect.Effect<A, PollerError, R>,
-  timeout: Duration.Input | undefined
+  timeout: Duration.Input | undefined,
+  addressText: () => string | undefined
 ): Effect.Effect<A, PollerError, R> => {
   if (timeout === undefined) return connecting
   const duration = toMillis(timeout)
@@ -25,7 +26,7 @@ export const within = <A, R>(
     ? Effect.fail(
         invalidArgument(`the timeout ${String(timeout)} is negative or no duration: give one such as "5 seconds"`)
       )
-    : Effect.timeoutOrElse(connecting, { duration, orElse: () => Effect.fail(timedOut("connect")) })
+    : Effect.timeoutOrElse(connecting, { duration, orElse: () => Effect.fail(timedOut("connect", addressText())) })
 }
 
 /** Connects what `open` opens. It is closed with the scope, or at once if it cannot be connected. */
@@ -38,7 +39,7 @@ export const connected = <S extends { readonly owned: OwnedFd; readonly watchedF
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(open, (socket) => {
       const close = Effect.sync(() => void socket.owned.closeUnsafe())
-      return restore(within(connection(libc, socket.watchedFd, address), timeout)).pipe(
+      return restore(within(connection(libc, socket.watchedFd, address), timeout, () => socket.watchedFd.address)).pipe(
         Effect.onError(() => close),
         Effect.andThen(Effect.addFinalizer(() => close)),
         Effect.as(socket)
@@ -53,14 +54,14 @@ const connection = (libc: Libc, watchedFd: WatchedFd, address: Uint8Array): Effe
     // A connect that a signal interrupts goes on by itself: the second call finds it under way.
     if (result === -errno.EINPROGRESS || result === -errno.EALREADY) return whenConnected(libc, watchedFd)
     if (result >= 0 || result === -errno.EISCONN) return Effect.void
-    return Effect.fail(fromErrno("connect", -result, { fd }))
+    return Effect.fail(fromErrno("connect", -result, watchedFd))
   })
 
 /** Waits until the connection is made. Fails with the reason why it could not be. */
 const whenConnected = (libc: Libc, watchedFd: WatchedFd): Effect.Effect<void, PollerError> => {
   watchedFd.writing.mayTry = false
   return watchedFd.attempt(watchedFd.writing, () => {
-    const error = Socket.takeError(libc, "connect", watchedFd.fd)
+    const error = Socket.takeError(libc, "connect", watchedFd)
     return error === undefined ? Effect.void : Effect.fail(error)
   })
 }

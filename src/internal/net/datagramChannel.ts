@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
-import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
@@ -12,6 +11,7 @@ import type { Libc } from "../libc/koffi.ts"
 import { copyOf } from "../bytes/chunkPool.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { inet, placeOf } from "./addresses.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
 /** Datagrams that are received at a time: others have their turn in between. */
@@ -91,9 +91,6 @@ const isSame = (bytes: Uint8Array, length: number): boolean => {
   for (let i = 0; i < length; i++) if (bytes[i] !== from[i]) return false
   return true
 }
-
-/** What a call says of a socket that is not connected, on one system or the other. */
-const notConnected: ReadonlySet<number> = new Set([constants.errno.EDESTADDRREQ, constants.errno.ENOTCONN])
 
 export class DatagramChannel {
   readonly watchedFd: WatchedFd
@@ -206,10 +203,10 @@ export class DatagramChannel {
         ? send(fd, payload, payload.length, flags)
         : sendto(fd, payload, payload.length, flags, to, to.length)
     )
-    if (to === undefined && notConnected.has(-result)) {
-      return Effect.fail(invalidArgument("this socket is not connected: say where to send it to", fd))
-    }
-    return unlessBlocked(libc, to === undefined ? "send" : "sendto", this.watchedFd, result)
+    if (to === undefined) return unlessBlocked(libc, "send", this.watchedFd, result)
+    if (result >= 0) return Effect.succeed(result)
+    const place = placeOf(fd, () => inet.format(inet.decode(libc, to)))
+    return unlessBlocked(libc, "sendto", place, result)
   }
 }
 

@@ -32,9 +32,6 @@ const ofOneConnection = new Set([
   errno.ETIMEDOUT
 ])
 
-/** What passes when something is closed, which nobody tells. */
-const ofTheMoment = new Set([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-
 /** Milliseconds until the next attempt: twice as long each time. */
 const shortestPause = 5
 const longestPause = 1000
@@ -75,6 +72,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
     this.#libc = libc
     this.#parts = parts
     this.#watchedFd = new WatchedFd(attachment, fd)
+    this.#watchedFd.named = this
     const { end, release } = this.#watchedFd
     this.#owned = new OwnedFd(libc, fd, "the listener", {
       release: (error) => {
@@ -246,21 +244,18 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   toJSON(): unknown {
-    return { _id: this.kind, fd: this.fd, address: this.#text }
+    return { _id: this.kind, fd: this.fd, address: this.addressText }
   }
 
   toString(): string {
-    return `${this.kind}(${this.fd === -1 ? "closed" : this.#text})`
+    return `${this.kind}(${this.fd === -1 ? "closed" : this.addressText})`
   }
 
-  get #text(): string {
+  /** The address that errors say. */
+  get addressText(): string {
     return this.#parts.family.format(this.#parts.address)
   }
 }
 
-const isOfTheMoment = (error: PollerError): boolean => {
-  const { reason } = error
-  return (
-    "errno" in reason && reason.errno !== undefined && ofTheMoment.has(reason.errno) && reason._tag === "LimitReached"
-  )
-}
+/** Whether accepting fails only for now: the process, or the system, has no room for one more descriptor. */
+const isOfTheMoment = ({ reason }: PollerError): boolean => reason._tag === "LimitReached"

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { fromErrno, invalidArgument, type Where } from "../errors/pollerErrors.ts"
 import { descriptorError } from "../errors/arguments.ts"
 import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -61,6 +61,17 @@ export const accept = (libc: Libc, fd: number): number => {
   return accepted
 }
 
+/** What a call is about: the descriptor, and what its errors name. */
+export type Place = Where & { readonly fd: number }
+
+/** bind(2). */
+export const bind = (libc: Libc, place: Place, address: Uint8Array): Effect.Effect<number, PollerError> =>
+  systemCall(libc, "bind", place, () => libc.functions.bind(place.fd, address, address.length))
+
+/** listen(2). */
+export const listen = (libc: Libc, place: Place, backlog: number): Effect.Effect<number, PollerError> =>
+  systemCall(libc, "listen", place, () => libc.functions.listen(place.fd, backlog))
+
 export type Side = "getsockname" | "getpeername"
 
 /** Returns the bytes of an address, or the negative of the errno. */
@@ -113,10 +124,10 @@ export const getOption = (libc: Libc, fd: number, level: number, name: number): 
 }
 
 /** The error that waits at a socket, and is gone once it was asked for. */
-export const takeError = (libc: Libc, syscall: string, fd: number): PollerError | undefined => {
+export const takeError = (libc: Libc, syscall: string, place: Place): PollerError | undefined => {
   const { SOL_SOCKET, SO_ERROR } = libc.profile.socket
-  const errno = getOption(libc, fd, SOL_SOCKET, SO_ERROR)
-  return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), { fd })
+  const errno = getOption(libc, place.fd, SOL_SOCKET, SO_ERROR)
+  return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), place)
 }
 
 /** Checks a descriptor that another program opened: returns the address of the socket, or fails if it is not `what`. */

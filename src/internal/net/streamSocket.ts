@@ -13,7 +13,7 @@ import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
-import type { Family } from "./addresses.ts"
+import { type Family, unnamed } from "./addresses.ts"
 import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 
@@ -45,18 +45,22 @@ export abstract class StreamSocket<Address> extends PublicObject {
   readonly #libc: Libc
   readonly #channel: ByteChannel
   readonly #family: Family<Address>
+  /** The address of the peer, if it was given to connect to. */
+  readonly #peer: Address | undefined
 
   static {
     detachMethods(this)
   }
 
-  constructor({ attachment, libc }: Network, fd: number, family: Family<Address>) {
+  constructor({ attachment, libc }: Network, fd: number, family: Family<Address>, peer?: Address) {
     super()
     this.#libc = libc
     this.#family = family
+    this.#peer = peer
     // Urgent data ends a read before it, so a short read is the last one only where urgent data is reported.
     const hasUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
     this.#watchedFd = new WatchedFd(attachment, fd, hasUrgent ? Interest.Read | Interest.Priority : Interest.Read)
+    this.#watchedFd.named = this
     const batch = hasUrgent ? attachment.dispatcher.batch : undefined
     this.#channel = new ByteChannel(this.#watchedFd, libc, callsOf(libc, hasUrgent), batch)
     this.#owned = new OwnedFd(libc, fd, "the connection", this.#channel)
@@ -145,7 +149,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
     const libc = this.#libc
     return this.#owned.use((fd) => {
       this.#channel.writer.flush()
-      return Effect.asVoid(systemCall(libc, "shutdown", { fd }, () => libc.functions.shutdown(fd, way)))
+      return Effect.asVoid(systemCall(libc, "shutdown", this.#watchedFd, () => libc.functions.shutdown(fd, way)))
     })
   }
 
@@ -154,17 +158,28 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return fd === -1 ? undefined : Socket.describe(this.#libc, fd, side, this.#family)
   }
 
+  /** The kernel forgets the address of a peer that has reset the connection. */
+  get #peerText(): string | undefined {
+    return this.#peer === undefined ? this.#describe("getpeername") : this.#family.format(this.#peer)
+  }
+
+  /** The address that errors say: the peer's, if it has one. */
+  get addressText(): string | undefined {
+    const text = this.#peerText
+    return text === unnamed ? undefined : text
+  }
+
   toJSON(): unknown {
     return {
       _id: this.kind,
       fd: this.fd,
       localAddress: this.#describe("getsockname"),
-      remoteAddress: this.#describe("getpeername")
+      remoteAddress: this.fd === -1 ? undefined : this.#peerText
     }
   }
 
   toString(): string {
     if (this.fd === -1) return `${this.kind}(closed)`
-    return `${this.kind}(${this.#describe("getsockname") ?? "?"} <- ${this.#describe("getpeername") ?? "?"})`
+    return `${this.kind}(${this.#describe("getsockname") ?? "?"} <- ${this.#peerText ?? "?"})`
   }
 }

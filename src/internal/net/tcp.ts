@@ -1,14 +1,13 @@
 /** TCP over the sockets of the C library. */
 import * as Effect from "effect/Effect"
-import type * as NetAddress from "effect/net/NetAddress"
+import * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { ConnectOptions, ListenOptions, SetOptions, TcpListener, TcpStream } from "../../net/Tcp.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods } from "../objects/publicObject.ts"
-import { systemCall } from "../descriptor/systemCall.ts"
-import { domainOf, inet, toAddress } from "./addresses.ts"
+import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
 import { connected } from "./connecting.ts"
 import { Listener, toBacklog } from "./listener.ts"
 import { type Network, network } from "./network.ts"
@@ -25,8 +24,8 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
     detachMethods(this)
   }
 
-  constructor(net: Network, fd: number) {
-    super(net, fd, inet)
+  constructor(net: Network, fd: number, peer?: NetAddress.InetAddress) {
+    super(net, fd, inet, peer)
   }
 
   get [StreamTypeId](): typeof StreamTypeId {
@@ -69,7 +68,7 @@ export const listen = (
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const { functions, profile } = libc
+    const { profile } = libc
     const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET } = profile.socket
     const address = yield* toAddress(input)
     const backlog = yield* toBacklog(options.backlog)
@@ -83,8 +82,9 @@ export const listen = (
           yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
         // The connections that it accepts inherit these.
         yield* setTcpOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
-        yield* systemCall(libc, "bind", { fd }, () => functions.bind(fd, bytes, bytes.length))
-        yield* systemCall(libc, "listen", { fd }, () => functions.listen(fd, backlog))
+        const place = placeOf(fd, () => NetAddress.formatInet(address))
+        yield* Socket.bind(libc, place, bytes)
+        yield* Socket.listen(libc, place, backlog)
         const bound = yield* Socket.addressOf(libc, fd, "getsockname")
         return new TcpListenerImpl(net, fd, inet.decode(libc, bound))
       })
@@ -99,7 +99,7 @@ export const connect = (
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const { functions, profile } = libc
+    const { profile } = libc
     const { SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } = profile.socket
     const address = yield* toAddress(input)
     const local = options.localAddress === undefined ? undefined : yield* toAddress(options.localAddress)
@@ -110,9 +110,10 @@ export const connect = (
         if (local !== undefined) {
           const localBytes = Sockaddr.encodeInet(profile.socket, local)
           yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, true)
-          yield* systemCall(libc, "bind", { fd }, () => functions.bind(fd, localBytes, localBytes.length))
+          const place = placeOf(fd, () => NetAddress.formatInet(local))
+          yield* Socket.bind(libc, place, localBytes)
         }
-        return new TcpStreamImpl(net, fd)
+        return new TcpStreamImpl(net, fd, address)
       })
     )
     return yield* connected(libc, opening, bytes, options.timeout)

@@ -15,7 +15,7 @@ import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
-import { domainOf, inet, toAddress } from "./addresses.ts"
+import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
 import * as Multicast from "./multicast.ts"
 import { type Network, network } from "./network.ts"
@@ -44,6 +44,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     const watchedFd = new WatchedFd(attachment, fd)
     this.#libc = libc
     this.#bound = bound
+    watchedFd.named = this
     this.#owned = new OwnedFd(libc, fd, "the socket", watchedFd)
     this.#channel = new DatagramChannel(watchedFd, libc)
   }
@@ -145,7 +146,8 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
         // The kernel takes it, and drops all that is sent.
         if (peer.port === 0) yield* Effect.fail(invalidArgument("nobody is at port 0: give the port of the peer"))
         const bytes = this.encodeUnsafe(peer)
-        yield* systemCall(libc, "connect", { fd }, () => libc.functions.connect(fd, bytes, bytes.length))
+        const place = placeOf(fd, () => NetAddress.formatInet(peer))
+        yield* systemCall(libc, "connect", place, () => libc.functions.connect(fd, bytes, bytes.length))
       })
     )
   }
@@ -157,7 +159,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
         const result = retryInterrupted(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
         // Some systems do what they are asked to, and complain nevertheless.
         if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
-          return yield* Effect.fail(fromErrno("connect", -result, { fd }))
+          return yield* Effect.fail(fromErrno("connect", -result, { fd, address: this.addressText }))
         }
         // A port that was not asked for by its number is gone with the connection.
         const { port } = yield* this.localAddress
@@ -189,6 +191,11 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
         Effect.as(setOption(libc, fd, join), Effect.ignore(this.#owned.use((fd) => setOption(libc, fd, leave))))
       )
     )
+  }
+
+  /** The address that errors say: that of the peer. A datagram that is sent elsewhere says its own. */
+  get addressText(): string | undefined {
+    return this.#describe("getpeername")
   }
 
   toJSON(): unknown {
@@ -226,8 +233,8 @@ const noAddress = (libc: Libc): Uint8Array => {
 const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
-  const bytes = encodeInet(libc.profile.socket, address)
-  return systemCall(libc, "bind", { fd }, () => libc.functions.bind(fd, bytes, bytes.length))
+  const place = placeOf(fd, () => NetAddress.formatInet(address))
+  return Socket.bind(libc, place, encodeInet(libc.profile.socket, address))
 }
 
 /** Opens a socket and binds it. Whoever asks for it closes it. */

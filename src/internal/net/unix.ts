@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { constants } from "node:os"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { FdLike, Registrar } from "../../Registrar.ts"
@@ -23,11 +22,11 @@ import { scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { detachMethods } from "../objects/publicObject.ts"
-import { systemCall, unlessBlocked } from "../descriptor/systemCall.ts"
+import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { isDescriptor, rangeError, restOf } from "../errors/arguments.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
-import { encodeUnixName, toUnixAddress, toUnixName, unix } from "./addresses.ts"
+import { encodeUnixName, placeOf, toUnixAddress, toUnixName, unix } from "./addresses.ts"
 import { removal } from "./boundPath.ts"
 import { connected, within } from "./connecting.ts"
 import { Message } from "./descriptorMessage.ts"
@@ -59,8 +58,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     detachMethods(this)
   }
 
-  constructor(net: Network, fd: number) {
-    super(net, fd, unix)
+  constructor(net: Network, fd: number, peer?: UnixAddress) {
+    super(net, fd, unix, peer)
   }
 
   get [StreamTypeId](): typeof StreamTypeId {
@@ -197,12 +196,10 @@ export const listen = (
     const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
         yield* setBufferSizes(libc, fd, options)
-        yield* systemCall(libc, "bind", { fd }, () => libc.functions.bind(fd, address, address.length))
+        const place = placeOf(fd, () => unix.format(toUnixAddress(name)))
+        yield* Socket.bind(libc, place, address)
         const remove = name._tag === "Path" ? removal(name.path) : () => {}
-        yield* Effect.onError(
-          systemCall(libc, "listen", { fd }, () => libc.functions.listen(fd, backlog)),
-          () => Effect.sync(remove)
-        )
+        yield* Effect.onError(Socket.listen(libc, place, backlog), () => Effect.sync(remove))
         return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)
       })
     )
@@ -216,19 +213,21 @@ export const connect = (
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
-    const address = yield* encodeUnixName(libc, yield* toUnixName(libc, input))
+    const name = yield* toUnixName(libc, input)
+    const address = yield* encodeUnixName(libc, name)
+    const peer = toUnixAddress(name)
     yield* checkBufferSizes(options)
     const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
     const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
-      Effect.as(setBufferSizes(libc, fd, options), new UnixStreamImpl(net, fd))
+      Effect.as(setBufferSizes(libc, fd, options), new UnixStreamImpl(net, fd, peer))
     )
-    // With a full backlog Linux says so at once, and tells nobody when there is room again.
+    // With a full backlog, Linux fails at once, and does not report when there is room again.
     const connecting = Effect.retry(connected(libc, opening, address), { while: isFull, schedule: untilRoom })
-    return yield* within(connecting, options.timeout)
+    return yield* within(connecting, options.timeout, () => unix.format(peer))
   })
 
 const isFull = ({ reason }: PollerError): boolean =>
-  "errno" in reason && reason.errno === constants.errno.EAGAIN && reason.syscall === "connect"
+  reason._tag === "LimitReached" && reason.syscall === "connect" && reason.code === "EAGAIN"
 
 const untilRoom = Schedule.min([Schedule.exponential("1 millis"), Schedule.spaced("100 millis")])
 
