@@ -1,6 +1,6 @@
 /**
- * `PollerDatagramSocket` in place of `NodeDatagramSocket`: the same programs on both of them, with the same outcome, and
- * what is particular to ours.
+ * `PollerDatagramSocket` in place of `NodeDatagramSocket`: the same programs run on both, with the
+ * same outcome. Tests of the differences follow.
  */
 import { NodeDatagramSocket } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
@@ -38,7 +38,7 @@ const ip = NetAddress.ipFromStringUnsafe
 const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
 
-/** A service with its reader and its writer open. */
+/** Opens the reader and the writer of a service. */
 const opened = (make: Make, options?: PollerDatagramSocket.MakeOptions) =>
   Effect.gen(function* () {
     const socket = yield* make(options)
@@ -46,11 +46,11 @@ const opened = (make: Make, options?: PollerDatagramSocket.MakeOptions) =>
     return { reader, writer: yield* socket.writer, port: reader.address.port, address: reader.address }
   })
 
-/** How something failed: its reason, and of what kind. */
+/** Returns the reason of a failure, and its kind. */
 const failureOf = <A, R>(effect: Effect.Effect<A, DatagramSocket.DatagramSocketError, R>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => ("kind" in reason ? `${reason._tag} ${reason.kind}` : reason._tag))
 
-/** So many datagrams, however they are cut into pulls. */
+/** Pulls a number of datagrams, however many each pull returns. */
 const pullMany = (reader: DatagramSocket.Reader, count: number) =>
   Effect.gen(function* () {
     const received: Array<DatagramSocket.Datagram> = []
@@ -63,7 +63,7 @@ const local = { bind: { address: "127.0.0.1" } }
 const boundAt = (make: Make, options: PollerDatagramSocket.MakeOptions) =>
   Effect.scoped(Effect.map(opened(make, options), ({ address }) => NetAddress.formatIp(address.address)))
 
-/** The port at which nobody is any more. */
+/** Returns a port that no socket has any more. */
 const desertedPort = (make: Make) => Effect.scoped(Effect.map(opened(make, local), ({ port }) => port))
 
 const rightFamily = (group: NetAddress.IpAddress) => {
@@ -75,14 +75,14 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
   const live = <E>(what: string, body: () => Effect.Effect<void, E, Registrar.Registrar | Scope.Scope>, skip = false) =>
     it.live.skipIf(skip)(what, () => {
       const scoped = Effect.scoped(body())
-      // The one on Node's sockets does without.
+      // The implementation of Node needs no layer.
       return layer === undefined
         ? (scoped as Effect.Effect<void, E>)
         : (Effect.provide(scoped, layer) as Effect.Effect<void, unknown>)
     })
 
   describe(`drop-in (${name})`, () => {
-    live("asks and answers: by address, by datagram, the datagram itself, and to the peer", () =>
+    live("sends to its peer, to an address, and to the sender of a datagram", () =>
       Effect.gen(function* () {
         const server = yield* opened(make, local)
         const client = yield* opened(make, { ...local, peer: { address: "127.0.0.1", port: server.port } })
@@ -105,7 +105,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("talks to node:dgram, in long, short and empty datagrams", () =>
+    live("exchanges long, short and empty datagrams with node:dgram", () =>
       Effect.gen(function* () {
         const { port, reader, writer } = yield* opened(make, {
           ...local,
@@ -128,7 +128,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
     )
 
     live(
-      "over IPv6, which hears IPv4 too unless told not to",
+      "receives from IPv4 over IPv6 too, unless it is ipv6Only",
       () =>
         Effect.gen(function* () {
           const server = yield* opened(make, { family: "ipv6" })
@@ -154,7 +154,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       !hasIpv6
     )
 
-    live("the family is that of what is given", () =>
+    live("takes the family of its options", () =>
       Effect.gen(function* () {
         expect(yield* boundAt(make, {})).toBe("0.0.0.0")
         expect(yield* boundAt(make, { bind: { address: ip("127.0.0.1") } })).toBe("127.0.0.1")
@@ -168,7 +168,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("connected, it sends without an address, refuses one, and hears nobody else", () =>
+    live("sends without an address once it is connected, refuses one, and receives from its peer alone", () =>
       Effect.gen(function* () {
         const server = yield* opened(make, local)
         const stranger = yield* opened(make, local)
@@ -188,16 +188,16 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("nobody is there: onError is told, and it goes on", () =>
+    live("calls onError if its peer is not there, and goes on", () =>
       Effect.gen(function* () {
         const port = yield* desertedPort(make)
-        const told = yield* Deferred.make<DatagramSocket.DatagramSocketError>()
+        const failed = yield* Deferred.make<DatagramSocket.DatagramSocketError>()
         const { reader, writer } = yield* opened(make, {
           connect: { address: "127.0.0.1", port },
-          onError: (error) => void Deferred.doneUnsafe(told, Exit.succeed(error))
+          onError: (error) => void Deferred.doneUnsafe(failed, Exit.succeed(error))
         })
         yield* writer.write({ payload: "anyone?" })
-        const { reason } = yield* Deferred.await(told)
+        const { reason } = yield* Deferred.await(failed)
         expect(reason).toMatchObject({ _tag: "DatagramSocketReadError", kind: "ConnectionRefused" })
         const late = yield* opened(make, { bind: { address: "127.0.0.1", port } })
         yield* writer.write({ payload: "and now?" })
@@ -206,7 +206,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("what cannot be sent fails its write, with the address", () =>
+    live("fails a write that cannot be sent, and names the address", () =>
       Effect.gen(function* () {
         const { address, reader, writer } = yield* opened(make, local)
         const tooLong = new Uint8Array(65_508)
@@ -228,7 +228,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("broadcasts if it may", () =>
+    live("broadcasts with the option", () =>
       Effect.gen(function* () {
         const receiver = yield* opened(make)
         const { writer } = yield* opened(make, {
@@ -242,7 +242,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("members of a group hear it while their scope is open", () =>
+    live("receives from a group while the scope of its membership is open", () =>
       Effect.gen(function* () {
         const member = yield* opened(make, { bind: { address: "0.0.0.0" }, reuseAddress: true })
         const group = rightFamily(ip("239.83.7.3"))
@@ -273,16 +273,16 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("what cannot be opened fails with its kind, and leaves nothing open", () =>
+    live("fails to open with a kind, and leaves nothing open", () =>
       Effect.gen(function* () {
         const taken = yield* opened(make, local)
         const before = Kernel.openDescriptors().size
         const failures: { readonly [kind: string]: ReadonlyArray<PollerDatagramSocket.MakeOptions> } = {
           AddressInUse: [{ bind: { address: "127.0.0.1", port: taken.port } }],
           AddressNotAvailable: [
-            // Of the network for documentation: no machine has it.
+            // An address of the network for documentation: no machine has it.
             { bind: { address: "198.51.100.77" } },
-            // A name with an empty part is none.
+            // A name with an empty part is invalid.
             { bind: { address: "no..name" } },
             { peer: { address: "no..name", port: 9 } }
           ],
@@ -304,14 +304,14 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
             ])
           }
         }
-        // What Node's sockets open is closed a moment later.
+        // Node closes its sockets a moment later.
         while (Kernel.openDescriptors().size > before) yield* Effect.yieldNow
         expect(Kernel.openDescriptors().size).toBe(before)
       })
     )
 
     for (const strategy of ["dropping", "sliding"] as const) {
-      live(`nobody pulls: ${strategy}, and counted`, () =>
+      live(`counts the datagrams that it drops while no fiber pulls (${strategy})`, () =>
         Effect.gen(function* () {
           const { port, reader } = yield* opened(make, { ...local, receiveBuffer: { capacity: 10, strategy } })
           const peer = yield* Dgram.bind("127.0.0.1")
@@ -324,7 +324,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       )
     }
 
-    live("many datagrams: each comes once, and as it was", () =>
+    live("receives many datagrams, each once and unchanged", () =>
       Effect.gen(function* () {
         const total = 5000
         const window = 100
@@ -343,7 +343,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("writes wait for a reader; there is one at a time, and each opens a socket of its own", () =>
+    live("opens a socket for each reader, one at a time, and writes wait for it", () =>
       Effect.gen(function* () {
         const server = yield* opened(make, local)
         const client = yield* make({ ...local, peer: { address: "127.0.0.1", port: server.port } })
@@ -364,7 +364,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("closing the reader's scope fails those who pull, and gives the port back", () =>
+    live("fails the fibers that pull when the reader's scope closes, and frees the port", () =>
       Effect.gen(function* () {
         const socket = yield* make(local)
         const scope = yield* Scope.make()
@@ -383,7 +383,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("an interrupted pull takes nothing with it", () =>
+    live("loses no datagram to an interrupted pull", () =>
       Effect.gen(function* () {
         const { address, reader, writer } = yield* opened(make, local)
         for (let round = 0; round < 20; round++) {
@@ -395,7 +395,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
-    live("a reader that is interrupted while it opens leaves nothing open", () =>
+    live("leaves nothing open if a reader is interrupted while it opens", () =>
       Effect.gen(function* () {
         const before = Kernel.openDescriptors().size
         const socket = yield* make({ bind: { address: "localhost" } })
@@ -403,7 +403,7 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
           const opening = yield* Effect.forkScoped(Effect.scoped(socket.reader), { startImmediately: true })
           yield* Fiber.interrupt(opening)
         }
-        // The next one waits for those before.
+        // This reader waits for those before it.
         yield* Effect.scoped(socket.reader)
         while (Kernel.openDescriptors().size > before) yield* Effect.yieldNow
         expect(Kernel.openDescriptors().size).toBe(before)
@@ -422,7 +422,7 @@ for (const [name, layer] of nextLayerEntries()) {
       }).pipe(Effect.scoped, Effect.provide(PollerDatagramSocket.layer(local)), Effect.provide(layer()))
     )
 
-    it.live("refuses a port that is none, where Node takes another one", () =>
+    it.live("refuses an invalid port, where Node takes another one", () =>
       Effect.gen(function* () {
         const socket = yield* PollerDatagramSocket.make({ bind: { port: 65_536 } })
         expect(yield* failureOf(Effect.scoped(socket.reader))).toBe("DatagramSocketOpenError Unknown")
@@ -431,7 +431,7 @@ for (const [name, layer] of nextLayerEntries()) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("promise 8: once the poller is closed, pulling and writing fail with Closed", () =>
+    it.live("promise 8: fails pulls and writes with Closed once the poller is closed", () =>
       Effect.gen(function* () {
         const { close, registrar } = yield* open(layer())
         const before = Kernel.openDescriptors().size

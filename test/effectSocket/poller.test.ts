@@ -1,4 +1,4 @@
-/** `PollerSocket` and `PollerSocketServer` where there is nothing of Node's to hold against: layers, options, refusals. */
+/** What only `PollerSocket` and `PollerSocketServer` have: layers, options, refusals. */
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Queue, Scope } from "effect"
 import { Socket, SocketServer } from "effect/socket"
@@ -21,12 +21,12 @@ import { describeLayers } from "../support/layers.ts"
 import { open } from "../support/opened.ts"
 import { turn } from "../support/watched.ts"
 
-/** Addresses of this machine that mean nothing without the name of their interface. */
+/** Link-local addresses of this machine, which need the name of their interface. */
 const linkLocal = Object.entries(networkInterfaces()).flatMap(([name, all]) =>
   (all ?? []).filter(({ address }) => address.startsWith("fe80:")).map(({ address }) => `${address}%${name}`)
 )
 
-/** Says so to whoever connects, and stays. */
+/** Greets each connection, and keeps it open. */
 const greet = (socket: Socket.Socket) =>
   Effect.gen(function* () {
     const { pull } = yield* socket.reader
@@ -49,7 +49,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("looks its host up each time, and takes an address as it is", () =>
+  it.live("looks its host up for each connection, and uses an address as it is", () =>
     run(
       Effect.gen(function* () {
         const server = yield* PollerSocketServer.make({ host: "localhost", port: 0 })
@@ -70,42 +70,38 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live(
-    "closed by the program, it may be connected again by whoever is told, and that connection is left alone",
-    () =>
-      run(
-        Effect.gen(function* () {
-          const server = yield* PollerSocketServer.make(anyPort)
-          yield* Effect.forkScoped(server.run(greet), { startImmediately: true })
-          // By its address: nothing is looked up, and the next socket is opened in the same breath.
-          const socket = yield* PollerSocket.make({ address: server.address })
-          const welcomes = yield* Queue.unbounded<string>()
-          const connection = Effect.gen(function* () {
-            const { pull } = yield* socket.reader
-            yield* Effect.forever(
-              Effect.flatMap(pull, ([chunk]) => Queue.offer(welcomes, Buffer.from(chunk).toString()))
-            )
-          }).pipe(Effect.scoped, Effect.ignore)
-          const again = Effect.gen(function* () {
-            for (;;) yield* connection
-          })
-          yield* Effect.forkScoped(again, { startImmediately: true })
-          const { write } = yield* socket.writer
-          for (let round = 0; round < 20; round++) {
-            expect(yield* Queue.take(welcomes)).toBe("welcome")
-            // So that it pulls again by then, and is told.
-            for (let i = 0; i < 3; i++) yield* turn
-            yield* write(new Socket.CloseEvent(1000))
-          }
-          expect(yield* Queue.take(welcomes)).toBe("welcome")
-        })
-      )
-  )
-
-  it.live("takes an address of IPv6 with the name of its interface", () =>
+  it.live("may connect again as soon as the program closes it, and leaves the new connection alone", () =>
     run(
       Effect.gen(function* () {
-        // Beside the one that every machine has those of its links, if it has any.
+        const server = yield* PollerSocketServer.make(anyPort)
+        yield* Effect.forkScoped(server.run(greet), { startImmediately: true })
+        // By its address: nothing is looked up, so the next socket is opened in the same step.
+        const socket = yield* PollerSocket.make({ address: server.address })
+        const welcomes = yield* Queue.unbounded<string>()
+        const connection = Effect.gen(function* () {
+          const { pull } = yield* socket.reader
+          yield* Effect.forever(Effect.flatMap(pull, ([chunk]) => Queue.offer(welcomes, Buffer.from(chunk).toString())))
+        }).pipe(Effect.scoped, Effect.ignore)
+        const again = Effect.gen(function* () {
+          for (;;) yield* connection
+        })
+        yield* Effect.forkScoped(again, { startImmediately: true })
+        const { write } = yield* socket.writer
+        for (let round = 0; round < 20; round++) {
+          expect(yield* Queue.take(welcomes)).toBe("welcome")
+          // By then the fiber pulls again, and sees the end.
+          for (let i = 0; i < 3; i++) yield* turn
+          yield* write(new Socket.CloseEvent(1000))
+        }
+        expect(yield* Queue.take(welcomes)).toBe("welcome")
+      })
+    )
+  )
+
+  it.live("connects to an IPv6 address with the name of its interface", () =>
+    run(
+      Effect.gen(function* () {
+        // The loopback address, and those of the links that this machine has.
         for (const host of ["::1%lo", ...linkLocal]) {
           const server = yield* PollerSocketServer.make({ host, port: 0 })
           yield* Effect.forkScoped(server.run(echo), { startImmediately: true })
@@ -120,7 +116,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("fromStream takes any stream, and closes it with the reader's scope", () =>
+  it.live("fromStream accepts any stream, and closes it with the reader's scope", () =>
     run(
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
@@ -136,7 +132,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("fromStream: a stream that cannot be opened is an open error with its cause", () =>
+  it.live("fromStream fails with an open error and its cause if the stream cannot be opened", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* PollerSocket.fromStream(Unix.connect("/nonexistent/socket"))
@@ -150,7 +146,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("a write that is suspended fails when the reader's scope closes", () =>
+  it.live("a suspended write fails when the reader's scope closes", () =>
     run(
       Effect.gen(function* () {
         const outer = yield* Effect.scope
@@ -171,7 +167,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("writing to a peer that has broken the connection off is a write error", () =>
+  it.live("writing to a peer that has reset the connection is a write error", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -194,7 +190,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("what is wrong with its options is the cause of an open error", () =>
+  it.live("invalid options are the cause of an open error", () =>
     run(
       Effect.gen(function* () {
         const targets = [
@@ -218,7 +214,7 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
-  it.live("connecting can be interrupted, and leaves nothing", () =>
+  it.live("connecting can be interrupted, and leaves nothing open", () =>
     run(
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 0 })
@@ -234,16 +230,14 @@ describeOurs("PollerSocket", (sockets, run) => {
 })
 
 describeOurs("PollerSocketServer", (sockets, run) => {
-  it.live(
-    "a handler that never asks for the reader leaves the connection to nobody: it is closed with the handler",
-    () =>
-      run(
-        Effect.gen(function* () {
-          const socket = yield* serving(sockets, () => Effect.void)
-          const { pull } = yield* socket.reader
-          expect((yield* pullToEnd(pull)).end).toBe("SocketCloseError 1000")
-        })
-      )
+  it.live("a connection is closed with its handler if that never acquires the reader", () =>
+    run(
+      Effect.gen(function* () {
+        const socket = yield* serving(sockets, () => Effect.void)
+        const { pull } = yield* socket.reader
+        expect((yield* pullToEnd(pull)).end).toBe("SocketCloseError 1000")
+      })
+    )
   )
 
   it.live("a handler cannot have the connection twice", () =>
@@ -263,7 +257,7 @@ describeOurs("PollerSocketServer", (sockets, run) => {
     )
   )
 
-  it.live("a peer that has said its last can still be answered", () =>
+  it.live("a peer that has ended its side still gets a response", () =>
     run(
       Effect.gen(function* () {
         const server = yield* sockets.listen(anyPort)
@@ -290,7 +284,7 @@ describeOurs("PollerSocketServer", (sockets, run) => {
     )
   )
 
-  it.live("what is wrong with its options is the cause of an open error", () =>
+  it.live("invalid options are the cause of an open error", () =>
     run(
       Effect.gen(function* () {
         const options = [
@@ -333,7 +327,7 @@ describeOurs("PollerSocketServer", (sockets, run) => {
 })
 
 describeLayers("PollerSocket and PollerSocketServer as layers", (layer) => {
-  it.live("a server and a socket that knows where it is", () =>
+  it.live("a socket connects to the server of another layer", () =>
     Effect.gen(function* () {
       const server = yield* SocketServer.SocketServer
       yield* Effect.forkScoped(server.run(echo), { startImmediately: true })

@@ -1,4 +1,6 @@
-/** `SocketServer` as its module documents it: the same of Node's implementation and of ours. */
+/**
+ * `SocketServer` as its module documents it: the same tests on Node's implementation and on ours.
+ */
 import { expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Queue, Scope } from "effect"
 import type { Socket } from "effect/socket"
@@ -17,7 +19,7 @@ import {
 } from "../support/effectSockets.ts"
 import { turn } from "../support/watched.ts"
 
-/** Says this to whoever connects, and ends. */
+/** Sends a text to each connection, and ends it. */
 const say = (text: string) => (socket: Socket.Socket) =>
   Effect.gen(function* () {
     yield* socket.reader
@@ -25,7 +27,7 @@ const say = (text: string) => (socket: Socket.Socket) =>
     yield* write(text)
   }).pipe(Effect.scoped)
 
-/** All that a server says to a new connection. */
+/** Reads all that a server sends to a new connection. */
 const hear = ({ reader }: Socket.Socket) =>
   Effect.scoped(Effect.flatMap(reader, ({ pull }) => Effect.map(pullToEnd(pull), ({ bytes }) => bytes.toString())))
 
@@ -42,7 +44,7 @@ describeSockets("SocketServer", (sockets, run) => {
     )
   )
 
-  it.live("the address is in use: an open error", () =>
+  it.live("an address in use is an open error", () =>
     run(
       Effect.gen(function* () {
         const server = yield* listen(anyPort)
@@ -52,7 +54,7 @@ describeSockets("SocketServer", (sockets, run) => {
     )
   )
 
-  it.live("connections wait until it runs, and again when it no longer does", () =>
+  it.live("connections wait while it does not run", () =>
     run(
       Effect.gen(function* () {
         const server = yield* listen(anyPort)
@@ -158,7 +160,7 @@ describeSockets("SocketServer", (sockets, run) => {
     )
   )
 
-  it.live("many connections at a time do not get in each other's way", () =>
+  it.live("many connections at a time do not disturb each other", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* serving(sockets, echo)
@@ -184,7 +186,7 @@ describeSockets("SocketServer", (sockets, run) => {
     )
   )
 
-  it.live("listens at a path, which is gone with it", () =>
+  it.live("listens at a path, and removes it at the end", () =>
     run(
       Effect.gen(function* () {
         const directory = yield* Effect.acquireRelease(
@@ -205,10 +207,10 @@ describeSockets("SocketServer", (sockets, run) => {
 })
 
 describeSockets("SocketServer: the last bytes before the end arrive", (sockets, run) => {
-  /** More than the kernel takes without the peer reading. */
+  /** More bytes than the kernel accepts while the peer reads nothing. */
   const answer = Buffer.alloc(1024 * 1024, "answer ")
 
-  it.live("when the peer's were left unread", () =>
+  it.live("if bytes of the peer were left unread", () =>
     run(
       Effect.gen(function* () {
         const hasAsked = Latch.makeUnsafe()
@@ -223,7 +225,7 @@ describeSockets("SocketServer: the last bytes before the end arrive", (sockets, 
         const { pull } = yield* socket.reader
         const { write } = yield* socket.writer
         yield* write("a request that nobody reads")
-        // A turn of the event loop, so that it has left this process whoever sends it.
+        // A turn of the event loop later, either implementation has sent it.
         yield* turn
         yield* hasAsked.open
         const { bytes, end } = yield* pullToEnd(pull)
@@ -232,7 +234,7 @@ describeSockets("SocketServer: the last bytes before the end arrive", (sockets, 
     )
   )
 
-  it.live("when the first request was read, and the second one was not", () =>
+  it.live("if the first request was read, and the second was not", () =>
     run(
       Effect.gen(function* () {
         const hasRead = Latch.makeUnsafe()
@@ -260,7 +262,7 @@ describeSockets("SocketServer: the last bytes before the end arrive", (sockets, 
     )
   )
 
-  it.live("when whoever waited for more was interrupted before it came", () =>
+  it.live("if a fiber that waited for more was interrupted before it came", () =>
     run(
       Effect.gen(function* () {
         const ready = Latch.makeUnsafe()

@@ -1,4 +1,7 @@
-/** `Socket` as its module documents it: the same of Node's implementation and of ours, and of one against the other. */
+/**
+ * `Socket` as its module documents it: the same tests on Node's implementation, on ours, and on one
+ * with the other.
+ */
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
 import { Socket } from "effect/socket"
@@ -17,7 +20,7 @@ import {
 } from "../support/effectSockets.ts"
 import { readInto, scopedFds, turn } from "../support/watched.ts"
 
-/** The connection of a server's side: how it ends, and what has come by then. */
+/** Makes a handler that reads to the end: the bytes that came, and how the connection ended. */
 const receiving = () => {
   const received = Deferred.makeUnsafe<{ readonly bytes: Buffer; readonly end: string }>()
   const handler = (socket: Socket.Socket) =>
@@ -35,7 +38,7 @@ const ownScope = Effect.map(
 )
 
 describeSockets("Socket: bytes", (sockets, run) => {
-  it.live("what is written comes back, whatever its size", () =>
+  it.live("bytes of any number come back from an echo", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* serving(sockets, echo)
@@ -50,7 +53,7 @@ describeSockets("Socket: bytes", (sockets, run) => {
     )
   )
 
-  it.live("strings are UTF-8, and a batch is written in its order", () =>
+  it.live("strings are UTF-8, and a batch is written in order", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* serving(sockets, echo)
@@ -66,7 +69,7 @@ describeSockets("Socket: bytes", (sockets, run) => {
     )
   )
 
-  it.live("readerString puts a character together that comes in parts", () =>
+  it.live("readerString joins a character that arrives in parts", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -83,7 +86,7 @@ describeSockets("Socket: bytes", (sockets, run) => {
     )
   )
 
-  it.live("toChannel writes what comes from upstream, and then says that there is no more", () =>
+  it.live("toChannel writes the chunks of its upstream, and then ends its side", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* serving(sockets, echo)
@@ -101,7 +104,7 @@ describeSockets("Socket: bytes", (sockets, run) => {
 })
 
 describeSockets("Socket: ends", (sockets, run) => {
-  it.live("pull fails with close code 1000 at the peer's end, and goes on to", () =>
+  it.live("every pull fails with close code 1000 after the peer's end", () =>
     run(
       Effect.gen(function* () {
         const socket = yield* serving(sockets, (socket) =>
@@ -119,7 +122,7 @@ describeSockets("Socket: ends", (sockets, run) => {
     )
   )
 
-  it.live("pull fails with a read error also if a write has met that first", () =>
+  it.live("a pull fails with a read error also if a write has met the reset first", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -138,7 +141,7 @@ describeSockets("Socket: ends", (sockets, run) => {
     )
   )
 
-  it.live("pull fails with a read error when the peer breaks the connection off, and goes on to", () =>
+  it.live("every pull fails with a read error after the peer has reset the connection", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -169,7 +172,7 @@ describeSockets("Socket: ends", (sockets, run) => {
     )
   )
 
-  it.live("a pull that was interrupted has taken nothing", () =>
+  it.live("an interrupted pull takes nothing", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -206,7 +209,7 @@ describeSockets("Socket: ends", (sockets, run) => {
     )
   )
 
-  it.live("a CloseEvent of a higher code is a read error here", () =>
+  it.live("a CloseEvent of a higher code is a read error on this side", () =>
     run(
       Effect.gen(function* () {
         const { handler, received } = receiving()
@@ -261,7 +264,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
     )
   )
 
-  it.live("releasing its scope ends this side only: the peer sees the end, and can still send", () =>
+  it.live("releasing its scope ends only this side: the peer sees the end, and can still send", () =>
     run(
       Effect.gen(function* () {
         const { accepted, socket } = yield* rawPeer(sockets)
@@ -306,7 +309,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
     )
   )
 
-  it.live("a write that is interrupted is written all the same: what comes after it would be spoiled otherwise", () =>
+  it.live("an interrupted write is completed, so that it does not spoil the next one", () =>
     run(
       Effect.gen(function* () {
         const size = 12 * 1024 * 1024
@@ -322,7 +325,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
         const writing = yield* ownScope
         yield* socket.reader
         const { write } = yield* Scope.provide(socket.writer, writing.scope)
-        // More than the kernel takes for a peer that does not read.
+        // More bytes than the kernel accepts while the peer reads nothing.
         const long = yield* Effect.forkChild(write(Buffer.alloc(size, "a")), { startImmediately: true })
         yield* turn
         expect(long.pollUnsafe()).toBeUndefined()
@@ -337,7 +340,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
     )
   )
 
-  it.live("releasing its scope waits behind what another fiber is writing", () =>
+  it.live("releasing its scope waits for the write of another fiber", () =>
     run(
       Effect.gen(function* () {
         const size = 12 * 1024 * 1024
@@ -358,7 +361,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
         expect(long.pollUnsafe()).toBeUndefined()
         yield* writing.close
         yield* mayRead.open
-        // Node has it fail by now; the bytes go out all the same.
+        // With Node the write fails by now. The bytes are sent nevertheless.
         yield* Fiber.await(long)
         const { bytes, end } = yield* Deferred.await(received)
         expect([bytes.length, end]).toEqual([size, "SocketCloseError 1000"])
@@ -368,7 +371,7 @@ describeSockets("Socket: the writer is detached from any connection", (sockets, 
 })
 
 describeSockets("Socket: backpressure", (sockets, run) => {
-  it.live("a peer that does not pull suspends the writer, and nothing is lost when it does", () =>
+  it.live("a peer that does not pull suspends the writer, and nothing is lost once it pulls", () =>
     run(
       Effect.gen(function* () {
         const mayRead = Latch.makeUnsafe()
@@ -401,7 +404,7 @@ describeSockets("Socket: backpressure", (sockets, run) => {
           ),
           { startImmediately: true }
         )
-        // Until it makes no headway any more. If it could, it would be done by then.
+        // Until the writer makes no progress any more. Otherwise it would be done by then.
         for (let seen = -1, still = 0; still < 100; still = seen === written ? still + 1 : 0, seen = written)
           yield* turn
         expect(writer.pollUnsafe()).toBeUndefined()
@@ -415,7 +418,7 @@ describeSockets("Socket: backpressure", (sockets, run) => {
   )
 })
 
-describeOurs("Socket: a write that is interrupted", (sockets, run) => {
+describeOurs("Socket: an interrupted write", (sockets, run) => {
   const takenBack: {
     readonly [how: string]: readonly [make: (size: number) => Uint8Array, take: (bytes: Uint8Array) => void]
   } = {
@@ -426,7 +429,7 @@ describeOurs("Socket: a write that is interrupted", (sockets, run) => {
     "changed, a Uint8Array": [(size) => new Uint8Array(size), (bytes) => bytes.fill(9)],
     "changed, a Buffer": [(size) => Buffer.alloc(size), (bytes) => bytes.fill(9)]
   }
-  it.live.each(Object.keys(takenBack))("goes on, and what it writes may be taken back from then on (%s)", (how) =>
+  it.live.each(Object.keys(takenBack))("goes on, and its bytes may be reused from then on (%s)", (how) =>
     run(
       Effect.gen(function* () {
         const [make, take] = takenBack[how]!
@@ -452,7 +455,7 @@ describeOurs("Socket: a write that is interrupted", (sockets, run) => {
 })
 
 describeSockets("Socket: opening", (sockets, run) => {
-  it.live("nobody listens there: an open error, and the writer goes on to wait", () =>
+  it.live("is an open error if no process listens, and the writer goes on waiting", () =>
     run(
       Effect.gen(function* () {
         const { fd, port } = Kernel.listen()
@@ -468,10 +471,10 @@ describeSockets("Socket: opening", (sockets, run) => {
     )
   )
 
-  it.live("openTimeout: an open error of its own kind, never early", () =>
+  it.live("fails with an open error of its own kind after openTimeout, never early", () =>
     run(
       Effect.gen(function* () {
-        // A backlog of one takes two; to the others the kernel does not answer.
+        // A backlog of one holds two connections. The kernel does not respond to the others.
         const { fd, port } = Kernel.listen()
         yield* scopedFds(() => [fd])
         const where = { host: "127.0.0.1", port }

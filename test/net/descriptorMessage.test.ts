@@ -1,11 +1,11 @@
-/** Messages that carry descriptors, byte for byte, in the two layouts that 64-bit systems have. */
+/** Messages that carry descriptors, byte for byte, in the two layouts of 64-bit systems. */
 import { describe, expect, it } from "@effect/vitest"
 import type { Libc } from "../../src/internal/libc/koffi.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import type { MessageLayout } from "../../src/internal/libc/profiles/socketProfile.ts"
 import { Message } from "../../src/internal/net/descriptorMessage.ts"
 
-/** Lengths of four bytes, and nothing between a header and its data. */
+/** A layout with lengths of four bytes, and nothing between a header and its data. */
 const narrow: MessageLayout = {
   size: 48,
   vector: 16,
@@ -20,7 +20,10 @@ const narrow: MessageLayout = {
 
 const layouts = { "eight-byte lengths": linux.socket.message, "four-byte lengths": narrow }
 
-/** A message, and the memory that its addresses point to: the address of each is 0x1000 times its number. */
+/**
+ * A message, and the memory that its addresses point to: the address of each is 0x1000 times its
+ * number.
+ */
 const make = (layout: MessageLayout, buffer: Uint8Array, capacity: number) => {
   const memory: Array<Uint8Array> = []
   const libc = {
@@ -38,7 +41,9 @@ const length = (view: DataView, offset: number, bytes: 4 | 8): number =>
 
 const { MSG_CTRUNC, SCM_RIGHTS, SOL_SOCKET } = linux.socket
 
-/** A control message as the kernel writes it: its own length, level, type, and then the numbers. */
+/**
+ * Writes a control message as the kernel does: its length, level and type, and then the numbers.
+ */
 const control = ({ header }: MessageLayout, level: number, type: number, numbers: ReadonlyArray<number>) => {
   const own = header.data + 4 * numbers.length
   const bytes = new Uint8Array(Math.ceil(own / header.alignment) * header.alignment)
@@ -50,7 +55,7 @@ const control = ({ header }: MessageLayout, level: number, type: number, numbers
   return bytes
 }
 
-/** A message as recvmsg(2) leaves it. */
+/** Makes a message as recvmsg(2) leaves it. */
 const receive = (layout: MessageLayout, capacity: number, controls: ReadonlyArray<Uint8Array>) => {
   const made = make(layout, new Uint8Array(1), capacity)
   const all = Buffer.concat(controls)
@@ -61,7 +66,7 @@ const receive = (layout: MessageLayout, capacity: number, controls: ReadonlyArra
 
 for (const [name, layout] of Object.entries(layouts)) {
   describe(`a message (${name})`, () => {
-    it("has one buffer, and room for so many descriptors", () => {
+    it("has one buffer, and room for a number of descriptors", () => {
       const buffer = new Uint8Array(77)
       const { control, memory, message, vector, view } = make(layout, buffer, 3)
       expect(message.header).toHaveLength(layout.size)
@@ -74,13 +79,13 @@ for (const [name, layout] of Object.entries(layouts)) {
       expect(control.length).toBeGreaterThanOrEqual(layout.header.data + 12)
     })
 
-    it("says which descriptors it takes along, and their number in its length", () => {
+    it("contains its descriptors, and their number in its length", () => {
       const { control: bytes, message } = make(layout, new Uint8Array(1), 3)
       message.setDescriptors([5, 1000, 70_000])
       expect([...bytes]).toEqual([...control(layout, SOL_SOCKET, SCM_RIGHTS, [5, 1000, 70_000])])
     })
 
-    it("knows those that have come, from one or several control messages", () => {
+    it("returns the descriptors of one control message, or of several", () => {
       const one = control(layout, SOL_SOCKET, SCM_RIGHTS, [7])
       const three = control(layout, SOL_SOCKET, SCM_RIGHTS, [8, 9, 10])
       expect(receive(layout, 253, []).message.descriptors).toEqual([])
@@ -89,14 +94,14 @@ for (const [name, layout] of Object.entries(layouts)) {
       expect(receive(layout, 253, [one, three]).message.descriptors).toEqual([7, 8, 9, 10])
     })
 
-    it("passes over control messages of another kind", () => {
+    it("skips control messages of another kind", () => {
       const credentials = control(layout, SOL_SOCKET, SCM_RIGHTS + 1, [1, 2, 3])
       const foreign = control(layout, SOL_SOCKET + 1, SCM_RIGHTS, [4])
       const rights = control(layout, SOL_SOCKET, SCM_RIGHTS, [5])
       expect(receive(layout, 253, [credentials, foreign, rights]).message.descriptors).toEqual([5])
     })
 
-    it("reads nothing beyond what the kernel says that it wrote", () => {
+    it("reads nothing beyond the length that the kernel wrote", () => {
       const { message, view } = receive(layout, 253, [control(layout, SOL_SOCKET, SCM_RIGHTS, [7, 8])])
       view.setUint32(layout.controlLength, layout.header.data - 1, true)
       expect(message.descriptors).toEqual([])
@@ -104,7 +109,7 @@ for (const [name, layout] of Object.entries(layouts)) {
       expect(message.descriptors).toEqual([])
     })
 
-    it("does not run in circles after a length that cannot be", () => {
+    it("ends at an impossible length", () => {
       const zero = control(layout, SOL_SOCKET, SCM_RIGHTS, [7])
       zero[0] = 0
       expect(receive(layout, 253, [zero]).message.descriptors).toEqual([])
@@ -113,7 +118,7 @@ for (const [name, layout] of Object.entries(layouts)) {
       expect(receive(layout, 253, [long]).message.descriptors).toEqual([])
     })
 
-    it("says whether there were more than fit", () => {
+    it("says whether more descriptors came than fit", () => {
       const { message, view } = receive(layout, 1, [])
       expect(message.isTruncated).toBe(false)
       view.setInt32(layout.flags, MSG_CTRUNC | 0x40, true)

@@ -1,4 +1,7 @@
-/** Sockets as objects: how they print, which of them are the library's own, and what they show of their insides. */
+/**
+ * Sockets as objects: how they print, which of them are the library's own, and what they show of
+ * their insides.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope } from "effect"
 import { Poller, PollerSocket, type Registrar, Tcp, Udp, Unix } from "effect-amy"

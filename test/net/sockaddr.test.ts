@@ -1,11 +1,11 @@
-/** Socket addresses byte for byte, with and without the byte that says how long they are. */
+/** Socket addresses byte for byte, with and without the byte that holds their length. */
 import { describe, expect, it } from "@effect/vitest"
 import { NetAddress } from "effect/net"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import type { SocketProfile } from "../../src/internal/libc/profiles/socketProfile.ts"
 import * as Sockaddr from "../../src/internal/net/sockaddr.ts"
 
-/** The first two bytes differ, and so do a family and what a Unix address may be. */
+/** The profiles differ in the first two bytes, in the number of a family, and in Unix addresses. */
 const withLength: SocketProfile = {
   ...linux.socket,
   AF_INET6: 30,
@@ -23,7 +23,7 @@ const inet = (input: NetAddress.InetAddressInput) => NetAddress.inetAddressFromI
 
 const text = (value: string) => [...new TextEncoder().encode(value)]
 
-/** As the kernel answers: in a buffer of its own, at some offset in memory. */
+/** Copies bytes as the kernel returns them: into another buffer, at an offset. */
 const asAnswer = (bytes: Uint8Array): Uint8Array => {
   const memory = new Uint8Array(bytes.length + 3).fill(0xff)
   memory.set(bytes, 3)
@@ -86,7 +86,7 @@ for (const [name, profile] of Object.entries(profiles)) {
         1,
         0xff,
         2,
-        // In the order of this machine.
+        // In the byte order of this machine.
         4,
         3,
         2,
@@ -94,7 +94,7 @@ for (const [name, profile] of Object.entries(profiles)) {
       ])
     })
 
-    it("what was encoded is decoded again, also from the middle of memory", () => {
+    it("decoding reverses encoding, also at an offset in memory", () => {
       for (const input of [
         "0.0.0.0:0",
         "255.255.255.255:65535",
@@ -111,25 +111,25 @@ for (const [name, profile] of Object.entries(profiles)) {
       }
     })
 
-    it("another family is none of them", () => {
+    it("an address of another family decodes to undefined", () => {
       expect(Sockaddr.decodeInet(profile, Uint8Array.from(begin(profile, profile.AF_UNIX, 2)))).toBeUndefined()
       expect(Sockaddr.decodeInet(profile, new Uint8Array([...begin(profile, 99, 16), 0, 0]))).toBeUndefined()
     })
   })
 
   describe(`Unix addresses (${name})`, () => {
-    it("a path ends with a zero byte, and is no longer than that", () => {
+    it("a path ends with its zero byte", () => {
       const bytes = encodeUnix(profile, { _tag: "Path", path: "/tmp/ü" })
       expect([...bytes]).toEqual([...begin(profile, profile.AF_UNIX, 10), ...text("/tmp/ü"), 0])
     })
 
-    it("no name is nothing but its family", () => {
+    it("an address without a name has only its family", () => {
       const bytes = encodeUnix(profile, { _tag: "Unnamed" })
       expect([...bytes]).toEqual(begin(profile, profile.AF_UNIX, 2))
       expect(Sockaddr.decodeUnix(profile, bytes)).toEqual({ _tag: "Unnamed" })
     })
 
-    it("what was encoded is decoded again, also from the middle of memory", () => {
+    it("decoding reverses encoding, also at an offset in memory", () => {
       const longest = "x".repeat(profile.pathCapacity - 1)
       for (const path of ["a", "/run/user/0/socket", "relative/ü €", longest]) {
         expect(Sockaddr.decodeUnix(profile, asAnswer(encodeUnix(profile, { _tag: "Path", path })))).toEqual({
@@ -139,35 +139,35 @@ for (const [name, profile] of Object.entries(profiles)) {
       }
     })
 
-    it("a path is known without its zero byte, and with more of them", () => {
+    it("a path is decoded without its zero byte, and with several", () => {
       const head = begin(profile, profile.AF_UNIX, 7)
       const path = { _tag: "Path", path: "/a/bc" }
       expect(Sockaddr.decodeUnix(profile, Uint8Array.from([...head, ...text("/a/bc")]))).toEqual(path)
       expect(Sockaddr.decodeUnix(profile, Uint8Array.from([...head, ...text("/a/bc"), 0, 0, 0]))).toEqual(path)
     })
 
-    it("the longest path fits, and one byte more does not, with both lengths said", () => {
+    it("the longest path fits, and one byte more does not: the error says both lengths", () => {
       const most = profile.pathCapacity - 1
       expect(encodeUnix(profile, { _tag: "Path", path: "x".repeat(most) })).toHaveLength(2 + profile.pathCapacity)
       const tooLong = Sockaddr.encodeUnix(profile, { _tag: "Path", path: `${"x".repeat(most - 1)}ü` })
       expect(tooLong).toContain(`${most + 1} bytes`)
-      expect(tooLong).toContain(`${most} go`)
+      expect(tooLong).toContain(`at most ${most}`)
       expect(Sockaddr.encodeUnix(profile, { _tag: "Abstract", name: "x".repeat(most + 1) })).toBeTypeOf("string")
     })
 
-    it("another family is none of them", () => {
+    it("an address of another family decodes to undefined", () => {
       const bytes = Sockaddr.encodeInet(profile, inet("127.0.0.1:80"))
       expect(Sockaddr.decodeUnix(profile, bytes)).toBeUndefined()
     })
 
-    it("an answer of no bytes at all is no name", () => {
+    it("no bytes at all decode to no name", () => {
       expect(Sockaddr.decodeUnix(profile, new Uint8Array(0))).toEqual({ _tag: "Unnamed" })
     })
   })
 }
 
-describe("names that are no paths", () => {
-  it("begin with a zero byte, and may have others, where there are any", () => {
+describe("abstract names", () => {
+  it("begin with a zero byte, and may contain others", () => {
     const bytes = Sockaddr.encodeUnix(linux.socket, { _tag: "Abstract", name: "a\0b" })
     expect([...(bytes as Uint8Array)]).toEqual([1, 0, 0, ...text("a"), 0, ...text("b")])
     expect(Sockaddr.decodeUnix(linux.socket, bytes as Uint8Array)).toEqual({ _tag: "Abstract", name: "a\0b" })
@@ -180,7 +180,7 @@ describe("names that are no paths", () => {
     expect(Sockaddr.decodeUnix(linux.socket, bytes)).toEqual({ _tag: "Abstract", name })
   })
 
-  it("where there are none, zero bytes are no name", () => {
+  it("on a system without them, zero bytes are no name", () => {
     const bytes = Uint8Array.from([16, 1, 0, 0, 0, 0])
     expect(Sockaddr.decodeUnix(withLength, bytes)).toEqual({ _tag: "Unnamed" })
   })

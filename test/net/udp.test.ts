@@ -1,4 +1,4 @@
-/** UDP sockets: against those of `node:dgram`, and against each other. */
+/** UDP sockets, with sockets of `node:dgram` and with each other. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope, Stream } from "effect"
 import { Poller, PollerError, Registrar, Udp } from "effect-amy"
@@ -18,10 +18,10 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const text = ({ payload }: Udp.Datagram) => new TextDecoder().decode(payload)
 const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
 
-/** Where a socket is bound. */
+/** Returns the address that a socket is bound to. */
 const addressOf = ({ localAddress }: Udp.UdpSocket) => Effect.runSync(localAddress)
 
-/** The address at which nobody is any more. */
+/** An address that no socket is bound to any more. */
 const deserted = Effect.scoped(Effect.flatMap(Udp.bind("127.0.0.1:0"), ({ localAddress }) => localAddress))
 
 const families = { IPv4: "127.0.0.1", IPv6: "::1" }
@@ -29,7 +29,10 @@ const at = (host: string, port = 0) => ({ address: host, port })
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
 
-/** An interface over which groups can be tried: its address, and for IPv6 its index. The loopback one has no IPv6 groups. */
+/**
+ * Returns the interfaces that can have groups: the address, and for IPv6 the index. The loopback
+ * one has no IPv6 groups.
+ */
 const outside = (wanted: "IPv4" | "IPv6") =>
   Object.values(networkInterfaces())
     .flatMap((all) => all ?? [])
@@ -66,7 +69,7 @@ const groups: { readonly [family: string]: Where } = {
 
 const numbered = (i: number) => `${i}:${"x".repeat(i % 200)}`
 
-/** A channel on a socket, with a function of the C library in place of which a test answers. */
+/** Makes a channel on a socket, in which a test replaces one function of the C library. */
 const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (real: () => number) => number) =>
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar.Registrar)
@@ -93,7 +96,7 @@ const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (
     return new DatagramChannel(watchedFd, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
   })
 
-/** Returns when the network has reported something, and leaves it there. */
+/** Returns once the network has reported an error, and leaves the error pending. */
 const reported = (socket: Udp.UdpSocket) =>
   Effect.gen(function* () {
     const { wait } = yield* Poller.Poller
@@ -113,7 +116,7 @@ describeLayers("Udp", (layer) => {
     describe(`with node:dgram over ${family}`, () => {
       const skip = family === "IPv6" && !hasIpv6
       live(
-        "receives with the sender's address, and answers",
+        "receives a datagram with the address of its sender, and responds to it",
         () =>
           Effect.gen(function* () {
             const socket = yield* Udp.bind(at(host))
@@ -141,7 +144,7 @@ describeLayers("Udp", (layer) => {
       )
 
       live(
-        "the largest datagram comes whole, a longer one is refused, and an empty one is a datagram",
+        "the largest datagram arrives whole, a longer one is refused, and an empty one is a datagram",
         () =>
           Effect.gen(function* () {
             const largest = patterned(family === "IPv4" ? 65_507 : 65_527)
@@ -168,7 +171,7 @@ describeLayers("Udp", (layer) => {
       )
 
       live(
-        "connected, it sends without an address, hears nobody else, and can be disconnected",
+        "a connected socket sends without an address, receives from its peer alone, and can be disconnected",
         () =>
           Effect.gen(function* () {
             const socket = yield* Udp.bind(at(host))
@@ -194,13 +197,13 @@ describeLayers("Udp", (layer) => {
   }
 
   describe("many datagrams", () => {
-    live("each comes once, and as it was", () =>
+    live("each arrives once, unchanged", () =>
       Effect.gen(function* () {
         const total = 5000
         const window = 100
         const socket = yield* Udp.bind("127.0.0.1:0", { receiveBufferSize: 1 << 20 })
         const peer = yield* Dgram.bind("127.0.0.1")
-        // The sender is told of every hundred, so that no buffer overflows.
+        // The sender waits for each hundred to arrive, so that no buffer overflows.
         const send = (first: number) => {
           for (let i = first; i < Math.min(first + window, total); i++) peer.send(numbered(i), addressOf(socket).port)
         }
@@ -226,7 +229,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("several that receive get one each", () =>
+    live("several fibers that receive get one each", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const sender = yield* Udp.bind("127.0.0.1:0")
@@ -243,7 +246,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("receiveMany takes what waits, up to 64, and payloads and senders are kept apart", () =>
+    live("receiveMany returns up to 64 datagrams, each with its own payload and sender", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const senders = yield* Effect.all([Udp.bind("127.0.0.1:0"), Udp.bind("127.0.0.1:0")])
@@ -310,8 +313,8 @@ describeLayers("Udp", (layer) => {
     )
   })
 
-  describe("what the kernel answers now and then", () => {
-    live("no room: sending waits, and is tried again", () =>
+  describe("rare results of the kernel", () => {
+    live("send waits while there is no room, and tries again", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const sender = yield* Udp.bind("127.0.0.1:0")
@@ -324,7 +327,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("an error among datagrams is told after those that came before it, once", () =>
+    live("an error between datagrams is returned once, after the datagrams that came before it", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const sender = yield* Udp.bind("127.0.0.1:0")
@@ -341,8 +344,8 @@ describeLayers("Udp", (layer) => {
     )
   })
 
-  describe("the network's reports on a connected socket", () => {
-    live("ConnectionRefused is told to whoever receives, waiting or not, and the socket goes on", () =>
+  describe("an error that the network reports to a connected socket", () => {
+    live("fails the next fiber that receives, waiting or not, and the socket goes on", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         yield* socket.connect(yield* deserted)
@@ -360,7 +363,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("or to whoever sends", () =>
+    live("fails the next fiber that sends", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         yield* socket.connect(yield* deserted)
@@ -370,7 +373,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("and takes no datagram with it that came before", () =>
+    live("loses no datagram that came before it", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const other = yield* Udp.bind("127.0.0.1:0")
@@ -388,11 +391,11 @@ describeLayers("Udp", (layer) => {
   describe("groups", () => {
     for (const [family, { bind, group, interface: link, one }] of Object.entries(groups)) {
       live(
-        `${family}: datagrams to a group come while the scope is open`,
+        `${family}: datagrams to a group arrive while the scope is open`,
         () =>
           Effect.gen(function* () {
             const member = yield* Udp.bind(at(bind))
-            // A ttl of 0: what is sent stays on this machine.
+            // With a ttl of 0, the datagrams stay on this machine.
             const sender = yield* Udp.bind(at(bind), { multicastInterface: link!, multicastTtl: 0 })
             const to = at(group, addressOf(member).port)
             const join = member.joinMulticast({ group, interface: link! })
@@ -413,7 +416,7 @@ describeLayers("Udp", (layer) => {
       )
 
       live(
-        `${family}: of one source alone`,
+        `${family}: a group of one source receives from that source alone`,
         () =>
           Effect.gen(function* () {
             const member = yield* Udp.bind(at(bind))
@@ -435,7 +438,7 @@ describeLayers("Udp", (layer) => {
 
     const [link] = links.IPv4
     live(
-      "without loopback, this machine does not hear itself",
+      "without loopback, this machine does not receive its own datagrams",
       () =>
         Effect.gen(function* () {
           const { group } = groups["IPv4"]!
@@ -453,7 +456,7 @@ describeLayers("Udp", (layer) => {
   })
 
   describe("options", () => {
-    live("broadcasting has to be allowed", () =>
+    live("a broadcast needs the option", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const receiver = yield* Udp.bind("0.0.0.0:0")
@@ -467,7 +470,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("a port is shared only if all say so", () =>
+    live("sockets share a port only if all of them have the option", () =>
       Effect.gen(function* () {
         for (const option of ["reuseAddress", "reusePort"] as const) {
           const first = yield* Udp.bind("127.0.0.1:0", { [option]: true })
@@ -479,7 +482,7 @@ describeLayers("Udp", (layer) => {
     )
 
     live(
-      "a socket at an IPv6 address hears and reaches IPv4, unless told not to",
+      "a socket at an IPv6 address receives from and sends to IPv4, unless it is ipv6Only",
       () =>
         Effect.gen(function* () {
           const both = yield* Udp.bind("[::]:0")
@@ -500,8 +503,8 @@ describeLayers("Udp", (layer) => {
     )
   })
 
-  describe("promise 12: bad input fails with its reason, and leaves nothing open", () => {
-    live("addresses and options", () =>
+  describe("promise 12: invalid input fails with its reason, and leaves nothing open", () => {
+    live("an invalid address or option", () =>
       Effect.gen(function* () {
         const before = Kernel.openDescriptors().size
         const refused = {
@@ -517,12 +520,12 @@ describeLayers("Udp", (layer) => {
           "a buffer of 2^31": Udp.bind("127.0.0.1:0", { receiveBufferSize: 2 ** 31 }),
           "an index for IPv4": Udp.bind("127.0.0.1:0", { multicastInterface: 1 }),
           "an address for IPv6": Udp.bind("[::1]:0", { multicastInterface: "127.0.0.1" }),
-          "an interface that is none": Udp.bind("127.0.0.1:0", { multicastInterface: "nonsense" })
+          "an invalid interface": Udp.bind("127.0.0.1:0", { multicastInterface: "nonsense" })
         }
         for (const [what, effect] of Object.entries(refused)) {
           expect([what, yield* reasonOf(effect)]).toEqual([what, "InvalidArgument"])
         }
-        // Of the network for documentation: no machine has it.
+        // An address of the network for documentation: no machine has it.
         expect(yield* reasonOf(Udp.bind("198.51.100.77:0"))).toBe("AddressNotAvailable")
         const taken = yield* Udp.bind("127.0.0.1:0")
         expect(yield* reasonOf(Udp.bind(addressOf(taken)))).toBe("AddressInUse")
@@ -530,7 +533,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("what is sent, and where to", () =>
+    live("an invalid payload or destination", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const target = yield* Udp.bind("127.0.0.1:0")
@@ -544,13 +547,13 @@ describeLayers("Udp", (layer) => {
         expect(yield* reasonOf(socket.connect("[::1]:1"))).toBe("InvalidArgument")
         expect(yield* reasonOf(socket.connect("nowhere"))).toBe("InvalidArgument")
         expect(yield* reasonOf(socket.connect("127.0.0.1:0"))).toBe("InvalidArgument")
-        // None of it has harmed the socket.
+        // The socket remains usable.
         yield* socket.send(bytes("x"), addressOf(target))
         expect(text(yield* target.receive)).toBe("x")
       })
     )
 
-    live("groups", () =>
+    live("an invalid group", () =>
       Effect.gen(function* () {
         const four = yield* Udp.bind("127.0.0.1:0")
         const join = (options: Udp.JoinMulticastOptions) => Effect.scoped(reasonOf(four.joinMulticast(options)))
@@ -566,7 +569,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    live("descriptors that are no UDP sockets stay their owner's", () =>
+    live("fromFd refuses other descriptors, and leaves them to their owner", () =>
       Effect.gen(function* () {
         const [reading, writing] = Kernel.pipe()
         const [left, right] = Kernel.socketPair()
@@ -581,7 +584,7 @@ describeLayers("Udp", (layer) => {
   })
 
   describe("promise 13: interruption leaves nothing behind", () => {
-    live("neither a waiter, nor a lost datagram", () =>
+    live("no waiter stays in line, and no datagram is lost", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const sender = yield* Udp.bind("127.0.0.1:0")
@@ -594,7 +597,7 @@ describeLayers("Udp", (layer) => {
           const late = yield* Effect.forkScoped(socket.receive, { startImmediately: true })
           if (round % 2 === 1) yield* sender.send(bytes(`late ${round}`), addressOf(socket))
           const exit = yield* Fiber.await(other)
-          // Either it was interrupted or it has got it: it is never lost.
+          // Either the fiber was interrupted or it got the datagram, which is never lost.
           if (exit._tag === "Success") {
             expect(exit.value.map(text)).toEqual([`early ${round}`])
             yield* Fiber.interrupt(late)
@@ -607,7 +610,7 @@ describeLayers("Udp", (layer) => {
   })
 
   describe("closing", () => {
-    live("ends whoever waits, and whatever is asked for afterwards, with Closed", () =>
+    live("fails the fibers that wait, and every later operation, with Closed", () =>
       Effect.gen(function* () {
         const socket = yield* Udp.bind("127.0.0.1:0")
         const address = addressOf(socket)
@@ -643,7 +646,7 @@ describeLayers("Udp", (layer) => {
       })
     )
 
-    it.live("promise 8: so does closing the poller, and the descriptor goes with its scope", () =>
+    it.live("promise 8: closing the poller does so as well, and the scope closes the descriptor", () =>
       Effect.gen(function* () {
         const { close, registrar } = yield* open(layer())
         yield* Effect.scoped(
@@ -661,7 +664,7 @@ describeLayers("Udp", (layer) => {
       }).pipe(Effect.scoped)
     )
 
-    live("the scope closes what is open, groups and all; what was taken stays open", () =>
+    live("the scope closes a socket and leaves its groups; a socket that was given away stays open", () =>
       Effect.gen(function* () {
         const before = Kernel.openDescriptors()
         const taken = yield* Effect.scoped(

@@ -1,4 +1,4 @@
-/** Unix stream sockets: addresses, what happens at a path, a full backlog, and Node's own at the other end. */
+/** Unix stream sockets: addresses, paths, a full backlog, and sockets of Node at the other end. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { Fd, type Poller, type Registrar, Unix } from "effect-amy"
@@ -13,7 +13,7 @@ import { times } from "../support/long.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { begin, beginWaiting, encode, scopedFds, waiters } from "../support/watched.ts"
 
-/** Nothing that the test opened is open after it, and nobody waits for it. */
+/** Expects the test to leave no descriptor open, and no fiber waiting. */
 const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const before = [...Kernel.openDescriptors().keys()]
@@ -32,7 +32,7 @@ const freePath = Effect.map(directory, (directory) => join(directory, "socket"))
 let names = 0
 const freeName = () => ({ abstract: `effect-amy test ${process.pid} ${++names}` })
 
-/** Reads so many bytes, as text. */
+/** Reads a number of bytes, as text. */
 const readText = (stream: Unix.UnixStream, count: number) =>
   Effect.gen(function* () {
     const buffer = new Uint8Array(count)
@@ -67,7 +67,7 @@ describeLayers("Unix", (layer, layerName) => {
     it.live(name, () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
 
   describe("addresses", () => {
-    live("a path is that of the listener, and of the connection's far end; the near end has none", () =>
+    live("the listener and the far end of a connection have the path, the near end has no address", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         for (const input of [path, { path }]) {
@@ -86,7 +86,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("a name that is no path leaves nothing in the file system, and is free at once", () =>
+    live("an abstract name leaves nothing in the file system, and is free at once", () =>
       Effect.gen(function* () {
         const name = freeName()
         for (let round = 0; round < 2; round++) {
@@ -104,7 +104,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("the longest path and the longest name are taken, and one byte more is not", () =>
+    live("the longest path and the longest abstract name fit, and one byte more does not", () =>
       Effect.gen(function* () {
         const parent = yield* directory
         const longest = join(parent, "x".repeat(107 - Buffer.byteLength(parent) - 1))
@@ -113,7 +113,7 @@ describeLayers("Unix", (layer, layerName) => {
         expect(listener.address).toMatchObject({ path: longest })
         const client = yield* Unix.connect(longest)
         expect(yield* client.remoteAddress).toMatchObject({ path: longest })
-        // In bytes, not in characters.
+        // The limit counts bytes, not characters.
         for (const path of [`${longest}x`, `${longest.slice(0, -1)}ü`]) {
           expect(yield* reasonOf(Unix.listen(path))).toBe("InvalidArgument")
           expect(yield* reasonOf(Unix.connect(path))).toBe("InvalidArgument")
@@ -126,7 +126,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("what is no address is refused", () =>
+    live("an invalid address is refused", () =>
       Effect.gen(function* () {
         const inputs = [
           "",
@@ -148,7 +148,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("options out of range are refused, and sizes are passed on", () =>
+    live("options out of range are refused, and buffer sizes reach the kernel", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         for (const options of [{ backlog: -1 }, { backlog: 1.5 }, { backlog: Number.NaN }, { sendBufferSize: -1 }]) {
@@ -171,8 +171,8 @@ describeLayers("Unix", (layer, layerName) => {
     )
   })
 
-  describe("what is at a path", () => {
-    live("nothing, or no directory: NotFound", () =>
+  describe("a path", () => {
+    live("that does not exist, or has no directory, fails with NotFound", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         expect(yield* reasonOf(Unix.connect(path))).toBe("NotFound")
@@ -182,7 +182,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("something, or what a listener that is gone has left: AddressInUse, and it stays", () =>
+    live("with a file, or left by a listener that is gone, fails with AddressInUse, and stays", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         writeFileSync(path, "somebody's")
@@ -201,7 +201,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("it is removed with the scope, also if the listener was closed before", () =>
+    live("is removed with the scope, also if the listener was closed before", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         yield* Effect.scoped(Unix.listen(path))
@@ -211,13 +211,13 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("it is removed when the listener is closed, and nothing that is put there afterwards", () =>
+    live("is removed when the listener is closed, and a later file there is not", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const first = yield* inOwnScope(Unix.listen(path))
         yield* first.value.close
         expect(existsSync(path)).toBe(false)
-        // A file system may give the number of the one that is gone to the next.
+        // A file system may reuse the inode number of the removed file.
         const second = yield* Unix.listen(path)
         yield* first.close
         const client = yield* Unix.connect(path)
@@ -225,7 +225,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("if it cannot be looked at any more, the listener is closed all the same", () =>
+    live("that cannot be accessed any more does not keep its listener open", () =>
       Effect.gen(function* () {
         const path = yield* directory
         const inner = join(path, "inner")
@@ -239,7 +239,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("a path that is relative is removed from where it was", () =>
+    live("that is relative is removed even if the working directory has changed", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const before = process.cwd()
@@ -252,7 +252,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("it is not removed if somebody has put something else there", () =>
+    live("is not removed if another file has taken its place", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const first = yield* inOwnScope(Unix.listen(path))
@@ -266,7 +266,7 @@ describeLayers("Unix", (layer, layerName) => {
   })
 
   describe("connections", () => {
-    live("each end says its last for itself", () =>
+    live("each end shuts down on its own", () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         yield* one.writeAll(encode("question"))
@@ -303,7 +303,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("everything fails with Closed once it is closed, also for whoever waits", () =>
+    live("every operation fails with Closed once the connection is closed, also while it waits", () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         const reading = yield* beginWaiting(outcomeOf(one.read(new Uint8Array(1))))
@@ -311,7 +311,7 @@ describeLayers("Unix", (layer, layerName) => {
         const { fd } = one
         yield* one.close
         expect([yield* Fiber.join(reading), yield* Fiber.join(receiving)]).toEqual(["Closed", "Closed"])
-        // The number is somebody else's by now.
+        // Another descriptor has the number by now.
         const { reader } = yield* Fd.pipe
         expect(reader.fd).toBe(fd)
         const calls = {
@@ -333,7 +333,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("fromFd takes over what was given away, and refuses what is no Unix stream", () =>
+    live("fromFd takes over a stream that was given away, and refuses other descriptors", () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         const fd = yield* one.take
@@ -349,7 +349,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("a read that was interrupted has taken nothing", () =>
+    live("an interrupted read takes nothing", () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         yield* Effect.flatMap(beginWaiting(one.read(new Uint8Array(8))), Fiber.interrupt)
@@ -360,9 +360,9 @@ describeLayers("Unix", (layer, layerName) => {
   })
 
   describe("listening", () => {
-    // Which thread waits in the kernel makes no difference to who has to try again.
+    // One layer is enough: the thread that connects is the one that tries again.
     if (layerName !== "layerAttach to a layerWorker") {
-      live("a backlog of one and many connections at a time: each is made in the end", () =>
+      live("many connections at a time are all made, with a backlog of one", () =>
         Effect.gen(function* () {
           const path = yield* freePath
           const listener = yield* Unix.listen(path, { backlog: 1 })
@@ -386,7 +386,7 @@ describeLayers("Unix", (layer, layerName) => {
       )
     }
 
-    live("with a full backlog connecting waits: up to its timeout, never less, or until it is interrupted", () =>
+    live("with a full backlog, connecting waits for its timeout, never less, or until it is interrupted", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const listener = yield* Unix.listen(path, { backlog: 0 })
@@ -405,7 +405,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("accepting can be interrupted, and the next one gets the connection", () =>
+    live("accepting can be interrupted, and the next fiber gets the connection", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const listener = yield* Unix.listen(path)
@@ -434,7 +434,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("closing it fails whoever waits with Closed", () =>
+    live("closing the listener fails the fibers that wait with Closed", () =>
       Effect.gen(function* () {
         const listener = yield* Unix.listen(freeName())
         const accepting = yield* beginWaiting(outcomeOf(Effect.scoped(listener.accept)))
@@ -487,7 +487,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("another process connects to us, and its death is the end", () =>
+    live("another process connects to us, and its death ends the connection", () =>
       Effect.gen(function* () {
         const path = yield* freePath
         const listener = yield* Unix.listen(path)

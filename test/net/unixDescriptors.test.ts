@@ -1,4 +1,6 @@
-/** Descriptors as messages: what arrives is open, belongs to its scope, and nothing is left when something goes wrong. */
+/**
+ * Descriptors as messages: they arrive open, the scope closes them, and a failure leaves none open.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Scope } from "effect"
 import { Fd, type Poller, type Registrar, Unix } from "effect-amy"
@@ -8,7 +10,7 @@ import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { withRoomFor } from "../support/descriptorLimit.ts"
 import { atOnce, begin, beginWaiting, encode, scopedFds, waiters } from "../support/watched.ts"
 
-/** Nothing that the test opened is open after it, and nobody waits for it. */
+/** Expects the test to leave no descriptor open, and no fiber waiting. */
 const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const before = [...Kernel.openDescriptors().keys()]
@@ -17,7 +19,7 @@ const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     expect(yield* waiters).toBe(0)
   })
 
-/** So many descriptors, each of which tells which one it is. */
+/** Opens a number of descriptors that a test can tell apart. */
 const numbered = (count: number) =>
   scopedFds(() =>
     Array.from({ length: count }, (_, n) => {
@@ -35,7 +37,7 @@ const numberOf = (fd: Fd.Fd) =>
 
 const openCount = () => Kernel.openDescriptors().size
 
-/** Reads until so many bytes have come. */
+/** Reads until a number of bytes has arrived. */
 const readAll = (stream: Unix.UnixStream, bytes: Uint8Array, from = 0) =>
   Effect.gen(function* () {
     for (let length = from; length < bytes.length;) {
@@ -53,7 +55,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     it.live(name, () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
 
   for (const count of [1, 2, 7, 253]) {
-    live(`${count} at a time arrive in their order, open, close-on-exec, and under numbers of their own`, () =>
+    live(`${count} at a time arrive in order, open, close-on-exec, and with numbers of their own`, () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         const fds = yield* numbered(count)
@@ -67,13 +69,13 @@ describeLayers("Unix: descriptors as messages", (layer) => {
           expect(Kernel.isCloseOnExec(descriptor.fd)).toBe(true)
           expect(yield* numberOf(descriptor)).toBe(n + 1)
         }
-        // They stay open here, too.
+        // They stay open on this side, too.
         expect(fds.every(Kernel.isOpen)).toBe(true)
       })
     )
   }
 
-  live("they are closed with the scope in which they were received", () =>
+  live("the scope that received them closes them", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const fds = yield* numbered(3)
@@ -82,7 +84,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
       const scope = yield* Scope.make()
       const { descriptors } = yield* Scope.provide(other.receiveDescriptors(new Uint8Array(1), 3), scope)
       expect(openCount()).toBe(before + 3)
-      // What was closed or given away before is not closed again.
+      // A descriptor that was closed or given away before is not closed again.
       yield* descriptors[0]!.close
       const taken = yield* descriptors[1]!.take
       yield* Scope.close(scope, Exit.void)
@@ -91,7 +93,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("a stream is given to somebody else, who goes on with it", () =>
+  live("a stream that is sent goes on with its new owner", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const [near, far] = yield* Unix.socketPair
@@ -106,14 +108,14 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("with 4 MiB of bytes they come with the first of them, once, and the rest follows", () =>
+  live("they arrive once, with the first of 4 MiB of bytes, and the rest follows", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const fds = yield* numbered(2)
       const payload = new Uint8Array(4 << 20).map((_, i) => i * 13)
       const sending = yield* begin(one.sendDescriptors(fds, payload))
       expect(sending.pollUnsafe()).toBeUndefined()
-      // Whatever else is written comes after it.
+      // Later writes come after it.
       const after = yield* begin(one.writeAll(encode("after")))
       const buffer = new Uint8Array(payload.length + 5)
       const first = yield* other.receiveDescriptors(buffer, 2)
@@ -131,7 +133,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("messages are not put together: each receiving gets the descriptors of one", () =>
+  live("each receive gets the descriptors of one message", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const fds = yield* numbered(3)
@@ -145,7 +147,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("without any there are none, and at the end the length is 0", () =>
+  live("bytes without descriptors arrive with none, and the length is 0 at the end", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       yield* one.writeAll(encode("plain"))
@@ -162,7 +164,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     [4, 1],
     [253, 252]
   ] as const) {
-    live(`${sent} where there is room for ${most}: LimitReached, none is left open, and the connection goes on`, () =>
+    live(`${sent} with room for ${most} fail with LimitReached, none is left open, and the connection goes on`, () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         const fds = yield* numbered(sent)
@@ -178,7 +180,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
   }
 
   for (const room of [0, 1, 2]) {
-    live(`three where this process can open only ${room} more: LimitReached, and none is left open`, () =>
+    live(`three in a process that can open only ${room} more fail with LimitReached, and none is left open`, () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
         const fds = yield* numbered(3)
@@ -193,7 +195,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     )
   }
 
-  live("a read in its place has the kernel close them", () =>
+  live("the kernel closes them if a plain read takes the bytes", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const { reader, writer } = yield* Fd.pipe
@@ -202,12 +204,12 @@ describeLayers("Unix: descriptors as messages", (layer) => {
       const before = openCount()
       expect(yield* other.read(new Uint8Array(16))).toBe(4)
       expect(openCount()).toBe(before)
-      // Nobody has the writing end any more.
+      // No process has the writing end any more.
       expect(yield* reader.tryRead(new Uint8Array(1))).toEqual(Option.some(0))
     })
   )
 
-  live("what was sent and never received is closed with the connection", () =>
+  live("descriptors that were never received are closed with the connection", () =>
     Effect.gen(function* () {
       const { reader, writer } = yield* Fd.pipe
       const [one, other] = yield* Unix.socketPair
@@ -220,7 +222,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("receiving that was interrupted has taken nothing", () =>
+  live("an interrupted receive takes nothing", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const [fd] = yield* numbered(1)
@@ -234,7 +236,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("receiving that is interrupted just when they come leaks none of them", () =>
+  live("a receive that is interrupted just when they arrive leaks none of them", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const [fd] = yield* numbered(1)
@@ -251,7 +253,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("what else the kernel was asked to tell is no descriptor, and takes no room of theirs", () =>
+  live("other control messages are no descriptors, and take no room from them", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       Kernel.passCredentials(other.fd)
@@ -265,7 +267,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("sending that waits for room can be interrupted", () =>
+  live("a send that waits for room can be interrupted", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const [fd] = yield* numbered(1)
@@ -280,7 +282,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  describe("bad input is refused before anything is sent", () => {
+  describe("invalid input is refused before anything is sent", () => {
     live("sending", () =>
       Effect.gen(function* () {
         const [one, other] = yield* Unix.socketPair
@@ -298,7 +300,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
         const closed = Kernel.eventfd()
         Kernel.close(closed)
         const error = yield* Effect.flip(one.sendDescriptors([fd!, closed], byte))
-        // The one that is to blame, and not the socket.
+        // The error names the closed descriptor, and not the socket.
         expect(error.reason).toMatchObject({ _tag: "BadDescriptor", fd: closed })
         yield* one.close
         expect(yield* atOnce(other.receiveDescriptors(byte, 1))).toEqual({ length: 0, descriptors: [] })
@@ -319,7 +321,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     )
   })
 
-  live("to a peer that is gone: BrokenPipe, and no signal", () =>
+  live("to a peer that is gone fail with BrokenPipe, without a signal", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       const [fd] = yield* numbered(1)

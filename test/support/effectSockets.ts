@@ -1,4 +1,7 @@
-/** Two implementations of `effect/socket`'s services, to be held against each other, and helpers to read from them. */
+/**
+ * Two implementations of the services of `effect/socket`, to compare, and helpers to read from
+ * them.
+ */
 import { NodeSocket, NodeSocketServer } from "@effect/platform-node"
 import { describe, expect } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
@@ -36,7 +39,7 @@ interface Row extends Sockets {
 const ours: Sockets = { listen: PollerSocketServer.make, connect: PollerSocket.make }
 const nodes: Sockets = { listen: NodeSocketServer.make, connect: NodeSocket.makeNet }
 
-/** Node's own say what is right; ours have to agree, and to get on with Node's. */
+/** The implementation of Node is the reference. Ours has to agree with it, and to work with it. */
 const rows: ReadonlyArray<Row> = [
   { name: "Node's", layer: Poller.layerEventLoop, ...nodes },
   { name: "ours, layerWorker", layer: Poller.layerWorker, ...ours },
@@ -45,7 +48,10 @@ const rows: ReadonlyArray<Row> = [
   { name: "Node's client, our server", layer: Poller.layerEventLoop, connect: nodes.connect, listen: ours.listen }
 ]
 
-/** Runs the same tests on every implementation. `run` provides the poller, and looks for what was left behind. */
+/**
+ * Runs the same tests on every implementation. `run` provides the poller, and checks that nothing
+ * stays open.
+ */
 export const describeSockets = (
   name: string,
   body: (
@@ -71,7 +77,7 @@ export const describeOurs = (name: string, body: Parameters<typeof describeSocke
 const openSockets = () =>
   [...Kernel.openDescriptors()].filter(([, target]) => target.startsWith("socket:")).map(([, target]) => target)
 
-/** Node closes a socket some turns after it was told to. */
+/** Node closes a socket a few turns after the program does. */
 const leavesNoSockets = <A, E, R>(test: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const before = openSockets()
@@ -81,13 +87,13 @@ const leavesNoSockets = <A, E, R>(test: Effect.Effect<A, E, R>) =>
     expect(yield* waiters).toBe(0)
   })
 
-/** Where a server listens that was given port 0, or a path. */
+/** Returns where a server listens, with the port that the kernel chose. */
 export const whereIs = ({ address }: SocketServer.SocketServer["Service"]): Where =>
   NetAddress.isInetAddress(address) ? { host: "127.0.0.1", port: address.port } : { path: address.path }
 
 export const anyPort: Where = { host: "127.0.0.1", port: 0 }
 
-/** A server that runs until the scope closes, and a socket that connects to it. */
+/** Runs a server until the scope closes. Returns a socket that connects to it. */
 export const serving = <E, R>(
   { connect, listen }: Sockets,
   handler: (socket: Socket.Socket) => Effect.Effect<unknown, E, R>
@@ -98,7 +104,10 @@ export const serving = <E, R>(
     return yield* connect(whereIs(server))
   })
 
-/** A peer that is nothing but a descriptor: `accepted` is the connection once the socket's reader is acquired. */
+/**
+ * Makes a peer that is a bare descriptor: `accepted` is the connection once the socket's reader is
+ * acquired.
+ */
 export const rawPeer = ({ connect }: Sockets) =>
   Effect.gen(function* () {
     const listener = yield* Effect.acquireRelease(Effect.sync(Kernel.listen), ({ fd }) =>
@@ -117,7 +126,7 @@ export const rawPeer = ({ connect }: Sockets) =>
     return { accepted, socket: yield* connect({ host: "127.0.0.1", port: listener.port }) }
   })
 
-/** Answers with everything that comes, until its end. */
+/** Sends back everything that arrives, until the end. */
 export const echo = (socket: Socket.Socket) =>
   Effect.gen(function* () {
     const { pull } = yield* socket.reader
@@ -127,7 +136,7 @@ export const echo = (socket: Socket.Socket) =>
 
 type Pull = Socket.Reader["pull"]
 
-/** Pulls so many bytes, and expects no more than that. */
+/** Pulls a number of bytes, and expects no more. */
 export const pullBytes = (pull: Pull, count: number) =>
   Effect.gen(function* () {
     const chunks: Array<Buffer> = []
@@ -146,7 +155,7 @@ export const pullBytes = (pull: Pull, count: number) =>
 export const pullText = (pull: Pull, expected: string) =>
   Effect.map(pullBytes(pull, Buffer.byteLength(expected)), (bytes) => expect(bytes.toString()).toBe(expected))
 
-/** Pulls until it fails: all that came before, and how it ended. */
+/** Pulls until it fails. Returns the bytes that came before, and how it ended. */
 export const pullToEnd = (pull: Pull) =>
   Effect.gen(function* () {
     const chunks: Array<Buffer> = []
@@ -160,7 +169,7 @@ export const pullToEnd = (pull: Pull) =>
     return { bytes: Buffer.concat(chunks), end: told(error) }
   })
 
-/** What is to be the same everywhere about an error. */
+/** Returns what has to be the same of an error in every implementation. */
 export const told = ({ reason }: Socket.SocketError): string =>
   reason._tag === "SocketCloseError"
     ? `${reason._tag} ${reason.code}`
@@ -168,6 +177,6 @@ export const told = ({ reason }: Socket.SocketError): string =>
       ? `${reason._tag} ${reason.kind}`
       : reason._tag
 
-/** How it fails. */
+/** Returns how an effect fails. */
 export const failureOf = <A, R>(effect: Effect.Effect<A, Socket.SocketError, R>) =>
   Effect.map(Effect.flip(effect), told)

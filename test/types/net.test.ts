@@ -1,4 +1,4 @@
-/** The public types of the sockets: what this file says is checked by the compiler, not at run time. */
+/** The public types of the sockets. The compiler checks this file, not the test run. */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import {
   type Duration,
@@ -47,7 +47,7 @@ interface Connection<Address> {
   readonly take: Effect.Effect<number, Failure>
 }
 
-/** What a listener has but for its `run`, which is generic. */
+/** A listener without its `run`, which is generic. */
 interface Listening<Address, Stream_> {
   readonly fd: number
   readonly address: Address
@@ -65,11 +65,11 @@ declare const handler: (connection: unknown) => Effect.Effect<string, "handled",
 const maybe = undefined as boolean | undefined
 const maybeNumber = undefined as number | undefined
 
-/** Compiled, and never run. */
+/** Compiles a function, and never calls it. */
 const compiled = (use: () => unknown) => expect(use).toBeTypeOf("function")
 
 describe("Tcp", () => {
-  it("is connections and listeners", () => {
+  it("has connections and listeners", () => {
     same<
       Same<
         Plain<Tcp.TcpStream>,
@@ -90,7 +90,7 @@ describe("Tcp", () => {
     expectTypeOf<Loose<Tcp.TcpStream> | Loose<Tcp.TcpListener> | Loose<typeof Tcp>>().toBeNever()
   })
 
-  it("is opened in a scope, on a Registrar", () => {
+  it("opens sockets in a scope, on a Registrar", () => {
     expectTypeOf(Tcp.listen).toEqualTypeOf<
       (address: NetAddress.InetAddressInput, options?: Tcp.ListenOptions) => Opening<Tcp.TcpListener>
     >()
@@ -100,16 +100,16 @@ describe("Tcp", () => {
     expectTypeOf(Tcp.fromFd).toEqualTypeOf<(fd: number) => Opening<Tcp.TcpStream>>()
     expect(Object.keys(Tcp).toSorted()).toEqual(["connect", "fromFd", "isTcpListener", "isTcpStream", "listen"])
     compiled(() => [
-      // @ts-expect-error it would have two owners: a number that was taken is what is taken over
+      // @ts-expect-error it would have two owners: fromFd takes a number that was given away
       Tcp.fromFd({ fd: 3 }),
       // @ts-expect-error a port is a number
       Tcp.listen({ address: "127.0.0.1", port: "80" }),
-      // @ts-expect-error it is for listeners alone
+      // @ts-expect-error only listeners have a backlog
       Tcp.connect("127.0.0.1:80", { backlog: 5 })
     ])
   })
 
-  it("runs handlers of any error and result, and asks for what they need but for a scope", () => {
+  it("runs handlers of any error and result, and requires their services except for a scope", () => {
     compiled((listener: Tcp.TcpListener = {} as Tcp.TcpListener) => {
       const running = listener.run(handler)
       expectTypeOf(running).toEqualTypeOf<Effect.Effect<never, Failure, Service>>()
@@ -117,7 +117,7 @@ describe("Tcp", () => {
     })
   })
 
-  it("takes undefined for an option that is not given", () => {
+  it("accepts undefined for an option", () => {
     const keepAlive = { idle: maybeNumber, interval: maybeNumber, count: maybeNumber }
     const options = { noDelay: maybe, keepAlive, sendBufferSize: maybeNumber, receiveBufferSize: maybeNumber }
     compiled(() => [
@@ -135,7 +135,7 @@ describe("Tcp", () => {
 })
 
 describe("Unix", () => {
-  it("is connections that also carry descriptors, and listeners", () => {
+  it("has connections that also carry descriptors, and listeners", () => {
     same<
       Same<
         Plain<Unix.UnixStream>,
@@ -165,7 +165,7 @@ describe("Unix", () => {
     expectTypeOf<Loose<Unix.UnixStream> | Loose<Unix.UnixListener> | Loose<typeof Unix>>().toBeNever()
   })
 
-  it("is opened in a scope, on a Registrar", () => {
+  it("opens sockets in a scope, on a Registrar", () => {
     expectTypeOf(Unix.listen).toEqualTypeOf<
       (address: Unix.UnixAddressInput, options?: Unix.ListenOptions) => Opening<Unix.UnixListener>
     >()
@@ -194,7 +194,7 @@ describe("Unix", () => {
 })
 
 describe("Udp", () => {
-  it("is a socket of datagrams, each with its sender", () => {
+  it("has sockets of datagrams, each with its sender", () => {
     same<
       Same<
         Plain<Udp.UdpSocket>,
@@ -238,7 +238,7 @@ describe("Udp", () => {
     expectTypeOf<Loose<Udp.UdpSocket> | Loose<typeof Udp>>().toBeNever()
   })
 
-  it("is opened in a scope, on a Registrar", () => {
+  it("opens sockets in a scope, on a Registrar", () => {
     expectTypeOf(Udp.bind).toEqualTypeOf<
       (address: NetAddress.InetAddressInput, options?: Udp.BindOptions) => Opening<Udp.UdpSocket>
     >()
@@ -290,7 +290,7 @@ describe("the services of effect/socket", () => {
     >().toBeNever()
   })
 
-  it("of a stream needs what opening it needs, but for a scope", () => {
+  it("of a stream require the services of its opening except for a scope", () => {
     compiled((open: Effect.Effect<Tcp.TcpStream, Failure, Service | Scope.Scope> = {} as never) => {
       const socket = PollerSocket.fromStream(open)
       expectTypeOf(socket).toEqualTypeOf<Effect.Effect<Socket.Socket, never, Service>>()
@@ -298,7 +298,7 @@ describe("the services of effect/socket", () => {
     })
   })
 
-  it("are not made of a double of a stream", () => {
+  it("are not made of an object that only looks like a stream", () => {
     compiled((stream: Plain<Omit<Tcp.TcpStream, "~effect-amy/TcpStream">> = {} as never) => [
       // @ts-expect-error it only has the same properties
       PollerSocket.fromStream(Effect.succeed(stream))
@@ -312,7 +312,7 @@ describe("the services of effect/socket", () => {
       PollerDatagramSocket.make({ bind: { port: maybeNumber }, ttl: maybeNumber }),
       // @ts-expect-error a path or a port, not both
       PollerSocket.make({ path: "/path", port: 80 }),
-      // @ts-expect-error somewhere it has to go
+      // @ts-expect-error a target is required
       PollerSocket.make({ host: "localhost" }),
       // @ts-expect-error a peer or a connection, not both
       PollerDatagramSocket.make({ peer: { address: "::1", port: 1 }, connect: { address: "::1", port: 1 } })

@@ -48,7 +48,7 @@ const connect = (options: MakeOptions): Effect.Effect<TcpStream | UnixStream, Po
     )
   })
 
-/** Resolves the host of a stream socket. */
+/** Resolves the host of a stream socket, with the error of this library. */
 export const addressesOf = (
   host: string,
   port: number

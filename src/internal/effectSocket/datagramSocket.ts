@@ -1,4 +1,7 @@
-/** What `DatagramSocket` of `effect/socket` asks of a system's sockets, of a UDP socket on the poller. */
+/**
+ * A UDP socket of the poller as the backing socket that `DatagramSocket` of `effect/socket` asks
+ * for.
+ */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -32,7 +35,9 @@ export const open = (
       const local = yield* withPort(bindAddress, options.bind?.port ?? 0)
       if (!NetAddress.isFamily(local, family)) {
         return yield* Effect.fail(
-          invalidArgument(`a socket of ${family} cannot be bound at ${NetAddress.formatHost(local)}`)
+          invalidArgument(
+            `an ${family} socket cannot be bound to ${NetAddress.formatHost(local)}: pass an ${family} address, or leave out family`
+          )
         )
       }
       const socket = yield* openUdp(net, local, toBindOptions(options))
@@ -43,7 +48,7 @@ export const open = (
     }).pipe(Effect.mapError((error) => openError(error)))
   })
 
-/** What the options come to, once names are looked up. */
+/** The addresses of the options, once names are looked up. */
 interface Plan {
   readonly family: NetAddress.IpFamily
   readonly bindAddress: NetAddress.InetAddress
@@ -79,7 +84,7 @@ const resolve = (
   family: NetAddress.IpFamily | undefined
 ): Effect.Effect<NetAddress.InetAddress | undefined, ResolveError> => {
   if (endpoint?.address === undefined) return Effect.undefined
-  // A whole address may have a zone, which its IP address alone does not say.
+  // An `InetAddress` may have a zone, which its IP address alone does not have.
   if (NetAddress.isInetAddress(endpoint)) return Effect.succeed(endpoint)
   return Effect.map(
     resolveHost(endpoint.address, 0, family),
@@ -107,7 +112,7 @@ const toBindOptions = (options: MakeOptions): BindOptions =>
     multicastTtl: options.multicast?.ttl
   })
 
-/** Without what is not given. */
+/** Drops the options that are undefined. */
 const given = <T extends object>(all: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as {
     readonly [K in keyof T]?: Exclude<T[K], undefined>
@@ -120,7 +125,7 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
   readonly #socket: UdpSocketImpl
   readonly #events: DatagramSocket.BackingEvents
   #closing = false
-  // Most datagrams go to where the one before went.
+  // Most datagrams go where the last one went.
   #lastHost: string | undefined
   #lastPort = 0
   #lastBytes: Uint8Array | undefined
@@ -142,13 +147,16 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     })
   }
 
-  /** One batch. Others have their turn before the next, those who pull among them. */
+  /**
+   * Receives one batch. Other fibers, such as those that pull, have their turn before the next
+   * batch.
+   */
   get #receive(): Effect.Effect<void, PollerError> {
     return Effect.matchEffect(this.#socket.channel.receiveMany, {
       onSuccess: (datagrams) =>
         Effect.sync(() => {
           for (const { payload, sender } of datagrams) {
-            // Whoever got the one before may have closed the socket.
+            // The consumer of the datagram before may have closed the socket.
             if (this.#closing) return
             this.#events.onPacket(payload, sender.host, sender.port)
           }
@@ -230,7 +238,7 @@ const finish = (exit: Exit.Exit<unknown, unknown>, done: (error?: SocketError) =
 const reasonOf = (error: unknown): PollerError["reason"] | undefined =>
   isPollerError(error) ? error.reason : undefined
 
-/** Whether the socket is good for nothing more; anything else is about a datagram. */
+/** Whether an error ends the socket. Any other error concerns one datagram. */
 const isFinal = ({ reason }: PollerError): boolean =>
   !("syscall" in reason) || reason.syscall !== "recvfrom" || reason._tag === "BadDescriptor"
 

@@ -1,8 +1,8 @@
 /**
- * Resolves hosts to addresses: names by the system's resolver, as `node:dns` asks it, and addresses without a lookup.
+ * Resolves hosts to addresses: names by the system's resolver, literal addresses without a lookup.
  *
- * `AddressResolver` of `effect/net` does the work. Its layer for Node is in `@effect/platform-node`, which this library
- * does not depend on.
+ * `AddressResolver` of `effect/net` does the work. It is made here, because its layer for Node is
+ * in `@effect/platform-node`, which this library does not depend on.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,10 @@ export type ResolveError = Dns.DnsError | NetAddress.NetAddressError
 
 const versions = { IPv4: 4, IPv6: 6 } as const
 
-/** Asks the system, in the order that Node is set to prefer. A looked-up address does not say its zone. */
+/**
+ * Asks the system, and keeps the order that Node is set to prefer. Looked-up addresses have no
+ * zone.
+ */
 const dns = Dns.make({
   lookup: (host, family) =>
     Effect.map(
@@ -46,7 +49,10 @@ const reasonOf = (cause: unknown): Dns.DnsErrorReason => {
   }
 }
 
-/** Returns the number of an interface. The loopback interface has none, and its addresses need none: it counts as 0. */
+/**
+ * Returns the number of an interface. It is 0 for the loopback interface, whose addresses need no
+ * zone.
+ */
 const scopeId: AddressResolver.ScopeIdLookup = (name) =>
   Effect.try({
     try: () => {
@@ -61,20 +67,20 @@ const scopeId: AddressResolver.ScopeIdLookup = (name) =>
 
 const resolver = AddressResolver.make(dns, { scopeId })
 
-/** Returns the addresses of a host, at a port. A name is looked up each time, in both families or in the one that is given. */
+/** Returns the addresses of a host. A name is looked up each time, in both families by default. */
 export const resolveHost = (
   host: Host.HostInput,
   port: number,
   family?: NetAddress.IpFamily
 ): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, ResolveError> =>
   Effect.suspend(() => {
-    // An address stays what it is, whatever family is asked for: its socket says what is wrong with it.
+    // The family limits lookups alone. A literal of another family fails later, at its socket.
     return familyOfHost(host) === undefined
       ? resolver.resolve({ host, port }, { family })
       : resolver.resolve({ host, port })
   })
 
-/** Returns the family of an address, or undefined for a name, which has to be looked up. */
+/** Returns the family of a literal address, or undefined for a name. */
 export const familyOfHost = (host: Host.HostInput): NetAddress.IpFamily | undefined => {
   const parsed = Host.hostFromInput(host)
   if (Result.isFailure(parsed)) return undefined

@@ -1,4 +1,4 @@
-/** Listeners as `effect/socket`'s `SocketServer`. */
+/** Listeners as `SocketServer` of `effect/socket`. */
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
@@ -49,7 +49,7 @@ const run = <R, E, _>(
       )
       return Effect.flatMap(EffectSocket.make(open), handler).pipe(
         Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
-        // A handler that has not asked for the reader has left the connection to nobody.
+        // No other owner closes the connection of a handler that has not acquired the reader.
         Effect.ensuring(
           Effect.sync(() => {
             if (!isTaken) connection.owned.closeUnsafe()
@@ -71,9 +71,10 @@ const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registr
     const tcp = (at: NetAddress.InetAddressInput) =>
       Effect.map(Tcp.listen(at, given), (listener) => bound(listener, listener.address))
     if (address !== undefined) return tcp(address as NetAddress.InetAddressInput)
-    if (port === undefined) return Effect.fail(invalidArgument("nowhere to listen: give a port, an address or a path"))
+    if (port === undefined)
+      return Effect.fail(invalidArgument("invalid options: expected a port, an address or a path"))
     if (host !== undefined) return Effect.flatMap(addressesOf(host, port), ([first]) => tcp(first))
-    // Both families, where there are two.
+    // At both families, where the system has IPv6.
     return Effect.catchIf(tcp({ address: "::", port }), hasNoIpv6, () => tcp({ address: "0.0.0.0", port }))
   })
 

@@ -1,6 +1,6 @@
 /**
- * A stream socket as `effect/socket`'s `Socket`: a reader that owns the connection, and a writer that belongs to whichever
- * connection there is.
+ * A stream socket as `Socket` of `effect/socket`: a reader that owns the connection, and a writer
+ * that writes to the connection of the moment.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
@@ -32,10 +32,13 @@ export const openError = (cause: unknown): Socket.SocketError =>
 
 const openTimeout = (): Socket.SocketError =>
   new Socket.SocketError({
-    reason: new Socket.SocketOpenError({ kind: "Timeout", cause: new Error("the connection was not made in time") })
+    reason: new Socket.SocketOpenError({
+      kind: "Timeout",
+      cause: new Error("opening the connection took longer than openTimeout")
+    })
   })
 
-/** The scope in which a connection is opened also closes it. */
+/** Makes a socket. The scope in which a connection is opened also closes it. */
 export const make = <R>(
   open: Effect.Effect<Connection, Socket.SocketError, R>,
   options?: { readonly openTimeout?: Duration.Input | undefined }
@@ -65,7 +68,7 @@ export const make = <R>(
     return Effect.succeed(Socket.make({ reader, writer }))
   })
 
-/** Which connection there is at present, if any. */
+/** The connection of the moment, if there is one. */
 class State {
   readonly #latch = Latch.makeUnsafe(false)
   #session: Session | undefined
@@ -104,12 +107,12 @@ class State {
 const encoder = new TextEncoder()
 const encode = (chunk: Uint8Array | string): Uint8Array => (typeof chunk === "string" ? encoder.encode(chunk) : chunk)
 
-/** One connection, from when it is open until its reader's scope closes. */
+/** One connection, from its opening until its reader's scope closes. */
 class Session {
   readonly connection: Connection
-  /** Why there is nothing more to pull. */
+  /** The error of every further pull. */
   #ended: Socket.SocketError | undefined
-  /** Why it was closed on purpose. */
+  /** The error of every further pull, if the program has closed the connection. */
   #broken: Socket.SocketError | undefined
 
   constructor(connection: Connection) {
@@ -138,13 +141,14 @@ class Session {
     return Effect.fail(this.#ended)
   }
 
-  /** Writes from now on. */
+  /** Writes at once, without waiting for the fiber to run. */
   writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
-    // Interrupted, only the waiting ends: a part of what was to be written would spoil whatever is written after it.
+    // An interruption only ends the waiting: a part of a write would spoil the bytes that come
+    // after it.
     return this.connection.channel.writer.writeAllNow(bytes, bytes.length, true, failWrite)
   }
 
-  /** Nothing more is written after what is being written by now. */
+  /** Ends this side once the writes that were begun are done. */
   get shutdown(): Effect.Effect<void> {
     const { watchedFd } = this.connection
     const shutdown = this.connection.shutdown("write")
@@ -155,7 +159,7 @@ class Session {
     )
   }
 
-  /** The program closes the connection by a `CloseEvent`. */
+  /** Closes the connection: the program has written a `CloseEvent`. */
   break(event: Socket.CloseEvent): Effect.Effect<void> {
     return Effect.sync(() => {
       this.#broken = event.code > 1000 ? readError(new Error(`closed with code ${event.code}`)) : closeError(1000)
@@ -163,11 +167,15 @@ class Session {
     })
   }
 
-  /** The reader's scope closes: whoever pulls fails, and what the peer has sent and nobody read is not its concern. */
+  /**
+   * Closes the connection with the reader's scope. A fiber that pulls fails. Bytes that were not
+   * read are dropped.
+   */
   end(error: Socket.SocketError): void {
     this.#ended ??= error
     const { connection } = this
-    // Bytes that are left unread would have the kernel break the connection off, and the peer lose what it was sent last.
+    // With bytes left unread, the kernel would reset the connection, and the peer lose the bytes
+    // sent last.
     if (connection.fd !== -1) connection.channel.reader.discard()
     connection.owned.closeUnsafe()
   }

@@ -1,4 +1,4 @@
-/** The addresses of sockets: what a caller passes, and what the kernel returns. */
+/** Converts the addresses that callers pass, and those that the kernel returns. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
@@ -9,9 +9,9 @@ import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import * as Sockaddr from "./sockaddr.ts"
 
-/** The addresses that one kind of socket has. */
+/** The addresses of one kind of socket. */
 export interface Family<Address> {
-  /** Whether a stream socket of this family only carries bytes. A Unix one also carries descriptors. */
+  /** Whether a stream carries bytes alone. A Unix stream also carries descriptors. */
   readonly isStream: boolean
   readonly includes: (libc: Libc, address: Uint8Array) => boolean
   readonly decode: (libc: Libc, address: Uint8Array) => Address
@@ -28,7 +28,7 @@ export const inet: Family<NetAddress.InetAddress> = {
   format: NetAddress.formatInet
 }
 
-/** Returns what errors of a socket name. The address is decoded and formatted only for an error. */
+/** Returns the place that errors name. The address is formatted only when there is an error. */
 export const placeOf = (fd: number, address: () => string): Where & { readonly fd: number } => ({
   fd,
   get address() {
@@ -36,7 +36,7 @@ export const placeOf = (fd: number, address: () => string): Where & { readonly f
   }
 })
 
-/** Converts what a caller passes as an internet address. */
+/** Converts the address that a caller passes. */
 export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<NetAddress.InetAddress, PollerError> =>
   Effect.suspend(() => {
     const result = NetAddress.inetAddressFromInput(input)
@@ -44,7 +44,7 @@ export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<Net
       ? Effect.succeed(result.success)
       : Effect.fail(
           invalidArgument(
-            `${typeof input === "string" ? `"${input}"` : "this"} is no address (${result.failure.message}): give an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80"`
+            `invalid address${typeof input === "string" ? ` "${input}"` : ""} (${result.failure.message}): expected an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80"`
           )
         )
   })
@@ -64,7 +64,7 @@ export const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
   }
 }
 
-/** How the address of a Unix socket without one prints. */
+/** The text for a Unix socket that has no address. */
 export const unnamed = "unnamed"
 
 export const unix: Family<UnixAddress> = {
@@ -83,7 +83,7 @@ export const unix: Family<UnixAddress> = {
   }
 }
 
-/** Converts what a caller passes as a Unix address. */
+/** Converts the Unix address that a caller passes. */
 export const toUnixName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
   const { abstract, path } =
     typeof input === "string"
@@ -92,22 +92,22 @@ export const toUnixName = (libc: Libc, input: UnixAddressInput): Effect.Effect<S
   if (typeof path === "string") {
     return path === "" || path.includes("\0")
       ? Effect.fail(
-          invalidArgument("the path is empty or has a zero byte in it: for a name that is no path give { abstract }")
+          invalidArgument(
+            "invalid path: it is empty, or contains a zero byte (for an abstract name, pass { abstract })"
+          )
         )
       : Effect.succeed({ _tag: "Path", path })
   }
   if (path !== undefined || typeof abstract !== "string" || abstract === "") {
-    return Effect.fail(invalidArgument("this is no address: give a path, or { abstract } with a name"))
+    return Effect.fail(invalidArgument("invalid address: expected a path, or { abstract } with a name"))
   }
   return libc.profile.socket.hasAbstractNames
     ? Effect.succeed({ _tag: "Abstract", name: abstract })
-    : Effect.fail(unsupported("this system has no abstract Unix names (Linux has): give a path"))
+    : Effect.fail(unsupported("only Linux has abstract Unix addresses: pass a path"))
 }
 
 /** Encodes a Unix address. Fails with `InvalidArgument` if it is too long for a socket. */
 export const encodeUnixName = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
   const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
-  return typeof bytes === "string"
-    ? Effect.fail(invalidArgument(`the path cannot be used: ${bytes}`))
-    : Effect.succeed(bytes)
+  return typeof bytes === "string" ? Effect.fail(invalidArgument(`invalid path: ${bytes}`)) : Effect.succeed(bytes)
 }

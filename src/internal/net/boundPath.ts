@@ -3,8 +3,9 @@ import { lstatSync, unlinkSync } from "node:fs"
 import { resolve } from "node:path"
 
 /**
- * Removes the path that was just bound, unless somebody else has put something else there since. To be called while the socket
- * is open: until then nobody else's file has its number.
+ * Returns what removes the path that was just bound, unless another file has taken its place since.
+ *
+ * Remove it while the socket is still open: until then, no other file can have its inode number.
  */
 export const removal = (given: string): (() => void) => {
   const path = resolve(given)
@@ -15,12 +16,13 @@ export const removal = (given: string): (() => void) => {
     try {
       unlinkSync(path)
     } catch {
-      // Whoever may not remove it leaves it: the next to listen there is told that it is in use.
+      // A process that may not remove the path leaves it: the next listener there fails with
+      // `AddressInUse`.
     }
   }
 }
 
-/** What is there, as far as this process may know. */
+/** Returns the file at a path, or undefined if there is none or this process may not see it. */
 const fileAt = (path: string) => {
   try {
     return lstatSync(path, { bigint: true })

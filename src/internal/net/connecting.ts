@@ -14,7 +14,9 @@ import * as Socket from "./socketCalls.ts"
 
 const { errno } = constants
 
-/** Limits the time that connecting may take. Fails with `InvalidArgument` if the timeout is invalid. */
+/**
+ * Limits the time that connecting may take. Fails with `InvalidArgument` if the timeout is invalid.
+ */
 export const within = <A, R>(
   connecting: Effect.Effect<A, PollerError, R>,
   timeout: Duration.Input | undefined,
@@ -24,12 +26,15 @@ export const within = <A, R>(
   const duration = toMillis(timeout)
   return duration === undefined
     ? Effect.fail(
-        invalidArgument(`the timeout ${String(timeout)} is negative or no duration: give one such as "5 seconds"`)
+        invalidArgument(`invalid timeout ${String(timeout)}: expected a duration of zero or more, such as "5 seconds"`)
       )
     : Effect.timeoutOrElse(connecting, { duration, orElse: () => Effect.fail(timedOut("connect", addressText())) })
 }
 
-/** Connects what `open` opens. It is closed with the scope, or at once if it cannot be connected. */
+/**
+ * Connects the socket that `open` opens. Closes it with the scope, or at once if it cannot be
+ * connected.
+ */
 export const connected = <S extends { readonly owned: OwnedFd; readonly watchedFd: WatchedFd }>(
   libc: Libc,
   open: Effect.Effect<S, PollerError>,

@@ -1,4 +1,7 @@
-/** Datagrams in and out of a socket: one call each, and whoever sent it only looked at when somebody asks. */
+/**
+ * Sends and receives datagrams, one call for each. The address of a sender is decoded only when it
+ * is read.
+ */
 import * as Effect from "effect/Effect"
 import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
 import * as NetAddress from "effect/net/NetAddress"
@@ -14,17 +17,17 @@ import { retryInterrupted } from "../kernel/retry.ts"
 import { inet, placeOf } from "./addresses.ts"
 import { capacity, decodeInet } from "./sockaddr.ts"
 
-/** Datagrams that are received at a time: others have their turn in between. */
+/** Maximum datagrams of one `receiveMany`, so that other fibers have their turn in between. */
 const batch = 64
 
-// What all receiving of this thread shares. The longest datagram that UDP has is shorter than this, so none is cut.
+// All receiving on this thread shares these. No datagram of UDP is longer, so none is cut.
 const scratch = Buffer.alloc(64 * 1024)
 const from = new Uint8Array(capacity)
 const fromLength = new Uint32Array(1)
 
 const nowhere = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
 
-/** An address as the kernel has it. Datagrams that come one after the other from the same share it. */
+/** An address in the form of the kernel. Successive datagrams of one sender share it. */
 export class Sender {
   readonly bytes: Uint8Array
   readonly #libc: Libc
@@ -51,7 +54,7 @@ export class Sender {
 
 export const DatagramTypeId = "~effect-amy/Datagram"
 
-/** It extends nothing, because one is made for each datagram. */
+/** Extends nothing: one is made for each datagram, so making it has to be cheap. */
 export class DatagramImpl implements Datagram, Inspectable {
   readonly payload: Uint8Array
   readonly #sender: Sender
@@ -96,7 +99,10 @@ export class DatagramChannel {
   readonly watchedFd: WatchedFd
   readonly #libc: Libc
   #last: Sender
-  /** An error that came after datagrams. The kernel tells it once, and the datagrams come first. */
+  /**
+   * An error that followed datagrams. The kernel reports it once, and the datagrams are returned
+   * first.
+   */
   #kept: PollerError | undefined
 
   constructor(watchedFd: WatchedFd, libc: Libc) {
@@ -117,7 +123,7 @@ export class DatagramChannel {
     const { reading } = watchedFd
     return Effect.suspend(() => {
       if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
-      // A fiber that waits has its turn first.
+      // Fibers that wait are served first.
       if (!reading.isFree) return Effect.succeedNone
       const received = this.#receive()
       if (received instanceof DatagramImpl) return Effect.succeedSome(received)
@@ -127,7 +133,7 @@ export class DatagramChannel {
     })
   }
 
-  /** All that wait, at least one. */
+  /** Receives every datagram that has arrived, and waits for the first. */
   readonly receiveMany: Effect.Effect<readonly [DatagramImpl, ...Array<DatagramImpl>], PollerError> = Effect.suspend(
     () =>
       this.watchedFd.attempt(this.watchedFd.reading, () => {
@@ -170,8 +176,8 @@ export class DatagramChannel {
   }
 
   /**
-   * Sends to an address, or to the peer of a connected socket. The call is made at once: the result is an `Exit` unless
-   * the datagram has to wait for room.
+   * Sends to an address, or to the peer of a connected socket. The call is made at once: the result
+   * is an `Exit` unless the datagram has to wait for room.
    */
   sendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> {
     if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())

@@ -1,14 +1,15 @@
 /**
- * `struct msghdr` and the control message that carries descriptors: sendmsg(2), recvmsg(2), unix(7).
+ * `struct msghdr` and the control message that carries descriptors: sendmsg(2), recvmsg(2),
+ * unix(7).
  *
- * Each message holds on to the memory that its addresses point to.
+ * A message keeps the memory alive that its addresses point to.
  */
 import type { Libc } from "../libc/koffi.ts"
 import type { MessageLayout } from "../libc/profiles/socketProfile.ts"
 
 const align = (size: number, alignment: number): number => Math.ceil(size / alignment) * alignment
 
-/** `CMSG_SPACE` and `CMSG_LEN` of so many descriptors. */
+/** Returns `CMSG_SPACE` and `CMSG_LEN` of a number of descriptors. */
 const spaceFor = ({ header }: MessageLayout, count: number): { readonly space: number; readonly length: number } => {
   const length = header.data + 4 * count
   return { length, space: align(length, header.alignment) }
@@ -28,7 +29,7 @@ export class Message {
   readonly #vector: BigUint64Array
   readonly #control: Uint8Array
 
-  /** With room for so many descriptors, and for so many bytes of other control messages. */
+  /** Makes room for `capacity` descriptors, and for `others` bytes of other control messages. */
   constructor(libc: Libc, buffer: Uint8Array, length: number, capacity: number, others = 0) {
     const layout = libc.profile.socket.message
     this.#libc = libc
@@ -44,7 +45,7 @@ export class Message {
     setLength(view, layout.controlLength, layout.controlLengthBytes, this.#control.length)
   }
 
-  /** Keeps what the addresses point to until here. */
+  /** Reading this after a call keeps the memory alive during the call. */
   get held(): number {
     return this.#buffer.length + this.#vector.length + this.#control.length
   }
@@ -59,7 +60,7 @@ export class Message {
     fds.forEach((fd, i) => view.setInt32(header.data + 4 * i, fd, true))
   }
 
-  /** The descriptors that have come. They are open, and whoever asks is their owner. */
+  /** Returns the descriptors that were received. They are open, and the caller owns them. */
   get descriptors(): ReadonlyArray<number> {
     const { controlLength, controlLengthBytes, header } = this.#layout
     const { SCM_RIGHTS, SOL_SOCKET } = this.#libc.profile.socket
@@ -80,7 +81,7 @@ export class Message {
     return fds
   }
 
-  /** Whether there were more descriptors than there was room for: the kernel has closed those. */
+  /** Whether more descriptors came than there was room for. The kernel has closed the others. */
   get isTruncated(): boolean {
     const flags = new DataView(this.header.buffer).getInt32(this.#layout.flags, true)
     return (flags & this.#libc.profile.socket.MSG_CTRUNC) !== 0

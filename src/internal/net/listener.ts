@@ -1,4 +1,4 @@
-/** A listening stream socket, TCP or Unix. */
+/** A listening stream socket, TCP or Unix: what the two have in common. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,10 @@ import { largestInt } from "./socketOptions.ts"
 
 const { errno } = constants
 
-/** What accept(2) answers of one connection, and not of the listener: the next one may be all right. */
+/**
+ * Errors of accept(2) that concern one connection, and not the listener: it can accept the next
+ * one.
+ */
 const ofOneConnection = new Set([
   errno.ECONNABORTED,
   errno.EPROTO,
@@ -32,11 +35,13 @@ const ofOneConnection = new Set([
   errno.ETIMEDOUT
 ])
 
-/** Milliseconds until the next attempt: twice as long each time. */
+/** Milliseconds until the next attempt. Each pause is twice as long as the one before. */
 const shortestPause = 5
 const longestPause = 1000
 
-/** Connections that are accepted at a time: others have their turn in between. */
+/**
+ * Maximum connections that are accepted in one go, so that other fibers have their turn in between.
+ */
 const batch = 64
 
 const defaultBacklog = 511
@@ -44,9 +49,9 @@ const defaultBacklog = 511
 export const toBacklog = (backlog = defaultBacklog): Effect.Effect<number, PollerError> =>
   Number.isInteger(backlog) && backlog >= 0 && backlog <= largestInt
     ? Effect.succeed(backlog)
-    : Effect.fail(invalidArgument(`the backlog ${String(backlog)} is not a whole number from 0 on`))
+    : Effect.fail(invalidArgument(`invalid backlog ${String(backlog)}: expected an integer from 0 to ${largestInt}`))
 
-/** What a listener is made of, beside its descriptor. */
+/** The parts in which a TCP and a Unix listener differ. */
 export interface ListenerParts<Connection, Address> {
   readonly family: Family<Address>
   readonly address: Address
@@ -83,7 +88,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
     })
   }
 
-  /** The name in the printed form. */
+  /** The name that the object prints. */
   abstract get kind(): string
 
   get owned(): OwnedFd {
@@ -114,7 +119,10 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
     )
   }
 
-  /** All that wait, at least one. Whoever uses them is told in the same breath, so that none of them gets lost. */
+  /**
+   * Accepts every connection that has arrived, and waits for the first. `use` runs in the same
+   * step, so that an interruption cannot lose a connection.
+   */
   #acceptSome<A>(use: (accepted: readonly [Connection, ...Array<Connection>]) => A): Effect.Effect<A, PollerError> {
     return Effect.uninterruptibleMask((restore) =>
       this.#when(restore, () => {
@@ -123,7 +131,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
         const accepted: [Connection, ...Array<Connection>] = [this.#parts.wrap(first)]
         while (accepted.length < batch) {
           const fd = this.#accept()
-          // An error comes again for whoever asks next.
+          // The next call meets an error again.
           if (typeof fd !== "number") break
           accepted.push(this.#parts.wrap(fd))
         }
@@ -133,8 +141,11 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   /**
-   * Makes an attempt whenever it may succeed. Only the time in between can be interrupted, for what was accepted is
-   * somebody's; with no room for another descriptor that is a while, as nobody tells when there is.
+   * Makes an attempt each time it may succeed. Only the waiting can be interrupted, because what
+   * was accepted needs an owner.
+   *
+   * With no room for another descriptor it waits for a while: the kernel does not report when there
+   * is room again.
    */
   #when<A>(restore: Restore, attempt: () => Effect.Effect<A, PollerError> | undefined): Effect.Effect<A, PollerError> {
     const accepted: Effect.Effect<A, PollerError> = acquireWhenReady(this.#watchedFd, restore, () => {
@@ -152,7 +163,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
       this.#pause = Math.min(Math.max(shortestPause, this.#pause * 2), longestPause)
       const pause = Effect.raceFirst(Effect.sleep(this.#pause), this.#watchedFd.ending)
       return isFirst
-        ? Effect.andThen(Effect.logWarning("a listener cannot accept, and tries again", error), pause)
+        ? Effect.andThen(Effect.logWarning("a listener cannot accept connections, and will try again", error), pause)
         : pause
     })
   }
@@ -174,14 +185,14 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
       Effect.gen({ self: this }, function* () {
         const open = new Set<Connection>()
         let limit = batch
-        // What its consumer has not closed by the end of the stream, nobody else would.
+        // The end of the stream closes the connections that its consumer has left open.
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             for (const { owned } of open) owned.closeUnsafe()
           })
         )
         const pull = this.#acceptSome((accepted) => {
-          // Those that were closed are looked for when there may be as many of them as of the others.
+          // Closed connections are dropped once they may be as many as the open ones.
           if (open.size >= limit) {
             for (const connection of open) if (connection.owned.fd === -1) open.delete(connection)
             limit = 2 * open.size + batch
@@ -194,7 +205,9 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
     )
   }
 
-  /** A fiber for each connection, which is closed with it. */
+  /**
+   * Runs a handler in a fiber for each connection, and closes the connection when the handler ends.
+   */
   run<E, R>(
     handler: (connection: Connection) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>> {
@@ -212,8 +225,10 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   /**
-   * A fiber for each connection, which that has to close. Interrupted, it interrupts all of them; once the listener is closed, it
-   * waits for them, and fails then.
+   * Runs a handler in a fiber for each connection. The handler has to close the connection.
+   *
+   * An interruption interrupts every handler. Once the listener is closed, it waits for the
+   * handlers, and then fails.
    */
   serve<R>(
     handler: (connection: Connection) => Effect.Effect<unknown, never, R>
@@ -222,7 +237,8 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
       Effect.scoped(
         Effect.gen({ self: this }, function* () {
           const scope = yield* Effect.scope
-          // A scope of the handler's own would otherwise be this one.
+          // With the caller's context: a handler that asks for a scope would get this one
+          // otherwise.
           const fork = Effect.runForkWith(context)
           const running = new Set<Fiber.Fiber<unknown>>()
           const start = (connection: Connection) => {
@@ -257,5 +273,8 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 }
 
-/** Whether accepting fails only for now: the process, or the system, has no room for one more descriptor. */
+/**
+ * Whether accepting fails only for now: the process, or the system, has no room for one more
+ * descriptor.
+ */
 const isOfTheMoment = ({ reason }: PollerError): boolean => reason._tag === "LimitReached"

@@ -1,4 +1,4 @@
-/** Multicast: groups that a socket is a member of, and the interfaces for it, as the kernel wants to be told. */
+/** Multicast: the groups of a socket, and the interfaces for them, in the form of the kernel. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
@@ -8,14 +8,14 @@ import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import { encodeInet, ipv6Bytes } from "./sockaddr.ts"
 
-/** A value of setsockopt(2). */
+/** The arguments of setsockopt(2). */
 export interface Option {
   readonly level: number
   readonly name: number
   readonly value: number | Uint8Array
 }
 
-/** What joins a group, and what leaves it again. */
+/** The options that join a group, and leave it again. */
 export interface Membership {
   readonly join: Option
   readonly leave: Option
@@ -31,20 +31,22 @@ const ip = (input: NetAddress.IpAddressInput): NetAddress.IpAddress | undefined 
   return Result.isSuccess(result) ? result.success : undefined
 }
 
-/** An interface of IPv4, by its address; any unless one is given. */
+/** Returns the address of an IPv4 interface. It defaults to any. */
 const interface4 = (input: JoinMulticastOptions["interface"]): Uint8Array | PollerError => {
   if (input === undefined) return new Uint8Array(4)
   const address = typeof input === "number" ? undefined : ip(input)
   return address?._tag === "Ipv4Address"
     ? Uint8Array.from(NetAddress.ipv4ToOctets(address))
-    : invalidArgument("the interface for multicast over IPv4 is one of its IPv4 addresses")
+    : invalidArgument("invalid interface for multicast over IPv4: expected one of its IPv4 addresses")
 }
 
-/** An interface of IPv6, by its index; the system's choice unless one is given. */
+/** Returns the index of an IPv6 interface. It defaults to the system's choice. */
 const interface6 = (input: JoinMulticastOptions["interface"]): number | PollerError =>
-  isIndex(input ?? 0) ? ((input ?? 0) as number) : invalidArgument("the interface for multicast over IPv6 is its index")
+  isIndex(input ?? 0)
+    ? ((input ?? 0) as number)
+    : invalidArgument("invalid interface for multicast over IPv6: expected its index")
 
-/** Where datagrams to groups leave. */
+/** Returns the option that says where datagrams to groups leave. */
 export const outgoing = (
   profile: SocketProfile,
   isIpv6: boolean,
@@ -70,14 +72,14 @@ export const membership = (
   Effect.suspend(() => {
     const group = options?.group === undefined ? undefined : ip(options.group)
     if (options === undefined || group === undefined || !NetAddress.isMulticast(group)) {
-      return Effect.fail(invalidArgument("this is no multicast group: give an address such as 239.0.0.1 or ff02::1"))
+      return Effect.fail(invalidArgument("invalid multicast group: expected an address such as 239.0.0.1 or ff02::1"))
     }
     if (group._tag === "Ipv6Address" && !isIpv6) {
-      return Effect.fail(invalidArgument("a socket of IPv4 cannot be a member of an IPv6 group"))
+      return Effect.fail(invalidArgument("an IPv4 socket cannot join an IPv6 group: bind one at an IPv6 address"))
     }
     const source = options.source === undefined ? undefined : ip(options.source)
     if (options.source !== undefined && source?._tag !== group._tag) {
-      return Effect.fail(invalidArgument("the source of a group is an address of the same family"))
+      return Effect.fail(invalidArgument("invalid source of a multicast group: expected an address of the same family"))
     }
     const made =
       group._tag === "Ipv4Address"
@@ -88,7 +90,7 @@ export const membership = (
 
 const ofLevel = (level: number, join: number | undefined, leave: number | undefined, value: Uint8Array) =>
   join === undefined || leave === undefined
-    ? unsupported("this system has no groups of one source")
+    ? unsupported("this system has no multicast groups of one source")
     : { join: { level, name: join, value }, leave: { level, name: leave, value } }
 
 /** `struct ip_mreq`, or `struct ip_mreq_source`. */

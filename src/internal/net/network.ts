@@ -1,4 +1,7 @@
-/** What a socket needs beside its descriptor: a thread's part in a poller, and the calls of a kernel. */
+/**
+ * What a socket needs beside its descriptor: a thread's part in a poller, and the calls of a
+ * kernel.
+ */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"

@@ -1,4 +1,4 @@
-/** How a socket comes to have an owner: it is opened, or taken over from the program that opened it. */
+/** Gives a socket an owner: opens one, or takes over one that is open. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { PollerError } from "../../PollerError.ts"
@@ -19,7 +19,8 @@ export const open = <A>(
   Effect.flatMap(Socket.open(libc, domain, type), (fd) => Socket.closeOnFailure(libc, fd, use(fd)))
 
 /**
- * Takes over an open socket until the scope closes. `make` is called with the address that the socket is bound to.
+ * Takes over an open socket until the scope closes. `make` is called with the address that the
+ * socket is bound to.
  *
  * A descriptor of another kind stays its owner's.
  */

@@ -1,4 +1,6 @@
-/** `struct sockaddr` as bytes, for every profile: with and without the byte that says how long it is. */
+/**
+ * `struct sockaddr` as bytes, for every profile: with and without the byte that holds its length.
+ */
 import * as NetAddress from "effect/net/NetAddress"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 
@@ -7,7 +9,7 @@ export const capacity = 128
 
 const inetSize = 16
 const inet6Size = 28
-/** Where a path begins in a `struct sockaddr_un`. */
+/** The offset of the path in a `struct sockaddr_un`. */
 const pathOffset = 2
 
 const encoder = new TextEncoder()
@@ -19,7 +21,7 @@ const begin = (profile: SocketProfile, family: number, size: number): DataView<A
     view.setUint8(0, size)
     view.setUint8(1, family)
   } else {
-    // Every machine that Node runs on has the low byte first.
+    // Every machine that Node runs on is little-endian.
     view.setUint16(0, family, true)
   }
   return view
@@ -28,7 +30,7 @@ const begin = (profile: SocketProfile, family: number, size: number): DataView<A
 export const familyOf = (profile: SocketProfile, bytes: Uint8Array): number =>
   profile.hasLengthByte ? bytes[1]! : bytes[0]! | (bytes[1]! << 8)
 
-/** `struct sockaddr_in` or `sockaddr_in6`. */
+/** Returns a `struct sockaddr_in` or `sockaddr_in6`. */
 export const encodeInet = (profile: SocketProfile, address: NetAddress.InetAddress): Uint8Array => {
   if (address._tag === "InetAddressV4") {
     const view = begin(profile, profile.AF_INET, inetSize)
@@ -45,7 +47,7 @@ export const encodeInet = (profile: SocketProfile, address: NetAddress.InetAddre
   return bytes
 }
 
-/** The sixteen bytes in network order. */
+/** Returns the sixteen bytes in network order. */
 export const ipv6Bytes = (address: NetAddress.Ipv6Address): Uint8Array => {
   const bytes = new Uint8Array(16)
   NetAddress.ipv6ToSegments(address).forEach((segment, i) => {
@@ -55,7 +57,7 @@ export const ipv6Bytes = (address: NetAddress.Ipv6Address): Uint8Array => {
   return bytes
 }
 
-/** `undefined` if it is an address of another family. */
+/** Decodes an internet address. Returns `undefined` for an address of another family. */
 export const decodeInet = (profile: SocketProfile, bytes: Uint8Array): NetAddress.InetAddress | undefined => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   switch (familyOf(profile, bytes)) {
@@ -71,27 +73,29 @@ export const decodeInet = (profile: SocketProfile, bytes: Uint8Array): NetAddres
   }
 }
 
-/** What a Unix socket's address may be: a path, a name that is no path, or nothing at all. */
+/** The address of a Unix socket: a path, an abstract name, or none. */
 export type UnixName =
   | { readonly _tag: "Path"; readonly path: string }
   | { readonly _tag: "Abstract"; readonly name: string }
   | { readonly _tag: "Unnamed" }
 
-/** `struct sockaddr_un`, or what is wrong with the name. */
+/** Returns a `struct sockaddr_un`, or a text that says why the name is invalid. */
 export const encodeUnix = (profile: SocketProfile, name: UnixName): Uint8Array | string => {
   const text = name._tag === "Path" ? name.path : name._tag === "Abstract" ? name.name : ""
   const content = encoder.encode(text)
-  // A path ends with a zero byte, and a name that is none begins with one.
+  // A path ends with a zero byte, and an abstract name begins with one.
   const length = name._tag === "Unnamed" ? 0 : content.length + 1
   if (length > profile.pathCapacity) {
-    return `it is ${content.length} bytes long, and no more than ${profile.pathCapacity - 1} go into a socket address`
+    return `it has ${content.length} bytes, and a socket address holds at most ${profile.pathCapacity - 1}`
   }
   const bytes = new Uint8Array(begin(profile, profile.AF_UNIX, pathOffset + length).buffer)
   bytes.set(content, name._tag === "Abstract" ? pathOffset + 1 : pathOffset)
   return bytes
 }
 
-/** From as many bytes as the kernel said; `undefined` if it is an address of another family. */
+/**
+ * Decodes the bytes that the kernel returned. Returns `undefined` for an address of another family.
+ */
 export const decodeUnix = (profile: SocketProfile, bytes: Uint8Array): UnixName | undefined => {
   if (bytes.length >= pathOffset && familyOf(profile, bytes) !== profile.AF_UNIX) return undefined
   const content = bytes.subarray(pathOffset)

@@ -1,6 +1,6 @@
 /**
- * Sockets as the C library has them, each call an effect or a plain answer. Every socket that is made here is
- * non-blocking and close-on-exec from its first moment, or as soon as the system allows.
+ * The calls of the C library on sockets. Every socket that is opened here is non-blocking and
+ * close-on-exec from its first moment, or as soon as the system allows.
  */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
@@ -13,13 +13,13 @@ import { retryInterrupted } from "../kernel/retry.ts"
 import type { Family } from "./addresses.ts"
 import { capacity } from "./sockaddr.ts"
 
-/** The flags that make a new socket so, or 0 if there are none for it. */
+/** Returns the flags that open a socket so, or 0 if the system has none. */
 const creationFlags = ({ profile: { socket } }: Libc): number =>
   socket.SOCK_NONBLOCK === undefined || socket.SOCK_CLOEXEC === undefined
     ? 0
     : socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
-/** socket(2). */
+/** Opens a socket: socket(2). */
 export const open = (libc: Libc, domain: number, type: number): Effect.Effect<number, PollerError> =>
   Effect.map(
     systemCall(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), 0)),
@@ -29,11 +29,11 @@ export const open = (libc: Libc, domain: number, type: number): Effect.Effect<nu
     }
   )
 
-/** Closes a descriptor that could not be made what it was meant to be. */
+/** Closes a descriptor if the effect fails or is interrupted. */
 export const closeOnFailure = <A, E, R>(libc: Libc, fd: number, use: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.onError(use, () => Effect.sync(() => void libc.functions.close(fd)))
 
-/** socketpair(2). */
+/** Opens a pair of sockets: socketpair(2). */
 export const openPair = (
   libc: Libc,
   domain: number,
@@ -51,7 +51,10 @@ export const openPair = (
   )
 }
 
-/** accept4(2), or accept(2) and fcntl(2): a descriptor, or the negative of the errno. */
+/**
+ * Accepts a connection: accept4(2), or accept(2) and fcntl(2). Returns its descriptor, or the
+ * negative errno.
+ */
 export const accept = (libc: Libc, fd: number): number => {
   if (libc.profile.socket.hasAccept4) {
     return retryInterrupted(libc, () => libc.functions.accept4(fd, null, null, creationFlags(libc)))
@@ -61,20 +64,20 @@ export const accept = (libc: Libc, fd: number): number => {
   return accepted
 }
 
-/** What a call is about: the descriptor, and what its errors name. */
+/** The descriptor of a call, and the address that its errors name. */
 export type Place = Where & { readonly fd: number }
 
-/** bind(2). */
+/** Binds a socket to an address: bind(2). */
 export const bind = (libc: Libc, place: Place, address: Uint8Array): Effect.Effect<number, PollerError> =>
   systemCall(libc, "bind", place, () => libc.functions.bind(place.fd, address, address.length))
 
-/** listen(2). */
+/** Makes a socket listen: listen(2). */
 export const listen = (libc: Libc, place: Place, backlog: number): Effect.Effect<number, PollerError> =>
   systemCall(libc, "listen", place, () => libc.functions.listen(place.fd, backlog))
 
 export type Side = "getsockname" | "getpeername"
 
-/** Returns the bytes of an address, or the negative of the errno. */
+/** Returns the bytes of an address, or the negative errno. */
 const readAddress = (libc: Libc, fd: number, side: Side): Uint8Array | number => {
   const bytes = new Uint8Array(capacity)
   const length = new Uint32Array([capacity])
@@ -82,14 +85,14 @@ const readAddress = (libc: Libc, fd: number, side: Side): Uint8Array | number =>
   return result < 0 ? result : bytes.subarray(0, Math.min(length[0]!, capacity))
 }
 
-/** getsockname(2) or getpeername(2): the bytes of the address, without those that follow it. */
+/** Returns the bytes of an address of a socket: getsockname(2) or getpeername(2). */
 export const addressOf = (libc: Libc, fd: number, side: Side): Effect.Effect<Uint8Array, PollerError> =>
   Effect.suspend(() => {
     const address = readAddress(libc, fd, side)
     return typeof address === "number" ? Effect.fail(fromErrno(side, -address, { fd })) : Effect.succeed(address)
   })
 
-/** Returns one side of a socket as text, or undefined if the kernel does not know it any more. */
+/** Returns an address of a socket as text, or undefined if the kernel does not know it any more. */
 export const describe = <Address>(
   libc: Libc,
   fd: number,
@@ -114,7 +117,7 @@ export const setOption = (
     )
   })
 
-/** An option that is an `int`: what it is, or the negative of the errno. */
+/** Returns an option that is an `int`, or the negative errno: getsockopt(2). */
 export const getOption = (libc: Libc, fd: number, level: number, name: number): number => {
   const value = new Int32Array(1)
   const result = retryInterrupted(libc, () =>
@@ -123,14 +126,17 @@ export const getOption = (libc: Libc, fd: number, level: number, name: number): 
   return result < 0 ? result : value[0]!
 }
 
-/** The error that waits at a socket, and is gone once it was asked for. */
+/** Returns the pending error of a socket, and clears it. */
 export const takeError = (libc: Libc, syscall: string, place: Place): PollerError | undefined => {
   const { SOL_SOCKET, SO_ERROR } = libc.profile.socket
   const errno = getOption(libc, place.fd, SOL_SOCKET, SO_ERROR)
   return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), place)
 }
 
-/** Checks a descriptor that another program opened: returns the address of the socket, or fails if it is not `what`. */
+/**
+ * Returns the address of an open socket. Fails with `InvalidArgument` if the descriptor is of
+ * another kind.
+ */
 export const check = <Address>(
   libc: Libc,
   fd: number,
@@ -144,7 +150,7 @@ export const check = <Address>(
     const { SOL_SOCKET, SO_TYPE } = libc.profile.socket
     const found = getOption(libc, fd, SOL_SOCKET, SO_TYPE)
     if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, { fd }))
-    const wrong = Effect.fail(invalidArgument(`this descriptor is a socket, but no ${what}`, fd))
+    const wrong = Effect.fail(invalidArgument(`this descriptor is another kind of socket: expected a ${what}`, fd))
     if (found !== type) return wrong
     return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) =>
       includes(libc, address) ? Effect.succeed(address) : wrong

@@ -1,4 +1,4 @@
-/** The options of sockets, as setsockopt(2) sets them. All of them are checked before the first is set. */
+/** Sets the options of sockets: setsockopt(2). All of them are checked before the first is set. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Tcp from "../../net/Tcp.ts"
@@ -10,10 +10,10 @@ import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import * as Multicast from "./multicast.ts"
 import * as Socket from "./socketCalls.ts"
 
-/** Largest number that an option which is an `int` can have. */
+/** The largest C `int`. */
 export const largestInt = 0x7fff_ffff
 
-/** Sets an option that is on or off. Leaves it as it is if `on` is undefined. */
+/** Sets an option that is on or off. Leaves it alone if `on` is undefined. */
 export const enable = (
   libc: Libc,
   fd: number,
@@ -35,7 +35,7 @@ export const checkBufferSizes = ({
   for (const size of [sendBufferSize, receiveBufferSize]) {
     if (size !== undefined && !(Number.isInteger(size) && size > 0 && size <= largestInt)) {
       return Effect.fail(
-        invalidArgument(`a buffer of ${String(size)} bytes: give a whole number from 1 to ${largestInt}`)
+        invalidArgument(`invalid buffer size ${String(size)}: expected an integer from 1 to ${largestInt}`)
       )
     }
   }
@@ -63,7 +63,10 @@ export const setTcpOptions = (libc: Libc, fd: number, options: Tcp.SetOptions): 
     yield* setBufferSizes(libc, fd, options)
   })
 
-/** Returns the options that say when a probe is sent: the number of each, and its value in seconds or probes. */
+/**
+ * Returns the options that say when probes are sent: the name of each, and its value in seconds or
+ * probes.
+ */
 const toKeepAlive = (
   libc: Libc,
   keepAlive: boolean | Tcp.KeepAlive | undefined
@@ -78,9 +81,12 @@ const toKeepAlive = (
   const options: Array<readonly [number, number]> = []
   for (const [what, name, value] of wanted) {
     if (value === undefined) continue
-    if (name === undefined) return Effect.fail(unsupported(`this system has no ${what} of keep-alive for one socket`))
+    if (name === undefined)
+      return Effect.fail(unsupported(`this system cannot set the ${what} of keep-alive for one socket (leave it out)`))
     if (!(Number.isInteger(value) && value > 0 && value < 0x8000)) {
-      return Effect.fail(invalidArgument(`the ${what} of keep-alive is from 1 to 32767 (seconds, or probes)`))
+      return Effect.fail(
+        invalidArgument(`invalid ${what} of keep-alive: expected 1 to 32767 ${what === "count" ? "probes" : "seconds"}`)
+      )
     }
     options.push([name, value])
   }
@@ -119,7 +125,7 @@ export const setUdpOptions = (
 const hopsError = (what: string, value: number, least: number): PollerError | undefined =>
   Number.isInteger(value) && value >= least && value <= 255
     ? undefined
-    : invalidArgument(`the ${what} is a whole number from ${least} to 255`)
+    : invalidArgument(`invalid ${what} ${String(value)}: expected an integer from ${least} to 255`)
 
 const toUdpOptions = (
   profile: SocketProfile,
@@ -139,7 +145,7 @@ const toUdpOptions = (
     options.push({ level, name: isIpv6 ? profile.IPV6_UNICAST_HOPS : profile.IP_TTL, value: ttl })
   }
   if (multicastTtl !== undefined) {
-    const wrong = hopsError("ttl of multicast", multicastTtl, 0)
+    const wrong = hopsError("multicastTtl", multicastTtl, 0)
     if (wrong !== undefined) return wrong
     const name = isIpv6 ? profile.IPV6_MULTICAST_HOPS : profile.IP_MULTICAST_TTL
     options.push({ level, name, value: multicastValue(multicastTtl) })

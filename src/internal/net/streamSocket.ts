@@ -45,7 +45,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
   readonly #libc: Libc
   readonly #channel: ByteChannel
   readonly #family: Family<Address>
-  /** The address of the peer, if it was given to connect to. */
+  /** The address of the peer, if this end has connected to it. */
   readonly #peer: Address | undefined
 
   static {
@@ -57,7 +57,8 @@ export abstract class StreamSocket<Address> extends PublicObject {
     this.#libc = libc
     this.#family = family
     this.#peer = peer
-    // Urgent data ends a read before it, so a short read is the last one only where urgent data is reported.
+    // Urgent data ends a read before it, so a short read is the last one only where urgent data is
+    // reported.
     const hasUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
     this.#watchedFd = new WatchedFd(attachment, fd, hasUrgent ? Interest.Read | Interest.Priority : Interest.Read)
     this.#watchedFd.named = this
@@ -66,7 +67,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
     this.#owned = new OwnedFd(libc, fd, "the connection", this.#channel)
   }
 
-  /** The name in the printed form. */
+  /** The name that the object prints. */
   abstract get kind(): string
 
   get owned(): OwnedFd {

@@ -30,7 +30,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   readonly #owned: OwnedFd
   readonly #channel: DatagramChannel
   readonly #libc: Libc
-  /** Where the socket was bound before it was connected. */
+  /** The address that the socket was bound to before it was connected. */
   readonly #bound: NetAddress.InetAddress
   #lastTo: NetAddress.InetAddress | undefined
   #lastBytes: Uint8Array | undefined
@@ -114,7 +114,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     })
   }
 
-  /** Returns the bytes of a destination, or null if they are yet to be encoded. Most datagrams go where the last one went. */
+  /**
+   * Returns the bytes of a destination, or null if it is yet to be encoded. Most datagrams go where
+   * the last one went.
+   */
   #known(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | null {
     if (to === undefined) return undefined
     if (to instanceof DatagramImpl) return to.sender.bytes
@@ -130,7 +133,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 
   encodeUnsafe(address: NetAddress.InetAddress): Uint8Array {
-    // A socket of IPv6 has IPv4 addresses in this form, and some systems take no other.
+    // An IPv6 socket has IPv4 addresses in this form, and some systems accept no other form.
     const usable =
       this.#isIpv6 && address._tag === "InetAddressV4"
         ? NetAddress.inetAddressUnsafe(NetAddress.toIpv4Mapped(address.address), address.port)
@@ -143,8 +146,8 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     return this.#owned.use((fd) =>
       Effect.gen({ self: this }, function* () {
         const peer = yield* toAddress(address)
-        // The kernel takes it, and drops all that is sent.
-        if (peer.port === 0) yield* Effect.fail(invalidArgument("nobody is at port 0: give the port of the peer"))
+        // The kernel accepts port 0, and drops every datagram that is sent there.
+        if (peer.port === 0) yield* Effect.fail(invalidArgument("invalid port 0: expected the port of the peer"))
         const bytes = this.encodeUnsafe(peer)
         const place = placeOf(fd, () => NetAddress.formatInet(peer))
         yield* systemCall(libc, "connect", place, () => libc.functions.connect(fd, bytes, bytes.length))
@@ -157,18 +160,18 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     return this.#owned.use((fd) =>
       Effect.gen({ self: this }, function* () {
         const result = retryInterrupted(libc, () => libc.functions.connect(fd, noAddress(libc), noAddress(libc).length))
-        // Some systems do what they are asked to, and complain nevertheless.
-        if (result < 0 && !(libc.profile.socket.hasLengthByte && complaints.has(-result))) {
+        // Some systems disconnect the socket, and return an error nevertheless.
+        if (result < 0 && !(libc.profile.socket.hasLengthByte && disconnectErrors.has(-result))) {
           return yield* Effect.fail(fromErrno("connect", -result, { fd, address: this.addressText }))
         }
-        // A port that was not asked for by its number is gone with the connection.
+        // The kernel takes a port that it has chosen back with the connection.
         const { port } = yield* this.localAddress
         if (port !== this.#bound.port) yield* bindTo(libc, fd, this.#bound)
       })
     )
   }
 
-  /** As the kernel has it now: a connected socket has a narrower one. */
+  /** Asks the kernel, because a connected socket has a narrower address than the bound one. */
   get localAddress(): Effect.Effect<NetAddress.InetAddress, PollerError> {
     return this.#owned.use((fd) =>
       Effect.map(Socket.addressOf(this.#libc, fd, "getsockname"), (bytes) => inet.decode(this.#libc, bytes))
@@ -183,7 +186,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     return Effect.asVoid(Effect.acquireRelease(this.join(options), (leave) => leave))
   }
 
-  /** Answers what leaves the group again. */
+  /** Joins a group. Returns the effect that leaves it again. */
   join(options: JoinMulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
     const libc = this.#libc
     return this.#owned.use((fd) =>
@@ -193,7 +196,9 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     )
   }
 
-  /** The address that errors say: that of the peer. A datagram that is sent elsewhere says its own. */
+  /**
+   * The address that errors say: that of the peer. A datagram that is sent elsewhere says its own.
+   */
   get addressText(): string | undefined {
     return this.#describe("getpeername")
   }
@@ -223,21 +228,21 @@ export const isUdpSocket = (u: unknown): u is UdpSocket => u instanceof UdpSocke
 
 export const isDatagram = (u: unknown): u is Datagram => u instanceof DatagramImpl
 
-/** An address of no family, which takes a connection back. */
+/** Returns an address of no family. To connect to it disconnects a socket. */
 const noAddress = (libc: Libc): Uint8Array => {
   const bytes = new Uint8Array(16)
   if (libc.profile.socket.hasLengthByte) bytes[0] = bytes.length
   return bytes
 }
 
-const complaints: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
+const disconnectErrors: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
   const place = placeOf(fd, () => NetAddress.formatInet(address))
   return Socket.bind(libc, place, encodeInet(libc.profile.socket, address))
 }
 
-/** Opens a socket and binds it. Whoever asks for it closes it. */
+/** Opens a socket and binds it. The caller has to close it. */
 export const open = (
   net: Network,
   address: NetAddress.InetAddress,
@@ -249,7 +254,8 @@ export const open = (
   const isIpv6 = address._tag === "InetAddressV6"
   return Opening.open(libc, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
     Effect.gen(function* () {
-      // What lets sockets share a port has two names: there, the first is for groups alone.
+      // Sharing a port has two names. On the BSDs and macOS, SO_REUSEADDR only lets sockets share a
+      // group.
       yield* enable(libc, fd, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
       yield* enable(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
       if (isIpv6) yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)

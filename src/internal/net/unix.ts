@@ -1,4 +1,7 @@
-/** Unix stream sockets over the C library: paths, names that are no paths, pairs, and descriptors as messages. */
+/**
+ * Unix stream sockets over the C library: listeners, connections, pairs, and descriptors as
+ * messages.
+ */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -37,17 +40,20 @@ import * as Socket from "./socketCalls.ts"
 import { checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
 import { StreamSocket } from "./streamSocket.ts"
 
-/** As many descriptors as one message takes on every system. */
+/** Maximum descriptors of a message that every system accepts. */
 const mostDescriptors = 253
-/** Bytes for what else may come with a message, if somebody has asked the kernel for it: the sender's credentials. */
+/**
+ * Bytes for other control messages, such as the sender's credentials, which a program can ask the
+ * kernel for.
+ */
 const roomForOthers = 64
 
 const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =>
   Array.isArray(fds) && fds.length > 0 && fds.length <= mostDescriptors && fds.map(toFd).every(isDescriptor)
     ? undefined
-    : invalidArgument(`between 1 and ${mostDescriptors} descriptors go with a message`)
+    : invalidArgument(`invalid descriptors: expected 1 to ${mostDescriptors} of them`)
 
-/** Which of them is not open. */
+/** Returns the descriptor that is not open. */
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
   fds.find((fd) => retryInterrupted(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
 
@@ -84,7 +90,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const { libc } = this
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
       const { fd } = this.watchedFd
-      // The descriptors go with the first byte; whatever did not fit follows as any other bytes, in the same turn.
+      // The descriptors go with the first byte. Bytes that did not fit follow in the same turn.
       let sent = -1
       return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
         if (sent === -1) {
@@ -125,7 +131,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       rangeError(buffer, 0, restOf(buffer, 0), 1) ??
       (Number.isInteger(most) && most >= 1 && most <= mostDescriptors
         ? undefined
-        : invalidArgument(`room for ${String(most)} descriptors: give a whole number from 1 to ${mostDescriptors}`))
+        : invalidArgument(
+            `invalid number of descriptors ${String(most)}: expected an integer from 1 to ${mostDescriptors}`
+          ))
     if (invalid !== undefined) return Effect.fail(invalid)
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
@@ -139,16 +147,17 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const numbers = message.descriptors
       if (MSG_CMSG_CLOEXEC === undefined) setCloseOnExec(libc, numbers)
       const descriptors: ReadonlyArray<Fd> = numbers.map((number) => new FdImpl(libc, number))
-      // There is room for more than that, so a few more than were asked for may have come.
+      // The room for other control messages may hold a few descriptors more than the caller
+      // accepts.
       if (!message.isTruncated && numbers.length <= most) return Effect.succeed({ length, descriptors })
       for (const number of numbers) libc.functions.close(number)
       return Effect.fail(
         limitReached(
-          `more than ${most} descriptors have come, or this process has no room for them: all of them are closed`
+          `more than ${most} descriptors arrived, or this process has no room for them (all of them were closed)`
         )
       )
     }
-    // Only the wait can be interrupted: what was received belongs to the scope.
+    // Only the waiting can be interrupted, because what was received has to get into the scope.
     return Effect.uninterruptibleMask((restore) =>
       Effect.tap(acquireWhenReady(this.watchedFd, restore, take), ({ descriptors }) =>
         Effect.addFinalizer(() =>

@@ -1,4 +1,4 @@
-/** Listening, connecting, reading, writing and half-closing, against peers of node:net. */
+/** Listening, connecting, reading, writing and half-closing, with peers of node:net. */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Stream } from "effect"
 import { Tcp } from "effect-amy"
@@ -22,8 +22,8 @@ import {
   withNodePeer
 } from "./support.ts"
 
-describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
-  live("a client of node:net is accepted, and both sides know both addresses", () =>
+describeTcp("Tcp listens, accepts and connects", (live) => {
+  live("a client of node:net is accepted, and both sides have both addresses", () =>
     Effect.gen(function* () {
       const { connection, listener, peer } = yield* withNodePeer()
       const local = yield* connection.localAddress
@@ -38,7 +38,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("a server of node:net is connected to, from an address of one's choice", () =>
+  live("connects to a server of node:net, from a chosen address", () =>
     Effect.gen(function* () {
       const port = yield* nodeServer((socket) => socket.write(`${socket.remoteAddress}:${socket.remotePort}\n`))
       const connection = yield* Tcp.connect({ address: "127.0.0.1", port }, { localAddress: "127.0.0.2:0" })
@@ -59,7 +59,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("a closed connection, and a closed listener, are closed before their scope", () =>
+  live("close closes a connection or a listener before its scope does", () =>
     Effect.gen(function* () {
       const { connection, listener, peer } = yield* withNodePeer()
       const { fd } = connection
@@ -74,7 +74,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("the scope of accept and of connect closes the connection", () =>
+  live("the scope of accept or connect closes the connection", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const client = yield* nodeClient(listener.address.port)
@@ -104,7 +104,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("incoming: every connection comes once, and those that are left open end with the stream", () =>
+  live("incoming returns every connection once, and its end closes those that are still open", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const clients = yield* Effect.all(
@@ -127,7 +127,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("run: a handler for each connection, closed at its end whatever that is", () =>
+  live("run starts a handler for each connection, and closes it however the handler ends", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       yield* Effect.forkChild(
@@ -149,7 +149,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
-  live("stream and sink: an echo of node:net gives back what it was sent", () =>
+  live("stream and sink carry bytes to an echo server of node:net and back", () =>
     Effect.gen(function* () {
       const port = yield* nodeServer((socket) => socket.pipe(socket))
       const connection = yield* Tcp.connect({ address: "127.0.0.1", port })
@@ -167,7 +167,7 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
     })
   )
 
-  live("a part of a buffer is read into and written from, and nothing beside it is touched", () =>
+  live("read and write touch only the part of the buffer that is given", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       peer.write("abcdef")
@@ -186,9 +186,9 @@ describeTcp("issue 4: Tcp listens, accepts and connects", (live) => {
 })
 
 describeTcp(
-  "issue 4: half-close works both ways",
+  "half-close works both ways",
   (live) => {
-    live("ours ends first: the peer sees the end, and what it sends still comes", () =>
+    live("our side ends first: the peer sees the end, and its bytes still arrive", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         yield* connection.writeAll(bytesOf("request"))
@@ -199,7 +199,7 @@ describeTcp(
       })
     )
 
-    live("the peer ends first: reading is at its end, again and again, and writing goes on", () =>
+    live("the peer ends first: every read returns 0, and writing goes on", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         peer.end("request")
@@ -211,7 +211,7 @@ describeTcp(
       })
     )
 
-    live("whoever is reading sees the end when this side shuts reading down", () =>
+    live("a fiber that reads sees the end when this side shuts reading down", () =>
       Effect.gen(function* () {
         const { connection } = yield* withNodePeer()
         const reading = yield* Effect.forkChild(connection.read(new Uint8Array(1)), { startImmediately: true })
@@ -221,7 +221,7 @@ describeTcp(
       })
     )
 
-    live("both at once", () =>
+    live("both sides end at once", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         yield* connection.shutdown("both")
@@ -235,8 +235,8 @@ describeTcp(
   twoLayers
 )
 
-describeTcp("issue 4: a connection is given away", (live, layer) => {
-  live("take: the number stays open, the first owner is done with it, also whoever waits there", () =>
+describeTcp("a connection is given away", (live, layer) => {
+  live("take leaves the descriptor open, and fails the fibers that wait with Closed", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const reading = yield* Effect.forkChild(Effect.flip(connection.read(new Uint8Array(1))), {
@@ -256,7 +256,7 @@ describeTcp("issue 4: a connection is given away", (live, layer) => {
     })
   )
 
-  live("fromFd leaves the blocking mode as it is, and still nothing blocks", () =>
+  live("fromFd leaves the blocking mode as it is, and nothing blocks nevertheless", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const fd = yield* connection.take
@@ -268,7 +268,7 @@ describeTcp("issue 4: a connection is given away", (live, layer) => {
       expect(reading.pollUnsafe()).toBeUndefined()
       peer.write("late")
       expect(yield* Fiber.join(reading)).toBe("late")
-      // More than fits: written while this very thread's event loop reads it at the other end.
+      // More bytes than fit, while the event loop of this thread reads them at the other end.
       const writing = yield* Effect.forkChild(
         Effect.andThen(second.writeAll(new Uint8Array(20_000_000)), second.shutdown("write"))
       )
@@ -277,7 +277,7 @@ describeTcp("issue 4: a connection is given away", (live, layer) => {
     })
   )
 
-  it.live("take and fromFd across a worker thread", () =>
+  it.live("take and fromFd move a connection to a worker thread", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
@@ -293,9 +293,9 @@ describeTcp("issue 4: a connection is given away", (live, layer) => {
 })
 
 describeTcp(
-  "issue 4: IPv6, where this machine has its loopback",
+  "IPv6, if this machine has its loopback",
   (live) => {
-    live("listen and connect, against node:net each", () =>
+    live("listen and connect work with peers of node:net", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("[::1]:0")
         const peer = yield* nodeClient(listener.address.port, "::1")
@@ -310,7 +310,7 @@ describeTcp(
       })
     )
 
-    live("a listener on :: takes IPv4 too, unless it is for IPv6 only", () =>
+    live("a listener at :: accepts IPv4 too, unless it is ipv6Only", () =>
       Effect.gen(function* () {
         const both = yield* Tcp.listen("[::]:0")
         const peer = yield* nodeClient(both.address.port)

@@ -1,4 +1,4 @@
-/** What is wrong is refused with its reason, and then nothing is left open. */
+/** Failures of TCP sockets have their reason, and leave nothing open. */
 import { expect } from "@effect/vitest"
 import { type Duration, Effect, Fiber, type Scope, Stream } from "effect"
 import { Tcp } from "effect-amy"
@@ -26,9 +26,9 @@ import {
 const wrong = <A>(value: unknown): A => value as A
 
 describeTcp(
-  "issue 4: connecting fails with its reason",
+  "connecting fails with its reason",
   (live) => {
-    live("nobody listens: ConnectionRefused, at once and over again", () =>
+    live("with ConnectionRefused, each time, if no process listens", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0")
         yield* listener.close
@@ -41,7 +41,7 @@ describeTcp(
       })
     )
 
-    live("nobody answers: TimedOut, and not before the time is over", () =>
+    live("with TimedOut, and not before the time is over, if the peer does not respond", () =>
       Effect.gen(function* () {
         const { first, listener } = yield* fullListener
         const before = sockets().length
@@ -51,13 +51,13 @@ describeTcp(
         expect(error.reason).toMatchObject({ _tag: "TimedOut", syscall: "connect" })
         expect(error.message).toContain("did not respond in time")
         expect(sockets().length).toBe(before)
-        // The listener is as good as before.
+        // The listener remains usable.
         const connection = yield* listener.accept
         expect((yield* connection.remoteAddress).port).toBe((yield* first.localAddress).port)
       })
     )
 
-    live("a timeout that is not reached does nothing", () =>
+    live("not, if the timeout is not reached", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer((socket) => socket.end("hello"))
         const connection = yield* Tcp.connect({ address: "127.0.0.1", port }, { timeout: "100 seconds" })
@@ -65,7 +65,7 @@ describeTcp(
       })
     )
 
-    live("a local address that is not this machine's: AddressNotAvailable", () =>
+    live("with AddressNotAvailable, if this machine does not have the local address", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer(() => {})
         const to = { address: "127.0.0.1", port }
@@ -73,7 +73,7 @@ describeTcp(
       })
     )
 
-    live("a local address of the other family: InvalidArgument", () =>
+    live("with InvalidArgument, if the local address is of the other family", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer(() => {})
         expect(yield* reasonOf(Tcp.connect({ address: "127.0.0.1", port }, { localAddress: "[::1]:0" }))).toBe(
@@ -86,9 +86,9 @@ describeTcp(
 )
 
 describeTcp(
-  "issue 4: listening fails with its reason",
+  "listening fails with its reason",
   (live) => {
-    live("an address in use, by ours or by node:net", () =>
+    live("with AddressInUse, if a listener of ours or of node:net has the address", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0")
         const error = yield* Effect.flip(Tcp.listen(listener.address))
@@ -98,7 +98,7 @@ describeTcp(
       })
     )
 
-    live("an address that is not this machine's", () =>
+    live("with AddressNotAvailable, if this machine does not have the address", () =>
       Effect.gen(function* () {
         expect(yield* reasonOf(Tcp.listen("192.0.2.1:0"))).toBe("AddressNotAvailable")
         if (hasIpv6) expect(yield* reasonOf(Tcp.listen("[2001:db8::1]:0"))).toBe("AddressNotAvailable")
@@ -109,9 +109,9 @@ describeTcp(
 )
 
 describeTcp(
-  "issue 4: bad input of Tcp fails with InvalidArgument, and opens nothing",
+  "invalid input of Tcp fails with InvalidArgument, and opens nothing",
   (live) => {
-    live("an address that is none", () =>
+    live("an invalid address", () =>
       Effect.gen(function* () {
         for (const address of [
           "",
@@ -125,14 +125,14 @@ describeTcp(
           for (const refused of [Effect.asVoid(Tcp.listen(address)), Effect.asVoid(Tcp.connect(address))]) {
             const error = yield* Effect.flip(refused)
             expect(error.reason._tag).toBe("InvalidArgument")
-            expect(error.message).toContain(`"${address}" is no address`)
+            expect(error.message).toContain(`invalid address "${address}"`)
           }
           expect(yield* reasonOf(Tcp.connect("127.0.0.1:1", { localAddress: address }))).toBe("InvalidArgument")
         }
       })
     )
 
-    live("a port that is out of range or no number", () =>
+    live("a port that is out of range, or not a number", () =>
       Effect.gen(function* () {
         for (const port of [-1, 65_536, 1.5, NaN, wrong<number>("80")]) {
           expect(yield* reasonOf(Tcp.listen({ address: "127.0.0.1", port }))).toBe("InvalidArgument")
@@ -141,7 +141,7 @@ describeTcp(
       })
     )
 
-    live("an option that is none", () =>
+    live("an invalid option", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer(() => {})
         const to = { address: "127.0.0.1", port }
@@ -158,10 +158,10 @@ describeTcp(
           { keepAlive: { idle: wrong("soon") } }
         ]
         for (const each of options) {
-          const told = JSON.stringify(each)
-          expect([told, yield* outcomeOf(Tcp.listen("127.0.0.1:0", each))]).toEqual([told, "InvalidArgument"])
-          expect([told, yield* outcomeOf(Tcp.connect(to, each))]).toEqual([told, "InvalidArgument"])
-          expect([told, yield* outcomeOf(connection.setOptions(each))]).toEqual([told, "InvalidArgument"])
+          const text = JSON.stringify(each)
+          expect([text, yield* outcomeOf(Tcp.listen("127.0.0.1:0", each))]).toEqual([text, "InvalidArgument"])
+          expect([text, yield* outcomeOf(Tcp.connect(to, each))]).toEqual([text, "InvalidArgument"])
+          expect([text, yield* outcomeOf(connection.setOptions(each))]).toEqual([text, "InvalidArgument"])
         }
         for (const timeout of [-5, NaN, wrong<Duration.Input>("soon")]) {
           expect([`timeout ${timeout}`, yield* outcomeOf(Tcp.connect(to, { timeout }))]).toEqual([
@@ -178,7 +178,7 @@ describeTcp(
       })
     )
 
-    live("a part that is outside the buffer, or of nothing that is a buffer", () =>
+    live("a part that is outside the buffer, or a value that is not a buffer", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         const buffer = new Uint8Array(8)
@@ -208,12 +208,12 @@ describeTcp(
             "InvalidArgument"
           ])
         }
-        // Into nothing, a read could not be told from the end.
+        // A read of no bytes would look like the end.
         expect(yield* outcomeOf(connection.read(new Uint8Array(0)))).toBe("InvalidArgument")
         expect(yield* outcomeOf(connection.read(buffer, 8))).toBe("InvalidArgument")
         expect(yield* outcomeOf(connection.writeAll(wrong("text")))).toBe("InvalidArgument")
         expect(yield* outcomeOf(connection.shutdown(wrong("sideways")))).toBe("InvalidArgument")
-        // None of that has reached the peer, and the connection is as good as before.
+        // None of that has reached the peer, and the connection remains usable.
         yield* connection.writeAll(bytesOf("good"))
         yield* connection.close
         expect((yield* receiveAll(peer)).toString()).toBe("good")
@@ -237,7 +237,7 @@ const refused = (open: () => ReadonlyArray<number>) =>
   )
 
 describeTcp(
-  "issue 4: Tcp.fromFd refuses what is no TCP socket, and leaves it to its owner",
+  "Tcp.fromFd refuses other descriptors, and leaves them to their owner",
   (live) => {
     live("a pipe, an eventfd, a Unix socket", () =>
       Effect.andThen(
@@ -260,7 +260,7 @@ describeTcp(
         yield* Effect.promise(() => once(socket, "close"))
       })
     )
-    live("a number that is not open, or is none", () =>
+    live("a number that is not open, or is invalid", () =>
       Effect.gen(function* () {
         expect(yield* reasonOf(Tcp.fromFd(-1))).toBe("BadDescriptor")
         expect(yield* reasonOf(Tcp.fromFd(999_999))).toBe("BadDescriptor")
@@ -273,13 +273,13 @@ describeTcp(
   twoLayers
 )
 
-describeTcp("issue 4: after close everything fails with Closed, and the number is nobody's of ours", (live) => {
+describeTcp("after close every operation fails with Closed, and touches no reused number", (live) => {
   live("a connection", () =>
     Effect.gen(function* () {
       const { client, server } = yield* pair
       const { fd } = server
       yield* server.close
-      // The number is another's by now.
+      // Another descriptor has the number by now.
       const other = yield* Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) =>
         Effect.sync(() => Kernel.close(fd))
       )
@@ -302,7 +302,7 @@ describeTcp("issue 4: after close everything fails with Closed, and the number i
         expect([name, yield* outcomeOf<unknown, Scope.Scope>(operation)]).toEqual([name, "Closed"])
       }
       expect(Kernel.isOpen(other)).toBe(true)
-      // Nothing was written into it.
+      // Nothing was written to it.
       expect(Kernel.read(other, 8)).toBe(-1)
       expect(yield* client.read(buffer)).toBe(0)
     })
@@ -319,7 +319,7 @@ describeTcp("issue 4: after close everything fails with Closed, and the number i
     })
   )
 
-  live("who waits when it is closed", () =>
+  live("the fibers that wait when it is closed", () =>
     Effect.gen(function* () {
       const { client, listener } = yield* pair
       const waiting = yield* Effect.forEach(
@@ -339,8 +339,8 @@ describeTcp("issue 4: after close everything fails with Closed, and the number i
   )
 })
 
-describeTcp("issue 4: a connection that the peer breaks off", (live) => {
-  live("reading fails with ConnectionReset, also for who waits, and then is at its end", () =>
+describeTcp("a connection that the peer resets", (live) => {
+  live("fails reads with ConnectionReset, also those that wait, and then is at its end", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const reading = yield* Effect.forkChild(reasonOf(connection.read(new Uint8Array(1))), {
@@ -348,13 +348,13 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
       })
       peer.resetAndDestroy()
       expect(yield* Fiber.join(reading)).toBe("ConnectionReset")
-      // As recv(2) has it: the error is told once.
+      // As in recv(2), the error is returned once.
       expect(yield* connection.read(new Uint8Array(1))).toBe(0)
       expect(yield* reasonOf(connection.writeAll(bytesOf("x")))).toBe("BrokenPipe")
     })
   )
 
-  live("reading fails, too, if it was writing that met it first: a torso is no clean end", () =>
+  live("fails reads as well if a write has met the reset first, so that a torso is no clean end", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       peer.write("partial respon")
@@ -370,7 +370,7 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
     })
   )
 
-  live("that the peer reads nothing more does not spoil its end", () =>
+  live("is at its clean end if the peer only reads nothing more", () =>
     Effect.gen(function* () {
       const { connection } = yield* withNodePeer()
       yield* connection.shutdown("write")
@@ -380,7 +380,7 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
     })
   )
 
-  live("writing fails, also for who waits", () =>
+  live("fails writes, also those that wait", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const writing = yield* Effect.forkChild(reasonOf(connection.writeAll(new Uint8Array(100_000_000))), {
@@ -392,7 +392,7 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
     })
   )
 
-  live("before it is accepted: the listener goes on", () =>
+  live("before it is accepted does not stop the listener", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       for (let i = 0; i < 20; i++) {
@@ -401,7 +401,7 @@ describeTcp("issue 4: a connection that the peer breaks off", (live) => {
         else client.end("good")
       }
       const found: Array<string> = []
-      // Linux hands out what was reset before; other systems pass over it.
+      // Linux accepts a connection that was reset before; other systems skip it.
       while (found.filter((text) => text === "good").length < 10) {
         const connection = yield* listener.accept
         found.push(yield* Effect.catch(readText(connection, 10), ({ reason }) => Effect.succeed(reason._tag)))

@@ -1,4 +1,4 @@
-/** Peers that are slow, fast, hasty or rude; and a process that has no descriptor left. */
+/** Peers that are slow, fast, hasty or rude, and a process that has no descriptor left. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { Tcp } from "effect-amy"
@@ -24,7 +24,7 @@ import {
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
-/** A connection of ours whose peer is a bare descriptor: each system call of it happens exactly when the test makes it. */
+/** Connects to a bare descriptor, whose system calls happen exactly when the test makes them. */
 const withBarePeer = Effect.gen(function* () {
   const [near, far] = Kernel.tcpPair()
   yield* Effect.addFinalizer(() => Effect.sync(() => void (Kernel.isOpen(far) && Kernel.close(far))))
@@ -32,9 +32,9 @@ const withBarePeer = Effect.gen(function* () {
 })
 
 describeTcp(
-  "issue 4: backpressure",
+  "backpressure",
   (live) => {
-    live("a peer that reads nothing: the writer is suspended, and no more is pulled or held", () =>
+    live("a peer that reads nothing suspends the writer, and no more is pulled or held", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer({ sendBufferSize: 100_000 })
         const chunk = new Uint8Array(100_000)
@@ -45,7 +45,7 @@ describeTcp(
         })
         const memory = process.memoryUsage().arrayBuffers
         const writing = yield* Effect.forkChild(Stream.run(endless, connection.sink))
-        // Buffers of the kernel grow for a while; then it stands still.
+        // The buffers of the kernel grow for a while. Then the writer stands still.
         for (let calm = 0, before = -1; calm < 50; before = pulled) {
           yield* Effect.andThen(readyNow, turn)
           calm = pulled === before ? calm + 1 : 0
@@ -54,14 +54,14 @@ describeTcp(
         const stood = pulled
         expect(writing.pollUnsafe()).toBeUndefined()
         expect(process.memoryUsage().arrayBuffers - memory).toBeLessThan(10_000_000)
-        // Once the peer reads, it goes on.
+        // Once the peer reads, the writer goes on.
         yield* receive(peer, stood)
         yield* until(() => pulled > stood)
         yield* Fiber.interrupt(writing)
       })
     )
 
-    live("a connection whose stream nobody pulls: the peer has to wait", () =>
+    live("a stream that is not pulled makes the peer wait", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer({ receiveBufferSize: 50_000 })
         const sent = Buffer.alloc(20_000_000, 7)
@@ -78,9 +78,9 @@ describeTcp(
 )
 
 describeTcp(
-  "issue 4: few and many bytes",
+  "few and many bytes",
   (live) => {
-    live("a peer that sends one byte at a time", () =>
+    live("a peer may send one byte at a time", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         const text = Array.from({ length: 1000 }, (_, i) => String.fromCodePoint(97 + (i % 26))).join("")
@@ -95,7 +95,7 @@ describeTcp(
       })
     )
 
-    live("one byte there and back, 500 times", () =>
+    live("one byte goes there and back, 500 times", () =>
       Effect.gen(function* () {
         const { connection, peer } = yield* withNodePeer()
         peer.setNoDelay(true)
@@ -108,7 +108,7 @@ describeTcp(
       })
     )
 
-    live("64 MiB in one write, and 64 MiB read", () =>
+    live("one write sends 64 MiB, and 64 MiB are read", () =>
       Effect.gen(function* () {
         const sent = Buffer.alloc(64 * 1024 * 1024)
         for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(Math.imul(i, 2_654_435_761) >>> 0, i)
@@ -132,9 +132,9 @@ describeTcp(
 )
 
 describeTcp(
-  "issue 4: what comes at once",
+  "events that arrive at once",
   (live) => {
-    live("data and the end in one edge: first the data, then the end (a reader that waits)", () =>
+    live("data and the end in one edge are read in order by a reader that waits", () =>
       Effect.gen(function* () {
         for (let round = 0; round < 100; round++) {
           yield* Effect.gen(function* () {
@@ -149,7 +149,7 @@ describeTcp(
       })
     )
 
-    live("data and the end in one edge: first the data, then the end (a reader that comes late, or at any time)", () =>
+    live("data and the end in one edge are read in order by a reader that comes late, or at any time", () =>
       Effect.gen(function* () {
         for (let round = 0; round < 200; round++) {
           yield* Effect.gen(function* () {
@@ -167,7 +167,7 @@ describeTcp(
       })
     )
 
-    live("a server of node:net that answers and closes at once, 200 times", () =>
+    live("a server of node:net may respond and close at once, 200 times", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer((socket) => socket.end("answer"))
         for (let round = 0; round < 200; round++) {
@@ -179,7 +179,7 @@ describeTcp(
       })
     )
 
-    live("out-of-band data in mid-stream stalls nobody who reads past it (a reader that waits)", () =>
+    live("out-of-band data in mid-stream does not stall a reader that waits", () =>
       Effect.gen(function* () {
         for (let round = 0; round < 30; round++) {
           yield* Effect.gen(function* () {
@@ -188,14 +188,14 @@ describeTcp(
             Kernel.writeText(far, "abc")
             Kernel.sendOutOfBand(far)
             Kernel.writeText(far, "def")
-            // The read stops at the mark, whoever asks for more.
+            // The read stops at the mark, even if more is wanted.
             expect(yield* Effect.timeout(Fiber.join(reading), "100 seconds")).toBe("abcdef")
           }).pipe(Effect.scoped)
         }
       })
     )
 
-    live("out-of-band data in mid-stream stalls nobody who reads past it (a reader that comes late)", () =>
+    live("out-of-band data in mid-stream does not stall a reader that comes late", () =>
       Effect.gen(function* () {
         for (let round = 0; round < 30; round++) {
           yield* Effect.gen(function* () {
@@ -217,9 +217,9 @@ describeTcp(
 )
 
 describeTcp(
-  "issue 4: a storm of connections on a full backlog",
+  "a storm of connections on a full backlog",
   (live) => {
-    live("each gets through once there is room", () =>
+    live("each connection gets through once there is room", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 15 })
         const connecting = yield* Effect.forEach(Array.from({ length: 40 }), (_, i) =>
@@ -243,7 +243,7 @@ describeTcp(
   twoLayers
 )
 
-describe("issue 4: a listener survives a process without descriptors", () => {
+describe("a listener survives a process without descriptors", () => {
   for (const layer of twoLayers) {
     it.live(`it waits, does not spin, and goes on (${layer})`, () =>
       leavesNothing(
@@ -255,21 +255,21 @@ describe("issue 4: a listener survives a process without descriptors", () => {
             client.setNoDelay(true)
             client.write(`client ${String(i).padStart(3)}`)
           }
-          // As many as have room are answered in the order in which they came; the others wait.
+          // The connections that fit get a response in order of arrival. The others wait.
           for (let i = 0; i < room; i++) {
             expect(yield* receive(clients[i]!, 10)).toBe(`client ${String(i).padStart(3)}`)
           }
-          while (!server.output().includes("a listener cannot accept, and tries again")) yield* turn
+          while (!server.output().includes("a listener cannot accept connections, and will try again")) yield* turn
           server.child.send("measure")
           const { busy } = (yield* server.next) as { readonly busy: number }
-          // The part of its time that it was busy.
+          // The share of its time in which it was busy.
           expect(busy).toBeLessThan(0.1)
-          // Once, however often it has tried meanwhile.
+          // It logs once, however often it has tried.
           expect(server.output().match(/a listener cannot accept/g)).toHaveLength(1)
           for (let i = 0; i < room; i++) clients[i]!.destroy()
           for (let i = room; i < clients.length; i++) {
             expect(yield* receive(clients[i]!, 10)).toBe(`client ${String(i).padStart(3)}`)
-            // There is room for a few only.
+            // Only a few fit.
             clients[i]!.destroy()
           }
           server.child.send("end")
@@ -281,7 +281,7 @@ describe("issue 4: a listener survives a process without descriptors", () => {
   }
 })
 
-/** Whoever accepts meanwhile, by a clock that stands still. */
+/** Starts a fiber that accepts while the clock stands still. */
 const accepting = (listener: Tcp.TcpListener) =>
   Effect.gen(function* () {
     const warnings: Array<unknown> = []
@@ -295,9 +295,9 @@ const accepting = (listener: Tcp.TcpListener) =>
     return fiber
   })
 
-describe("issue 4: a listener without descriptors can be closed", () => {
+describe("a listener without descriptors can be closed", () => {
   for (const layer of twoLayers) {
-    it.effect(`whoever accepts fails with Closed, also between two attempts (${layer})`, () =>
+    it.effect(`a fiber that accepts fails with Closed, also between two attempts (${layer})`, () =>
       leavesNothing(
         Effect.gen(function* () {
           const listener = yield* Tcp.listen("127.0.0.1:0")
@@ -327,9 +327,9 @@ describe("issue 4: a listener without descriptors can be closed", () => {
   }
 })
 
-describe("issue 4: SIGPIPE never kills the process", () => {
+describe("SIGPIPE never kills the process", () => {
   for (const layer of twoLayers) {
-    it.live(`also not where the signal has its default again (${layer})`, () =>
+    it.live(`even if the signal has its default action (${layer})`, () =>
       Effect.gen(function* () {
         const writer = yield* startProcess("tcpBrokenPipe", [layer])
         expect(yield* writer.next).toEqual({ write: "BrokenPipe", writeAll: "BrokenPipe", sink: "BrokenPipe" })
@@ -338,7 +338,7 @@ describe("issue 4: SIGPIPE never kills the process", () => {
     )
   }
 
-  it.live("it would: a write without that care is the end of such a process", () =>
+  it.live("which a plain write would do in such a process", () =>
     Effect.gen(function* () {
       const writer = yield* startProcess("tcpBrokenPipe", ["careless"])
       expect(yield* writer.ended).toEqual({ code: null, signal: "SIGPIPE" })

@@ -1,4 +1,7 @@
-/** Interrupting what waits leaves nothing behind, and loses nothing; closing the poller ends all of it with Closed. */
+/**
+ * An interruption leaves nothing behind and loses nothing. Closing the poller fails every operation
+ * with Closed.
+ */
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, type Scope, Stream } from "effect"
 import { type PollerError, Registrar, Tcp } from "effect-amy"
@@ -24,8 +27,8 @@ import {
   withNodePeer
 } from "./support.ts"
 
-describeTcp("promise 13: interrupting what a connection waits for leaves nothing behind", (live) => {
-  live("read: the next one gets what comes", () =>
+describeTcp("promise 13: interrupting an operation on a connection leaves nothing behind", (live) => {
+  live("read: the next read gets the bytes", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       for (let round = 0; round < 20; round++) {
@@ -38,7 +41,7 @@ describeTcp("promise 13: interrupting what a connection waits for leaves nothing
     })
   )
 
-  live("read while bytes arrive: each of them is read exactly once", () =>
+  live("read while bytes arrive: each byte is read exactly once", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const random = randomNumbers(1)
@@ -59,7 +62,7 @@ describeTcp("promise 13: interrupting what a connection waits for leaves nothing
     })
   )
 
-  live("write: nothing of it was written, and the next one is", () =>
+  live("write: no byte was written, and the next write is", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer({ sendBufferSize: 20_000 })
       const total = yield* fill(connection)
@@ -76,7 +79,7 @@ describeTcp("promise 13: interrupting what a connection waits for leaves nothing
     })
   )
 
-  live("writeAll: a part of it was written, from its beginning, and what comes next follows it", () =>
+  live("writeAll: a part from its beginning was written, and the next write follows it", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer({ sendBufferSize: 20_000 })
       const writing = yield* startWaiting(connection.writeAll(new Uint8Array(50_000_000).fill(1)))
@@ -93,7 +96,7 @@ describeTcp("promise 13: interrupting what a connection waits for leaves nothing
     })
   )
 
-  live("connect: the socket is closed at once, and not with the scope only", () =>
+  live("connect: the socket is closed at once, before its scope", () =>
     Effect.gen(function* () {
       const { listener } = yield* fullListener
       const before = sockets().length
@@ -108,8 +111,8 @@ describeTcp("promise 13: interrupting what a connection waits for leaves nothing
   )
 })
 
-describeTcp("promise 13: interrupting what a listener waits for loses no connection", (live) => {
-  live("accept: the next one gets what comes", () =>
+describeTcp("promise 13: interrupting an operation on a listener loses no connection", (live) => {
+  live("accept: the next accept gets the connection", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       for (let round = 0; round < 20; round++) {
@@ -122,7 +125,7 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
     })
   )
 
-  live("accept while a connection arrives: it goes to this one or to the next", () =>
+  live("accept while a connection arrives: it goes to this accept or to the next", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const random = randomNumbers(2)
@@ -140,13 +143,13 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
           expect(yield* connection.remoteAddress).toEqual(yield* client.localAddress)
         }).pipe(Effect.scoped)
       }
-      // Otherwise every one was faster than its interruption.
+      // Otherwise every accept was faster than its interruption.
       expect(interrupted).toBeGreaterThan(0)
       expect(yield* waiters).toBe(0)
     })
   )
 
-  live("incoming: what it has handed out is closed, what comes later is for the next", () =>
+  live("incoming: its connections are closed, and later ones go to the next stream", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const before = sockets().length
@@ -164,7 +167,7 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
     })
   )
 
-  live("run: its handlers are interrupted, their connections closed, and what comes later is for the next", () =>
+  live("run: its handlers are interrupted, their connections closed, and later ones go to the next run", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const before = sockets().length
@@ -190,7 +193,7 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
     })
   )
 
-  live("run while connections arrive: each is handled, or is there for the next, or its client sees the end", () =>
+  live("run while connections arrive: each is handled, waits for the next run, or its client sees the end", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const random = randomNumbers(3)
@@ -207,7 +210,7 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
           for (let i = Math.floor(random() * 4); i > 0; i--) yield* turn
           yield* Fiber.interrupt(fiber)
           const clients = yield* Effect.forEach(connecting, Fiber.join)
-          // What an earlier round has accepted may still be told of.
+          // A connection of an earlier round may still be reported.
           yield* until(() => sockets().length === before + 8)
           yield* Effect.forkChild(listener.run((connection) => connection.writeAll(bytesOf("x"))))
           for (const client of clients) expect(["", "x"]).toContain(yield* readText(client, 2))
@@ -218,7 +221,7 @@ describeTcp("promise 13: interrupting what a listener waits for loses no connect
 })
 
 describeTcp("promise 8: closing the poller while operations wait", (_live, layer) => {
-  it.live("each of them fails with Closed, and so does what is begun afterwards", () =>
+  it.live("fails each of them, and every later operation, with Closed", () =>
     leavesNothing(
       Effect.gen(function* () {
         const opened = yield* open(layer())
@@ -252,7 +255,7 @@ describeTcp("promise 8: closing the poller while operations wait", (_live, layer
         for (const [name, each] of Object.entries(operations)) {
           expect([name, yield* outcomeOf(each).pipe(withRegistrar)]).toEqual([name, "Closed"])
         }
-        // They are closed with their own scope, as ever.
+        // Their own scope closes the descriptors, as always.
         for (const { fd } of [listener, reader.client, reader.server, writer.client])
           expect(Kernel.isOpen(fd)).toBe(true)
       }).pipe(Effect.scoped)

@@ -1,4 +1,4 @@
-/** Options reach the kernel: what it says of them, with the numbers of Linux's headers. */
+/** Options reach the kernel. The tests ask it for them, with the numbers of Linux's headers. */
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import { Tcp } from "effect-amy"
@@ -25,16 +25,16 @@ const options: Tcp.SetOptions = {
 
 const expectOptions = (fd: number) => {
   expect(noDelay(fd)).toBe(0)
-  // Probes are counted in whole seconds, and never sooner than was asked for.
+  // The kernel counts whole seconds, so a fraction is rounded up.
   expect(keepAlive(fd)).toEqual([1, 7, 4, 5])
   expect(sendBuffer(fd)).toBe(100_000)
   expect(receiveBuffer(fd)).toBe(120_000)
 }
 
 describeTcp(
-  "issue 4: options of Tcp",
+  "options of Tcp",
   (live) => {
-    live("connections send at once unless told otherwise, and are not probed", () =>
+    live("connections send at once and are not probed, by default", () =>
       Effect.gen(function* () {
         const notGiven = { noDelay: undefined, keepAlive: undefined, sendBufferSize: undefined, timeout: undefined }
         const listener = yield* Tcp.listen("127.0.0.1:0", notGiven)
@@ -47,7 +47,7 @@ describeTcp(
       })
     )
 
-    live("those of a listener are those of what it accepts", () =>
+    live("accepted connections get the options of their listener", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0", options)
         yield* nodeClient(listener.address.port)
@@ -55,14 +55,14 @@ describeTcp(
       })
     )
 
-    live("those of connect", () =>
+    live("connect sets the options of the connection", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer(() => {})
         expectOptions((yield* Tcp.connect({ address: "127.0.0.1", port }, options)).fd)
       })
     )
 
-    live("setOptions changes what is given, and nothing else", () =>
+    live("setOptions changes the options that are given, and no others", () =>
       Effect.gen(function* () {
         const port = yield* nodeServer(() => {})
         const connection = yield* Tcp.connect({ address: "127.0.0.1", port })
@@ -79,14 +79,14 @@ describeTcp(
       })
     )
 
-    live("reuseAddress is on unless told otherwise", () =>
+    live("reuseAddress is on by default", () =>
       Effect.gen(function* () {
         expect(socketOption((yield* Tcp.listen("127.0.0.1:0")).fd, 1, 2)).toBe(1)
         expect(socketOption((yield* Tcp.listen("127.0.0.1:0", { reuseAddress: false })).fd, 1, 2)).toBe(0)
       })
     )
 
-    live("reusePort: several listeners share a port, and each connection reaches one of them", () =>
+    live("reusePort lets several listeners share a port, and each connection reaches one of them", () =>
       Effect.gen(function* () {
         const first = yield* Tcp.listen("127.0.0.1:0", { reusePort: true })
         expect(yield* reasonOf(Tcp.listen(first.address))).toBe("AddressInUse")
@@ -103,10 +103,10 @@ describeTcp(
       })
     )
 
-    live("backlog: so many may wait, and one more does not get through", () =>
+    live("backlog limits the connections that wait", () =>
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 3 })
-        // Linux lets one more than that wait.
+        // Linux lets one more connection wait.
         for (let i = 0; i < 4; i++) yield* Tcp.connect(listener.address)
         expect(yield* reasonOf(Tcp.connect(listener.address, { timeout: 100 }))).toBe("TimedOut")
         yield* listener.accept

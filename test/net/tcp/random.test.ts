@@ -1,4 +1,7 @@
-/** Thousands of connections that are opened, used, half-closed, reset and closed in random order, every byte checked. */
+/**
+ * Thousands of connections are opened, used, half-closed, reset and closed in random order. Every
+ * byte is checked.
+ */
 import { expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Tcp } from "effect-amy"
@@ -11,25 +14,31 @@ import { describeTcp, nodeServer, randomNumbers, twoLayers, waiters } from "./su
 
 type Random = () => number
 
-/** How a connection ends, as its client would have it. */
+/** How a connection ends, as its client wants it. */
 type End =
   /** The client ends first, and reads until the server has ended too. */
   | "half-close"
   /** The client asks the server to end first, and then still sends something. */
   | "half-close by the server"
-  /** The client closes without waiting for what it was answered. */
+  /** The client closes without waiting for the response. */
   | "close"
-  /** The client asks the server to break it off. */
+  /** The client asks the server to reset the connection. */
   | "reset by the server"
-  /** The client breaks it off in mid-stream. */
+  /** The client resets the connection in mid-stream. */
   | "reset"
 
 const ends: ReadonlyArray<End> = ["half-close", "half-close by the server", "close", "reset by the server", "reset"]
 
-/** What a client sends first: how its connection is to end, who it is, and how many bytes follow. */
+/**
+ * The bytes that a client sends first: how its connection ends, its number, and how many bytes
+ * follow.
+ */
 const headerSize = 12
 
-/** The byte at a place of the stream of one connection: wrong wherever bytes are lost, doubled, or another's. */
+/**
+ * Returns the byte at an offset of one connection's stream. It is wrong if bytes are lost, doubled,
+ * or of another stream.
+ */
 const byteAt = (seed: number, place: number): number =>
   (Math.imul(seed + 1, 2_654_435_761) + place * 7 + (place >>> 8)) & 0xff
 
@@ -52,19 +61,19 @@ interface Plan {
   readonly seed: number
   readonly end: End
   readonly length: number
-  /** In pieces of about so many bytes. */
+  /** The size of the pieces, about. */
   readonly piece: number
 }
 
 const planFor = (seed: number, random: Random): Plan => ({
   seed,
   end: ends[Math.floor(random() * ends.length)]!,
-  // Mostly small, at times more than the buffers of a socket hold at first.
+  // Mostly small, and at times more than the buffers of a socket hold at first.
   length: Math.floor(random() ** 4 * 100_000),
   piece: 1 + Math.floor(random() * 30_000)
 })
 
-/** Checks that bytes are the next ones of a connection. */
+/** Expects bytes to be the next ones of a connection. */
 const checker = (seed: number) => {
   let place = 0
   return {
@@ -91,10 +100,10 @@ const readExactly = (connection: Tcp.TcpStream, length: number) =>
     return bytes
   })
 
-/** SO_LINGER of zero seconds: to close is to break off. */
+/** SO_LINGER of zero seconds: closing resets the connection. */
 const breakOff = (connection: Tcp.TcpStream) => Effect.map(connection.take, Kernel.closeWithReset)
 
-/** Echoes so many bytes, and then does its part of the end. */
+/** Echoes a number of bytes, and then does its part of the end. */
 const serve = (connection: Tcp.TcpStream) =>
   Effect.gen(function* () {
     const first = yield* readExactly(connection, headerSize)
@@ -110,7 +119,7 @@ const serve = (connection: Tcp.TcpStream) =>
       echoed += count
     }
     if (end === "reset by the server") {
-      // Only once the client has it all, for what is on its way is lost.
+      // Only once the client has all bytes, because a reset loses those on their way.
       yield* readExactly(connection, 1)
       return yield* breakOff(connection)
     }
@@ -120,11 +129,11 @@ const serve = (connection: Tcp.TcpStream) =>
       check.next(yield* readExactly(connection, 100))
       expect(check.count).toBe(100)
     }
-    // To the end of what the client sends, so that closing is no breaking off.
+    // Reads to the client's end, because closing with unread bytes would reset the connection.
     while ((yield* connection.read(buffer)) > 0);
     if (end === "half-close") yield* connection.shutdown("write")
   }).pipe(
-    // Clients that go without waiting are part of it.
+    // Some clients close without waiting.
     Effect.catchReasons("PollerError", { ConnectionReset: () => Effect.void, BrokenPipe: () => Effect.void })
   )
 
@@ -161,7 +170,7 @@ const useOurs = (port: number, { end, length, piece, seed }: Plan) =>
     }
   }).pipe(Effect.scoped)
 
-/** The same by node:net. */
+/** Does the same by node:net. */
 const useNode = (port: number, { end, length, piece, seed }: Plan) =>
   Effect.promise(async () => {
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
@@ -228,7 +237,7 @@ const serveNode = (socket: net.Socket): void => {
     if (echoed.length > 0) socket.write(echoed)
     if (left > 0) return
     if (end === "half-close by the server" && !socket.writableEnded) socket.end()
-    // As above: by one byte more the client says that it has it all.
+    // As above: one byte more from the client says that it has all bytes.
     if (end === "reset by the server" && chunk.length > echoed.length) socket.resetAndDestroy()
   })
   socket.on("end", () => socket.end())
@@ -238,9 +247,9 @@ const count = times(500, 2500)
 const atATime = 200
 
 describeTcp(
-  "issue 4: connections opened, used, half-closed, reset and closed in random order",
+  "connections opened, used, half-closed, reset and closed in random order",
   (live) => {
-    live(`ours on both sides, ${count} times`, () =>
+    live(`work with our sockets on both sides, ${count} times`, () =>
       Effect.gen(function* () {
         const random = randomNumbers(41)
         const listener = yield* Tcp.listen("127.0.0.1:0")
@@ -259,7 +268,7 @@ describeTcp(
       })
     )
 
-    live(`ours against a client of node:net, ${count / 2} times`, () =>
+    live(`work with clients of node:net, ${count / 2} times`, () =>
       Effect.gen(function* () {
         const random = randomNumbers(42)
         const listener = yield* Tcp.listen("127.0.0.1:0")
@@ -278,7 +287,7 @@ describeTcp(
       })
     )
 
-    live(`ours against a server of node:net, ${count / 2} times`, () =>
+    live(`work with a server of node:net, ${count / 2} times`, () =>
       Effect.gen(function* () {
         const random = randomNumbers(43)
         const port = yield* nodeServer(serveNode)

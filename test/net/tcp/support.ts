@@ -1,4 +1,7 @@
-/** What the tests of Tcp share: peers of node:net, the layers to run on, and a count of what is open. */
+/**
+ * Helpers of the tests of Tcp: peers of node:net, the layers to run on, and a count of open
+ * sockets.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, type Scope } from "effect"
 import { type Poller, type Registrar, Tcp } from "effect-amy"
@@ -18,7 +21,7 @@ export { waiters }
 
 type Test = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar | Scope.Scope>
 
-/** The same tests on each of the layers, or on some; each of them must leave no socket open. */
+/** Runs the same tests on each layer, or on some. Each test must leave no socket open. */
 export const describeTcp = (
   name: string,
   body: (
@@ -40,21 +43,21 @@ export const describeTcp = (
   }
 }
 
-/** Without the attached thread, for what takes long. */
+/** The layers for long tests: without the attached thread. */
 export const twoLayers = ["layerWorker", "layerEventLoop"] as const
 
 export const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
 
-/** The sockets of this process. */
+/** Returns the sockets of this process. */
 export const sockets = (): ReadonlyArray<number> =>
   [...Kernel.openDescriptors()].filter(([, what]) => what.startsWith("socket:")).map(([fd]) => fd)
 
-/** Runs something, and expects the sockets that are open afterwards to be those that were before. */
+/** Runs an effect, and expects as many sockets to be open afterwards as before. */
 export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
     const before = sockets().length
     const result = yield* effect
-    // Those of node:net are closed a little later.
+    // Sockets of node:net are closed a little later.
     yield* until(() => sockets().length === before).pipe(Effect.timeoutOption("100 seconds"))
     expect(sockets().length, "sockets left open, or closed that were not ours").toBe(before)
     return result
@@ -63,7 +66,7 @@ export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.E
 /** A turn of the event loop. */
 export const turn = Effect.promise(() => new Promise(setImmediate))
 
-/** A server of node:net, and what has connected to it; its port is free at the end. */
+/** Starts a server of node:net. The scope closes it and its connections, and frees its port. */
 export const nodeServer = (
   onConnection: (socket: net.Socket) => void,
   options: net.ServerOpts = {},
@@ -89,7 +92,7 @@ export const nodeServer = (
       })
   ).pipe(Effect.map(({ server }) => (server.address() as net.AddressInfo).port))
 
-/** A connection of node:net, once it is made. It reads nothing until it is told to. */
+/** Connects by node:net. The connection is paused: it reads nothing by itself. */
 export const nodeClient = (port: number, host = "127.0.0.1"): Effect.Effect<net.Socket, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -101,7 +104,7 @@ export const nodeClient = (port: number, host = "127.0.0.1"): Effect.Effect<net.
     (socket) => Effect.sync(() => void socket.destroy())
   )
 
-/** Everything that a socket of node:net receives until the end. */
+/** Reads everything that a socket of node:net receives until its end. */
 export const receiveAll = (socket: net.Socket): Effect.Effect<Buffer> =>
   Effect.promise(async () => {
     const chunks: Array<Buffer> = []
@@ -109,7 +112,7 @@ export const receiveAll = (socket: net.Socket): Effect.Effect<Buffer> =>
     return Buffer.concat(chunks)
   })
 
-/** The next so many bytes. */
+/** Reads a number of bytes. */
 export const receive = (socket: net.Socket, count: number): Effect.Effect<string> =>
   Effect.promise(async () => {
     const chunks: Array<Buffer> = []
@@ -126,7 +129,7 @@ export const receive = (socket: net.Socket, count: number): Effect.Effect<string
     return Buffer.concat(chunks).toString()
   })
 
-/** A listener of ours, and a peer of node:net on the other side of a connection. */
+/** Connects a peer of node:net to a listener of ours. */
 export const withNodePeer = (options?: Tcp.ListenOptions, address: NetAddress.InetAddressInput = "127.0.0.1:0") =>
   Effect.gen(function* () {
     const listener = yield* Tcp.listen(address, options)
@@ -134,7 +137,7 @@ export const withNodePeer = (options?: Tcp.ListenOptions, address: NetAddress.In
     return { listener, peer, connection: yield* listener.accept }
   })
 
-/** Two connections of ours. */
+/** The two ends of a connection, both of them ours. */
 export const pair = Effect.gen(function* () {
   const listener = yield* Tcp.listen("127.0.0.1:0")
   const client = yield* Tcp.connect(listener.address)
@@ -143,7 +146,7 @@ export const pair = Effect.gen(function* () {
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** Exactly so many bytes, or fewer at the end. */
+/** Reads exactly a number of bytes, or fewer at the end. */
 export const readText = (connection: Tcp.TcpStream, count: number) =>
   Effect.gen(function* () {
     const buffer = new Uint8Array(count)
@@ -156,7 +159,7 @@ export const readText = (connection: Tcp.TcpStream, count: number) =>
     return new TextDecoder().decode(buffer.subarray(0, length))
   })
 
-/** Numbers from 0 to 1, the same ones for the same seed. */
+/** Returns a generator of numbers from 0 to 1, the same ones for the same seed. */
 export const randomNumbers = (seed: number): (() => number) => {
   let state = seed
   return () => {
@@ -182,17 +185,17 @@ const getsockopt = libc.func("int getsockopt(int fd, int level, int name, void *
   length: Uint32Array
 ) => number
 
-/** Takes O_NONBLOCK away. */
+/** Clears O_NONBLOCK. */
 export const setBlocking = (fd: number): void => void fcntl(fd, 4, "int", fcntl(fd, 3, "int", 0) & ~0x800)
 
-/** What the kernel says of an option that is an `int`. */
+/** Returns an option that is an `int`. */
 export const socketOption = (fd: number, level: number, name: number): number => {
   const value = new Int32Array(1)
   expect(getsockopt(fd, level, name, value, new Uint32Array([4]))).toBe(0)
   return value[0]!
 }
 
-/** Starts something that has to wait, and answers once it does. */
+/** Starts an effect that has to wait, and returns once it waits. */
 export const startWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const before = yield* waiters
@@ -206,8 +209,9 @@ export const startWaiting = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 /**
- * Whether the peer has said that it has no room at all, and has told of all that was sent (`TCP_INFO`). As long as it has a
- * little, the kernel sends that much now and then, after which there is room here.
+ * Returns whether the peer has no room at all, and has acknowledged all bytes (`TCP_INFO`). As long
+ * as it has a little room, the kernel sends a few bytes now and then, after which there is room
+ * here.
  */
 const isStuck = (fd: number): boolean => {
   const info = new Int32Array(64)
@@ -217,7 +221,7 @@ const isStuck = (fd: number): boolean => {
   return unacknowledged === 0 && window === 0
 }
 
-/** Writes until there is no more room anywhere; answers how many bytes were taken. */
+/** Writes until there is no more room anywhere. Returns how many bytes were accepted. */
 export const fill = (connection: Tcp.TcpStream) =>
   Effect.gen(function* () {
     const chunk = new Uint8Array(65_536)
@@ -227,7 +231,7 @@ export const fill = (connection: Tcp.TcpStream) =>
       let stuck = false
       while (fiber.pollUnsafe() === undefined && !stuck) {
         stuck = isStuck(connection.fd)
-        // What was said before that is heard by then.
+        // Earlier acknowledgements have arrived by then.
         yield* Effect.andThen(readyNow, turn)
       }
       if (fiber.pollUnsafe() === undefined) {
@@ -239,14 +243,14 @@ export const fill = (connection: Tcp.TcpStream) =>
     }
   })
 
-/** A listener whose queue is full, so that to connect to it takes until somebody accepts. */
+/** A listener whose backlog is full: connecting to it waits until it accepts. */
 export const fullListener = Effect.gen(function* () {
   const listener = yield* Tcp.listen("127.0.0.1:0", { backlog: 0 })
   const first = yield* Tcp.connect(listener.address)
   return { listener, first }
 })
 
-/** A program of test/programs as a process of its own, until the scope closes. */
+/** Starts a program of test/programs as a process. The scope kills it. */
 export const startProcess = (name: string, args: ReadonlyArray<string> = []) =>
   Effect.gen(function* () {
     const messages = yield* Queue.unbounded<unknown>()
