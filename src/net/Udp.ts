@@ -180,8 +180,8 @@ export interface UdpSocket extends Inspectable {
   ) => Effect.Effect<number, PollerError>
 
   /**
-   * Sends one datagram without waiting. Returns none if there is no room for it, or other fibers
-   * wait for room. Fails as {@link UdpSocket.send} does.
+   * Sends one datagram without waiting. Returns none if no room has been reported, or if another
+   * fiber waits for room. Fails as {@link UdpSocket.send} does.
    *
    * @since 0.2.0
    */
@@ -194,8 +194,8 @@ export interface UdpSocket extends Inspectable {
   readonly receive: Effect.Effect<Datagram, PollerError>
 
   /**
-   * Receives a datagram without waiting. Returns none if none has arrived, or other fibers wait for
-   * one.
+   * Receives a datagram without waiting. Returns none if no datagram has been reported, or if
+   * another fiber waits for one.
    *
    * @since 0.2.0
    */

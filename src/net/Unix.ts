@@ -28,6 +28,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
 import type * as NetAddress from "effect/net/NetAddress"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
@@ -177,12 +178,36 @@ export interface UnixStream extends Inspectable {
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
+   * Reads without waiting. Returns the number of bytes, 0 at the end, and none if no byte has been
+   * reported, or if another fiber waits to read. Fails as {@link UnixStream.read} does.
+   *
+   * @since 0.2.0
+   */
+  readonly tryRead: (
+    buffer: Uint8Array,
+    offset?: number,
+    length?: number
+  ) => Effect.Effect<Option.Option<number>, PollerError>
+
+  /**
    * Waits for room, and writes as many bytes as fit: send(2). Returns their number.
    *
    * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
    */
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
+
+  /**
+   * Writes without waiting. Returns the number of bytes, and none if no room has been reported, or
+   * if another fiber waits to write. Fails as {@link UnixStream.write} does.
+   *
+   * @since 0.2.0
+   */
+  readonly tryWrite: (
+    buffer: Uint8Array,
+    offset?: number,
+    length?: number
+  ) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
    * Writes all bytes. The bytes of other fibers come before them or after them, never in between.

@@ -38,7 +38,9 @@ interface Connection<Address> {
   readonly localAddress: Effect.Effect<Address, Failure>
   readonly remoteAddress: Effect.Effect<Address, Failure>
   readonly read: Transfer<number>
+  readonly tryRead: Transfer<Option.Option<number>>
   readonly write: Transfer<number>
+  readonly tryWrite: Transfer<Option.Option<number>>
   readonly writeAll: Transfer<void>
   readonly stream: Stream.Stream<Uint8Array, Failure>
   readonly sink: Sink.Sink<void, Uint8Array, never, Failure>

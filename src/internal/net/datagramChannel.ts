@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import type { Attempt } from "../descriptor/direction.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { copyOf } from "../bytes/chunkPool.ts"
@@ -112,24 +113,14 @@ export class DatagramChannel {
   }
 
   readonly receive: Effect.Effect<DatagramImpl, PollerError> = Effect.suspend(() =>
-    this.watchedFd.attempt(this.watchedFd.reading, () => {
-      const received = this.#receive()
-      return received instanceof DatagramImpl ? Effect.succeed(received) : received && Effect.fail(received)
-    })
+    this.watchedFd.attempt(this.watchedFd.reading, this.#receiving)
   )
 
+  /** Receives a datagram now. Gives none if none has arrived, or if another fiber waits for one. */
   get tryReceive(): Effect.Effect<Option.Option<DatagramImpl>, PollerError> {
-    const { watchedFd } = this
-    const { reading } = watchedFd
     return Effect.suspend(() => {
-      if (watchedFd.ended !== undefined) return Effect.fail(watchedFd.ended)
-      // Fibers that wait are served first.
-      if (!reading.isFree) return Effect.succeedNone
-      const received = this.#receive()
-      if (received instanceof DatagramImpl) return Effect.succeedSome(received)
-      if (received !== undefined) return Effect.fail(received)
-      reading.forget()
-      return Effect.succeedNone
+      const received = this.watchedFd.attemptOnce(this.watchedFd.reading, this.#receiving)
+      return received === undefined ? Effect.succeedNone : Effect.asSome(received)
     })
   }
 
@@ -153,6 +144,11 @@ export class DatagramChannel {
         return Effect.succeed(received)
       })
   )
+
+  readonly #receiving: Attempt<DatagramImpl> = () => {
+    const received = this.#receive()
+    return received instanceof DatagramImpl ? Effect.succeed(received) : received && Effect.fail(received)
+  }
 
   #receive(): DatagramImpl | PollerError | undefined {
     const kept = this.#kept
@@ -189,13 +185,8 @@ export class DatagramChannel {
   /** Sends as `sendUnsafe` does, and never waits for room. */
   trySendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<Option.Option<number>, PollerError> {
     if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())
-    const { ended, writing } = this.watchedFd
-    if (ended !== undefined) return Effect.fail(ended)
-    if (!writing.isFree) return Effect.succeedNone
-    const sent = this.#send(payload, to)
-    if (sent !== undefined) return Effect.asSome(sent)
-    writing.forget()
-    return Effect.succeedNone
+    const sent = this.watchedFd.attemptOnce(this.watchedFd.writing, () => this.#send(payload, to))
+    return sent === undefined ? Effect.succeedNone : Effect.asSome(sent)
   }
 
   #send(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> | undefined {

@@ -1,5 +1,6 @@
 /** A connected stream socket, TCP or Unix: what the two have in common. */
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { PollerError } from "../../PollerError.ts"
@@ -126,8 +127,16 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return this.#channel.reader.read(buffer, offset, length)
   }
 
+  tryRead(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
+    return this.#channel.reader.tryRead(buffer, offset, length)
+  }
+
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
     return this.#channel.writer.write(buffer, offset, length)
+  }
+
+  tryWrite(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
+    return this.#channel.writer.tryWrite(buffer, offset, length)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
