@@ -1,6 +1,7 @@
 /**
- * B1: notifications a second through `Poller.notifications`. The peer is amy's shape in C: a thread
- * that waits in the kernel, a channel, and a thread that consumes.
+ * B1: notifications a second through `Poller.batches`, and one a pull through
+ * `Poller.notifications`. The peer is amy's shape in C: a thread that waits in the kernel, a channel,
+ * and a thread that consumes.
  *
  * A thousand eventfds are registered edge-triggered. A separate process, the same for every side,
  * writes to each of them once, which is a round. The next round begins when the consumer has seen
@@ -22,21 +23,32 @@ const row = (layer: string, mode: "each" | "burst"): Row => ({
   ...(mode === "each" ? { target: { ratioAtLeast: 0.7 } } : {})
 })
 
+const onePull = (layer: string): Row => ({
+  label: `notifications a second, ${layer}, one a pull`,
+  ours: { side: `${layer}, one a pull`, name: "perSecond" },
+  peer: { side: "C, each", name: "perSecond" },
+  unit: "perSecond"
+})
+
 export const b1: Question = {
   name: "b1",
   title: "1,000 descriptors made ready over and over",
   sides: ({ baseline, side, written }) => ({
-    "layerWorker, each": written("each", side("b1.ts", "worker")),
+    "layerWorker, each": written("each", side("b1.ts", "worker", "batches")),
+    "layerWorker, one a pull": written("each", side("b1.ts", "worker", "one")),
     "C, each": written("each", baseline("b1")),
-    "layerEventLoop, each": written("each", side("b1.ts", "event-loop")),
-    "layerWorker, burst": written("burst", side("b1.ts", "worker")),
+    "layerEventLoop, each": written("each", side("b1.ts", "event-loop", "batches")),
+    "layerEventLoop, one a pull": written("each", side("b1.ts", "event-loop", "one")),
+    "layerWorker, burst": written("burst", side("b1.ts", "worker", "batches")),
     "C, burst": written("burst", baseline("b1")),
-    "layerEventLoop, burst": written("burst", side("b1.ts", "event-loop"))
+    "layerEventLoop, burst": written("burst", side("b1.ts", "event-loop", "batches"))
   }),
   rows: [
     row("layerWorker", "each"),
     row("layerEventLoop", "each"),
     row("layerWorker", "burst"),
-    row("layerEventLoop", "burst")
+    row("layerEventLoop", "burst"),
+    onePull("layerWorker"),
+    onePull("layerEventLoop")
   ]
 }

@@ -119,8 +119,15 @@ export interface Receiver<out A> extends Inspectable {
    */
   readonly receive: Effect.Effect<A, PollerError>
   /**
-   * All messages, in chunks of what is there. Ends when all senders are gone and no message is left, or when the channel or
-   * the poller closes.
+   * Takes all messages that are there, up to 1,024, as soon as there is one.
+   *
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `WorkerFailed` if the polling thread has died and no message is left
+   */
+  readonly receiveMany: Effect.Effect<readonly [A, ...Array<A>], PollerError>
+  /**
+   * All messages, one a pull: what it has not emitted is still in the channel. Ends when all senders are gone and no message
+   * is left, or when the channel or the poller closes.
    *
    * - Fails with `WorkerFailed` if the polling thread has died and no message is left
    */

@@ -178,11 +178,19 @@ export class Poller extends Context.Service<
      */
     readonly queue: Queue.Dequeue<Notification, PollerError | Cause.Done>
     /**
-     * The same queue as a stream, one chunk for each batch. Ends as the queue does.
+     * The same queue as a stream, one notification a pull. What it has not emitted is still in the queue. Ends as the queue
+     * does.
      *
      * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly notifications: Stream.Stream<Notification, PollerError>
+    /**
+     * The same queue as a stream of batches, for throughput: everything in the queue is one element, and is taken when it is
+     * pulled. A consumer that is interrupted while it works on a batch loses the rest of it. Ends as the queue does.
+     *
+     * - Fails with `WorkerFailed` if the polling thread has died
+     */
+    readonly batches: Stream.Stream<readonly [Notification, ...Array<Notification>], PollerError>
     /** With it another thread joins this poller, by {@link layerAttach}. */
     readonly handle: PollerHandle
     /** The figures as they are now. */
@@ -229,6 +237,39 @@ export const wait = (timeout: Duration.Input): Effect.Effect<ReadonlyArray<Notif
 export const notifications: Stream.Stream<Notification, PollerError, Poller> = Stream.unwrap(
   Effect.map(Poller, (poller) => poller.notifications)
 )
+
+/**
+ * Everything that is reported to this thread, as a stream of batches. See {@link Poller.batches}.
+ *
+ * **When to use**
+ *
+ * Use for throughput: a batch costs what one notification does in {@link notifications}.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Fd, Poller, Registrar } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const counters = yield* Effect.forEach([1, 1, 1], Fd.eventfd)
+ *   for (const counter of counters) yield* Registrar.registerScoped(counter, "Read")
+ *   let seen = 0
+ *   yield* Poller.batches.pipe(
+ *     Stream.takeUntil((batch) => (seen += batch.length) === counters.length),
+ *     Stream.runDrain
+ *   )
+ *   console.log(seen)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layer))) // => 3
+ * ```
+ *
+ * @category polling
+ * @since 0.2.0
+ */
+export const batches: Stream.Stream<readonly [Notification, ...Array<Notification>], PollerError, Poller> =
+  Stream.unwrap(Effect.map(Poller, (poller) => poller.batches))
 
 /**
  * The queue of everything that is reported to this thread. See {@link Poller.queue}.

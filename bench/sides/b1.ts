@@ -1,9 +1,9 @@
 /**
- * Our side of B1: `b1.ts worker|event-loop`. Consumes the stream by batches, and asks for the next
- * round after each round.
+ * Our side of B1: `b1.ts worker|event-loop batches|one`. Consumes batches, or one notification a
+ * pull, and asks for the next round after each round.
  */
 import { Deferred, Effect, Stream } from "effect"
-import { Event, Poller, Registrar } from "effect-amy"
+import { Event, type Notification, Poller, Registrar } from "effect-amy"
 import { layerOf } from "../support/layers.ts"
 import * as Meter from "../support/meter.ts"
 import { written } from "../support/written.ts"
@@ -20,19 +20,22 @@ const program = Effect.gen(function* () {
   const meter = Meter.start()
   let seen = 0
   let sum = 0
-  const consume = Stream.runForEachArray(poller.notifications, (batch) =>
-    Effect.sync(() => {
-      for (const { event, id } of batch) if (Event.isReadable(event)) sum += id
-      seen += batch.length
-      if (seen < count) return
-      if (seen !== count || sum !== expected) throw new Error(`a round of ${count} brought ${seen}`)
-      seen = 0
-      sum = 0
-      const elapsed = meter.add(count)
-      if (elapsed === undefined) next()
-      else Deferred.doneUnsafe(over, Effect.succeed(elapsed))
-    })
-  )
+  const endRound = () => {
+    if (seen !== count || sum !== expected) throw new Error(`a round of ${count} brought ${seen}`)
+    seen = 0
+    sum = 0
+    const elapsed = meter.add(count)
+    if (elapsed === undefined) next()
+    else Deferred.doneUnsafe(over, Effect.succeed(elapsed))
+  }
+  const take = ({ event, id }: Notification.Notification) => {
+    if (Event.isReadable(event)) sum += id
+    if (++seen >= count) endRound()
+  }
+  const consume =
+    process.argv[3] === "one"
+      ? Stream.runForEach(poller.notifications, (notification) => Effect.sync(() => take(notification)))
+      : Stream.runForEach(poller.batches, (batch) => Effect.sync(() => batch.forEach(take)))
   next()
   const elapsed = yield* Effect.raceFirst(Deferred.await(over), Effect.andThen(consume, Effect.never))
   const { batches, notifications, waits, wakeups } = yield* poller.stats

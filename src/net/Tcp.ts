@@ -284,8 +284,9 @@ export interface TcpListener extends Inspectable {
   readonly accept: Effect.Effect<TcpStream, PollerError, Scope.Scope>
 
   /**
-   * The connections as they arrive, up to 64 in a chunk. The consumer has to close each of them.
-   * The end of the stream closes those that are still open.
+   * The connections as they arrive, one a pull: those it has not emitted stay in the backlog.
+   * The consumer has to close each of them. The end of the stream closes those that are still
+   * open.
    */
   readonly incoming: Stream.Stream<TcpStream, PollerError>
 

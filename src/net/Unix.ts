@@ -314,8 +314,9 @@ export interface UnixListener extends Inspectable {
   readonly accept: Effect.Effect<UnixStream, PollerError, Scope.Scope>
 
   /**
-   * The connections as they arrive, up to 64 in a chunk. The consumer has to close each of them.
-   * The end of the stream closes those that are still open.
+   * The connections as they arrive, one a pull: those it has not emitted stay in the backlog.
+   * The consumer has to close each of them. The end of the stream closes those that are still
+   * open.
    */
   readonly incoming: Stream.Stream<UnixStream, PollerError>
 

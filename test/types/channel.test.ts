@@ -44,6 +44,7 @@ describe("PollChannel", () => {
           readonly id: Registrar.RegistrationId
           readonly tryReceive: Effect.Effect<Option.Option<Date>, Failure>
           readonly receive: Effect.Effect<Date, Failure>
+          readonly receiveMany: Effect.Effect<readonly [Date, ...Array<Date>], Failure>
           readonly stream: Stream.Stream<Date, Failure>
         }
       >

@@ -9,7 +9,7 @@ type Services = Poller.Poller | Registrar.Registrar
 type PollerLayer = Layer.Layer<Services, Failure>
 
 describe("Poller", () => {
-  it("is a service of five members", () => {
+  it("is a service of six members", () => {
     type Service = Poller.Poller["Service"]
     same<
       Same<
@@ -18,6 +18,10 @@ describe("Poller", () => {
           readonly wait: (timeout: Duration.Input) => Effect.Effect<ReadonlyArray<Notification.Notification>, Failure>
           readonly queue: Queue.Dequeue<Notification.Notification, Failure | Cause.Done>
           readonly notifications: Stream.Stream<Notification.Notification, Failure>
+          readonly batches: Stream.Stream<
+            readonly [Notification.Notification, ...Array<Notification.Notification>],
+            Failure
+          >
           readonly handle: Poller.PollerHandle
           readonly stats: Effect.Effect<Poller.PollerStats>
         }

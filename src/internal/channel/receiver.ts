@@ -4,6 +4,7 @@
  */
 import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Cause from "effect/Cause"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -146,7 +147,6 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     return this.#receiveOne
   }
 
-  /** Takes all messages that are there, once there is one. */
   readonly #receiveAll: Effect.Effect<readonly [A, ...Array<A>], PollerError> = Effect.suspend(() => {
     const first = this.#take()
     if (first === undefined) return Effect.andThen(this.#arrival, this.#receiveAll)
@@ -160,8 +160,12 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     return Effect.succeed(all)
   })
 
+  get receiveMany(): Effect.Effect<readonly [A, ...Array<A>], PollerError> {
+    return this.#receiveAll
+  }
+
   get stream(): Stream.Stream<A, PollerError> {
-    return Stream.fromPull(Effect.succeed(Effect.catch(this.#receiveAll, endIfClosed)))
+    return Stream.fromPull(Effect.succeed(Effect.catch(Effect.map(this.#receiveOne, Arr.of), endIfClosed)))
   }
 
   /** Waits until there may be a message. */

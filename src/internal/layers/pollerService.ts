@@ -1,7 +1,9 @@
 /** The Poller service of one thread's attachment. */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Notification } from "../../Notification.ts"
 import type * as Scope from "effect/Scope"
@@ -41,7 +43,9 @@ const serviceOf = (attachment: Attachment): Poller["Service"] => {
         return waitFor(millis)
       }),
     queue,
-    notifications: Stream.fromQueue(queue),
+    // One a pull, for a consumer may stop after any of them: what it has not seen must still be in the queue.
+    notifications: Stream.fromPull(Effect.succeed(Effect.map(Queue.take(queue), Arr.of))),
+    batches: Stream.fromPull(Effect.succeed(Effect.map(Queue.takeAll(queue), Arr.of))),
     handle: handleOf(attachment),
     stats: Effect.sync(() => statsOf(attachment))
   }

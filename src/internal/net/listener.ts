@@ -120,16 +120,19 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   /**
-   * Accepts every connection that has arrived, and waits for the first. `use` runs in the same
-   * step, so that an interruption cannot lose a connection.
+   * Accepts up to `most` of the connections that have arrived, and waits for the first. `use` runs
+   * in the same step, so that an interruption cannot lose a connection.
    */
-  #acceptSome<A>(use: (accepted: readonly [Connection, ...Array<Connection>]) => A): Effect.Effect<A, PollerError> {
+  #acceptSome<A>(
+    most: number,
+    use: (accepted: readonly [Connection, ...Array<Connection>]) => A
+  ): Effect.Effect<A, PollerError> {
     return Effect.uninterruptibleMask((restore) =>
       this.#when(restore, () => {
         const first = this.#accept()
         if (typeof first !== "number") return first
         const accepted: [Connection, ...Array<Connection>] = [this.#parts.wrap(first)]
-        while (accepted.length < batch) {
+        while (accepted.length < most) {
           const fd = this.#accept()
           // The next call meets an error again.
           if (typeof fd !== "number") break
@@ -191,7 +194,8 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
             for (const { owned } of open) owned.closeUnsafe()
           })
         )
-        const pull = this.#acceptSome((accepted) => {
+        // One a pull, for the rest must stay in the backlog if the consumer stops.
+        const pull = this.#acceptSome(1, (accepted) => {
           // Closed connections are dropped once they may be as many as the open ones.
           if (open.size >= limit) {
             for (const connection of open) if (connection.owned.fd === -1) open.delete(connection)
@@ -247,7 +251,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
             fiber.addObserver(() => running.delete(fiber))
           }
           return yield* Effect.forever(
-            this.#acceptSome((accepted) => accepted.forEach(start)),
+            this.#acceptSome(batch, (accepted) => accepted.forEach(start)),
             { disableYield: true }
           ).pipe(
             Effect.catch((error) =>

@@ -1,4 +1,5 @@
 /** UDP over the sockets of the C library. */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
@@ -90,7 +91,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 
   get stream(): Stream.Stream<Datagram, PollerError> {
-    return Stream.fromPull(Effect.succeed(this.#channel.receiveMany))
+    return Stream.fromPull(Effect.succeed(Effect.map(this.#channel.receive, Arr.of)))
   }
 
   send(payload: Uint8Array, to?: NetAddress.InetAddressInput | Datagram): Effect.Effect<number, PollerError> {
