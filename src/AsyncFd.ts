@@ -223,10 +223,23 @@ export interface AsyncFd extends Inspectable {
    * Reads until the end. Small chunks share memory, as Node's own buffers do: to transfer a chunk
    * to another thread, transfer a copy, `chunk.slice()`. On a descriptor of messages, an empty one
    * is an end.
+   *
+   * - Fails with `InvalidArgument` if the descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for reading.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if read(2) fails otherwise.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
-  /** Writes each chunk by a call of its own: on a descriptor of messages, each is a message. */
+  /**
+   * Writes each chunk by a call of its own: on a descriptor of messages, each is a message.
+   *
+   * - Fails with `InvalidArgument` if the descriptor is in blocking mode.
+   * - Fails with `BadDescriptor` if the descriptor is not open for writing.
+   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `ConnectionReset` if the peer has broken the connection off.
+   * - Fails with `SystemError` if write(2) fails otherwise.
+   */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 }
 

@@ -483,6 +483,12 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
 /**
  * The default: {@link layerWorker} without options.
  *
+ * **Details**
+ *
+ * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
+ * - Fails with `WorkerFailed` if the polling thread cannot be started
+ * - Fails with `UnsupportedPlatform` if this system has no poller
+ *
  * @category layers
  * @since 0.1.0
  */

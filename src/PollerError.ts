@@ -239,7 +239,7 @@ export class NotConnected extends Schema.TaggedError<NotConnected>("effect-amy/P
   kernelFields
 ) {
   override get message(): string {
-    return sentence(this, "this socket is not connected (connect it first, or give the address to send to)")
+    return sentence(this, "this socket is not connected (connect it first, or pass the address to send to)")
   }
 }
 

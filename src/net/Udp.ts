@@ -131,7 +131,7 @@ export interface Datagram extends Inspectable {
  *
  * **Details**
  *
- * Each operation that sends or receives:
+ * Sending and receiving (`send`, `trySend`, `receive`, `tryReceive`, `receiveMany` and `stream`):
  *
  * - Fails with `Closed` once the socket or the poller is closed, also while it waits.
  * - Fails with `ConnectionRefused` if the peer of a connected socket does not listen.
@@ -181,7 +181,13 @@ export interface UdpSocket extends Inspectable {
 
   /**
    * Sends one datagram without waiting. Returns none if no room has been reported, or if another
-   * fiber waits for room. Fails as {@link UdpSocket.send} does.
+   * fiber waits for room.
+   *
+   * - Fails with `MessageTooLarge` if it is too long (more than 65,507 bytes over IPv4).
+   * - Fails with `NotConnected` if `to` is not given and the socket is not connected.
+   * - Fails with `InvalidArgument` if the address is invalid, or of the wrong family.
+   * - Fails with `InvalidArgument` if the payload is not a `Uint8Array`.
+   * - Fails with `PermissionDenied` if the address is a broadcast address, without the option.
    *
    * @since 0.2.0
    */

@@ -135,7 +135,8 @@ export interface Received {
  *
  * **Details**
  *
- * Each operation that reads or writes:
+ * Reading and writing (`read`, `tryRead`, `write`, `tryWrite`, `writeAll`, `stream`, `sink`,
+ * `sendDescriptors` and `receiveDescriptors`):
  *
  * - Fails with `Closed` once the connection or the poller is closed, also while it waits.
  * - Fails with `ConnectionReset` if the peer has reset the connection.
@@ -179,7 +180,10 @@ export interface UnixStream extends Inspectable {
 
   /**
    * Reads without waiting. Returns the number of bytes, 0 at the end, and none if no byte has been
-   * reported, or if another fiber waits to read. Fails as {@link UnixStream.read} does.
+   * reported, or if another fiber waits to read.
+   *
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
+   * - Fails with `InvalidArgument` if the buffer has no room for a byte.
    *
    * @since 0.2.0
    */
@@ -199,7 +203,10 @@ export interface UnixStream extends Inspectable {
 
   /**
    * Writes without waiting. Returns the number of bytes, and none if no room has been reported, or
-   * if another fiber waits to write. Fails as {@link UnixStream.write} does.
+   * if another fiber waits to write.
+   *
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
    *
    * @since 0.2.0
    */
@@ -228,7 +235,11 @@ export interface UnixStream extends Inspectable {
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
-  /** Writes every chunk. It does not shut anything down at the end. */
+  /**
+   * Writes every chunk. It does not shut anything down at the end.
+   *
+   * - Fails with `BrokenPipe` if the peer reads nothing more, or this end was shut down.
+   */
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 
   /**
@@ -236,12 +247,15 @@ export interface UnixStream extends Inspectable {
    *
    * - Fails with `NotConnected` if the connection is gone.
    * - Fails with `InvalidArgument` if the direction is invalid.
+   * - Fails with `Closed` if the connection is closed.
    */
   readonly shutdown: (how: "read" | "write" | "both") => Effect.Effect<void, PollerError>
 
   /**
-   * Changes the options that are given: setsockopt(2). Fails with `InvalidArgument` if one is
-   * invalid.
+   * Changes the options that are given: setsockopt(2).
+   *
+   * - Fails with `InvalidArgument` if an option is invalid.
+   * - Fails with `Closed` if the connection is closed.
    *
    * @since 0.2.0
    */
@@ -293,10 +307,12 @@ export interface UnixStream extends Inspectable {
  * left, connections stay in the backlog. The listener logs a warning, and tries again after 5
  * milliseconds, then after twice as long each time, up to a second.
  *
- * Accepting, in each of its forms:
+ * Accepting (`accept`, `incoming` and `run`):
  *
  * - Fails with `Closed` once the listener or the poller is closed.
  * - Fails with `WorkerFailed` if the thread that polls has died.
+ * - Fails with `LimitReached` if the kernel cannot watch one more descriptor.
+ * - Fails with `AlreadyRegistered` if you have registered the descriptor yourself.
  *
  * @category models
  * @since 0.1.0

@@ -169,7 +169,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         yield* isRefused(
           Registrar.reregister(one, untyped(never), "Write"),
           "NotRegistered",
-          `on fd ${one}: ${String(never)} is not a registration of this poller: give the id that register returned`
+          `on fd ${one}: ${String(never)} is not a registration of this poller: pass the id that register returned`
         )
       }
       for (const [wrong, fd] of [
@@ -179,7 +179,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         yield* isRefused(
           Registrar.reregister(fd, wrong, "Write"),
           "NotRegistered",
-          `on fd ${fd}: this descriptor is not registered as ${wrong}: give the id that register returned for it`
+          `on fd ${fd}: this descriptor is not registered as ${wrong}: pass the id that register returned for it`
         )
       }
       // Nor under one that was another's, and is nobody's by now.
@@ -190,7 +190,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
       yield* isRefused(
         Registrar.reregister(one, retired, "Write"),
         "NotRegistered",
-        `on fd ${one}: this descriptor is not registered as ${retired}: give the id that register returned for it`
+        `on fd ${one}: this descriptor is not registered as ${retired}: pass the id that register returned for it`
       )
       // Neither was changed to be watched for writing.
       expect(yield* idsReadyNow).toEqual([])
@@ -254,7 +254,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       for (const fd of [contentsOf(handle).selector.fd, contentsOf(handle).selector.wake]) {
-        const message = `on fd ${fd}: this descriptor belongs to the poller itself: give one of your own`
+        const message = `on fd ${fd}: this descriptor belongs to the poller itself: pass one of your own`
         yield* isRefused(Registrar.register(fd, "Read"), "InvalidArgument", message)
         yield* isRefused(Registrar.reregister(fd, Registrar.RegistrationId(1), "Read"), "InvalidArgument", message)
         yield* isRefused(Registrar.deregister(fd), "InvalidArgument", message)

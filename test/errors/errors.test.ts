@@ -57,13 +57,13 @@ const cases: ReadonlyArray<readonly [Code, string, PollerError.PollerErrorReason
   ["ENOTDIR", 'open("/none")', "NotFound", "a part of this path is not a directory (check its spelling)"],
   ["ENOTDIR", "connect", "NotFound", "a part of this path is not a directory"],
   ["ENOTDIR", "bind", "NotFound", "a part of this path is not a directory"],
-  ["ENOTCONN", "getpeername", "NotConnected", "connect it first, or give the address to send to"],
+  ["ENOTCONN", "getpeername", "NotConnected", "connect it first, or pass the address to send to"],
   ["EDESTADDRREQ", "send", "NotConnected", "this socket is not connected"],
   ["ENOENT", "ioctl", "SystemError", "the system refused this call"],
   ["EIO", "read", "SystemError", "the other end of the terminal is closed, or the device has failed"],
   ["EIO", "writev", "SystemError", "the other end of the terminal is closed, or the device has failed"],
   ["ENXIO", 'open("/fifo")', "SystemError", "no process has this FIFO open for reading"],
-  ["EISDIR", "read", "SystemError", "this is a directory (give a file in it)"],
+  ["EISDIR", "read", "SystemError", "this is a directory (pass a file in it)"],
   ["EIO", "epoll_wait", "SystemError", "the system refused this call (look the error's name up in its manual page)"],
   ["EFAULT", "epoll_wait", "SystemError", "the system refused this call"]
 ]

@@ -58,7 +58,7 @@ export class Dispatcher {
     if (previous !== undefined) {
       this.remove(previous)
       previous.source?.end?.(
-        notRegistered("this descriptor was closed or deregistered elsewhere, and its number is used anew", fd)
+        notRegistered("this descriptor was closed or deregistered elsewhere, and its number is in use again", fd)
       )
     }
     return this.registrations.add(id, fd, exclusive, source)

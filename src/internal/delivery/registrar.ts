@@ -51,7 +51,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     if (refused !== undefined) return Exit.fail(refused)
     if (!memory.wasIssued(id)) {
       return Exit.fail(
-        notRegistered(`${String(id)} is not a registration of this poller: give the id that register returned`, fd)
+        notRegistered(`${String(id)} is not a registration of this poller: pass the id that register returned`, fd)
       )
     }
     const known = dispatcher.registrations.byFd(fd)
@@ -60,7 +60,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
     if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
       return Exit.fail(
-        notRegistered(`this descriptor is not registered as ${id}: give the id that register returned for it`, fd)
+        notRegistered(`this descriptor is not registered as ${id}: pass the id that register returned for it`, fd)
       )
     }
     const exclusive = (interest & Interest.Exclusive) !== 0

@@ -26,7 +26,7 @@ export const refusal = (
 const lacking = (lacks: number): PollerError =>
   unsupported(
     (lacks & Interest.Exclusive) !== 0
-      ? "this system has no exclusive registrations (Linux has): register without that"
+      ? "only Linux has exclusive registrations: register without exclusive"
       : "this system does not report exceptional conditions: register without priority"
   )
 

@@ -74,7 +74,7 @@ export const reasonByCode: ReasonByCode = {
   EACCES: (call) => new PermissionDenied(call),
   EADDRINUSE: (call) => new AddressInUse(call),
   EADDRNOTAVAIL: (call) => new AddressNotAvailable(call),
-  EAFNOSUPPORT: argument("this socket does not take addresses of that family (give one of its own: IPv4 or IPv6)"),
+  EAFNOSUPPORT: argument("this socket does not take addresses of that family (pass one of its own: IPv4 or IPv6)"),
   EAGAIN: limit,
   EBADF: (call) => new BadDescriptor(call),
   ECONNABORTED: (call) => new ConnectionReset(call),
@@ -86,7 +86,7 @@ export const reasonByCode: ReasonByCode = {
   EINVAL: argument("the kernel does not accept this argument here (the call's manual page says what it may be)"),
   EMFILE: limit,
   EMSGSIZE: (call) => new MessageTooLarge(call),
-  ENAMETOOLONG: argument("this path is too long (give a shorter one)"),
+  ENAMETOOLONG: argument("this path is too long (pass a shorter one)"),
   ENETDOWN: unreachable,
   ENETUNREACH: unreachable,
   ENFILE: limit,
@@ -94,10 +94,10 @@ export const reasonByCode: ReasonByCode = {
   ENOMEM: limit,
   ENOSPC: limit,
   ENOTCONN: notConnected,
-  ENOTSOCK: argument("this descriptor is not a socket (give one that is)"),
+  ENOTSOCK: argument("this descriptor is not a socket (pass one that is)"),
   EPERM: (call) => new PermissionDenied(call),
   EPIPE: (call) => new BrokenPipe(call),
-  EPROTOTYPE: argument("the socket at this path is of another kind (give the path of a stream socket)"),
+  EPROTOTYPE: argument("the socket at this path is of another kind (pass the path of a stream socket)"),
   ETIMEDOUT: (call) => new TimedOut(call)
 }
 

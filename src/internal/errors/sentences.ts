@@ -73,7 +73,7 @@ export const permissionText = ({ syscall = "" }: Subject): string => {
 export const addressText = ({ syscall }: Subject): string =>
   syscall === "connect"
     ? "this address cannot be connected to, or no local port is free (check the address, or close some connections)"
-    : "this machine does not have this address (give one of its own, or 0.0.0.0 or [::] for all of them)"
+    : "this machine does not have this address (pass one of its own, or 0.0.0.0 or [::] for all of them)"
 
 export const notFoundText = ({ code, syscall }: Subject): string => {
   if (code === "ENOTDIR") return "a part of this path is not a directory (check its spelling)"
@@ -92,7 +92,7 @@ export const systemText = ({ code, syscall = "" }: Subject): string => {
       }
       break
     case "EISDIR":
-      return "this is a directory (give a file in it)"
+      return "this is a directory (pass a file in it)"
     case "ENXIO":
       if (syscall.startsWith("open(")) {
         return "no process has this FIFO open for reading, or there is no such device (start the reader first, or open it for both)"

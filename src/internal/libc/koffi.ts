@@ -102,6 +102,9 @@ export const load = (platform: NodeJS.Platform): Libc => {
   try {
     return bind(createRequire(import.meta.url)("koffi") as typeof Koffi, profile)
   } catch (cause) {
-    throw new UnsupportedSystem(`koffi could not be loaded on ${platform} (${process.arch})`, { cause })
+    throw new UnsupportedSystem(
+      `koffi could not be loaded on ${platform} (${process.arch}): install it for this system`,
+      { cause }
+    )
   }
 }

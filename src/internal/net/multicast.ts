@@ -90,7 +90,7 @@ export const membership = (
 
 const ofLevel = (level: number, join: number | undefined, leave: number | undefined, value: Uint8Array) =>
   join === undefined || leave === undefined
-    ? unsupported("this system has no multicast groups of one source")
+    ? unsupported("this system cannot join a group for one source only: leave the source out")
     : { join: { level, name: join, value }, leave: { level, name: leave, value } }
 
 /** `struct ip_mreq`, or `struct ip_mreq_source`. */
