@@ -178,7 +178,7 @@ export interface AsyncFd extends Inspectable {
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
    *   descriptor is in blocking mode.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if the reading end is closed.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if write(2) fails otherwise.
    */
@@ -193,7 +193,7 @@ export interface AsyncFd extends Inspectable {
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
    *   descriptor is in blocking mode.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if the reading end is closed.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if write(2) fails otherwise.
    *
@@ -213,7 +213,7 @@ export interface AsyncFd extends Inspectable {
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
    *   descriptor is in blocking mode.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if the reading end is closed.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if write(2) fails otherwise.
    */

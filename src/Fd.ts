@@ -63,7 +63,7 @@ export interface Fd extends Inspectable {
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer.
    * - Fails with `Closed` if the descriptor was closed.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if the reading end is closed.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if write(2) fails otherwise.
    *
@@ -97,7 +97,7 @@ export interface Fd extends Inspectable {
    * - Fails with `InvalidArgument` if the buffers are too few or too many.
    * - Fails with `Closed` if the descriptor was closed.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if the reading end is closed.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if writev(2) fails otherwise.
    *
@@ -188,8 +188,8 @@ export const own: (fd: number) => Effect.Effect<Fd, PollerError, Scope.Scope> = 
  * - Fails with `PermissionDenied` if the process must not open it.
  * - Fails with `LimitReached` if the process has no descriptor left.
  * - Fails with `InvalidArgument` if the path or the access is invalid.
- * - Fails with `SystemError` if open(2) fails otherwise: with ENXIO for a FIFO to write that nobody
- *   reads.
+ * - Fails with `SystemError` if open(2) fails otherwise: with ENXIO for a FIFO to write that no
+ *   process reads.
  *
  * **Example**
  *

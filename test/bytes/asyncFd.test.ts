@@ -1,4 +1,4 @@
-/** What an `AsyncFd` remembers of readiness, what makes it forget, and who is woken. */
+/** What an `AsyncFd` remembers of readiness, what makes it forget, and which fibers it wakes. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { AsyncFd, Poller } from "effect-amy"
@@ -18,18 +18,18 @@ import {
   watchedPair
 } from "../support/watched.ts"
 
-/** An attempt in terms of a call that is not the library's own. */
+/** An attempt that makes a call of the program's own. */
 const readOne = (fd: number) => Effect.sync(() => Option.liftPredicate(Kernel.read(fd, 1), (count) => count >= 0))
 
 describe("AsyncFd on layerBlocking", () => {
-  it.live("all who wait are served while another fiber waits for notifications", () =>
+  it.live("every fiber that waits is served while another one waits for notifications", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* scopedFds(Kernel.pipe)
       const watched = yield* AsyncFd.make(reader!, { event: "Read" })
       const fibers = yield* Effect.forEach(Array.from({ length: 300 }), () => begin(watched.readable))
       const { wait } = yield* Poller.Poller
       Kernel.write(writer!)
-      // More than a few are not served in one go, and the thread must not block for as long as some are left.
+      // They are served in several turns. Until the last one, the thread must not block.
       expect(yield* wait("2 seconds")).toEqual([])
       expect(fibers.filter((fiber) => fiber.pollUnsafe() === undefined)).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(Poller.layerBlocking({ allowMainThread: true })))
@@ -37,7 +37,7 @@ describe("AsyncFd on layerBlocking", () => {
 })
 
 describeLayers("AsyncFd: what it remembers", (layer) => {
-  it.live("readable and writable return once the kernel has reported it, and not before", () =>
+  it.live("readable and writable return when the kernel has reported it, and not before", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       const waiting = yield* beginWaiting(watched.readable)
@@ -48,7 +48,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is ready before it is watched is seen, too", () =>
+  it.live("readiness from before the watching is seen", () =>
     Effect.gen(function* () {
       const [near, far] = yield* scopedFds(Kernel.socketPair)
       Kernel.write(far)
@@ -58,7 +58,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("readiness is remembered until an attempt would block, whatever is read elsewhere", () =>
+  it.live("readiness is remembered until an attempt would block, even if the bytes are read elsewhere", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       Kernel.write(far, 2)
@@ -68,7 +68,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
       yield* atOnce(watched.readable)
       Kernel.drain(near)
       yield* atOnce(watched.readable)
-      // The attempt that shows that it is over.
+      // This attempt shows that there is nothing left.
       yield* expectToWait(watched.readWhenReady(readOne(near)))
       yield* expectToWait(watched.readable)
       Kernel.write(far)
@@ -76,7 +76,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a read that would block forgets it; one that reads everything does not", () =>
+  it.live("a read that would block forgets readiness; a read of everything does not", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       Kernel.write(far)
@@ -88,9 +88,9 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("fibers that come back each time do not keep the thread to themselves", () =>
+  it.live("fibers that come back at once do not starve the thread", () =>
     Effect.gen(function* () {
-      // There is always room for more.
+      // An eventfd always has room for more.
       const [fd] = yield* scopedFds(() => [Kernel.eventfd()])
       const watched = yield* AsyncFd.make(fd!)
       const one = new Uint8Array(new BigUint64Array([1n]).buffer)
@@ -99,12 +99,12 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
       for (let i = 0; i < 100; i++) yield* turn
       yield* Fiber.interruptAll(fibers)
       expect(yield* waiters).toBe(0)
-      // It is served as anybody is.
+      // Another fiber is served as usual.
       yield* watched.writeAll(one)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a write that would block forgets it, until there is room", () =>
+  it.live("a write that would block forgets readiness, until there is room", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       yield* watched.writable
@@ -118,11 +118,11 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("Ready.clear forgets it, unless more was reported meanwhile; one direction at a time", () =>
+  it.live("Ready.clear forgets the readiness of one direction, unless more was reported meanwhile", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       Kernel.write(far)
-      // The kernel may tell of one edge twice, if it comes while the polling thread is being told.
+      // The kernel may report an edge twice, if it comes while the polling thread is being woken.
       yield* readyNow
       const first = yield* atOnce(watched.readable)
       yield* watched.writable
@@ -131,7 +131,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
       yield* atOnce(watched.writable)
       Kernel.write(far)
       const second = yield* watched.readable
-      // It is about what was known then.
+      // It forgets what was reported before it was made, and nothing later.
       yield* first.clear
       yield* atOnce(watched.readable)
       Kernel.write(far)
@@ -144,7 +144,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an attempt that answers something is made again at once by the next; failing forgets nothing either", () =>
+  it.live("an attempt that gives a value, or fails, forgets nothing: the next one is made at once", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       Kernel.write(far, 3)
@@ -155,7 +155,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an attempt is made only when something was reported", () =>
+  it.live("an attempt is made only after a report", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       let attempts = 0
@@ -173,7 +173,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is reported during an attempt is not forgotten by it", () =>
+  it.live("a report that arrives during an attempt is not forgotten by it", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       Kernel.write(far)
@@ -194,7 +194,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the same for writing: room that comes during an attempt is not forgotten by it", () =>
+  it.live("room that is reported during an attempt to write is not forgotten by it", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       yield* watched.writable
@@ -236,7 +236,7 @@ describeLayers("AsyncFd: what it remembers", (layer) => {
 })
 
 describeTwoLayers("AsyncFd: many fibers on one descriptor", (layer) => {
-  it.live("every one that waits for readable is woken by one report, and none that waits for writable", () =>
+  it.live("one report wakes every fiber that waits for readable, and none that waits for writable", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       yield* watched.writable
@@ -254,7 +254,7 @@ describeTwoLayers("AsyncFd: many fibers on one descriptor", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("readers are served in turn, and each byte goes to one of them", () =>
+  it.live("fibers that read are served in turn, and each byte goes to one of them", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const readers = []
@@ -270,7 +270,7 @@ describeTwoLayers("AsyncFd: many fibers on one descriptor", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("one that comes later does not overtake those that wait, nor one that comes back at once", () =>
+  it.live("a fiber that comes later, or comes back at once, does not overtake those that wait", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const log: Array<string> = []
@@ -298,7 +298,7 @@ describeTwoLayers("AsyncFd: many fibers on one descriptor", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("attempts of one's own: each byte goes to one of them, however few there are", () =>
+  it.live("with attempts of the program's own, each byte goes to one of them, however few bytes there are", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       const readers = yield* Effect.all(Array.from({ length: 20 }, () => begin(watched.readWhenReady(readOne(near)))))

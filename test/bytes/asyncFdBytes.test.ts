@@ -18,10 +18,10 @@ import {
 
 const text = (buffer: Uint8Array) => new TextDecoder().decode(buffer)
 
-/** Bytes of which each says where it belongs. */
+/** Bytes that each tell their position. */
 const numbered = (count: number, from = 0) => Uint8Array.from({ length: count }, (_, i) => (from + i) % 251)
 
-/** Two ends that are watched, of a pipe or a pair of sockets. */
+/** The two ends of a pipe or of a pair of sockets, both watched. */
 const ends = {
   pipe: Effect.gen(function* () {
     const { reader, writer } = yield* Fd.pipe
@@ -45,7 +45,7 @@ const collect = (reader: AsyncFd.AsyncFd) =>
   Effect.map(Stream.runCollect(reader.stream), (chunks) => new Uint8Array(Buffer.concat([...chunks])))
 
 describeTwoLayers("AsyncFd: read and write", (layer) => {
-  it.live("an offset and a length are a part of the buffer, and nothing around it is touched", () =>
+  it.live("an offset and a length select a part of the buffer, and nothing around it is touched", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       expect(yield* watched.write(encode("0123456789"), 3, 4)).toBe(4)
@@ -63,7 +63,7 @@ describeTwoLayers("AsyncFd: read and write", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a part outside of the buffer is InvalidArgument, and nothing is read or written", () =>
+  it.live("a part outside the buffer fails with InvalidArgument, and nothing is read or written", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       Kernel.writeText(far, "kept")
@@ -95,7 +95,7 @@ describeTwoLayers("AsyncFd: read and write", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("write takes what fits, and waits only when nothing does", () =>
+  it.live("write writes what fits, and waits only if nothing does", () =>
     Effect.gen(function* () {
       const { reader, writer } = yield* ends.pipe
       expect(yield* writer.write(new Uint8Array(1 << 20))).toBe(65_536)
@@ -105,7 +105,7 @@ describeTwoLayers("AsyncFd: read and write", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("read answers 0 at the end, each time", () =>
+  it.live("read gives 0 at the end, each time", () =>
     Effect.gen(function* () {
       const { finish, reader, writer } = yield* ends.pipe
       yield* writer.writeAll(encode("last"))
@@ -117,8 +117,8 @@ describeTwoLayers("AsyncFd: read and write", (layer) => {
   )
 })
 
-describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
-  it.live("a FIFO that nobody has opened to write is not at its end: reading waits", () =>
+describeTwoLayers("AsyncFd: descriptors that are more than streams of bytes", (layer) => {
+  it.live("a FIFO that no process has opened to write is not at its end: reading waits", () =>
     Effect.gen(function* () {
       const path = yield* fifo
       const reader = yield* AsyncFd.make(yield* Fd.open(path, "read"), { event: "Read" })
@@ -130,7 +130,7 @@ describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what was refused for its size does not spoil the end", () =>
+  it.live("a message that is too long does not hide the end", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
       expect(yield* outcome(watched.writeAll(new Uint8Array(10_000_000)))).toBe("MessageTooLarge")
@@ -141,7 +141,7 @@ describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an empty message is one, whatever is known of the room there is", () =>
+  it.live("an empty message is written, whether or not room is known", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
       for (let round = 0; round < 3; round++) {
@@ -152,7 +152,7 @@ describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the chunks of sink are messages where there are messages", () =>
+  it.live("each chunk of a sink is a message where there are messages", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair({}, Kernel.messagePair)
       yield* Stream.run(Stream.make(encode("one"), encode("two"), encode("three")), watched.sink)
@@ -162,8 +162,8 @@ describeTwoLayers("AsyncFd: what is more than bytes", (layer) => {
 })
 
 for (const kind of ["pipe", "socketPair"] as const) {
-  describeTwoLayers(`AsyncFd: all of it, over a ${kind}`, (layer) => {
-    it.live("writeAll of several MiB arrives as it was", () =>
+  describeTwoLayers(`AsyncFd: whole buffers and streams, over a ${kind}`, (layer) => {
+    it.live("writeAll of several MiB arrives unchanged", () =>
       Effect.gen(function* () {
         const { finish, reader, writer } = yield* ends[kind]
         const sent = numbered(3 << 20)
@@ -174,7 +174,7 @@ for (const kind of ["pipe", "socketPair"] as const) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("what other fibers write meanwhile comes before or after it, never in between", () =>
+    it.live("bytes that other fibers write meanwhile come before or after it, never in between", () =>
       Effect.gen(function* () {
         const { finish, reader, writer } = yield* ends[kind]
         const pieces = [300_001, 1, 700_000, 10, 65_536, 65_537, 1 << 20, 3].map((size, i) =>
@@ -198,7 +198,7 @@ for (const kind of ["pipe", "socketPair"] as const) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("sink writes every chunk, and stream ends where the end is", () =>
+    it.live("sink writes every chunk, and stream ends at the end", () =>
       Effect.gen(function* () {
         const { finish, reader, writer } = yield* ends[kind]
         const chunks = Array.from({ length: 300 }, (_, i) => numbered((i * 37) % 5000, i))
@@ -206,12 +206,12 @@ for (const kind of ["pipe", "socketPair"] as const) {
         yield* Stream.fromIterable(chunks).pipe(Stream.rechunk(7), Stream.run(writer.sink))
         yield* finish
         expect(Buffer.compare(yield* Fiber.join(received), Buffer.concat(chunks))).toBe(0)
-        // Again, for the end is still there.
+        // Once more: the end is still there.
         expect((yield* collect(reader)).length).toBe(0)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("chunks of a stream are the consumer's: what is read later does not change them", () =>
+    it.live("later reads do not change the chunks of a stream", () =>
       Effect.gen(function* () {
         const { reader, writer } = yield* ends[kind]
         const taken: Array<Uint8Array> = []
@@ -230,8 +230,8 @@ for (const kind of ["pipe", "socketPair"] as const) {
   })
 }
 
-describeTwoLayers("AsyncFd: streams that are left", (layer) => {
-  it.live("a stream that takes no more leaves the rest to be read", () =>
+describeTwoLayers("AsyncFd: streams that end early", (layer) => {
+  it.live("a stream that ends early leaves the rest to be read", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       Kernel.writeText(far, "first")
@@ -244,7 +244,7 @@ describeTwoLayers("AsyncFd: streams that are left", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a sink that fails for lack of readers says BrokenPipe, and one that is interrupted stops", () =>
+  it.live("a sink without readers fails with BrokenPipe, and an interrupted one stops", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const endless = Stream.forever(Stream.succeed(new Uint8Array(100_000)))

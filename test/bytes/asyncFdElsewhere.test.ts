@@ -1,4 +1,4 @@
-/** `AsyncFd` where nobody polls unasked, where there is no kernel, and in other threads. */
+/** `AsyncFd` on layerBlocking, on TestPoller, and in other threads. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream } from "effect"
 import { AsyncFd, Fd, Poller, Registrar } from "effect-amy"
@@ -11,7 +11,7 @@ import { atOnce, begin, encode, readText, scopedFds, waiters, watchedPair } from
 const onMain = Poller.layerBlocking({ allowMainThread: true })
 
 describe("AsyncFd on layerBlocking", () => {
-  it.live("with allowMainThread: waiting for one descriptor is what makes it poll", () =>
+  it.live("with allowMainThread, waiting for a descriptor makes the thread poll", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       const log: Array<string> = []
@@ -33,7 +33,7 @@ describe("AsyncFd on layerBlocking", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("with allowMainThread: many MiB, to a fiber of the same thread", () =>
+  it.live("with allowMainThread, many MiB reach a fiber of the same thread", () =>
     Effect.gen(function* () {
       const { reader, writer } = yield* Fd.pipe
       const input = yield* AsyncFd.make(reader, { event: "Read" })
@@ -51,7 +51,7 @@ describe("AsyncFd on layerBlocking", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("interrupted, it no longer makes it poll: the program goes on", () =>
+  it.live("an interrupted wait no longer makes the thread poll", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const waiting = yield* begin(watched.readable)
@@ -65,7 +65,7 @@ describe("AsyncFd on layerBlocking", () => {
 
 describe("AsyncFd in other threads", () => {
   for (const layer of ["blocking", "attached"] as const) {
-    it.live(`echoes there (${layer})`, () =>
+    it.live(`an AsyncFd echoes in another thread (${layer})`, () =>
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller
         const [near, far] = yield* scopedFds(Kernel.socketPair)
@@ -85,7 +85,7 @@ describe("AsyncFd in other threads", () => {
 })
 
 describe("AsyncFd on TestPoller", () => {
-  it.effect("readable and writable are what the test declares, and are remembered in the same way", () =>
+  it.effect("readiness is what the test declares, and is remembered in the same way", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const poller = yield* Poller.Poller
@@ -116,7 +116,7 @@ describe("AsyncFd on TestPoller", () => {
     }).pipe(Effect.scoped, Effect.provide(TestPoller.layer))
   )
 
-  it.effect("readWhenReady and writeWhenReady retry an attempt of the test's own", () =>
+  it.effect("readWhenReady and writeWhenReady retry an attempt of the test's", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -140,7 +140,7 @@ describe("AsyncFd on TestPoller", () => {
     }).pipe(Effect.scoped, Effect.provide(TestPoller.layer))
   )
 
-  it.effect("it carries no bytes: reading and writing are refused, and say what to do", () =>
+  it.effect("reading and writing bytes is refused, and the error says what to do instead", () =>
     Effect.gen(function* () {
       const descriptor = yield* (yield* TestPoller.TestPoller).open
       yield* descriptor.readable
@@ -154,7 +154,7 @@ describe("AsyncFd on TestPoller", () => {
     }).pipe(Effect.scoped, Effect.provide(TestPoller.layer))
   )
 
-  it.effect("what cannot be registered, what is taken away, and a poller that dies: as with a kernel", () =>
+  it.effect("registrations are refused and lost, and pollers die, as with a kernel", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -177,7 +177,7 @@ describe("AsyncFd on TestPoller", () => {
   )
 })
 
-describe("AsyncFd on a Registrar of somebody else's", () => {
+describe("AsyncFd on a Registrar that effect-amy did not create", () => {
   it.live("is refused", () =>
     Effect.gen(function* () {
       const fake = Registrar.Registrar.of({} as Registrar.Registrar["Service"])

@@ -1,4 +1,7 @@
-/** How waiting for one descriptor ends: its peer goes, its scope or its poller closes, its number becomes another's. */
+/**
+ * How waiting for a descriptor ends: its peer goes, its scope or its poller closes, its number is
+ * reused.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { AsyncFd, Fd, Poller, type PollerError, Registrar } from "effect-amy"
@@ -22,7 +25,7 @@ type Waits = {
   readonly [name: string]: (watched: AsyncFd.AsyncFd) => Effect.Effect<unknown, PollerError.PollerError>
 }
 
-/** Everything that waits. On a full socket with nothing to read, each of them does. */
+/** Every operation that waits: on a full socket with nothing to read, all of them do. */
 const waits: Waits = {
   readable: (watched) => watched.readable,
   writable: (watched) => watched.writable,
@@ -38,7 +41,7 @@ const waits: Waits = {
 
 const each = (tag: string) => Object.fromEntries(Object.keys(waits).map((name) => [name, tag]))
 
-/** Two of each wait, so that it is no matter of who is the first. */
+/** Starts two fibers of each, so that not only the first in a line is seen. */
 const startWaits = (watched: AsyncFd.AsyncFd, near: number) =>
   Effect.gen(function* () {
     yield* watched.writable
@@ -62,13 +65,13 @@ const startWaits = (watched: AsyncFd.AsyncFd, near: number) =>
     })
   })
 
-/** What each answers that is begun now. */
+/** Returns the outcomes of operations that begin now. */
 const beginAll = (watched: AsyncFd.AsyncFd) =>
   Effect.all(Object.fromEntries(Object.entries(waits).map(([name, wait]) => [name, atOnce(outcome(wait(watched)))])))
 
 const build = (layer: PollerLayer) => Effect.map(Layer.build(layer), Context.get(Registrar.Registrar))
 
-/** On a poller whose end is up to the test. */
+/** Runs a test on a poller that the test ends. */
 const on = <A, E, R>(opened: Opened, effect: Effect.Effect<A, E, R>) =>
   effect.pipe(
     Effect.provideService(Poller.Poller, opened.poller),
@@ -76,7 +79,7 @@ const on = <A, E, R>(opened: Opened, effect: Effect.Effect<A, E, R>) =>
   )
 
 describeLayers("promise 8: closing, of one descriptor", (layer) => {
-  it.live("closing the poller fails whoever waits with Closed, and whoever comes later", () =>
+  it.live("closing the poller fails fibers that wait, and those that come later, with Closed", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       yield* Effect.gen(function* () {
@@ -98,7 +101,7 @@ describeLayers("promise 8: closing, of one descriptor", (layer) => {
     })
   )
 
-  it.live("closing its scope fails whoever waits with Closed, and whoever comes later; others go on", () =>
+  it.live("closing the scope fails its fibers, and those that come later, with Closed; others go on", () =>
     Effect.gen(function* () {
       const { far, near, watched: other } = yield* watchedPair()
       const [mine] = yield* scopedFds(Kernel.socketPair)
@@ -118,7 +121,7 @@ describeLayers("promise 8: closing, of one descriptor", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is known to be ready is Closed as well, once it is closed", () =>
+  it.live("readiness that is known already does not outlive the closing", () =>
     Effect.gen(function* () {
       const [near, far] = yield* scopedFds(Kernel.socketPair)
       const scope = yield* Scope.make()
@@ -129,13 +132,13 @@ describeLayers("promise 8: closing, of one descriptor", (layer) => {
       const prepared = [watched.readable, watched.read(new Uint8Array(1)), watched.writeAll(new Uint8Array(1))]
       yield* Scope.close(scope, Exit.void)
       for (const effect of prepared) expect(yield* outcome(effect)).toBe("Closed")
-      // Nothing was read or written, though there is something, and room.
+      // Nothing was read or written, though there were bytes, and room.
       expect(Kernel.read(near)).toBe(1)
       expect(Kernel.read(far)).toBe(-1)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("if the polling thread dies, whoever waits fails with WorkerFailed, and whoever comes later", () =>
+  it.live("if the polling thread dies, fibers that wait, and those that come later, fail with WorkerFailed", () =>
     Effect.gen(function* () {
       const opened = yield* open(layer())
       yield* on(
@@ -153,29 +156,29 @@ describeLayers("promise 8: closing, of one descriptor", (layer) => {
   )
 })
 
-describeLayers("AsyncFd: its registration is taken away", (layer) => {
-  it.live("deregister of its descriptor fails whoever waits with NotRegistered, and whoever comes later", () =>
+describeLayers("AsyncFd: a registration that is lost", (layer) => {
+  it.live("deregistering the descriptor fails fibers that wait, and those that come later, with NotRegistered", () =>
     Effect.gen(function* () {
       const { near, watched } = yield* watchedPair()
       const ended = yield* startWaits(watched, near)
       yield* Registrar.deregister(near)
       expect(yield* ended).toEqual(each("NotRegistered"))
       expect(yield* beginAll(watched)).toEqual(each("NotRegistered"))
-      // It is free for another one, which does not touch the first.
+      // The descriptor can be watched again, and that does not touch the first AsyncFd.
       const again = yield* AsyncFd.make(near)
       yield* expectToWait(again.readable)
       expect(yield* outcome(watched.readable)).toBe("NotRegistered")
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("closed without a word, and its number used anew: NotRegistered, and the new one is its own", () =>
+  it.live("a descriptor that was closed, and whose number is reused, fails with NotRegistered; the new one works", () =>
     Effect.gen(function* () {
       const [near] = yield* scopedFds(Kernel.socketPair)
       const first = yield* Scope.make()
       const watched = yield* Effect.provideService(AsyncFd.make(near), Scope.Scope, first)
       const ended = yield* startWaits(watched, near)
       const [other, peer] = yield* scopedFds(Kernel.socketPair)
-      // Closes what the number meant: the kernel forgets it by itself.
+      // Closes the open file of the number: the kernel ends its registration by itself.
       Kernel.dup2(other, near)
       const anew = yield* AsyncFd.make(near)
       expect(yield* ended).toEqual(each("NotRegistered"))
@@ -190,7 +193,7 @@ describeLayers("AsyncFd: its registration is taken away", (layer) => {
 })
 
 describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
-  it.live("a peer that writes nothing more wakes readers, and says readClosed", () =>
+  it.live("a peer that writes nothing more wakes fibers that read, with readClosed", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       const readable = yield* beginWaiting(watched.readable)
@@ -200,14 +203,14 @@ describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
       expect(yield* Fiber.join(readable)).toMatchObject({ readClosed: true, writeClosed: false, error: false })
       expect(yield* Fiber.join(read)).toBe("")
       yield* Fiber.join(stream)
-      // The other direction goes on.
+      // The other direction still works.
       yield* watched.writeAll(encode("still"))
       expect(Kernel.readText(far)).toBe("still")
       expect(Kernel.isOpen(near)).toBe(true)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a peer that is gone wakes readers and writers", () =>
+  it.live("a peer that is gone wakes fibers that read and fibers that write", () =>
     Effect.gen(function* () {
       const { far, near, watched } = yield* watchedPair()
       yield* watched.writable
@@ -221,13 +224,13 @@ describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
       Kernel.close(far)
       expect(yield* Fiber.join(readable)).toMatchObject({ readClosed: true })
       expect(yield* Fiber.join(writable)).toMatchObject({ writeClosed: true })
-      // What it was sent and never read makes it a reset, on this side.
+      // The bytes that the peer was sent and never read turn its close into a reset on this side.
       expect(yield* Fiber.join(reading)).toBe("ConnectionReset")
       expect(yield* Fiber.join(writing)).toBe("BrokenPipe")
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what was sent before the end is read before it", () =>
+  it.live("bytes that were sent before the end are read before it", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       Kernel.writeText(far, "last words")
@@ -238,7 +241,7 @@ describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a pipe whose writers are gone wakes its reader; one whose readers are gone, its writer", () =>
+  it.live("a pipe without writers wakes its reader, and one without readers wakes its writer", () =>
     Effect.gen(function* () {
       const [read, write] = yield* scopedFds(Kernel.pipe)
       const reader = yield* AsyncFd.make(read, { event: "Read" })
@@ -257,7 +260,7 @@ describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a reset is ConnectionReset for who reads, and a refused connection wakes who waits to write", () =>
+  it.live("a reset fails reading with ConnectionReset, and a refused connection wakes fibers that write", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair({}, Kernel.tcpPair)
       const reading = yield* beginWaiting(outcome(watched.read(new Uint8Array(1))))
@@ -270,8 +273,8 @@ describeTwoLayers("promise 6: closed and failed ends are seen", (layer) => {
   )
 })
 
-describeTwoLayers("promise 11: a descriptor that is somebody else's", (layer) => {
-  it.live("stays open and as it was: after its scope, after the poller, and if making it fails", () =>
+describeTwoLayers("promise 11: a descriptor that the library does not own", (layer) => {
+  it.live("stays open and unchanged after its scope, after the poller, and if AsyncFd.make fails", () =>
     Effect.gen(function* () {
       const [blocking, blockingWriter] = yield* scopedFds(Kernel.blockingPipe)
       const [nonblocking] = yield* scopedFds(Kernel.pipe)
@@ -294,7 +297,7 @@ describeTwoLayers("promise 11: a descriptor that is somebody else's", (layer) =>
     }).pipe(Effect.scoped)
   )
 
-  it.live("one in blocking mode is not read or written, for that would block; its readiness is still to be had", () =>
+  it.live("is not read or written in blocking mode, as that would block; its readiness can still be waited for", () =>
     Effect.gen(function* () {
       const [read, write] = yield* scopedFds(Kernel.blockingPipe)
       const reader = yield* AsyncFd.make(read, { event: "Read" })
@@ -314,8 +317,8 @@ describeTwoLayers("promise 11: a descriptor that is somebody else's", (layer) =>
   )
 })
 
-describe("AsyncFd: on another layer of the same program", () => {
-  it.live("each poller watches it for itself", () =>
+describe("AsyncFd: two pollers in one program", () => {
+  it.live("each poller watches the same descriptor independently", () =>
     Effect.gen(function* () {
       const one = yield* build(layers.layerWorker())
       const two = yield* build(layers.layerEventLoop())
@@ -329,13 +332,13 @@ describe("AsyncFd: on another layer of the same program", () => {
   )
 })
 
-describeTwoLayers("AsyncFd: an Fd that its owner has closed before", (layer) => {
-  it.live("fails with Closed, and leaves alone what has its number by then", () =>
+describeTwoLayers("AsyncFd: an Fd that its owner closed too early", (layer) => {
+  it.live("fails with Closed, and leaves the descriptor alone that reuses its number", () =>
     Effect.gen(function* () {
       const { reader, writer } = yield* Fd.pipe
       const watched = yield* AsyncFd.make(reader)
       yield* reader.close
-      // The number is another one's, in which there is something to read.
+      // The number is reused by a descriptor that has something to read.
       const other = yield* Fd.eventfd(5)
       yield* writer.close
       expect(other.fd).toBe(watched.fd)

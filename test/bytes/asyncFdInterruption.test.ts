@@ -1,4 +1,7 @@
-/** Interrupting whoever waits for one descriptor: no waiter, no byte and no edge is lost, whenever it comes. */
+/**
+ * Interrupting fibers that wait for a descriptor: no waiter is left, and no byte and no edge is
+ * lost, whenever it comes.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Scheduler, Stream } from "effect"
 import { type AsyncFd, Poller, Registrar } from "effect-amy"
@@ -46,7 +49,7 @@ const interrupted = <A, E>(fiber: Fiber.Fiber<A, E>) =>
 
 describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
   for (const [name, wait] of Object.entries(readingWaits)) {
-    it.live(`no waiter, and what comes next is there for the next one (${name})`, () =>
+    it.live(`leaves no waiter, and what comes next is there for the next fiber (${name})`, () =>
       Effect.gen(function* () {
         const { far, near, watched } = yield* watchedPair()
         for (let round = 0; round < 10; round++) {
@@ -57,24 +60,25 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
           expect(yield* waiters).toBe(0)
           Kernel.writeText(far, "next")
           expect(yield* readText(watched)).toBe("next")
-          // So that those who wait for readiness have something to wait for.
+          // So that fibers that wait for readiness have something to wait for.
           expect(yield* interrupted(yield* begin(readText(watched)))).toBe(true)
         }
         expect((yield* (yield* Poller.Poller).stats).registrations).toBe(1)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live(`an edge that arrives while it is interrupted is there for the next one (${name})`, () =>
+    it.live(`loses no edge that arrives meanwhile: it is there for the next fiber (${name})`, () =>
       Effect.gen(function* () {
         const { far, near, watched } = yield* watchedPair()
         for (let round = 0; round < 50; round++) {
           const fiber = yield* begin(wait(watched, near))
-          // It may have been reported by now, or be on its way, or be reported while this one waits in vain.
+          // It may be reported by now, or be on its way, or be reported while this fiber waits in
+          // vain.
           Kernel.writeText(far, "x")
           if (round % 3 === 1) yield* turn
           if (round % 3 === 2) yield* readyNow
           const exit = yield* Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber))
-          // The stream goes on after what it has read, so it is always interrupted, before or after that.
+          // The stream goes on after a chunk, so it is always interrupted, before or after that.
           const mayHaveRead = name === "stream" || (name !== "readable" && Exit.isSuccess(exit))
           if (mayHaveRead && isEmpty(near)) continue
           expect(yield* readText(watched)).toBe("x")
@@ -86,12 +90,12 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
   }
 
   for (const [name, wait] of Object.entries(writingWaits)) {
-    it.live(`no waiter, and room that comes next is there for the next one (${name})`, () =>
+    it.live(`leaves no waiter, and room that comes next is there for the next fiber (${name})`, () =>
       Effect.gen(function* () {
         const { far, near, watched } = yield* watchedPair()
         for (let round = 0; round < 10; round++) {
           Kernel.fill(near)
-          // What is on its way of the room that there was is out of date.
+          // A report of the earlier room may still be on its way: it is out of date.
           yield* readyNow
           expect([round, yield* interrupted(yield* begin(watched.write(encode("full"))))]).toEqual([round, true])
           const fibers = [yield* begin(wait(watched, near)), yield* begin(wait(watched, near))]
@@ -106,7 +110,7 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
     )
   }
 
-  it.live("interrupting one of several leaves the others in their turn", () =>
+  it.live("leaves the other fibers in their turn", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const fibers: Array<Fiber.Fiber<string, unknown>> = []
@@ -119,7 +123,7 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("whoever is interrupted again and again leaves no line behind, and the others keep their turns", () =>
+  it.live("leaves no growing line if a fiber is interrupted again and again, and the others keep their turns", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
@@ -138,7 +142,7 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("one read that several fibers run at the same time serves each of them", () =>
+  it.live("a read that several fibers run at the same time serves each of them", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const buffer = new Uint8Array(1)
@@ -161,7 +165,7 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an interrupted writeAll may have written a part; the next one follows it", () =>
+  it.live("an interrupted writeAll may have written a part, and the next write follows it", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()
       const first = yield* begin(watched.writeAll(new Uint8Array(3 << 20)))
@@ -181,7 +185,7 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
   )
 })
 
-/** What comes out at the other end: how many bytes, and in what order those that differ. */
+/** Returns what arrives at the other end: how many bytes, and the order of those that differ. */
 class Received {
   count = 0
   readonly order: Array<number> = []
@@ -199,10 +203,13 @@ class Received {
   }
 }
 
-/** Every step of a fiber is followed by a turn of the loop, in which reports arrive and others run. */
+/**
+ * Makes every step of a fiber be followed by a turn of the event loop, in which reports arrive and
+ * other fibers run.
+ */
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
-/** Makes its fibers yield at one step, and at none before or after. */
+/** Makes its fibers yield at one step, and at no other. */
 class OneYield extends Scheduler.MixedScheduler {
   isArmed = false
 
@@ -214,13 +221,13 @@ class OneYield extends Scheduler.MixedScheduler {
 }
 
 for (const name of ["layerWorker", "layerEventLoop"] as const) {
-  describe(`promise 13: whatever a fiber's scheduler puts between its steps (${name})`, () => {
-    it.live("an edge that arrives between an attempt and the wait is not lost", () =>
+  describe(`promise 13: a fiber that yields between its steps (${name})`, () => {
+    it.live("loses no edge that arrives between an attempt and the wait", () =>
       Effect.gen(function* () {
         const { far, watched } = yield* watchedPair()
         for (let round = 0; round < 20; round++) {
           const fiber = yield* begin(yielding(readText(watched)))
-          // Another round, another step.
+          // Yields at another step in each round.
           for (let i = 0; i < round; i++) yield* turn
           Kernel.writeText(far, "x")
           yield* readyNow
@@ -230,7 +237,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
       }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
-    it.live("fibers that share one read each get theirs, whoever of them comes late", () =>
+    it.live("gets its own bytes from a read that it shares, even if it comes late", () =>
       Effect.gen(function* () {
         const { far, watched } = yield* watchedPair()
         const buffer = new Uint8Array(1)
@@ -250,7 +257,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
       }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
-    it.live("one that is made to yield before its turn leaves the wait of another that shares its read alone", () =>
+    it.live("leaves the wait of a fiber that shares its read alone, if it yields before its turn", () =>
       Effect.gen(function* () {
         const { far, watched } = yield* watchedPair()
         const read = watched.read(new Uint8Array(1))
@@ -260,7 +267,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
         scheduler.isArmed = true
         Kernel.writeText(far, "x")
         while (scheduler.isArmed) yield* readyNow
-        // What was reported to the late one is read by the first of these, and the second has to wait.
+        // The first of these reads what the late fiber was resumed for, and the second has to wait.
         const others = [yield* begin(read), yield* begin(read)]
         for (let i = 0; i < 20; i++) yield* turn
         Kernel.writeText(far, "yz")
@@ -269,7 +276,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
       }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
-    it.live("readable, too", () =>
+    it.live("loses no report of readable", () =>
       Effect.gen(function* () {
         const { far, near, watched } = yield* watchedPair()
         for (let round = 0; round < 20; round++) {
@@ -285,7 +292,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
       }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
     )
 
-    it.live("writeAll is in one piece", () =>
+    it.live("writes by writeAll in one piece", () =>
       Effect.gen(function* () {
         const { far, watched } = yield* watchedPair()
         for (let round = 0; round < 20; round++) {
@@ -304,7 +311,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
           }
           yield* Fiber.join(first)
           yield* Fiber.join(second)
-          // Which of them began first is the scheduler's to say.
+          // The scheduler decides which of them begins first.
           expect(received.order.toSorted((a, b) => a - b)).toEqual([1, 2])
         }
       }).pipe(Effect.timeout("100 seconds"), Effect.scoped, Effect.provide(layers[name]()))
@@ -312,8 +319,8 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
   })
 }
 
-describe("promise 13: closing what is waited for while it is interrupted", () => {
-  it.live("a fiber that its own end interrupts leaves nothing", () =>
+describe("promise 13: closing a descriptor while its fibers are interrupted", () => {
+  it.live("a fiber that is interrupted by the end of its own wait leaves nothing behind", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       for (let round = 0; round < 20; round++) {

@@ -1,6 +1,7 @@
 /**
- * Random fibers on two watched sockets that are connected: they read, write and wait, and are interrupted, and every byte
- * that was written is read once and in order. `ASYNC_FD_SEED` repeats a run, `ASYNC_FD_ROUNDS` lengthens it.
+ * Random fibers on two connected sockets, both watched: they read, write and wait, and are
+ * interrupted. Every byte that was written is read once and in order. `ASYNC_FD_SEED` repeats a
+ * run, `ASYNC_FD_ROUNDS` lengthens it.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option } from "effect"
@@ -14,7 +15,7 @@ import { begin, isEmpty, readInto, scopedFds, turn, waiters } from "../support/w
 const seed = Number(process.env.ASYNC_FD_SEED ?? Math.floor(Math.random() * 0x1_0000_0000))
 const rounds = Number(process.env.ASYNC_FD_ROUNDS ?? times(15, 120))
 
-/** What is written is cut into messages that name themselves, so that it is known what belongs together. */
+/** Makes a message that carries its own number, so that its bytes can be put together again. */
 const messageSize = 8
 const messages = (first: number, count: number): Uint8Array => {
   const bytes = new Uint8Array(count * messageSize)
@@ -26,7 +27,7 @@ const messages = (first: number, count: number): Uint8Array => {
   return bytes
 }
 
-/** The bytes that came out of one direction, in the order in which they were read. */
+/** The bytes that arrived in one direction, in the order in which they were read. */
 class Received {
   readonly #chunks: Array<Uint8Array> = []
   length = 0
@@ -36,7 +37,7 @@ class Received {
     this.length += chunk.length
   }
 
-  /** The numbers of the messages, put together where they rise by one; fails if one is torn. */
+  /** Returns the numbers of the messages as runs of rising ones. Fails if a message is torn. */
   get runs(): ReadonlyArray<readonly [first: number, count: number]> {
     const all = Buffer.concat(this.#chunks)
     expect(all.length % messageSize).toBe(0)
@@ -52,7 +53,7 @@ class Received {
   }
 }
 
-/** The same of what was written. */
+/** Returns the same for the messages that were written. */
 const joined = (groups: ReadonlyArray<readonly [number, number]>) => {
   const runs: Array<[number, number]> = []
   for (const [first, count] of groups) {
@@ -65,7 +66,10 @@ const joined = (groups: ReadonlyArray<readonly [number, number]>) => {
 
 type Work = Effect.Effect<unknown, PollerError.PollerError>
 
-/** One of the ways to read. What was read is noted in the step that reads it, which nothing can interrupt. */
+/**
+ * One of the ways to read. The bytes are noted in the step that reads them, which nothing can
+ * interrupt.
+ */
 const reading = (watched: AsyncFd.AsyncFd, fd: number, received: Received, choice: number, size: number): Work => {
   const note = (length: number, buffer: Uint8Array) => received.add(buffer.slice(0, length))
   const buffer = new Uint8Array(size)
@@ -84,7 +88,7 @@ const reading = (watched: AsyncFd.AsyncFd, fd: number, received: Received, choic
 }
 
 for (const name of ["layerWorker", "layerEventLoop"] as const) {
-  describe(`AsyncFd: every byte is accounted for, whoever is interrupted (${name})`, () => {
+  describe(`AsyncFd: every byte is accounted for, whichever fiber is interrupted (${name})`, () => {
     it.live("random fibers on both ends of a socket", () =>
       Effect.gen(function* () {
         const next = random(seed)
@@ -109,22 +113,24 @@ const oneRound = Effect.fnUntraced(function* (next: () => number, below: (limit:
   const fds = yield* scopedFds(Kernel.socketPair)
   const watched = [yield* AsyncFd.make(fds[0]), yield* AsyncFd.make(fds[1])] as const
   const received = [new Received(), new Received()] as const
-  /** Those who write many messages are never interrupted, for they may have written a part. */
+  /**
+   * Fibers that write many messages. They are never interrupted, as they may have written a part.
+   */
   const writers: Array<Fiber.Fiber<unknown, PollerError.PollerError>> = []
   const readers: Array<Fiber.Fiber<unknown, PollerError.PollerError>> = []
-  /** Those who write one message, and may be interrupted: then nothing of it was written. */
+  /** Fibers that write one message, and may be interrupted: then nothing of it was written. */
   const singles: Array<{
     readonly fiber: Fiber.Fiber<number, PollerError.PollerError>
     readonly withdraw: () => void
   }> = []
-  /** By side: the messages that it writes, each group from its first number on. */
+  /** The messages that each side writes, as groups that begin with a number. */
   const groups: [Array<[number, number]>, Array<[number, number]>] = [[], []]
   let number = 0
   for (let step = 0; step < 150; step++) {
     const side = below(2) as 0 | 1
     const choice = next()
     if (choice < 0.3) {
-      // Now and then more than there is room for.
+      // Now and then there is more than fits.
       const count = next() < 0.1 ? 30_000 + below(60_000) : 1 + below(20)
       writers.push(yield* begin(watched[side].writeAll(messages(number, count))))
       groups[side].push([number, count])
@@ -156,14 +162,14 @@ const oneRound = Effect.fnUntraced(function* (next: () => number, below: (limit:
     } else if (choice < 0.92) yield* turn
     else if (choice < 0.95) yield* readyNow
     else {
-      // Whoever waits for room only, and gives up.
+      // A fiber that only waits for room, and gives up.
       const waiting = yield* begin(watched[side].writable)
       if (next() < 0.5) yield* turn
       yield* Fiber.interrupt(waiting)
     }
   }
   for (const reader of readers) yield* Fiber.interrupt(reader)
-  // What is left is read to the end, while those who still write go on.
+  // The rest is read to the end, while the fibers that still write go on.
   for (const side of [0, 1] as const) {
     const total = groups[side].reduce((sum, [, count]) => sum + count, 0) * messageSize
     const other = (1 - side) as 0 | 1

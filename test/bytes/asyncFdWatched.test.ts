@@ -1,4 +1,4 @@
-/** What an `AsyncFd` has watched, what it refuses, and that nobody else hears of it. */
+/** What an `AsyncFd` watches, what it refuses, and that no other consumer gets its reports. */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { AsyncFd, Poller, Registrar } from "effect-amy"
@@ -9,14 +9,14 @@ import { outcome } from "../support/opened.ts"
 import { atOnce, beginWaiting, describeTwoLayers, expectToWait, scopedFds, watchedPair } from "../support/watched.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
-/** How it goes to watch it. */
+/** Returns the outcome of watching a descriptor. */
 const make = (fd: number, options?: AsyncFd.MakeOptions) => outcome(Effect.scoped(AsyncFd.make(fd, options)))
 
-/** An attempt in terms of a call that is not the library's own. */
+/** An attempt that makes a call of the program's own. */
 const readOne = (fd: number) => Effect.sync(() => Option.liftPredicate(Kernel.read(fd, 1), (count) => count >= 0))
 
 describeTwoLayers("AsyncFd: what is watched", (layer) => {
-  it.live("waiting for what is not watched from the start has it watched, and reports what was so already", () =>
+  it.live("a direction that is waited for is watched from then on, and its present readiness is reported", () =>
     Effect.gen(function* () {
       const [near, far] = yield* scopedFds(Kernel.tcpPair)
       Kernel.write(far)
@@ -45,7 +45,7 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
         Kernel.sendOutOfBand(far)
         const ready = yield* Fiber.join(urgent)
         expect(ready).toMatchObject({ readClosed: false, writeClosed: false, error: false })
-        // The kernel may tell of it twice: for the announcement, and for the byte.
+        // The kernel may report it twice: for the announcement, and for the byte.
         yield* readyNow
         yield* (yield* atOnce(watched.priority)).clear
         yield* expectToWait(watched.priority)
@@ -53,13 +53,13 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
     )
   }
 
-  it.live("its ids never come out of Poller.queue, and it is no notification of anybody's", () =>
+  it.live("its reports never come out of Poller.queue", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const { far, near, watched } = yield* watchedPair()
       const [other] = yield* scopedFds(() => [Kernel.eventfd()] as const)
       const id = yield* Registrar.register(other, "Read")
-      // Nobody waits, somebody waits, and nobody waits any more.
+      // No fiber waits, one waits, and none waits any more.
       Kernel.write(far)
       expect(yield* poller.wait(0)).toEqual([])
       yield* watched.readable
@@ -74,7 +74,7 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("promise 12: what cannot be registered fails with its reason and changes nothing", () =>
+  it.live("promise 12: a descriptor that cannot be registered is refused with the reason, and nothing changes", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const { near, watched } = yield* watchedPair()
@@ -93,7 +93,7 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an object that has an fd, and the same descriptor again once the first scope is closed", () =>
+  it.live("an object with an fd can be watched, and the same descriptor again once the first scope is closed", () =>
     Effect.gen(function* () {
       const [near, far] = yield* scopedFds(Kernel.socketPair)
       for (let round = 0; round < 10; round++) {

@@ -1,6 +1,6 @@
 /**
- * What is written to TCP connections while a batch of reports is dealt with, and sent by one system call afterwards: it is in
- * one piece, in turn, and on its way before the thread does anything that takes long.
+ * Writes to TCP connections while a batch of reports is delivered, which are made by one system
+ * call afterwards: in one piece, in turn, and before the thread does anything that takes long.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scheduler } from "effect"
@@ -35,14 +35,14 @@ import { describeTcp, randomNumbers, startWaiting, turn, twoLayers, waiters } fr
 
 const everyLayer = nextLayerEntries()
 
-/** Leaves no room, after the peer has written: what it sends makes some. */
+/** Fills the socket, after the peer has written: what the peer sends makes room. */
 const fillNow = ({ connection }: Connected): number => {
   let total = 0
   for (let taken = 1; taken > 0; total += taken) taken = Kernel.fill(connection.fd)
   return total
 }
 
-/** One that has had to wait for room, and of which there is known to be some now. */
+/** A connection that had to wait for room, and that is known to have room now. */
 const knownToHaveRoom = Effect.gen(function* () {
   const [one] = yield* manyConnected(1)
   const filled = fillNow(one!)
@@ -52,22 +52,25 @@ const knownToHaveRoom = Effect.gen(function* () {
   return one!
 })
 
-/** What the peer gets until that is enough, or for a minute if it never is. */
+/** Returns what the peer gets until that is enough, or what it got in a minute. */
 const soon = ({ peer }: Connected, isEnough: (text: Buffer) => boolean) =>
   Effect.gen(function* () {
     let all = peer.read()
-    // Something small is held back by the kernel until what was sent before is acknowledged, which takes 40 ms.
+    // The kernel holds small segments back until earlier ones are acknowledged, which takes 40 ms.
     for (const end = Date.now() + 60_000; Date.now() < end && !isEnough(all); all = Buffer.concat([all, peer.read()])) {
       yield* turn
     }
     return all
   })
 
-/** Everything that the peer gets until it has got so much, without what `fillUp` has written. */
+/** Returns `count` bytes that the peer gets after those that have filled the socket. */
 const textAfter = ({ peer }: Connected, filled: number, count: number) =>
   Effect.map(peer.receive(filled + count), (all) => all.subarray(filled).toString())
 
-/** Each does its own once it is told; all are told in one batch, in this order, and nothing is sent before its end. */
+/**
+ * Runs one handler for each connection, all in one batch and in this order. Nothing is sent before
+ * its end.
+ */
 const inOneBatch = <A, E>(
   all: ReadonlyArray<Connected>,
   handlers: ReadonlyArray<
@@ -90,11 +93,14 @@ const inOneBatch = <A, E>(
 
 const three = Effect.map(manyConnected(3), (all) => all as [Connected, Connected, Connected])
 
-/** Every step of a fiber is followed by a turn of the loop, in which reports arrive and others run. */
+/**
+ * Makes every step of a fiber be followed by a turn of the event loop, in which reports arrive and
+ * other fibers run.
+ */
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
-describeUring("promise 13: whoever has put in a write is interrupted by another of the same batch", () => {
-  it.live("all of it is written or nothing, and what is written next follows it", () =>
+describeUring("promise 13: a fiber whose write is in a batch is interrupted by another fiber of the batch", () => {
+  it.live("all of the write is made or nothing, and the next write follows it", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* three
@@ -120,7 +126,7 @@ describeUring("promise 13: whoever has put in a write is interrupted by another 
     )
   )
 
-  it.live("what it was going to write may be overwritten from then on", () =>
+  it.live("its buffer may be overwritten from then on", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* three
@@ -148,9 +154,9 @@ describeUring("promise 13: whoever has put in a write is interrupted by another 
   )
 })
 
-describeUring("no room, or not enough, in the midst of a batch", () => {
+describeUring("no room, or not enough, during a batch", () => {
   for (const [name, layer] of everyLayer) {
-    it.live(`writeAll waits for it, and is in one piece with a second writer behind it (${name})`, () =>
+    it.live(`writeAll waits for room, and is in one piece although another fiber writes as well (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(12)
@@ -178,7 +184,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
       )
     )
 
-    it.live(`interrupted while it waits, it leaves no waiter, and the next one writes (${name})`, () =>
+    it.live(`an interrupted write leaves no waiter, and the next one is made (${name})`, () =>
       run(
         () =>
           Effect.gen(function* () {
@@ -190,7 +196,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
             const filled = all.map(fillNow)
             yield* until(() => all.every(({ connection }) => isEmpty(connection.fd)))
             for (let i = 0; i < 5; i++) yield* turn
-            // Now and then the kernel makes a little room by itself, and it has been written.
+            // Now and then the kernel makes a little room by itself, and the bytes were written.
             const wait = fibers.map((fiber) => fiber.pollUnsafe() === undefined)
             expect(yield* waiters).toBe(wait.filter((waits) => waits).length)
             for (const fiber of fibers) yield* Fiber.interrupt(fiber)
@@ -208,7 +214,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
     )
   }
 
-  it.live("what there was room for is written once, and the rest when there is more", () =>
+  it.live("the part that fits is written once, and the rest when there is more room", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* three
@@ -230,7 +236,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
     )
   )
 
-  it.live("of one that goes on though its fiber was interrupted, the rest is what it was then", () =>
+  it.live("a write that goes on after its fiber was interrupted writes the bytes of that moment", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* three
@@ -239,7 +245,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
         const fibers = yield* timeless(
           Effect.tap(
             inOneBatch<unknown, unknown>(all, [
-              // As PollerSocket writes.
+              // This is how PollerSocket writes.
               ({ connection }) =>
                 (connection as unknown as StreamSocket<unknown>).channel.writer.writeAllNow(
                   mine,
@@ -264,7 +270,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
     )
   )
 
-  it.live("the same, at whatever step its fiber is made to yield", () =>
+  it.live("the same holds at whatever step the fiber yields", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         uring.mostSent = 1000
@@ -295,7 +301,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
     )
   )
 
-  it.live("interrupted while it waits, it leaves no waiter, at whatever step it was made to yield before", () =>
+  it.live("an interrupted write leaves no waiter, at whatever step its fiber yielded before", () =>
     run(
       Effect.fnUntraced(function* () {
         for (let step = 1; step <= 20;) {
@@ -316,7 +322,8 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
             const filled = fillNow(first)
             yield* joinAll(fibers.slice(1))
             for (let i = 0; i < 5; i++) yield* turn
-            // Now and then the kernel makes a little room by itself, and it has been written: once more.
+            // Now and then the kernel makes a little room by itself, and the bytes were written:
+            // try again.
             if (fibers[0]!.pollUnsafe() !== undefined) return false
             yield* Fiber.interrupt(fibers[0]!)
             expect([step, yield* waiters]).toEqual([step, 0])
@@ -338,7 +345,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
       let most = Infinity
       yield* changeFunctions(({ recv, send }) => ({
         send: (fd, buffer, count, flags) => {
-          // As it is where there is room for so much.
+          // As if there were room for only so many bytes.
           if (isFull) return recv(empty, new Uint8Array(1), 1, 0x40)
           isFull = most !== Infinity
           return send(fd, buffer, Math.min(count, most), flags)
@@ -365,7 +372,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
               (fibers) => Fiber.await(fibers[2]!)
             )
           )
-          // What was not written is when room is reported.
+          // The rest is written when room is reported.
           expect((yield* soon(target, (text) => text.length >= 4)).toString()).toBe("one ")
           target.peer.write("x")
           const [filled, reader] = [fillNow(target), yield* begin(target.connection.read(new Uint8Array(8)))]
@@ -380,7 +387,7 @@ describeUring("no room, or not enough, in the midst of a batch", () => {
   )
 })
 
-describeUring("what is put in comes before what is done afterwards", () => {
+describeUring("a batched write comes before what is done afterwards", () => {
   const afterwards: {
     readonly [name: string]: (connection: Tcp.TcpStream) => Effect.Effect<unknown, unknown>
   } = {
@@ -408,7 +415,7 @@ describeUring("what is put in comes before what is done afterwards", () => {
           yield* joinAll(fibers)
           for (const { peer } of all) {
             expect((yield* peer.receive(5)).toString()).toBe("reply")
-            // The end, and no error.
+            // An end, and no error.
             expect(Kernel.read(peer.fd)).toBe(0)
           }
           expect(yield* waiters).toBe(0)
@@ -417,7 +424,7 @@ describeUring("what is put in comes before what is done afterwards", () => {
     )
   }
 
-  it.live("another write, however large, and one of nothing, and a part of a buffer", () =>
+  it.live("a second write follows it: a large one, an empty one, a part of a buffer", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* three
@@ -451,8 +458,8 @@ describeUring("what is put in comes before what is done afterwards", () => {
   )
 })
 
-describeUring("what is put in does not wait for what takes long", () => {
-  it.live("when one after a handler that blocks the thread is told, the reply before it is at its peer", () =>
+describeUring("a batched write does not wait for a handler that takes long", () => {
+  it.live("after a handler that blocks the thread, the replies before it have been sent", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* three
@@ -468,7 +475,7 @@ describeUring("what is put in does not wait for what takes long", () => {
     )
   )
 
-  it.live("layerBlocking: it goes out before the thread blocks from within the same batch", () =>
+  it.live("on layerBlocking, it is sent before the thread blocks within the same batch", () =>
     Effect.gen(function* () {
       let peer = -1
       const wereSent: Array<boolean> = []
@@ -508,7 +515,7 @@ describeUring("what is put in does not wait for what takes long", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("layerBlocking: an echo on many connections", () =>
+  it.live("on layerBlocking, many connections are echoed", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* manyConnected(200)
@@ -522,7 +529,7 @@ describeUring("what is put in does not wait for what takes long", () => {
     )
   )
 
-  it.live("who writes without end, to a peer that always reads, leaves the others their turns", () =>
+  it.live("a fiber that writes without end, to a peer that always reads, leaves the others their turns", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* three
@@ -534,8 +541,8 @@ describeUring("what is put in does not wait for what takes long", () => {
               while (!others.hadTurn) {
                 yield* connection.writeAll(bytesOf("again and again"))
                 peer.read()
-                // So that the test ends if nobody else ever has a turn.
-                if (++count === 500_000) return yield* Effect.fail("nobody else had a turn")
+                // So that the test ends even if no other fiber ever has a turn.
+                if (++count === 500_000) return yield* Effect.fail("no other fiber had a turn")
               }
             }),
           () => Effect.void,
@@ -550,10 +557,10 @@ describeUring("what is put in does not wait for what takes long", () => {
   )
 })
 
-describeUring("a barrier in the midst of a batch delivers the rest of it, and what has come since", () => {
+describeUring("a barrier during a batch delivers the rest of the batch, and what has come since", () => {
   const withBarrier = [...everyLayer, ["layerBlocking", () => Poller.layerBlocking({ allowMainThread: true })] as const]
   for (const [name, layer] of withBarrier) {
-    it.live(`each connection is served (${name})`, () =>
+    it.live(`every connection is served (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const late = yield* manyConnected(5)
@@ -587,7 +594,7 @@ describeUring("a barrier in the midst of a batch delivers the rest of it, and wh
   }
 })
 
-describeUring("where there is no io_uring", () => {
+describeUring("without io_uring", () => {
   it.live("every peer of an echo gets its own bytes", () =>
     Effect.gen(function* () {
       yield* withoutUring
@@ -603,7 +610,7 @@ describeUring("where there is no io_uring", () => {
   )
 
   for (const breaksAt of [1, 2, 3, 4]) {
-    it.live(`or it breaks with call ${breaksAt}: the same`, () =>
+    it.live(`the same holds if io_uring breaks with call ${breaksAt}`, () =>
       run(
         Effect.fnUntraced(function* (uring) {
           uring.breaksAt = breaksAt
@@ -618,7 +625,7 @@ describeUring("where there is no io_uring", () => {
     )
   }
 
-  it.live("or it breaks while something is to be sent by one that has had to wait for room before", () =>
+  it.live("the same holds if io_uring breaks while a connection has to send that waited for room before", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* three
@@ -638,9 +645,9 @@ describeUring("where there is no io_uring", () => {
   )
 })
 
-describeUring("whatever a fiber's scheduler puts between its steps", () => {
+describeUring("fibers that yield between their steps", () => {
   for (const [name, layer] of everyLayer) {
-    it.live(`an echo writes back just what came (${name})`, () =>
+    it.live(`an echo writes back exactly what came (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(150)
@@ -660,7 +667,7 @@ describeUring("whatever a fiber's scheduler puts between its steps", () => {
           const all = yield* manyConnected(10)
           const size = 4000
           for (let round = 0; round < 10; round++) {
-            // Now and then a write is made in parts.
+            // Now and then a write takes several calls.
             uring.mostSent = round % 2 === 0 ? 1500 : Infinity
             const fibers = yield* startAll(all, ({ connection }) =>
               Effect.gen(function* () {
@@ -689,7 +696,7 @@ describeUring("whatever a fiber's scheduler puts between its steps", () => {
   }
 })
 
-/** A hundred clients of node:net, each of which sends messages and gets them back. */
+/** Runs a hundred clients of node:net, which each send messages and get them back. */
 const nodeClients = (port: number, count = 100) =>
   Effect.promise(async () => {
     const below = randomNumbers(port)

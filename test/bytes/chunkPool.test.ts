@@ -1,10 +1,10 @@
-/** Copies that share memory: each is its own part of it. */
+/** Copies that share memory: each is a separate part of it. */
 import { expect, it } from "@effect/vitest"
 import { copyOf } from "../../src/internal/bytes/chunkPool.ts"
 
 const source = Buffer.from(Uint8Array.from({ length: 10_000 }, (_, i) => i % 251))
 
-it("copies of any length are what was read, and none is changed by another", () => {
+it("copies of any length are what was read, and none changes another", () => {
   const lengths = Array.from({ length: 3000 }, (_, i) => (i * 37) % 5000)
   const copies = lengths.map((length, i) => {
     source[0] = i % 256
@@ -21,7 +21,7 @@ it("copies of any length are what was read, and none is changed by another", () 
   expect(copies.every((copy, i) => copy.every((byte) => byte === i % 256))).toBe(true)
 })
 
-it("memory that is shared is not given to another thread with one of its parts", () => {
+it("shared memory is not transferred to another thread with one of its parts", () => {
   const copy = copyOf(source, 0, 10)
   expect(() => structuredClone(copy, { transfer: [copy.buffer as ArrayBuffer] })).toThrow(
     /could not be (cloned|transferred)|transfer/i

@@ -1,6 +1,6 @@
 /**
- * Writes that are interrupted at each of their steps, where their scheduler has made them yield: what is written afterwards is
- * what was to be written, and never what the caller's memory, or a descriptor's number, has become since.
+ * Writes that are interrupted at each step at which their fiber yields. What is written is what was
+ * passed, and never what the caller's memory, or a descriptor's number, has become since.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
@@ -14,7 +14,7 @@ import { begin, readInto, scopedFds, turn, waiters } from "../support/watched.ts
 
 const steps = Array.from({ length: 12 }, (_, i) => i + 1)
 
-/** What `slice` answers of a `Buffer` is the same memory. */
+/** As a `Buffer`, because its `slice` returns the same memory. */
 const memories = [(size: number) => new Uint8Array(size), (size: number): Uint8Array => Buffer.alloc(size)]
 
 /** In the short run, each step with one kind of memory. */
@@ -22,11 +22,11 @@ const cases = steps.flatMap((step) =>
   memories.filter((_, i) => isLong || i === step % 2).map((memory) => [step, memory] as const)
 )
 
-/** Runs it until it yields at that step, or waits, and interrupts it then. */
+/** Runs an effect until it yields at the step, or waits, and then interrupts it. */
 const interruptedAt = <A, E, R>(step: number, effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(begin(Effect.provideService(effect, Scheduler.Scheduler, new YieldAt(step))), Fiber.interrupt)
 
-/** What comes out of it until nothing more does. */
+/** Reads until nothing more comes. */
 const received = (fd: number) =>
   Effect.gen(function* () {
     const buffer = new Uint8Array(1 << 20)
@@ -56,13 +56,13 @@ for (const [layerName, layer] of nextLayerEntries()) {
       [20_000, 4096],
       [times(500_000, 5_000_000), 4096]
     ] as const) {
-      it.live(`promise 13: writeAll of ${size} bytes with room for ${room} (${name}, ${layerName})`, () =>
+      it.live(`promise 13: interrupts writeAll of ${size} bytes with room for ${room} (${name}, ${layerName})`, () =>
         Effect.gen(function* () {
           for (const [step, allocate] of cases) {
             yield* Effect.gen(function* () {
               const [reader, fd] = yield* scopedFds(way.fds)
               const writer = yield* way.writer(fd)
-              // So that it is known to have room, and tried at once.
+              // So that room is known, and the write is tried at once.
               yield* writer.writeAll(Uint8Array.of(0))
               Kernel.fill(fd)
               if (room > 0) Kernel.read(reader, room)
@@ -72,7 +72,7 @@ for (const [layerName, layer] of nextLayerEntries()) {
               const after = yield* received(reader)
               expect([step, after.includes(99)]).toEqual([step, false])
               expect([step, yield* waiters]).toEqual([step, 0])
-              // Its turn is over.
+              // The line is empty again.
               yield* writer.writeAll(Uint8Array.of(1, 2))
               expect([step, yield* received(reader)]).toEqual([step, Buffer.from([1, 2])])
             }).pipe(Effect.scoped)
@@ -82,7 +82,7 @@ for (const [layerName, layer] of nextLayerEntries()) {
     }
   }
 
-  it.live(`promise 13: sendDescriptors, and the number is another's by then (${layerName})`, () =>
+  it.live(`promise 13: sendDescriptors never sends a descriptor that reuses the number (${layerName})`, () =>
     Effect.gen(function* () {
       for (const step of steps) {
         yield* Effect.gen(function* () {
@@ -100,7 +100,7 @@ for (const [layerName, layer] of nextLayerEntries()) {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live(`a descriptor that is closed while its sending waits for room is BadDescriptor (${layerName})`, () =>
+  it.live(`sending a descriptor that is closed while it waits for room fails with BadDescriptor (${layerName})`, () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       Kernel.fill(one.fd)

@@ -1,4 +1,7 @@
-/** Two reports of one socket in one batch, as a polling thread delivers them when it was faster than their consumer. */
+/**
+ * Two reports of a socket in one batch: a polling thread that was faster than the consumer delivers
+ * them so.
+ */
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Batch } from "../../src/internal/delivery/batch.ts"
@@ -7,9 +10,9 @@ import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
 import { libc } from "../../src/internal/libc/koffi.ts"
 import type { Attachment } from "../../src/internal/delivery/attachment.ts"
 
-const refuse = () => expect.fail("it makes no call of its own")
+const refuse = () => expect.fail("it makes a call of its own")
 
-it.effect("it is read once for both, for a second read would take the place of the first", () =>
+it.effect("two reports in one batch cause one read, because a second would replace the result of the first", () =>
   Effect.sync(() => {
     const rooms: Array<number> = []
     const batch = { read: (_, room) => void rooms.push(room) } satisfies Pick<Batch, "read"> as unknown as Batch
@@ -19,12 +22,12 @@ it.effect("it is read once for both, for a second read would take the place of t
     reader.readIn(batch, 8)
     expect(rooms).toEqual([8])
 
-    // It would have blocked, and so the next report may lead to another one.
+    // The read would have blocked, so the next report may cause another one.
     reader.received(-libc().profile.errno.EAGAIN, Buffer.alloc(8), 0, 8)
     reader.readIn(batch, 8)
     expect(rooms).toEqual([8, 8])
 
-    // What has come is taken first.
+    // Bytes that have come are taken first.
     reader.received(3, Buffer.from("abcdefgh"), 0, 8)
     reader.readIn(batch, 8)
     expect(rooms).toEqual([8, 8])

@@ -1,6 +1,6 @@
 /**
- * TCP connections that become ready together are read and written by few system calls: nothing of what is promised of one
- * by itself changes by that, whatever those who are told first do to the others.
+ * TCP connections that become ready together are read and written by few system calls. All promises
+ * about a single connection still hold, whatever the fibers that run first do to the others.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
@@ -32,7 +32,7 @@ const everyLayer = nextLayerEntries()
 
 describeUring("an echo on more connections than one batch holds", () => {
   for (const [name, layer] of everyLayer) {
-    it.live(`every peer gets its own bytes, round after round (${name})`, () =>
+    it.live(`every peer gets its own bytes, in every round (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(300)
@@ -47,7 +47,7 @@ describeUring("an echo on more connections than one batch holds", () => {
     )
   }
 
-  it.live("two calls for as many connections as one batch holds", () =>
+  it.live("as many connections as a batch holds take two calls", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(300)
@@ -61,7 +61,7 @@ describeUring("an echo on more connections than one batch holds", () => {
     )
   )
 
-  it.live("a connection alone needs none", () =>
+  it.live("a single connection takes none", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(1)
@@ -72,7 +72,7 @@ describeUring("an echo on more connections than one batch holds", () => {
     )
   )
 
-  it.live("what is read as a stream and written to a sink is written back, too", () =>
+  it.live("streams and sinks echo as well", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(200)
@@ -94,7 +94,7 @@ describeUring("messages of any size in one batch", () => {
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(sizes.length * 4)
           yield* startAll(all, ({ connection }) => echo(connection, 1 << 16))
-          // Each connection has each size once: what it had before decides how it is read.
+          // Each connection gets each size once: its earlier reads decide how it is read.
           for (let round = 0; round < sizes.length; round++) {
             yield* expectEcho(all, (index) => sizes[(index + round) % sizes.length]!, round)
           }
@@ -103,7 +103,7 @@ describeUring("messages of any size in one batch", () => {
       )
     )
 
-    it.live(`read into less room than came: the rest is there for later reads (${name})`, () =>
+    it.live(`bytes that exceed the caller's buffer are there for later reads (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(sizes.length * 4)
@@ -111,7 +111,7 @@ describeUring("messages of any size in one batch", () => {
           const firsts = yield* startAll(all, ({ connection }, index) => readBytes(connection, 1 + (index % 5)))
           const written = all.map(({ peer }, index) => peer.write(messages[index]!))
           const first = yield* joinAll(firsts)
-          // The batch is over, and others make use of its memory.
+          // The batch is over, and others use its memory.
           const others = yield* manyConnected(20)
           yield* startAll(others, ({ connection }) => echo(connection))
           yield* expectEcho(others, () => 4096, 1000)
@@ -136,7 +136,7 @@ describeUring("messages of any size in one batch", () => {
   }
 })
 
-/** All that comes, and what comes then. */
+/** Reads until the end, and returns the bytes and how they ended. */
 const readAll = (connection: Tcp.TcpStream) =>
   Effect.gen(function* () {
     let text = ""
@@ -151,9 +151,9 @@ const readAll = (connection: Tcp.TcpStream) =>
     }
   })
 
-describeUring("ends and errors among healthy ones", () => {
+describeUring("ends and errors among healthy connections", () => {
   for (const [name, layer] of everyLayer) {
-    it.live(`each sees its own (${name})`, () =>
+    it.live(`each connection sees its own (${name})`, () =>
       run(
         Effect.fnUntraced(function* () {
           const all = yield* manyConnected(40)
@@ -178,7 +178,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   }
 
-  it.live("also when they come after the report and before the read", () =>
+  it.live("they are seen if they come after the report and before the read", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(8)
@@ -202,7 +202,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   )
 
-  it.live("also when the bytes were read by somebody else in between, and only the end is left", () =>
+  it.live("an end is seen if another process has read the bytes before it", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(4)
@@ -226,7 +226,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   )
 
-  it.live("an end or an error that was read for who is gone is told to the next one", () =>
+  it.live("an end or an error that was read for a fiber that is gone is there for the next one", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(3)
@@ -255,7 +255,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   )
 
-  it.live("urgent data that comes after the report and before the read hides nothing that follows it", () =>
+  it.live("urgent data that comes after the report and before the read hides nothing behind it", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(4)
@@ -275,7 +275,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   )
 
-  it.live("several that wait for the same connection are served in turn, each with what is left", () =>
+  it.live("several fibers that read one connection are served in turn, each with what is left", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* manyConnected(3)
@@ -294,7 +294,7 @@ describeUring("ends and errors among healthy ones", () => {
     )
   )
 
-  it.live("a write to one that is broken fails, those to the others do not", () =>
+  it.live("a write to a broken connection fails, and those to the others do not", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = yield* manyConnected(9)
@@ -318,7 +318,7 @@ describeUring("ends and errors among healthy ones", () => {
   )
 })
 
-/** Connections that become ready in one batch, the first of which does something then. */
+/** Makes connections ready in one batch, and runs something when the first fiber is resumed. */
 const withFirst = <A>(
   count: number,
   act: (
@@ -337,8 +337,8 @@ const withFirst = <A>(
     return { all, fibers, result: yield* Fiber.join(acting[0]!) }
   })
 
-describeUring("what the first to be told does to the others of its batch", () => {
-  it.live("promise 13: it interrupts them: what was read is for the next one", () =>
+describeUring("what the first fiber of a batch does to the others", () => {
+  it.live("promise 13: if it interrupts them, what was read for them is there for the next fiber", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const { all, fibers } = yield* withFirst(20, (_, others) => Fiber.interruptAll(others))
@@ -354,7 +354,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("it interrupts them: they cannot be given away before that is read, and can be then", () =>
+  it.live("if it interrupts them, their connections cannot be given away until that is read", () =>
     run(
       Effect.fnUntraced(function* () {
         const { all } = yield* withFirst(5, (_, others) => Fiber.interruptAll(others))
@@ -373,24 +373,22 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live(
-    "what they do not ask for stays in the kernel: after a part was read, one can be given away with the rest",
-    () =>
-      run((uring) =>
-        Effect.gen(function* () {
-          const all = yield* manyConnected(5)
-          const fibers = yield* startAll(all, ({ connection }) => readOnce(connection, 3))
-          for (const { peer } of all) peer.write("message")
-          expect(yield* joinAll(fibers)).toEqual(Array(5).fill("mes"))
-          expect(uring.count).toBe(1)
-          for (const { connection } of all) {
-            expect(yield* readText(yield* Tcp.fromFd(yield* connection.take), 4)).toBe("sage")
-          }
-        })
-      )
+  it.live("bytes beyond the caller's buffer stay in the kernel, and go with a connection that is given away", () =>
+    run((uring) =>
+      Effect.gen(function* () {
+        const all = yield* manyConnected(5)
+        const fibers = yield* startAll(all, ({ connection }) => readOnce(connection, 3))
+        for (const { peer } of all) peer.write("message")
+        expect(yield* joinAll(fibers)).toEqual(Array(5).fill("mes"))
+        expect(uring.count).toBe(1)
+        for (const { connection } of all) {
+          expect(yield* readText(yield* Tcp.fromFd(yield* connection.take), 4)).toBe("sage")
+        }
+      })
+    )
   )
 
-  it.live("it interrupts them: what was read for them is still there after another batch", () =>
+  it.live("if it interrupts them, what was read for them is still there after another batch", () =>
     run(
       Effect.fnUntraced(function* () {
         const { all } = yield* withFirst(5, (_, others) => Fiber.interruptAll(others))
@@ -405,7 +403,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("it interrupts them, and reads itself what was read for them", () =>
+  it.live("it may interrupt them, and read itself what was read for them", () =>
     run(
       Effect.fnUntraced(function* () {
         const { result } = yield* withFirst(20, (all, others) =>
@@ -420,7 +418,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("it interrupts one of two that wait for the same: the other gets it", () =>
+  it.live("if it interrupts one of two that read the same connection, the other gets the bytes", () =>
     run(
       Effect.fnUntraced(function* () {
         const [first, second] = (yield* manyConnected(2)) as [Connected, Connected]
@@ -438,7 +436,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("promise 8: it closes them: those who waited fail with Closed", () =>
+  it.live("promise 8: if it closes their connections, they fail with Closed", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const outcomes: Array<string> = []
@@ -464,7 +462,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("it closes them, and their numbers are used anew at once: nothing is mixed up", () =>
+  it.live("if it closes their connections, and the numbers are reused at once, nothing is mixed up", () =>
     run(
       Effect.fnUntraced(function* () {
         const all = yield* manyConnected(20)
@@ -478,7 +476,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
               fresh.push(one)
               one.peer.write(`fresh ${fresh.length}`)
             }
-            // Nothing may be read or written under a number for who had it before.
+            // Nothing may be read or written under a number for its previous owner.
             return yield* Effect.forEach(fresh, ({ connection }) => readOnce(connection))
           })
         )
@@ -497,38 +495,36 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live(
-    "it closes one that has a write put in: that is written first, and nothing goes to who has the number then",
-    () =>
-      run(
-        Effect.fnUntraced(function* (uring) {
-          const all = (yield* manyConnected(3)) as [Connected, Connected, Connected]
-          const [writer, closer] = all
-          const writing = yield* startAll([writer], ({ connection }) =>
-            Effect.andThen(readOnce(connection), outcomeOf(connection.writeAll(bytesOf("reply"))))
-          )
-          const number = writer.connection.fd
-          let fresh: readonly [number, number] | undefined
-          const closing = yield* startAll([closer], ({ connection }) =>
-            Effect.gen(function* () {
-              yield* readOnce(connection)
-              yield* writer.connection.close
-              fresh = yield* scopedFds(Kernel.socketPair)
-            })
-          )
-          for (const { peer } of all) peer.write("go")
-          yield* timeless(joinAll(closing))
-          expect(yield* Fiber.join(writing[0]!)).toBe("ok")
-          expect(fresh).toContain(number)
-          for (const fd of fresh!) expect(isEmpty(fd)).toBe(true)
-          expect(writer.peer.read().toString()).toBe("reply")
-          expect(uring.count).toBe(1)
-          expect(yield* waiters).toBe(0)
-        })
-      )
+  it.live("it closes a connection with a batched write: nothing of it goes to a reused number", () =>
+    run(
+      Effect.fnUntraced(function* (uring) {
+        const all = (yield* manyConnected(3)) as [Connected, Connected, Connected]
+        const [writer, closer] = all
+        const writing = yield* startAll([writer], ({ connection }) =>
+          Effect.andThen(readOnce(connection), outcomeOf(connection.writeAll(bytesOf("reply"))))
+        )
+        const number = writer.connection.fd
+        let fresh: readonly [number, number] | undefined
+        const closing = yield* startAll([closer], ({ connection }) =>
+          Effect.gen(function* () {
+            yield* readOnce(connection)
+            yield* writer.connection.close
+            fresh = yield* scopedFds(Kernel.socketPair)
+          })
+        )
+        for (const { peer } of all) peer.write("go")
+        yield* timeless(joinAll(closing))
+        expect(yield* Fiber.join(writing[0]!)).toBe("ok")
+        expect(fresh).toContain(number)
+        for (const fd of fresh!) expect(isEmpty(fd)).toBe(true)
+        expect(writer.peer.read().toString()).toBe("reply")
+        expect(uring.count).toBe(1)
+        expect(yield* waiters).toBe(0)
+      })
+    )
   )
 
-  it.live("it wants to give one away that has not been told yet: not while there are bytes of it", () =>
+  it.live("it cannot give away a connection whose bytes were read for a fiber that is not resumed yet", () =>
     run(
       Effect.fnUntraced(function* () {
         const { all, fibers, result } = yield* withFirst(5, (all) =>
@@ -543,7 +539,7 @@ describeUring("what the first to be told does to the others of its batch", () =>
     )
   )
 
-  it.live("giving away one whose end or error was read for nobody does not lose that", () =>
+  it.live("an end or an error that was read for no fiber survives giving the connection away", () =>
     run(
       Effect.fnUntraced(function* (uring) {
         const all = (yield* manyConnected(3)) as [Connected, Connected, Connected]
@@ -561,57 +557,53 @@ describeUring("what the first to be told does to the others of its batch", () =>
         for (const { peer } of all) peer.write("hello")
         yield* joinAll(acting)
         expect(yield* readOnce(yield* Tcp.fromFd(yield* ended.connection.take))).toBe("")
-        const told = yield* Effect.match(reset.connection.take, {
+        const outcome = yield* Effect.match(reset.connection.take, {
           onFailure: ({ reason }) => Effect.succeed(reason._tag),
           onSuccess: (fd) => Effect.flatMap(Tcp.fromFd(fd), (connection) => outcomeOf(readOnce(connection)))
         }).pipe(Effect.flatten)
-        // Either it is refused, or whoever gets it is told of the error: not "ok", which would be an orderly end.
-        expect(["InvalidArgument", "ConnectionReset"]).toContain(told)
+        // It is refused, or its new owner gets the error: not "ok", which would be an orderly end.
+        expect(["InvalidArgument", "ConnectionReset"]).toContain(outcome)
       })
     )
   )
 
-  it.live(
-    "promise 8: it closes the poller: what was reported is read, and what was not written fails with Closed",
-    () =>
-      leavesNothing(
-        Effect.gen(function* () {
-          yield* observeUring
-          const opened = yield* open(Poller.layerEventLoop())
-          const outcomes = yield* Effect.gen(function* () {
-            const all = yield* manyConnected(20)
-            const writing = yield* startAll(all.slice(0, 5), ({ connection }) =>
-              outcomeOf(Effect.andThen(readOnce(connection), connection.writeAll(bytesOf("reply"))))
-            )
-            const closing = yield* startAll(all.slice(5, 6), ({ connection }) =>
-              Effect.andThen(readOnce(connection), opened.close)
-            )
-            const reading = yield* startAll(all.slice(6), ({ connection }) => outcomeOf(readOnce(connection)))
-            for (const { peer } of all) peer.write("hello")
-            yield* timeless(joinAll(closing))
-            const written = yield* joinAll(writing)
-            for (const [index, outcome] of written.entries()) {
-              expect(all[index]!.peer.read().toString()).toBe(outcome === "ok" ? "reply" : "")
-            }
-            return { written, read: yield* joinAll(reading) }
-          }).pipe(
-            Effect.scoped,
-            Effect.provideService(Poller.Poller, opened.poller),
-            Effect.provideService(Registrar.Registrar, opened.registrar)
+  it.live("promise 8: it closes the poller: reports are read, and unmade writes fail with Closed", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        yield* observeUring
+        const opened = yield* open(Poller.layerEventLoop())
+        const outcomes = yield* Effect.gen(function* () {
+          const all = yield* manyConnected(20)
+          const writing = yield* startAll(all.slice(0, 5), ({ connection }) =>
+            outcomeOf(Effect.andThen(readOnce(connection), connection.writeAll(bytesOf("reply"))))
           )
-          expect(new Set(outcomes.written)).toEqual(new Set(["Closed"]))
-          expect(new Set(outcomes.read)).toEqual(new Set(["ok"]))
-        }).pipe(Effect.scoped)
-      )
+          const closing = yield* startAll(all.slice(5, 6), ({ connection }) =>
+            Effect.andThen(readOnce(connection), opened.close)
+          )
+          const reading = yield* startAll(all.slice(6), ({ connection }) => outcomeOf(readOnce(connection)))
+          for (const { peer } of all) peer.write("hello")
+          yield* timeless(joinAll(closing))
+          const written = yield* joinAll(writing)
+          for (const [index, outcome] of written.entries()) {
+            expect(all[index]!.peer.read().toString()).toBe(outcome === "ok" ? "reply" : "")
+          }
+          return { written, read: yield* joinAll(reading) }
+        }).pipe(
+          Effect.scoped,
+          Effect.provideService(Poller.Poller, opened.poller),
+          Effect.provideService(Registrar.Registrar, opened.registrar)
+        )
+        expect(new Set(outcomes.written)).toEqual(new Set(["Closed"]))
+        expect(new Set(outcomes.read)).toEqual(new Set(["ok"]))
+      }).pipe(Effect.scoped)
+    )
   )
 
-  it.live(
-    "one whose write was just made closes the poller, after another has put in the next one: the process lives",
-    () =>
-      Effect.gen(function* () {
-        const program = yield* startProcess("batchClosing")
-        expect(yield* program.ended).toEqual({ code: 0, signal: null })
-        expect(program.output()).toBe("")
-      }).pipe(Effect.scoped)
+  it.live("the process survives closing the poller after a batched write was made, with another one in it", () =>
+    Effect.gen(function* () {
+      const program = yield* startProcess("batchClosing")
+      expect(yield* program.ended).toEqual({ code: 0, signal: null })
+      expect(program.output()).toBe("")
+    }).pipe(Effect.scoped)
   )
 })

@@ -1,7 +1,7 @@
 /**
- * Random peers of many connections that are written to in bursts, so that they become ready together, and random fibers that
- * read and write on our side and are interrupted: every byte is accounted for, in both directions. `BATCH_SEED` repeats a
- * run, `BATCH_ROUNDS` lengthens it.
+ * Random peers write to many connections in bursts, so that these become ready together, and random
+ * fibers read and write on this side and are interrupted. Every byte is accounted for, in both
+ * directions. `BATCH_SEED` repeats a run, `BATCH_ROUNDS` lengthens it.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
@@ -19,10 +19,10 @@ const rounds = Number(process.env.BATCH_ROUNDS ?? times(2, 12))
 const connections = 40
 const steps = 150
 
-/** A stream of bytes of which each tells where it stands. */
+/** A stream of bytes that each tell their position. */
 class Pattern {
   readonly #salt: number
-  /** How many of them were given out, or have come. */
+  /** How many bytes were handed out, or have arrived. */
   length = 0
 
   constructor(salt: number) {
@@ -40,7 +40,7 @@ class Pattern {
     return bytes
   }
 
-  /** What has come next. */
+  /** Checks the next bytes that have arrived. */
   expect(bytes: Uint8Array, what: string): void {
     for (const byte of bytes) {
       if (byte !== this.byteAt(this.length)) expect.fail(`${what}: byte ${this.length} is another one`)
@@ -51,17 +51,20 @@ class Pattern {
 
 type Work = Fiber.Fiber<unknown, PollerError.PollerError>
 
-/** One connection, and what has gone each way. */
+/** A connection, and what was sent each way. */
 class Line {
   readonly connected: Connected
   readonly name: string
-  /** Sent by the peer, and read of it by us. */
+  /** Sent by the peer, and read on this side. */
   readonly #sent: Pattern
   readonly #read: Pattern
-  /** Written by us, and come to the peer. */
+  /** Written on this side, and arrived at the peer. */
   readonly #written: Pattern
   readonly #came: Pattern
-  /** Its readers are made to yield between any two steps: one that was interrupted there would lose what it has read. */
+  /**
+   * Whether its readers yield between any two steps: a reader that is interrupted there loses what
+   * it has read.
+   */
   readonly yields: boolean
   reader: Work | undefined
   writers: Array<Work> = []
@@ -76,19 +79,21 @@ class Line {
     this.#came = new Pattern(salt - index)
   }
 
-  /** The peer writes so many bytes, or what there is room for. */
+  /** Makes the peer write at most `count` bytes. */
   send(count: number): void {
     const before = this.#sent.length
     const bytes = this.#sent.next(count)
     this.#sent.length = before + this.connected.peer.write(bytes)
   }
 
-  /** The peer reads all there is. */
+  /** Makes the peer read all there is. */
   receive(): void {
     this.#came.expect(this.connected.peer.read(), `${this.name}, at the peer`)
   }
 
-  /** Reads on and on, and answers some of that. What was read is noted in the step that reads it. */
+  /**
+   * Reads on and on, and replies to some of that. The bytes are noted in the step that reads them.
+   */
   get reading() {
     return (below: (limit: number) => number) =>
       Effect.gen({ self: this }, function* () {
@@ -101,7 +106,7 @@ class Line {
       })
   }
 
-  /** By a fiber of its own, which nobody interrupts: it could have written a part. */
+  /** Writes in a separate fiber that is not interrupted, as it may have written a part. */
   write(count: number) {
     return Effect.suspend(() => {
       const { connection } = this.connected
@@ -142,7 +147,7 @@ const oneRound = Effect.fnUntraced(function* (next: () => number) {
   for (let step = 0; step < steps; step++) {
     const choice = next()
     if (choice < 0.4) {
-      // All of them in one turn of the loop.
+      // All of them in one turn of the event loop.
       for (let i = below(lines.length); i > 0; i--) any().send(1 + below(below(6) === 0 ? 10_000 : 300))
       if (next() < 0.5) yield* turn
     } else if (choice < 0.55) {
@@ -186,7 +191,7 @@ const oneRound = Effect.fnUntraced(function* (next: () => number) {
 
 for (const name of ["layerWorker", "layerEventLoop"] as const) {
   describeUring(`connections that become ready together (${name})`, () => {
-    it.live("every byte is accounted for, whoever is interrupted", () =>
+    it.live("every byte is accounted for, whichever fiber is interrupted", () =>
       run(
         Effect.fnUntraced(function* (uring) {
           const next = random(seed)

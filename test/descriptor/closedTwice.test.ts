@@ -1,4 +1,7 @@
-/** Who is told that a descriptor is closed may close it, too, and open another one, which gets its number. */
+/**
+ * A fiber that fails because a descriptor was closed may close it again, and open one that reuses
+ * its number.
+ */
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Scope } from "effect"
 import { Fd, type Poller, type PollerError, type Registrar, Tcp, Udp, Unix } from "effect-amy"
@@ -16,14 +19,14 @@ interface Closable {
   readonly take?: Effect.Effect<number, PollerError.PollerError>
 }
 
-/** Something that can be closed, and what waits for it. */
+/** Something that can be closed, and an effect that waits for it. */
 interface Case {
   readonly open: Effect.Effect<{ readonly it: Closable; readonly wait: Failing }, PollerError.PollerError, Needs>
 }
 
 const buffer = new Uint8Array(8)
 
-/** One end of a pair, to be given away; the other is closed at the end. */
+/** Opens a pair. The second end is closed at the end; the first is given away. */
 const scopedPair = (make: () => readonly [number, number]) =>
   Effect.tap(Effect.sync(make), ([, far]) => scopedFds(() => [far]))
 
@@ -59,11 +62,11 @@ const cases: { readonly [name: string]: Case } = {
 
 describeLayers("promise 17: a descriptor is closed once", (layer) => {
   for (const [name, { open }] of Object.entries(cases)) {
-    it.live(`${name}: whoever waits closes it as well, and opens something else`, () =>
+    it.live(`${name}: a waiting fiber closes it again, and opens another descriptor`, () =>
       Effect.gen(function* () {
         const { it, wait } = yield* open
         const number = it.fd
-        // Lower numbers that are free would come first.
+        // Takes the lower numbers that are free: they would be used first.
         while ((yield* Fd.eventfd()).fd < number);
         const outcomes: Array<string> = []
         let other = -1
@@ -81,26 +84,26 @@ describeLayers("promise 17: a descriptor is closed once", (layer) => {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live(`${name}: whoever waits is told when it is closed, and not before`, () =>
+    it.live(`${name}: a waiting fiber is resumed after the descriptor is closed, and not before`, () =>
       Effect.gen(function* () {
         const { it, wait } = yield* open
         const { fd } = it
-        const told = yield* Deferred.make<boolean>()
+        const wasOpen = yield* Deferred.make<boolean>()
         const waiting = yield* beginWaiting(
           Effect.andThen(
             Effect.flip(wait),
-            Effect.suspend(() => Deferred.succeed(told, Kernel.isOpen(fd)))
+            Effect.suspend(() => Deferred.succeed(wasOpen, Kernel.isOpen(fd)))
           )
         )
         yield* it.close
         yield* Fiber.join(waiting)
-        expect(yield* Deferred.await(told)).toBe(false)
+        expect(yield* Deferred.await(wasOpen)).toBe(false)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
   }
 
   for (const name of ["a Tcp connection that is read", "a Unix connection", "a Udp socket"] as const) {
-    it.live(`${name}: it is given away once`, () =>
+    it.live(`${name}: a descriptor is given away once`, () =>
       Effect.gen(function* () {
         const { it, wait } = yield* cases[name]!.open
         const number = it.fd
@@ -114,7 +117,7 @@ describeLayers("promise 17: a descriptor is closed once", (layer) => {
     )
   }
 
-  it.live("a listener's address is free when whoever accepts is told", () =>
+  it.live("a listener's address is free when a fiber that accepts is resumed", () =>
     Effect.gen(function* () {
       const listener = yield* Tcp.listen("127.0.0.1:0")
       const { address } = listener

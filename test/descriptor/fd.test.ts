@@ -1,4 +1,7 @@
-/** Reading and writing with owned descriptors: each is one call, into and from a part of the caller's buffer. */
+/**
+ * Reading and writing with owned descriptors: one call each, into or from a part of the caller's
+ * buffer.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { AsyncFd, Fd } from "effect-amy"
@@ -10,7 +13,7 @@ import { leavesNothing, text } from "../support/owned.ts"
 import { encode } from "../support/watched.ts"
 
 describe("Fd: reading and writing", () => {
-  it.live("an empty pipe would block, a full one would block, and the end is zero", () =>
+  it.live("an empty pipe and a full one give none, and the end is 0", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -28,7 +31,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("an offset and a length are a part of the buffer, and nothing around it is touched", () =>
+  it.live("an offset and a length select a part of the buffer, and nothing around it is touched", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -46,7 +49,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("a buffer may itself be a part of a larger one", () =>
+  it.live("a buffer may be a part of a larger one", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -58,7 +61,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("writev and readv go through their buffers one after the other", () =>
+  it.live("tryWritev and tryReadv go through their buffers one after the other", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -74,7 +77,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("the work is done when the effect runs, each time it runs", () =>
+  it.live("the call is made each time the effect runs", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -90,7 +93,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("a pipe that nobody reads any more is BrokenPipe, and the process lives", () =>
+  it.live("writing to a pipe without readers fails with BrokenPipe, and the process survives", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -102,7 +105,7 @@ describe("Fd: reading and writing", () => {
     )
   )
 
-  it.live("writing to what is open to read, and reading a directory, say what the kernel says", () =>
+  it.live("writing to a descriptor that is open for reading, and reading a directory, fail as the kernel says", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader } = yield* Fd.pipe
@@ -122,7 +125,7 @@ const transferred = (): Uint8Array<ArrayBuffer> => {
 }
 
 describe("Fd: a buffer that was transferred", () => {
-  it.live("is InvalidArgument, whether that was before or after the effect was made", () =>
+  it.live("is refused, whether it was transferred before or after the effect was made", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -136,7 +139,7 @@ describe("Fd: a buffer that was transferred", () => {
   )
 })
 
-describe("Fd: parts that are outside of a buffer", () => {
+describe("Fd: parts outside a buffer", () => {
   const bad: ReadonlyArray<readonly [offset: number, length?: number]> = [
     [-1],
     [9],
@@ -151,7 +154,7 @@ describe("Fd: parts that are outside of a buffer", () => {
     [0, 2 ** 32 + 1]
   ]
   for (const [offset, length] of bad) {
-    it.live(`InvalidArgument, and nothing is read or written (offset ${offset}, length ${length})`, () =>
+    it.live(`are refused, and nothing is read or written (offset ${offset}, length ${length})`, () =>
       leavesNothing(
         Effect.gen(function* () {
           const { reader, writer } = yield* Fd.pipe
@@ -164,7 +167,7 @@ describe("Fd: parts that are outside of a buffer", () => {
     )
   }
 
-  it.live("reading into nothing would look like the end; writing nothing is fine", () =>
+  it.live("an empty part is refused for reading, where it would look like the end, and allowed for writing", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -178,7 +181,7 @@ describe("Fd: parts that are outside of a buffer", () => {
     )
   )
 
-  it.live("what is no buffer at all, and too many or no pieces", () =>
+  it.live("values that are not buffers, and too many buffers or none, are refused", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -197,8 +200,8 @@ describe("Fd: parts that are outside of a buffer", () => {
   )
 })
 
-describeLayers("Fd: with AsyncFd", (layer) => {
-  it.live("its calls are attempts that can be retried", () =>
+describeLayers("Fd with AsyncFd", (layer) => {
+  it.live("its calls can be retried by readWhenReady", () =>
     Effect.gen(function* () {
       const { reader, writer } = yield* Fd.pipe
       const watched = yield* AsyncFd.make(reader, { event: "Read" })

@@ -1,4 +1,7 @@
-/** Owned descriptors are closed once, and a number that was closed is not touched, for it may be another's by then. */
+/**
+ * Owned descriptors are closed once. A number that was closed is not touched, as it may have been
+ * reused.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { Fd, type PollerError } from "effect-amy"
@@ -10,7 +13,7 @@ import { scopedFds } from "../support/watched.ts"
 
 type Call = (fd: Fd.Fd) => Effect.Effect<unknown, PollerError.PollerError, Scope.Scope>
 
-/** Every call of a descriptor, none of which may do anything once it is closed. */
+/** Every method of a descriptor. None may do anything once it is closed. */
 const calls: { readonly [name: string]: Call } = {
   read: (fd) => fd.tryRead(new Uint8Array(8)),
   write: (fd) => fd.tryWrite(count(1n)),
@@ -23,20 +26,20 @@ const calls: { readonly [name: string]: Call } = {
 }
 
 describe("Fd: closed exactly once, and never used afterwards", () => {
-  /** What may end a descriptor; each answers once the number is free, or somebody else's. */
+  /** The ways to end a descriptor. Each returns once the number is free, or given away. */
   const ends: { readonly [name: string]: (fd: Fd.Fd, scope: Scope.Closeable) => Effect.Effect<unknown, unknown> } = {
     close: (fd) => fd.close,
     "the end of its scope": (_, scope) => Scope.close(scope, Exit.void),
     take: (fd) => Effect.map(fd.take, Kernel.close)
   }
   for (const [name, end] of Object.entries(ends)) {
-    it.live(`after ${name}: everything is Closed, and the number, which is another's by then, stays as it is`, () =>
+    it.live(`after ${name}: every method fails with Closed, and a reused number is not touched`, () =>
       leavesNothing(
         Effect.gen(function* () {
           const scope = yield* Scope.make()
           const owned = yield* Effect.provideService(Fd.eventfd(), Scope.Scope, scope)
           const number = owned.fd
-          // Built before, run afterwards.
+          // Made before the end, and run after it.
           const prepared = Object.entries(calls).map(([call, make]) => [call, make(owned)] as const)
           yield* end(owned, scope)
           expect(owned.fd).toBe(-1)
@@ -51,7 +54,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
           yield* Scope.close(scope, Exit.void)
           expect(Kernel.isOpen(number)).toBe(true)
           expect(Kernel.isNonblocking(number)).toBe(true)
-          // Neither read, nor written: it would be gone, or more than one.
+          // It was neither read nor written: the count would be gone, or more than 1.
           const buffer = new BigUint64Array(1)
           yield* (yield* Fd.own(Kernel.dup(number))).tryRead(new Uint8Array(buffer.buffer))
           expect(buffer[0]).toBe(1n)
@@ -60,7 +63,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
     )
   }
 
-  it.live("take gives the number away: it stays open after the scope", () =>
+  it.live("take gives the number away, and it stays open after the scope", () =>
     leavesNothing(
       Effect.gen(function* () {
         const number = yield* Effect.scoped(
@@ -76,7 +79,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
     )
   )
 
-  it.live("both ends of a pipe are closed by its scope, and one that was closed before is not closed again", () =>
+  it.live("the scope of a pipe closes both ends, but not one that was closed before", () =>
     leavesNothing(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
@@ -96,7 +99,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
     )
   )
 
-  it.live("a program that fails, dies or is interrupted leaves nothing open", () =>
+  it.live("a program that fails, dies or is interrupted leaves no descriptor open", () =>
     leavesNothing(
       Effect.gen(function* () {
         const path = yield* fifo

@@ -1,4 +1,4 @@
-/** How owned descriptors come to be: made, opened, duplicated, or taken over. */
+/** Making, opening, duplicating and taking over descriptors. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Option, Scope } from "effect"
 import { Fd } from "effect-amy"
@@ -11,7 +11,7 @@ import { count, fifo, leavesNothing, text } from "../support/owned.ts"
 import { encode, scopedFds } from "../support/watched.ts"
 
 describe("Fd: constructors", () => {
-  it.live("promise 11: everything it opens is close-on-exec, and does not block", () =>
+  it.live("promise 11: every descriptor that it opens is close-on-exec and non-blocking", () =>
     leavesNothing(
       Effect.gen(function* () {
         const path = yield* fifo
@@ -27,7 +27,7 @@ describe("Fd: constructors", () => {
     )
   )
 
-  it.live("eventfd counts from what it is given, and refuses what is no count", () =>
+  it.live("eventfd counts from its initial count, and refuses an invalid one", () =>
     leavesNothing(
       Effect.gen(function* () {
         for (const initial of [1, 5, 0xffff_ffff]) {
@@ -48,7 +48,7 @@ describe("Fd: constructors", () => {
     )
   )
 
-  it.live("dup is the same open file under a number of its own; each is closed on its own", () =>
+  it.live("dup makes a second number for the same open file, which is closed separately", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { reader, writer } = yield* Fd.pipe
@@ -65,7 +65,7 @@ describe("Fd: constructors", () => {
     )
   )
 
-  it.live("setNonblocking sets and clears, for every duplicate, and changes no other flag", () =>
+  it.live("setNonblocking sets and clears the mode of every duplicate, and changes no other flag", () =>
     leavesNothing(
       Effect.gen(function* () {
         const [read] = yield* scopedFds(Kernel.blockingPipe)
@@ -90,7 +90,7 @@ describe("Fd: constructors", () => {
     )
   )
 
-  it.live("own: takes over what is open, leaves its mode alone, and refuses what is none", () =>
+  it.live("own takes over an open descriptor, leaves its mode alone, and refuses everything else", () =>
     leavesNothing(
       Effect.gen(function* () {
         const [read, write] = yield* scopedFds(Kernel.blockingPipe)
@@ -111,7 +111,7 @@ describe("Fd: constructors", () => {
 })
 
 describe("Fd: open", () => {
-  it.live("a FIFO to read at once, to write only when it is read, and for both at any time", () =>
+  it.live("a FIFO can be opened to read at once, to write once it is read, and for both at any time", () =>
     leavesNothing(
       Effect.gen(function* () {
         const path = yield* fifo
@@ -133,7 +133,7 @@ describe("Fd: open", () => {
     )
   )
 
-  it.live("a device", () =>
+  it.live("a device can be opened", () =>
     leavesNothing(
       Effect.gen(function* () {
         const zero = yield* Fd.open("/dev/zero", "read")
@@ -144,7 +144,7 @@ describe("Fd: open", () => {
     )
   )
 
-  it.live("what does not exist is not created; bad paths and accesses are refused", () =>
+  it.live("a path that does not exist is not created, and invalid paths and accesses are refused", () =>
     leavesNothing(
       Effect.gen(function* () {
         const directory = yield* Owned.directory

@@ -1,4 +1,7 @@
-/** The public types of `Fd` and `AsyncFd`: what this file says is checked by the compiler, not at run time. */
+/**
+ * The public types of `Fd` and `AsyncFd`. The compiler checks this file; little of it is checked at
+ * run time.
+ */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import { Effect, type Inspectable, type Option, type Scope, type Sink, type Stream } from "effect"
 import { AsyncFd, type Event, Fd, type PollerError, type Registrar } from "effect-amy"
@@ -10,7 +13,7 @@ type Transfer = (buffer: Uint8Array, offset?: number, length?: number) => Effect
 type Waiting = (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, Failure>
 
 describe("Fd", () => {
-  it("is a number and the calls that one has", () => {
+  it("has a number and the calls on it", () => {
     same<
       Same<
         Omit<Fd.Fd, keyof Inspectable.Inspectable>,
@@ -31,7 +34,7 @@ describe("Fd", () => {
     expectTypeOf<Fd.Fd>().toExtend<Registrar.FdLike>()
   })
 
-  it("is printed, and told from other values", () => {
+  it("prints itself, and has a guard", () => {
     expectTypeOf<Fd.Fd>().toExtend<Inspectable.Inspectable>()
     expectTypeOf(Fd.isFd).guards.toEqualTypeOf<Fd.Fd>()
     // @ts-expect-error an object with the same methods is not one
@@ -39,7 +42,7 @@ describe("Fd", () => {
     expect(double).toBeDefined()
   })
 
-  it("is made in a scope, and needs no poller", () => {
+  it("is made in a scope, without a poller", () => {
     expectTypeOf(Fd.own).toEqualTypeOf<(fd: number) => Opening<Fd.Fd>>()
     expectTypeOf(Fd.open).toEqualTypeOf<(path: string, access: "read" | "write" | "both") => Opening<Fd.Fd>>()
     expectTypeOf(Fd.pipe).toEqualTypeOf<Opening<{ readonly reader: Fd.Fd; readonly writer: Fd.Fd }>>()
@@ -47,13 +50,13 @@ describe("Fd", () => {
     expect(Object.keys(Fd).toSorted()).toEqual(["eventfd", "isFd", "open", "own", "pipe"])
     // @ts-expect-error there is no other access
     Fd.open("/dev/null", "append")
-    // @ts-expect-error a number is what is taken over
+    // @ts-expect-error it takes over a number
     Fd.own("3")
   })
 })
 
 describe("AsyncFd", () => {
-  it("is one descriptor's readiness, and its bytes", () => {
+  it("has the readiness and the bytes of a descriptor", () => {
     same<
       Same<
         Omit<AsyncFd.AsyncFd, "readWhenReady" | "writeWhenReady" | keyof Inspectable.Inspectable>,
@@ -87,13 +90,13 @@ describe("AsyncFd", () => {
     expectTypeOf<AsyncFd.AsyncFd>().toExtend<Registrar.FdLike>()
   })
 
-  it("is printed, and told from other values", () => {
+  it("prints itself, and has a guard", () => {
     expectTypeOf<AsyncFd.AsyncFd>().toExtend<Inspectable.Inspectable>()
     expectTypeOf<AsyncFd.Ready>().toExtend<Inspectable.Inspectable>()
     expectTypeOf(AsyncFd.isAsyncFd).guards.toEqualTypeOf<AsyncFd.AsyncFd>()
   })
 
-  it("an attempt keeps its value, its errors and what it needs", () => {
+  it("keeps the value, the errors and the services of an attempt", () => {
     type Attempt = Effect.Effect<Option.Option<Date>, "mine", { readonly mine: true }>
     type Retried = Effect.Effect<Date, "mine" | Failure, { readonly mine: true }>
     const retry = (watched: AsyncFd.AsyncFd, attempt: Attempt) => [
@@ -102,13 +105,13 @@ describe("AsyncFd", () => {
     ]
     expectTypeOf(retry).returns.toEqualTypeOf<Array<Retried>>()
     const wrong: Parameters<AsyncFd.AsyncFd["readWhenReady"]> = [
-      // @ts-expect-error an attempt says whether it would block
+      // @ts-expect-error an attempt gives an Option
       Effect.succeed(new Date())
     ]
     expect([retry, wrong]).toHaveLength(2)
   })
 
-  it("is made in a scope, on a Registrar, of a number or what has one", () => {
+  it("is made in a scope, with a Registrar, from a number or an object that has one", () => {
     expectTypeOf(AsyncFd.make).toEqualTypeOf<
       (
         fd: Registrar.FdLike,
@@ -121,7 +124,7 @@ describe("AsyncFd", () => {
     expect(Object.keys(AsyncFd).toSorted()).toEqual(["isAsyncFd", "make"])
     // @ts-expect-error there is no such event
     AsyncFd.make(0, { event: "both" })
-    // @ts-expect-error a registration's modes are not for this
+    // @ts-expect-error a registration's modes do not apply
     AsyncFd.make(0, { mode: "oneshot" })
   })
 })

@@ -38,8 +38,8 @@ export const make = (
         const refused = Registration.refusal(attachment, fd, interest)
         if (refused !== undefined) return Effect.fail(refused)
         const watchedFd = new WatchedFd(attachment, fd)
-        // Nothing is tried before a report: a FIFO that nobody has opened to write would look like
-        // one at its end.
+        // Nothing is tried before a report: a FIFO that no process has opened to write would look
+        // like one at its end.
         watchedFd.reading.mayTry = false
         watchedFd.writing.mayTry = false
         // Now, so that a descriptor that cannot be watched is refused here and not later.

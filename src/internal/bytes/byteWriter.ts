@@ -71,8 +71,8 @@ export class ByteWriter implements WriteTarget {
   #batched: { readonly writeNow: () => void } | undefined
 
   /**
-   * The reader of the same descriptor is told of errors that concern it. With a batch, calls may be
-   * made together with those of other sockets: only for a TCP socket.
+   * `reader` reads the same descriptor, and learns of errors that concern it. With a batch, calls
+   * may be made together with those of other sockets: only for a TCP socket.
    */
   constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, reader: ByteReader, batch?: Batch) {
     this.watchedFd = watchedFd
