@@ -1,7 +1,7 @@
 /** The sending end of a channel. Values travel through `MessagePort`s, one for each sender. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { MessageChannel, type MessagePort } from "node:worker_threads"
+import { MessageChannel, MessagePort } from "node:worker_threads"
 import type { Sender, SenderHandle } from "../../PollChannel.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import * as UserEvents from "../delivery/userEvent.ts"
@@ -33,9 +33,14 @@ const isClosed = (port: MessagePort): boolean => {
 /** The key under which a sender passes the port of a further sender to the receiver, in the order of its messages. */
 const portKey = "~effect-amy/PollChannel/port"
 
-/** Returns the port of a further sender, if the message is one, and `undefined` if it is a user's. */
+/**
+ * Returns the port of a further sender, or `undefined` for a message of a user's. A user's message holds no port, for `send`
+ * transfers none: whatever else it holds under that key, it is a value to receive.
+ */
 export const portOf = (message: unknown): MessagePort | undefined =>
-  typeof message === "object" && message !== null && portKey in message ? (message[portKey] as MessagePort) : undefined
+  typeof message === "object" && message !== null && portKey in message && message[portKey] instanceof MessagePort
+    ? message[portKey]
+    : undefined
 
 export class SenderImpl<in A> extends PublicObject implements Sender<A> {
   static {
