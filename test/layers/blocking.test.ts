@@ -1,4 +1,4 @@
-/** layerBlocking: the thread that calls is the one that waits in the kernel. */
+/** `layerBlocking`: the calling thread itself waits in the kernel. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Queue, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -10,14 +10,14 @@ const onMain = Poller.layerBlocking({ allowMainThread: true })
 
 const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
 
-/** Whoever waits on demand begins in the next turn of the event loop. */
+/** Waits some turns of the event loop. A wait on demand would begin in the next one. */
 const turnsOfTheLoop = Effect.repeat(
   Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
   { times: 5 }
 )
 
 describe("layerBlocking: refused on the main thread unless allowMainThread", () => {
-  it.live("refused, and nothing is left open", () =>
+  it.live("the refusal leaves nothing open", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       for (const options of [undefined, {}, { allowMainThread: false }, { allowMainThread: undefined }]) {
@@ -27,7 +27,7 @@ describe("layerBlocking: refused on the main thread unless allowMainThread", () 
     })
   )
 
-  it.live("allowed", () =>
+  it.live("it works if allowMainThread is set", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fd = yield* scopedEventfd
@@ -48,7 +48,7 @@ describe("layerBlocking: refused on the main thread unless allowMainThread", () 
 })
 
 describe("layerBlocking: wait", () => {
-  it.live("reports what is ready however short the timeout", () =>
+  it.live("even the shortest wait reports a ready descriptor", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fd = yield* scopedEventfd
@@ -60,12 +60,12 @@ describe("layerBlocking: wait", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("gives the thread's other fibers and timers a turn while it goes on", () =>
+  it.live("other fibers and timers of the thread run during a wait", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fd = yield* scopedEventfd
       const id = yield* Registrar.register(fd, "Read")
-      // Only another fiber of this very thread ends the wait.
+      // Only another fiber of this thread can end the wait.
       yield* Effect.forkScoped(
         Effect.andThen(
           Effect.sleep(10),
@@ -76,7 +76,7 @@ describe("layerBlocking: wait", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("can be interrupted", () =>
+  it.live("a wait can be interrupted", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const waiter = yield* Effect.forkScoped(poller.wait(Duration.infinity), { startImmediately: true })
@@ -90,7 +90,7 @@ describe("layerBlocking: wait", () => {
 })
 
 describe("layerBlocking: its queue and stream fill on demand", () => {
-  it.live("a taker that finds the queue empty waits in the kernel", () =>
+  it.live("taking from the empty queue waits in the kernel", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [first, second] = [yield* scopedEventfd, yield* scopedEventfd]
@@ -103,7 +103,7 @@ describe("layerBlocking: its queue and stream fill on demand", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("nobody waits in the kernel while nobody takes", () =>
+  it.live("nothing waits in the kernel while no fiber takes from the queue", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fd = yield* scopedEventfd
@@ -118,7 +118,7 @@ describe("layerBlocking: its queue and stream fill on demand", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("a stream goes on for as long as it is run", () =>
+  it.live("a stream receives notifications as long as it runs", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fd = yield* scopedEventfd
@@ -135,7 +135,7 @@ describe("layerBlocking: its queue and stream fill on demand", () => {
     }).pipe(Effect.scoped, Effect.provide(onMain))
   )
 
-  it.live("several takers, each gets its own", () =>
+  it.live("each of several takers gets a notification of its own", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fds = [yield* scopedEventfd, yield* scopedEventfd, yield* scopedEventfd]
@@ -156,7 +156,7 @@ describe("layerBlocking: its queue and stream fill on demand", () => {
 
 describe("layerBlocking in a worker thread", () => {
   for (const consume of ["wait", "queue", "stream"] as const) {
-    it.live(`by ${consume} it receives what other threads make ready, and closes when told`, () =>
+    it.live(`it receives by ${consume} what other threads make ready, and can be closed`, () =>
       Effect.gen(function* () {
         const before = { descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() }
         const thread = yield* startConsumer({ layer: "blocking", consume })
@@ -164,7 +164,7 @@ describe("layerBlocking in a worker thread", () => {
           Kernel.signal(thread.fd)
           expect(yield* thread.next).toEqual({ _tag: "notified", ids: [thread.id] })
         }
-        // Messages to that thread have their turn, too.
+        // The thread handles messages, too.
         yield* thread.close
         expect(yield* thread.next).toEqual({ _tag: "closed" })
         expect(yield* thread.exited).toBe(0)
@@ -175,9 +175,9 @@ describe("layerBlocking in a worker thread", () => {
   }
 })
 
-describe("threads attached to a poller without a thread of its own receive theirs", () => {
+describe("threads that are attached to a poller without a polling thread receive notifications", () => {
   for (const layer of ["blocking", "eventLoop"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
-    it.live(`a layer of kind ${layer} in a worker thread; this thread and another one attached`, () =>
+    it.live(`from a layer of kind ${layer} in a worker thread, in this thread and another one`, () =>
       Effect.gen(function* () {
         const owner = yield* startConsumer({ layer })
         const other = yield* startConsumer({ layer: "attached", handle: owner.handle })
@@ -193,12 +193,12 @@ describe("threads attached to a poller without a thread of its own receive their
           expect(yield* other.next).toEqual({ _tag: "notified", ids: [other.id] })
           expect(yield* owner.next).toEqual({ _tag: "notified", ids: [owner.id] })
         }
-        // A poll is a barrier, whoever it is that has to be asked.
+        // A wait of zero is a barrier, even if it has to ask another thread.
         expect(yield* poller.wait(0)).toEqual([])
         Kernel.signal(fd)
         expect((yield* poller.wait(0)).map((one) => one.id)).toEqual([id])
 
-        // The owner closes: everyone who is attached sees the end.
+        // When the owner closes, the attached threads see the end.
         yield* owner.close
         expect(yield* owner.next).toEqual({ _tag: "closed" })
         expect(yield* other.next).toMatchObject({ _tag: "ended", outcome: "success" })
@@ -209,12 +209,12 @@ describe("threads attached to a poller without a thread of its own receive their
     )
   }
 
-  it.live("layerBlocking and layerEventLoop on the main thread, another thread attached", () =>
+  it.live("from layerBlocking and layerEventLoop on the main thread, in another thread", () =>
     Effect.gen(function* () {
       for (const layer of [onMain, Poller.layerEventLoop()]) {
         const { close, poller } = yield* open(layer)
         const thread = yield* startConsumer({ layer: "attached", handle: poller.handle })
-        // Whoever waits here delivers there.
+        // A wait on this thread delivers to the other one.
         const waiter = yield* Effect.forkScoped(poller.wait(Duration.infinity), { startImmediately: true })
         for (let i = 0; i < 3; i++) {
           Kernel.signal(thread.fd)

@@ -1,4 +1,4 @@
-/** The end of a layer's scope is the end of everything that it has opened and started. */
+/** The end of a layer's scope ends everything that the layer opened and started. */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -17,14 +17,14 @@ const all: { readonly [name: string]: (options?: Poller.LayerOptions) => PollerL
 
 const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
 
-/** What the process has of what a poller opens. */
+/** Returns the open descriptors and the number of threads of the process. */
 const possessions = () => ({ descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() })
 
 const consumersEnded = { waitForEver: "Closed", waitAnHour: "Closed", take: "Done", stream: "success" }
 
 for (const [name, layer] of Object.entries(all)) {
   describe(`promise 8: closing (${name})`, () => {
-    it.live("joins the thread and closes every descriptor that the library opened", () =>
+    it.live("closing joins the thread and closes every descriptor that the library opened", () =>
       Effect.gen(function* () {
         const before = possessions()
         const { close, poller, registrar } = yield* open(layer())
@@ -41,7 +41,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("ends pending waits, queues and streams, and everything else fails with Closed", () =>
+    it.live("closing ends pending waits, queues and streams, and later operations fail with Closed", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
         const consumers = yield* startConsumers(opened)
@@ -51,7 +51,7 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("ends a consumer that closes the scope itself", () =>
+    it.live("a consumer that closes the scope itself ends, too", () =>
       Effect.gen(function* () {
         const { close, poller, registrar } = yield* open(layer())
         const fd = yield* scopedEventfd
@@ -66,13 +66,13 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("what had been reported is still there to be taken, then comes the end", () =>
+    it.live("notifications that were delivered before the end can be taken, and then the queue ends", () =>
       Effect.gen(function* () {
         const { close, poller, registrar } = yield* open(layer())
         const fd = yield* scopedEventfd
         const id = yield* registrar.register(fd, "Read")
         Kernel.signal(fd)
-        // It is in the queue, and nobody has taken it.
+        // Waits until it is in the queue, and leaves it there.
         yield* Queue.peek(poller.queue)
         yield* close
         expect((yield* Queue.take(poller.queue)).id).toBe(id)
@@ -81,7 +81,7 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("with thousands of registrations, all of them ready or none, and with consumers waiting", () =>
+    it.live("closing is quick with thousands of registrations, whether all of them are ready or none", () =>
       Effect.gen(function* () {
         const fds = yield* manyEventfds(times(2000, 10_000))
         for (const ready of [false, true]) {
@@ -95,9 +95,9 @@ for (const [name, layer] of Object.entries(all)) {
           const { system, user } = process.cpuUsage(used)
           const ends = yield* consumers
           if (!ready) expect(ends).toEqual(consumersEnded)
-          // Microseconds of the processor, for others may use it meanwhile. It takes about a tenth of that.
+          // In microseconds of processor time, which a busy machine does not change. It takes about a tenth of that.
           expect(system + user).toBeLessThan(1_000_000)
-          // Readiness that was delivered before the end stays to be taken.
+          // Notifications that were delivered before the end are still in the queue.
           yield* Queue.clear(opened.poller.queue).pipe(Effect.ignore)
           expect(yield* operationsNow(opened)).toEqual(allClosed)
           expect(possessions()).toEqual(before)
@@ -105,7 +105,7 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("is idempotent", () =>
+    it.live("closing is idempotent", () =>
       Effect.gen(function* () {
         const before = possessions()
         const opened = yield* open(layer())
@@ -116,7 +116,7 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("of one poller leaves another alone", () =>
+    it.live("closing one poller does not touch another", () =>
       Effect.gen(function* () {
         const [first, second] = [yield* open(layer()), yield* open(layer())]
         const fd = yield* scopedEventfd
@@ -129,7 +129,7 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("a layer that is built twice is one poller, closed when the last who uses it has gone", () =>
+    it.live("a layer that is built twice makes one poller, which closes with the last of the scopes", () =>
       Effect.gen(function* () {
         const before = possessions()
         const shared = layer()
@@ -145,7 +145,7 @@ for (const [name, layer] of Object.entries(all)) {
         expect(yield* outcome(poller.wait(0))).toBe("Closed")
         expect(possessions()).toEqual(before)
 
-        // Built anew, it is a new one.
+        // The next build makes a new poller.
         const anew = yield* open(shared)
         expect(yield* anew.poller.wait(0)).toEqual([])
         yield* anew.close
@@ -153,14 +153,14 @@ for (const [name, layer] of Object.entries(all)) {
       })
     )
 
-    it.live("is the end of a scope that is interrupted, too", () =>
+    it.live("an interrupted scope closes the poller, too", () =>
       Effect.gen(function* () {
         const before = possessions()
         const running = yield* Effect.forkScoped(
           Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity)).pipe(Effect.provide(layer())),
           { startImmediately: true }
         )
-        // At whatever point of building or waiting it may be.
+        // The interruption may come at any point of building or waiting.
         yield* Fiber.interrupt(running)
         expect(possessions()).toEqual(before)
       })
@@ -170,7 +170,7 @@ for (const [name, layer] of Object.entries(all)) {
 
 const turnOfTheLoop = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
-/** Bytes in use, once the event loop has let go of what was closed. */
+/** Returns the bytes in use, once the event loop has freed what was closed. */
 const memory = Effect.gen(function* () {
   for (let i = 0; i < 4; i++) {
     yield* turnOfTheLoop
@@ -196,17 +196,17 @@ describe("promise 8: opening and closing over and over leaves nothing", () => {
             Kernel.signal(fd)
             yield* poller.wait(Duration.infinity)
           }).pipe(Effect.provide(Layer.fresh(layer())))
-          // What is loaded and compiled once is no leak.
+          // The first rounds load and compile code, which is no leak.
           yield* Effect.repeat(once, { times: 4 })
           const before = { ...possessions(), memory: yield* memory }
           yield* Effect.repeat(once, { times: times(30, 200) })
           expect(possessions()).toEqual({ descriptors: before.descriptors, threads: before.threads })
           const grown = ((yield* memory) - before.memory) / 1024
-          yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more in the end`))
-          // One poller's shared memory alone is two MiB: two that stayed would be seen.
+          yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more at the end`))
+          // The shared memory of one poller has two MiB, so a leak of two pollers exceeds the limit.
           expect(grown).toBeLessThan(4 * 1024)
         }),
-      // A start takes some 50 ms of the processor, of which this may get a tenth.
+      // A start takes some 50 ms of processor time, and ten times as long on a busy machine.
       600_000
     )
   }
@@ -216,7 +216,7 @@ const eventpolls = () => [...Kernel.openDescriptors().values()].filter((what) =>
 
 describe("promise 8: when the owner closes, attached threads see the end", () => {
   for (const layer of ["worker", "eventLoop", "blocking"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
-    it.live(`of a thread with a layer of kind ${layer}: their consumers end, their duplicates are closed`, () =>
+    it.live(`their consumers end and their duplicates are closed (a thread with a layer of kind ${layer})`, () =>
       Effect.gen(function* () {
         const before = possessions()
         const without = eventpolls()
@@ -242,7 +242,7 @@ describe("promise 8: when the owner closes, attached threads see the end", () =>
           })
         }
         yield* owner.exited
-        // Their layers are still open, and yet each has one epoll descriptor less than when it was attached.
+        // Their layers are still open, but each has closed its duplicate of the epoll descriptor.
         expect(eventpolls() - without).toBe(withAttached - withOwner - attached.length)
         expect(yield* outcome(open(Poller.layerAttach(owner.handle)))).toBe("Closed")
         for (const thread of attached) {
@@ -255,7 +255,7 @@ describe("promise 8: when the owner closes, attached threads see the end", () =>
     )
   }
 
-  it.live("this thread's duplicates go with the poller, not only with its own layer", () =>
+  it.live("this thread's duplicates are closed with the poller, before its own layer closes", () =>
     Effect.gen(function* () {
       const before = possessions()
       const owner = yield* open(Poller.layerWorker())
@@ -263,7 +263,7 @@ describe("promise 8: when the owner closes, attached threads see the end", () =>
       const end = yield* Effect.forkScoped(Stream.runDrain(attached.poller.notifications), { startImmediately: true })
       yield* owner.close
       yield* Fiber.join(end)
-      // The consumers hear of it first, and then, in the same turn, it lets go.
+      // The consumers end first. The duplicates are closed afterwards, in the same turn.
       yield* Effect.yieldNow
       expect(possessions()).toEqual(before)
       expect(yield* operationsNow(attached)).toEqual(allClosed)
@@ -273,8 +273,8 @@ describe("promise 8: when the owner closes, attached threads see the end", () =>
   )
 })
 
-describe("promise 8: a thread that leaves a poller which goes on", () => {
-  it.live("finds it closed, and no longer touches it, its mailbox or its descriptors", () =>
+describe("promise 8: a thread that detaches from a poller that stays open", () => {
+  it.live("its operations fail with Closed, and touch neither its former mailbox nor its former descriptors", () =>
     Effect.gen(function* () {
       const owner = yield* open(Poller.layerWorker({ maxThreads: 2 }))
       const left = yield* open(Poller.layerAttach(owner.poller.handle))
@@ -282,7 +282,7 @@ describe("promise 8: a thread that leaves a poller which goes on", () => {
       yield* left.close
       expect(yield* consumers).toEqual(consumersEnded)
 
-      // These have the numbers and the mailbox that it had.
+      // The next thread gets the same numbers and the same mailbox.
       const next = yield* open(Poller.layerAttach(owner.poller.handle))
       const fd = yield* scopedEventfd
       const id = yield* next.registrar.register(fd, "Read")
@@ -300,7 +300,7 @@ describe("promise 8: a thread that leaves a poller which goes on", () => {
     })
   )
 
-  it.live("does not write to a descriptor that has the number of one of its own", () =>
+  it.live("it does not write to descriptors that have reused its numbers", () =>
     Effect.gen(function* () {
       const owner = yield* open(Poller.layerWorker())
       const before = Kernel.openDescriptors()

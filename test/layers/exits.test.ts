@@ -1,4 +1,4 @@
-/** A thread that is blocked in the kernel must never keep a process, or another thread, from ending. */
+/** A thread that is blocked in the kernel never keeps a process, or another thread, from ending. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
@@ -11,22 +11,22 @@ interface Expected {
   readonly scenario: string
   readonly code: number
   readonly signal?: NodeJS.Signals
-  /** Lines after "ready"; none where finalizers are skipped. */
+  /** The lines after "ready". Without finalizers there are none. */
   readonly output?: ReadonlyArray<string>
-  /** What standard error names; nothing else may be on it. */
+  /** A part of standard error, which must be empty if this is missing. */
   readonly error?: string
 }
 
 const released = ["finalized", "closed"]
 
-/** What ends the same way on every layer. */
+/** The scenarios that end in the same way on every layer. */
 const alike: ReadonlyArray<Expected> = [
   { scenario: "process.exit from outside", code: 7 },
   { scenario: "process.exit in a fiber", code: 7 },
   { scenario: "process.exit in an exit listener", code: 8 },
   { scenario: "an uncaught exception", code: 1, error: "uncaught on purpose" },
   { scenario: "an unhandled rejection", code: 1, error: "unhandled on purpose" },
-  // After a signal, runMain interrupts the program, waits for its finalizers, and exits with 130.
+  // After a signal, `runMain` interrupts the program, waits for its finalizers, and exits with 130.
   { scenario: "runMain", signal: "SIGINT", code: 130, output: released },
   { scenario: "runMain", signal: "SIGTERM", code: 130, output: released },
   { scenario: "the natural end", code: 0 },
@@ -69,13 +69,13 @@ describe.concurrent("promise 9: the process can always exit (with threads)", () 
 
 describe.concurrent("promise 9: a thread may be ended while it is busy", () => {
   for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking"]) {
-    it.live(`by process.exit (${layer})`, () =>
+    it.live(`process.exit ends it (${layer})`, () =>
       Effect.gen(function* () {
         expect(yield* runProgram("busy", [layer, "process.exit"])).toMatchObject({ code: 7, signal: null, errors: "" })
       })
     )
 
-    it.live(`by worker.terminate (${layer})`, () =>
+    it.live(`worker.terminate ends it (${layer})`, () =>
       Effect.gen(function* () {
         const ended = yield* runProgram("busy", [layer, "worker.terminate"])
         expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready", "terminated"] })
@@ -84,10 +84,10 @@ describe.concurrent("promise 9: a thread may be ended while it is busy", () => {
   }
 })
 
-// What koffi does in a thread that is being ended may abort the process.
-describe.concurrent("promise 9: a thread may be ended in the midst of anything", () => {
+// A call of koffi in a thread that is being terminated could abort the process.
+describe.concurrent("promise 9: a thread may be terminated at any point", () => {
   for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking", "layerAttach"]) {
-    it.live(`that it does on ${layer}`, () =>
+    it.live(`threads that use everything end (${layer})`, () =>
       Effect.gen(function* () {
         const ended = yield* runProgram("everything", [layer])
         expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready"] })
@@ -95,7 +95,7 @@ describe.concurrent("promise 9: a thread may be ended in the midst of anything",
     )
   }
 
-  it.live("but for loading native code, for which the exit of the process waits", () =>
+  it.live("the exit of the process waits for a thread that loads native code", () =>
     Effect.gen(function* () {
       const ended = yield* runProgram("loading", [])
       expect(ended).toMatchObject({ code: 7, signal: null, errors: "", output: ["ready", "loaded"] })
@@ -104,7 +104,7 @@ describe.concurrent("promise 9: a thread may be ended in the midst of anything",
 })
 
 describe("promise 9: worker.terminate() of an attached thread", () => {
-  it.live("leaves the poller working for the others, and its place and descriptors are taken back when needed", () =>
+  it.live("the poller still works for the others, and reclaims the place and the descriptors when it needs them", () =>
     Effect.gen(function* () {
       const before = { descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() }
       const main = yield* open(Poller.layerWorker({ maxThreads: 2 }))
@@ -117,15 +117,15 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
         Kernel.signal(thread.fd)
         expect(yield* thread.next).toEqual({ _tag: "notified", ids: [thread.id] })
         yield* Effect.promise(() => thread.worker.terminate())
-        // Its registration is still there, and nobody takes what it reports.
+        // Its registration still exists, but nothing takes its notifications.
         Kernel.signal(thread.fd)
         Kernel.signal(own)
         expect((yield* main.poller.wait(Duration.infinity)).map((one) => one.id)).toEqual([id])
-        // The thread could not do it any more.
+        // The thread could not close it any more.
         Kernel.close(thread.fd)
       }
 
-      // The one place beside the owner's can be had again, and with it go the descriptors of the thread that had it.
+      // Attaching reuses the only place beside the owner's, and closes the descriptors of the thread that had it.
       const next = yield* open(Poller.layerAttach(main.poller.handle))
       expect(Kernel.openDescriptors().size).toBe(withoutAttached.size + 2)
       yield* next.close
@@ -138,7 +138,7 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
     })
   )
 
-  it.live("its descriptors are taken back by the closing of the poller, too", () =>
+  it.live("closing the poller closes the thread's descriptors, too", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       const main = yield* open(Poller.layerWorker())
@@ -150,7 +150,7 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
     })
   )
 
-  it.live.skipIf(!hasUring)("also that of io_uring, which it opens when it has use for it", () =>
+  it.live.skipIf(!hasUring)("closing the poller closes the thread's io_uring, too", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       const main = yield* open(Poller.layerWorker())
@@ -163,12 +163,12 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
     })
   )
 
-  it.live("and so they are from one that has not ended yet when the poller closes", () =>
+  it.live("closing the poller closes the descriptors of a thread that is still about to end", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       const main = yield* open(Poller.layerEventLoop())
       const thread = yield* startConsumer({ layer: "attached", handle: main.poller.handle })
-      // So that it cannot let go of them by itself when it hears of the end.
+      // A blocked thread cannot close its descriptors by itself.
       thread.worker.postMessage("block")
       expect(yield* thread.next).toEqual({ _tag: "blocked" })
       yield* main.close
@@ -183,7 +183,7 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
 
 describe("promise 9: worker.terminate() of the thread that owns the poller", () => {
   for (const layer of ["worker", "eventLoop", "blocking"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
-    it.live(`fails the consumers of the attached threads with WorkerFailed (${layer})`, (test) =>
+    it.live(`the consumers of the attached threads fail with WorkerFailed (${layer})`, (test) =>
       Effect.gen(function* () {
         const owner = yield* startConsumer({ layer })
         const attached = yield* open(Poller.layerAttach(owner.handle))
@@ -198,7 +198,7 @@ describe("promise 9: worker.terminate() of the thread that owns the poller", () 
           stream: "WorkerFailed"
         })
         const times = [terminated - start, performance.now() - terminated].map(Math.round)
-        yield* Effect.promise(() => test.annotate(`terminated after ${times[0]} ms, told ${times[1]} ms later`))
+        yield* Effect.promise(() => test.annotate(`terminated after ${times[0]} ms, notified ${times[1]} ms later`))
         expect(yield* operationsNow(attached)).toEqual(allFailed)
         yield* attached.close
       })
@@ -206,9 +206,9 @@ describe("promise 9: worker.terminate() of the thread that owns the poller", () 
   }
 })
 
-describe("promise 8: a thread that exits with its poller open ends it for those who are attached", () => {
+describe("promise 8: a thread that exits with its poller open ends it for the attached threads", () => {
   for (const layer of ["worker", "eventLoop", "blocking"] as const satisfies ReadonlyArray<ConsumerData["layer"]>) {
-    it.live(`by process.exit in that thread (${layer})`, () =>
+    it.live(`process.exit in that thread (${layer})`, () =>
       Effect.gen(function* () {
         const owner = yield* startConsumer({ layer })
         const attached = yield* open(Poller.layerAttach(owner.handle))
@@ -226,8 +226,8 @@ describe("promise 8: a thread that exits with its poller open ends it for those 
   }
 })
 
-describe("promise 11: the exit of the process touches no descriptor that took the number of one of the library's", () => {
-  it.live("after the poller that the main thread is attached to was closed by its owner", () =>
+describe("promise 11: the exit of the process touches no descriptor that reused a number of the library", () => {
+  it.live("after the owner has closed the poller that the main thread is attached to", () =>
     Effect.gen(function* () {
       const ended = yield* runProgram("lateExit", [])
       expect(ended).toMatchObject({ code: 0, signal: null, errors: "", output: ["ready", "untouched"] })

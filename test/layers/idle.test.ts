@@ -1,4 +1,4 @@
-/** Registrations that nothing happens to cost nothing: no processor time, and no wait beyond the safety net's. */
+/** Idle registrations cost nothing: no processor time, and no wait except the safety net's. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
@@ -12,16 +12,16 @@ import { startConsumer } from "../support/programs.ts"
 const registrations = 10_000
 const window = Duration.seconds(times(2, 5))
 
-/** What this process and the poller do while someone waits and nothing happens. */
+/** Measures what the process and the poller do during a wait in which nothing happens. */
 const observe = ({ poller }: Opened) =>
   Effect.gen(function* () {
     yield* Effect.forkScoped(poller.wait(Duration.infinity), { startImmediately: true })
-    // What setting up has left, so that the collector does not do it while we look.
+    // Collects the garbage of the preparations, so that this does not happen during the measurement.
     collectGarbage()
     const before = yield* poller.stats
     const start = performance.now()
     const used = process.cpuUsage()
-    // Not for anything to settle: this is the time that is looked at.
+    // This sleep is the measured time.
     yield* Effect.sleep(window)
     const { system, user } = process.cpuUsage(used)
     const seconds = (performance.now() - start) / 1000
@@ -37,7 +37,7 @@ const observe = ({ poller }: Opened) =>
 
 const isFree = (seen: Effect.Success<ReturnType<typeof observe>>) => {
   expect(seen.cpuShare).toBeLessThan(0.02)
-  // One that had begun before, and one a second.
+  // One wait that began before, and one wait a second.
   expect(seen.waits).toBeLessThanOrEqual(Math.ceil(seen.seconds) + 1)
   expect(seen.wakeups).toBe(0)
   expect(seen.notifications).toBe(0)

@@ -1,19 +1,19 @@
-/** Who answers a notification is told of the next at once, and the event loop has its turns. */
+/** A program that replies to a notification gets the next one soon, and the event loop still has its turns. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { LookAgain } from "../../src/internal/layers/lookAgain.ts"
 import * as Kernel from "../support/kernel.ts"
 
-/** How often it is looked in one turn of the loop that finds so many, and then so many with each look. */
+/** Returns how often one turn looks, if its first look finds `first` events and each later one finds `then`. */
 const looks = (again: LookAgain, first: number, then: number): number => {
   let count = 1
   for (let found = first; again.isWorthIt(found); found = then) count++
   return count
 }
 
-describe("whether the selector is worth another look", () => {
-  it("is tried ever less where nothing comes of it, and never given up", () => {
+describe("another look at the selector", () => {
+  it("is tried ever less often while it finds nothing, but never given up", () => {
     const again = new LookAgain()
     const turns = Array.from({ length: 1000 }, () => looks(again, 1, 0))
     const tried = turns.flatMap((count, turn) => (count > 1 ? [turn] : []))
@@ -22,7 +22,7 @@ describe("whether the selector is worth another look", () => {
     expect(tried).toHaveLength(20)
   })
 
-  it("is asked each time where something does", () => {
+  it("is tried each time while it finds something", () => {
     const again = new LookAgain()
     looks(again, 1, 0)
     looks(again, 1, 0)
@@ -30,7 +30,7 @@ describe("whether the selector is worth another look", () => {
     for (let turn = 0; turn < 100; turn++) expect(looks(again, 1, 1)).toBeGreaterThan(1)
   })
 
-  it("is over after some looks, and where there is much or nothing", () => {
+  it("stops after some looks, after a look that finds many events, and after one that finds none", () => {
     for (let turn = 0; turn < 100; turn++) expect(looks(new LookAgain(), 2, 2)).toBeLessThan(20)
     expect(looks(new LookAgain(), 1, 1000)).toBe(2)
     expect(looks(new LookAgain(), 1000, 1)).toBe(1)
@@ -38,7 +38,7 @@ describe("whether the selector is worth another look", () => {
   })
 })
 
-/** Whoever takes a notification makes its descriptor ready again, for ever. */
+/** Starts a fiber that takes each notification and then makes the descriptor ready again. */
 const answering = (answer: (fd: number) => void) =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
@@ -62,14 +62,14 @@ const turns = (count: number) =>
     for (let i = 0; i < count; i++) await new Promise(setImmediate)
   })
 
-describe("who answers each notification with the next", () => {
+describe("a fiber whose reply to each notification causes the next one", () => {
   const answers: { readonly [name: string]: (fd: number) => void } = {
     "at once": Kernel.signal,
     "by a promise": (fd) => void Promise.resolve().then(() => Kernel.signal(fd)),
     "by a tick": (fd) => process.nextTick(Kernel.signal, fd)
   }
   for (const [name, answer] of Object.entries(answers)) {
-    it.live(`${name}, by way of a polling thread: the loop has its turns`, () =>
+    it.live(`leaves the event loop its turns, with a polling thread (replies ${name})`, () =>
       Effect.gen(function* () {
         const { count, stop } = yield* answering(answer)
         yield* turns(1000)
@@ -79,7 +79,7 @@ describe("who answers each notification with the next", () => {
       }).pipe(Effect.scoped, Effect.provide(Poller.layerWorker()))
     )
 
-    it.live(`${name}: has more than one in a turn of the loop, and the loop has its turns`, () =>
+    it.live(`gets more than one notification a turn, and leaves the event loop its turns (replies ${name})`, () =>
       Effect.gen(function* () {
         const { count, stop } = yield* answering(answer)
         yield* turns(10)
@@ -87,7 +87,7 @@ describe("who answers each notification with the next", () => {
         yield* turns(1000)
         expect(count() - before).toBeGreaterThan(1500)
         expect(count() - before).toBeLessThan(20_000)
-        // So have timers.
+        // Timers have their turn, too.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
         yield* stop
       }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
@@ -98,7 +98,7 @@ describe("who answers each notification with the next", () => {
     ["layerEventLoop", Poller.layerEventLoop],
     ["layerWorker", Poller.layerWorker]
   ] as const) {
-    it.live(`may close its poller in the midst of that (${name})`, () =>
+    it.live(`may close its poller at any of them (${name})`, () =>
       Effect.gen(function* () {
         const fds = Kernel.openDescriptors().size
         for (let at = 1; at <= 20; at++) {

@@ -1,4 +1,4 @@
-/** What a registration, a poller and a program can choose: modes, sizes, threads; and the figures that tell of it. */
+/** The options of registrations and pollers: modes, sizes, threads. And the statistics. */
 import { NodeWorker } from "@effect/platform-node"
 import { describe, expect, it, vi } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Queue, Scope } from "effect"
@@ -24,20 +24,20 @@ const tcpPair = Effect.acquireRelease(Effect.sync(Kernel.tcpPair), (pair) =>
 const ascending = (ids: Iterable<number>): Array<number> => [...ids].toSorted((a, b) => a - b)
 
 describeEveryLayer("priority", (layer) => {
-  it.live("out-of-band data of a TCP socket is reported as such", () =>
+  it.live("out-of-band data of a TCP socket is reported with the flag priority", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* tcpPair
       const id = yield* Registrar.register(ours, "Read", { priority: true })
       expect(yield* readyNow).toEqual([])
       Kernel.sendOutOfBand(theirs)
       const reported = yield* readyNow
-      // It is neither readable nor writable, so whoever waits for either is woken.
+      // It is neither readable nor writable, so the event is "Both".
       expect(reported.map((each) => [each.id, each.priority, each.event])).toEqual([[id, true, "Both"]])
       expect(reported.some((each) => each.readClosed || each.writeClosed || each.error)).toBe(false)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("and is not, to a registration without it, until reregister asks for it", () =>
+  it.live("a registration without priority does not report it, until reregister asks for it", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* tcpPair
       const id = yield* Registrar.register(ours, "Read")
@@ -50,7 +50,7 @@ describeEveryLayer("priority", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("ordinary data is no exceptional condition", () =>
+  it.live("ordinary data is not reported with the flag priority", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* tcpPair
       yield* Registrar.register(ours, "Both", { priority: true })
@@ -60,7 +60,7 @@ describeEveryLayer("priority", (layer) => {
   )
 })
 
-/** Two pollers of this thread, and how many notifications each has had of one descriptor, over many edges. */
+/** Counts over many edges of one descriptor how many of two pollers have reported it. */
 const countOfTwo = Effect.fnUntraced(function* (layer: PollerLayer, options: Registrar.RegisterOptions, edges: number) {
   const scope = yield* Scope.Scope
   const [fd] = (yield* eventfds(1)) as [number]
@@ -84,16 +84,16 @@ const countOfTwo = Effect.fnUntraced(function* (layer: PollerLayer, options: Reg
 })
 
 describe("exclusive", () => {
-  it.live("of two pollers that are blocked in the kernel, only one is woken", () =>
+  it.live("an edge may wake only one of two pollers that are blocked in the kernel", () =>
     Effect.gen(function* () {
       const counts = yield* countOfTwo(Poller.layerWorker(), { exclusive: true }, 300)
-      // The kernel spares only a thread that another one is blocked beside: both may hear if they happen to be on their way.
+      // The kernel wakes only one of the threads that are blocked. Threads that are about to block see the edge, too.
       expect(counts.none).toBe(0)
       expect(counts.one).toBeGreaterThan(0)
     }).pipe(Effect.scoped)
   )
 
-  it.live("without it, both are", () =>
+  it.live("without the option, an edge wakes both", () =>
     Effect.gen(function* () {
       expect(yield* countOfTwo(Poller.layerWorker(), {}, 300)).toEqual({ none: 0, one: 0, both: 300 })
     }).pipe(Effect.scoped)
@@ -101,7 +101,7 @@ describe("exclusive", () => {
 })
 
 describeEveryLayer("exclusive", (layer) => {
-  it.live("alone, it reports as any other, and goes with deregister", () =>
+  it.live("an exclusive registration reports as any other, and deregister removes it", () =>
     Effect.gen(function* () {
       const [fd] = (yield* eventfds(1)) as [number]
       const id = yield* Registrar.register(fd, "Read", { exclusive: true })
@@ -116,7 +116,7 @@ describeEveryLayer("exclusive", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("goes with neither oneshot nor priority, and cannot be changed", () =>
+  it.live("an exclusive registration can be neither oneshot nor priority, and cannot be changed", () =>
     Effect.gen(function* () {
       const [fd, other] = (yield* eventfds(2)) as [number, number]
       const refusals = [
@@ -129,7 +129,7 @@ describeEveryLayer("exclusive", (layer) => {
       const plain = yield* Registrar.register(other, "Read")
       const change = Registrar.reregister(other, plain, "Read", { exclusive: true })
       expect((yield* Effect.flip(change)).reason._tag).toBe("InvalidArgument")
-      // As they were.
+      // The registrations are unchanged.
       Kernel.signal(fd)
       Kernel.signal(other)
       expect(yield* idsReadyNow).toEqual([id, plain])
@@ -139,7 +139,7 @@ describeEveryLayer("exclusive", (layer) => {
 
 describeEveryLayer("sizes", (layer) => {
   for (const options of [{ batchSize: 1 }, { mailboxSize: 1 }, { batchSize: 1, mailboxSize: 1 }, { batchSize: 3 }]) {
-    it.live(`${JSON.stringify(options)} loses nothing`, () =>
+    it.live(`a poller with ${JSON.stringify(options)} loses nothing`, () =>
       Effect.gen(function* () {
         const fds = yield* eventfds(100)
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
@@ -152,7 +152,7 @@ describeEveryLayer("sizes", (layer) => {
     )
   }
 
-  it.live("what is no size is refused, with its name", () =>
+  it.live("an invalid size is refused, and the error names the option", () =>
     Effect.gen(function* () {
       for (const [name, value] of [
         ["batchSize", 0],
@@ -170,10 +170,10 @@ describeEveryLayer("sizes", (layer) => {
   )
 })
 
-describeLayers("figures", (layer, layerName) => {
+describeLayers("statistics", (layer, layerName) => {
   const figures = ["notifications", "merged", "batches", "waits", "wakeups", "overflows", "registrations"] as const
 
-  /** This poller's series of a metric; those of an attached poller come beside those of the one it is attached to. */
+  /** Returns this poller's series of a metric. An attached layer has its own beside those of its poller. */
   const seriesOf = (name: string) => {
     const kind = { layerWorker: "worker", layerEventLoop: "event-loop", "layerAttach to a layerWorker": "attached" }
     return Effect.map(Metric.snapshot, (all) =>
@@ -183,7 +183,7 @@ describeLayers("figures", (layer, layerName) => {
     )
   }
 
-  it.live("stats count what has happened, and the metrics say the same", () =>
+  it.live("stats count the events, and the metrics have the same values", () =>
     Effect.gen(function* () {
       const { queue, stats } = yield* Poller.Poller
       const fds = yield* eventfds(10)
@@ -199,7 +199,7 @@ describeLayers("figures", (layer, layerName) => {
         expect(batches).toBeGreaterThanOrEqual(round)
         expect(batches).toBeLessThanOrEqual(notifications)
       }
-      // One that nobody takes, and a second edge of it.
+      // One notification stays in the queue, and a second edge merges into it.
       Kernel.signal(fds[0]!)
       yield* Queue.peek(queue)
       Kernel.signal(fds[0]!)
@@ -217,14 +217,14 @@ describeLayers("figures", (layer, layerName) => {
         const name = figures[index]!
         expect(type).toBe(name === "registrations" ? "Gauge" : "Counter")
         const value = state.count ?? state.value
-        // Only the thread that polls may have counted on meanwhile.
+        // The polling thread may have counted further meanwhile.
         expect(value).toBeGreaterThanOrEqual(before[name])
         expect(value).toBeLessThanOrEqual(after[name])
       }
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the metrics go with the poller", () =>
+  it.live("the metrics end with the poller", () =>
     Effect.gen(function* () {
       yield* Effect.provide(
         Effect.map(seriesOf("waits"), (series) => expect(series.length).toBe(1)),
@@ -235,8 +235,8 @@ describeLayers("figures", (layer, layerName) => {
   )
 })
 
-describe("figures of a full mailbox", () => {
-  it.live("overflows are counted, and lose nothing", () =>
+describe("statistics of a full mailbox", () => {
+  it.live("overflows are counted, and nothing is lost", () =>
     Effect.gen(function* () {
       const { stats } = yield* Poller.Poller
       const fds = yield* eventfds(100)
@@ -249,7 +249,7 @@ describe("figures of a full mailbox", () => {
 })
 
 describeLayers("several threads", (layer) => {
-  it.live("each hears of what it has registered, and of nothing else", () =>
+  it.live("each thread receives the notifications of its own registrations, and no others", () =>
     Effect.gen(function* () {
       const { handle, stats } = yield* Poller.Poller
       const threads = yield* Effect.all([startThread(handle), startThread(handle), startThread(handle)], {
@@ -274,13 +274,13 @@ describeLayers("several threads", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("no more than maxThreads; a place that is given back can be had again", () =>
+  it.live("no more than maxThreads can attach, and a place can be reused", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const attach = Layer.build(Layer.fresh(Poller.layerAttach(handle)))
       yield* Effect.scoped(
         Effect.gen(function* () {
-          // Of three places this test holds one, or two where it is attached itself.
+          // The test itself has one of the three places, or two if it is attached.
           const results = yield* Effect.all([1, 2, 3].map(() => Effect.exit(attach)))
           expect(results.some(Exit.isSuccess)).toBe(true)
           const refused = yield* Effect.flip(attach)
@@ -294,7 +294,7 @@ describeLayers("several threads", (layer) => {
 })
 
 describe("several threads", () => {
-  it.live("a thread that only polls, by layerBlocking, serves those that attach to it", () =>
+  it.live("a thread that only polls, with layerBlocking, delivers to the threads that attach to it", () =>
     Effect.gen(function* () {
       const worker = startWorker("blockingThread")
       const exited = once(worker, "exit")
@@ -315,7 +315,7 @@ describe("several threads", () => {
     })
   )
 
-  it.live("a thread that Effect starts (NodeWorker) attaches by the handle that it is sent", () =>
+  it.live("a thread that Effect starts (NodeWorker) attaches by a handle in a message", () =>
     Effect.gen(function* () {
       const { handle, stats } = yield* Poller.Poller
       const platform = yield* EffectWorker.WorkerPlatform
@@ -341,14 +341,14 @@ describe("several threads", () => {
 })
 
 describe("mailboxes for which there is no memory", () => {
-  it.live("are LimitReached, and nothing stays open", () =>
+  it.live("fail with LimitReached, and nothing stays open", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors()
       yield* Effect.acquireRelease(
         Effect.sync(() =>
           vi.stubGlobal(
             "SharedArrayBuffer",
-            // A function, for it is called with `new`.
+            // It must be a function, because it is called with `new`.
             vi.fn(function () {
               throw new RangeError("Array buffer allocation failed")
             })

@@ -1,4 +1,4 @@
-/** What the library opens is its own and nobody else's; what it did not open it leaves as it was. */
+/** The library closes what it opened, and does not change what it did not open. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -13,7 +13,7 @@ const all: { readonly [name: string]: () => PollerLayer } = {
   "layerBlocking on the main thread": () => Poller.layerBlocking({ allowMainThread: true })
 }
 
-/** The numbers that a child process finds open, as it sees them itself. */
+/** Returns the descriptors that are open in a child process. */
 const openInChild = (): ReadonlyArray<number> =>
   spawnSync("ls", ["/proc/self/fd"], { encoding: "utf8" }).stdout.trim().split("\n").map(Number)
 
@@ -22,7 +22,7 @@ const closing = <A extends ReadonlyArray<number>>(make: () => A) =>
 
 for (const [name, layer] of Object.entries(all)) {
   describe(`promise 11: ownership (${name})`, () => {
-    it.live("never changes the blocking mode of a descriptor that it did not open", () =>
+    it.live("the blocking mode of a user's descriptor never changes", () =>
       Effect.gen(function* () {
         const [blocking, writer] = yield* closing(Kernel.blockingPipe)
         const [nonblocking] = yield* closing(Kernel.pipe)
@@ -46,7 +46,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("never closes a descriptor that it did not open", () =>
+    it.live("a user's descriptor is never closed", () =>
       Effect.gen(function* () {
         const [read, write] = yield* closing(Kernel.pipe)
         const [deregistered, scoped] = yield* closing(Kernel.socketPair)
@@ -64,7 +64,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("not when its number belonged to a registration before, nor when it belonged to the library", () =>
+    it.live("a user's descriptor is not closed if its number belonged to a registration, or to the library", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
         const [gone] = [Kernel.eventfd()]
@@ -72,7 +72,7 @@ for (const [name, layer] of Object.entries(all)) {
           Effect.gen(function* () {
             yield* opened.registrar.registerScoped(gone, "Read")
             Kernel.close(gone)
-            // The same number, meaning something else by now.
+            // The same number names another file now.
             Kernel.dup2(0, gone)
           })
         )
@@ -82,7 +82,7 @@ for (const [name, layer] of Object.entries(all)) {
         expect(Kernel.isOpen(gone)).toBe(true)
         Kernel.close(gone)
 
-        // Every number that it had is now the test's.
+        // Now the test has every number that the library had.
         const freed = [...its.keys()].filter((fd) => fd !== gone && !Kernel.isOpen(fd))
         expect(freed.length).toBeGreaterThanOrEqual(2)
         for (const fd of freed) Kernel.dup2(0, fd)
@@ -96,7 +96,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("not when whoever waits in the kernel dies", () =>
+    it.live("a user's descriptor is not closed if a wait in the kernel fails", () =>
       Effect.gen(function* () {
         const [read, write] = yield* closing(Kernel.pipe)
         const opened = yield* open(layer())
@@ -108,7 +108,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("everything that it opens is close-on-exec", () =>
+    it.live("every descriptor that the library opens is close-on-exec", () =>
       Effect.gen(function* () {
         const before = Kernel.openDescriptors()
         const inherited = Kernel.dup(0)
@@ -118,7 +118,7 @@ for (const [name, layer] of Object.entries(all)) {
         expect(its.filter((fd) => !Kernel.isCloseOnExec(fd))).toEqual([])
         const child = openInChild()
         expect(child).toContain(inherited)
-        // The child's own numbers are those that it opens from 3 upwards, and it has few.
+        // The child itself opens a few descriptors, from 3 upwards.
         expect(its.filter((fd) => child.includes(fd))).toEqual([])
         Kernel.close(inherited)
         yield* opened.close

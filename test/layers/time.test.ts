@@ -1,4 +1,4 @@
-/** How long a wait lasts. Lower bounds are measured; a wait that lasted for ever would hang its test. */
+/** The duration of waits. The tests check lower bounds. A wait without end would hang its test. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -12,7 +12,7 @@ const all: { readonly [name: string]: (options?: Poller.LayerOptions) => PollerL
   "layerBlocking on the main thread": (options) => Poller.layerBlocking({ ...options, allowMainThread: true })
 }
 
-/** Waits with nothing ever ready; answers how many milliseconds that took. */
+/** Waits with nothing ready. Returns the elapsed milliseconds. */
 const measured = (timeout: Duration.Input) =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
@@ -23,7 +23,7 @@ const measured = (timeout: Duration.Input) =>
 
 const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
 
-/** Registers an eventfd, and signals it after so many milliseconds. */
+/** Registers an eventfd, and signals it after some milliseconds. */
 const readyAfter = (millis: number) =>
   Effect.gen(function* () {
     const fd = yield* scopedEventfd
@@ -35,7 +35,7 @@ const readyAfter = (millis: number) =>
     return id
   })
 
-/** Has a thread of test/programs/blockingTime.ts wait. */
+/** Makes a thread that runs test/programs/blockingTime.ts wait. */
 const waitThere = (thread: Effect.Success<ReturnType<typeof startThread<WaitMeasured>>>, millis: number) => {
   thread.worker.postMessage(millis)
   return thread.next
@@ -43,7 +43,7 @@ const waitThere = (thread: Effect.Success<ReturnType<typeof startThread<WaitMeas
 
 for (const [name, layer] of Object.entries(all)) {
   describe(`promise 7: a wait is never early (${name})`, () => {
-    it.live("whatever the timeout", () =>
+    it.live("a wait takes at least its timeout", () =>
       Effect.gen(function* () {
         for (const millis of [1, 1.5, 2, 7.3, 20, 50.9]) {
           expect(yield* measured(Duration.millis(millis))).toBeGreaterThanOrEqual(millis)
@@ -82,7 +82,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("a negative timeout, and one that is no number, is refused", () =>
+    it.live("a negative or invalid timeout is refused", () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         for (const timeout of [-1, Number.NaN, -Infinity, "soon" as "1 second"]) {
@@ -93,15 +93,15 @@ for (const [name, layer] of Object.entries(all)) {
   })
 
   describe(`promise 7: EINTR is invisible and does not restart the clock (${name})`, () => {
-    // The signals go on for as long as the wait does: were its clock restarted by each, it would never end.
-    it.live("of a finite wait", () =>
+    // The signals last as long as the wait. If each restarted its clock, the wait would never end.
+    it.live("in a finite wait", () =>
       Effect.gen(function* () {
         yield* signalAllThreads(10)
         expect(yield* measured(400)).toBeGreaterThanOrEqual(400)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("of an infinite wait", () =>
+    it.live("in an infinite wait", () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         yield* signalAllThreads(10)
@@ -110,7 +110,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("of a poll", () =>
+    it.live("in a wait of zero", () =>
       Effect.gen(function* () {
         yield* signalAllThreads(1)
         const fd = yield* scopedEventfd
@@ -122,16 +122,16 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("of a signal to the process", () =>
+    it.live("in a wait during signals to the process", () =>
       Effect.gen(function* () {
         listenForSignals()
         const before = signals.heard
         const timer = setInterval(() => process.kill(process.pid, "SIGUSR2"), 10)
-        // While it blocks the main thread, that timer has a turn once a second.
+        // A wait that blocks the main thread lets the timer run once a second.
         const millis = name.startsWith("layerBlocking") ? 2500 : 300
         expect(yield* measured(millis)).toBeGreaterThanOrEqual(millis)
         clearInterval(timer)
-        // Heard in a turn of the event loop, which may be yet to come.
+        // The listener is called in a turn of the event loop, which may be yet to come.
         while (signals.heard === before) yield* Effect.sleep(1)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
@@ -139,13 +139,13 @@ for (const [name, layer] of Object.entries(all)) {
 }
 
 describe("promise 7: the polling thread is interrupted by signals and goes on (layerWorker)", () => {
-  it.live("its waits end early by signals, and none of the consumers notices", () =>
+  it.live("signals end its waits early, and no consumer notices", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const before = (yield* poller.stats).waits
       const waiter = yield* Effect.forkScoped(poller.wait(Duration.infinity), { startImmediately: true })
       yield* signalAllThreads(5)
-      // Nothing else makes it wait again so often.
+      // Nothing but the signals makes it wait so often.
       while ((yield* poller.stats).waits < before + 20) yield* Effect.sleep(5)
       const id = yield* readyAfter(0)
       expect((yield* Fiber.join(waiter)).map((one) => one.id)).toEqual([id])
@@ -161,13 +161,13 @@ describe("promise 7: time in a worker thread that blocks (layerBlocking)", () =>
         const { elapsed, taken, waits } = yield* waitThere(thread, millis)
         expect(elapsed).toBeGreaterThanOrEqual(millis)
         expect(taken).toBe(0)
-        // A timeout that became zero would go into the kernel over and over.
+        // A timeout that was rounded to zero would go into the kernel over and over.
         expect(waits).toBe(1)
       }
     })
   )
 
-  it.live("a long wait goes into the kernel once a second and no more often", () =>
+  it.live("a long wait goes into the kernel once a second, and no more often", () =>
     Effect.gen(function* () {
       const thread = yield* startThread<WaitMeasured>("blockingTime", undefined)
       const { elapsed, waits } = yield* waitThere(thread, 2100)
@@ -183,7 +183,7 @@ describe("promise 7: time in a worker thread that blocks (layerBlocking)", () =>
       const { elapsed, taken, waits } = yield* waitThere(thread, 400)
       expect(elapsed).toBeGreaterThanOrEqual(400)
       expect(taken).toBe(0)
-      // The signals did interrupt it.
+      // The signals did interrupt the wait.
       expect(waits).toBeGreaterThan(1)
     })
   )

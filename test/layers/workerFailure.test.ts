@@ -1,4 +1,4 @@
-/** Whoever waits in the kernel dies of a fault there: nobody hangs, and nothing is left behind. */
+/** If a wait in the kernel fails, no consumer hangs, and nothing is left behind. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, PollerError } from "effect-amy"
@@ -24,7 +24,7 @@ const consumersFailed = {
 
 for (const [name, layer] of Object.entries(all)) {
   describe(`promise 8: if the polling thread dies by itself, consumers fail with WorkerFailed (${name})`, () => {
-    it.live("those that wait, and every operation from then on", () =>
+    it.live("pending consumers and all later operations fail", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
         const consumers = yield* startConsumers(opened)
@@ -33,12 +33,12 @@ for (const [name, layer] of Object.entries(all)) {
         )
         expect(yield* operationsNow(opened)).toEqual(allFailed)
         yield* opened.close
-        // What it died of is still what one is told.
+        // Closing does not change the reason of the failures.
         expect(yield* operationsNow(opened)).toEqual(allFailed)
       })
     )
 
-    it.live("a poll that meets the fault", () =>
+    it.live("a wait of zero fails", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
         yield* breakSelector(opened.poller.handle)
@@ -53,17 +53,17 @@ for (const [name, layer] of Object.entries(all)) {
       queue: ({ queue }: Poller.Poller["Service"]) => Effect.map(Queue.take(queue), ({ id }) => [id])
     }
     for (const [by, take] of Object.entries(takers)) {
-      it.live(`what was reported before is still there to be taken (by ${by})`, () =>
+      it.live(`notifications that were delivered before can still be taken (by ${by})`, () =>
         Effect.gen(function* () {
           const { poller, registrar } = yield* open(layer())
           const fd = yield* scopedEventfd
           const id = yield* registrar.register(fd, "Read")
           Kernel.signal(fd)
-          // It is in the queue, and nobody has taken it.
+          // Waits until it is in the queue, and leaves it there.
           yield* Queue.peek(poller.queue)
           yield* breakSelector(poller.handle)
           if (!name.startsWith("layerBlocking")) {
-            // One that blocks meets the fault when someone waits; the others by themselves.
+            // The other layers fail by themselves. `layerBlocking` fails at the next wait.
             while ((yield* outcome(registrar.register(-1, "Read"))) !== "WorkerFailed") yield* Effect.sleep(1)
           }
           expect(yield* take(poller)).toEqual([id])
@@ -72,7 +72,7 @@ for (const [name, layer] of Object.entries(all)) {
       )
     }
 
-    it.live("the error says what it died of, and what to do", () =>
+    it.live("the message names the cause and the remedy", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
         yield* breakSelector(opened.poller.handle)
@@ -85,7 +85,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped)
     )
 
-    it.live("closing the layer afterwards works and leaks nothing", () =>
+    it.live("the layer can be closed afterwards, and leaks nothing", () =>
       Effect.gen(function* () {
         const before = { descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() }
         for (let round = 0; round < 5; round++) {
@@ -109,7 +109,7 @@ describe("promise 8: if the polling thread dies by itself, the attached threads'
     layerBlocking: Poller.layerBlocking({ allowMainThread: true })
   }
   for (const [name, layer] of Object.entries(owners)) {
-    it.live(`of a ${name}`, () =>
+    it.live(`attached to a ${name}`, () =>
       Effect.gen(function* () {
         const before = Kernel.openDescriptors()
         const opened = yield* open(layer)
@@ -134,7 +134,7 @@ describe("promise 8: if the polling thread dies by itself, the attached threads'
     )
   }
 
-  it.live("and no thread can attach any more", () =>
+  it.live("no further thread can attach", () =>
     Effect.gen(function* () {
       const opened = yield* open(Poller.layerWorker())
       yield* breakSelector(opened.poller.handle)
