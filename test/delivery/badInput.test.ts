@@ -1,6 +1,6 @@
 /**
- * What cannot be registered, waited for or built is refused with its reason, in a sentence that says what to do, and
- * nothing has changed: no descriptor, no registration, no id used up, and what was there before still works.
+ * Invalid arguments fail with their reason and a message that says what to do. A refusal changes
+ * nothing: it opens no descriptor, makes no registration, uses up no id, and what existed still works.
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -11,14 +11,15 @@ import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { programUrl } from "../support/programUrl.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 type Reason = PollerError.PollerErrorReason["_tag"]
 
-/** What someone without types may pass. */
+/** Passes a value that the types do not allow. */
 const untyped = (value: unknown) => value as never
 
-/** Fails with this reason and message, and everything is as it was. */
+/** Expects an effect to fail with a reason and a message, and to change nothing. */
 const isRefused = <A, R>(
   effect: Effect.Effect<A, PollerError.PollerError, R>,
   reason: Reason,
@@ -37,11 +38,11 @@ const isRefused = <A, R>(
     else expect(error.message).toMatch(message)
     expect(Kernel.openDescriptors()).toEqual(descriptors)
     expect((yield* stats).registrations).toBe(registrations)
-    // Nobody but the witness is there to be reported, and it still is.
+    // The witness is the only registration, and it is still reported.
     Kernel.signal(witness)
     expect(yield* idsReadyNow).toEqual([id])
     yield* Registrar.deregister(witness)
-    // The id after the witness's is the next one.
+    // The next id follows that of the witness.
     expect(yield* Registrar.register(witness, "Read")).toBe(id + 1)
     yield* Registrar.deregister(witness)
     Kernel.close(witness)
@@ -83,11 +84,11 @@ const notPollable = (fd: number) =>
   `epoll_ctl(ADD) on fd ${fd}: EPERM, this descriptor cannot be polled (regular files, directories and some devices never can)`
 
 describeLayers("promise 12: registering what cannot be registered", (layer) => {
-  it.live("a closed or a negative number", () =>
+  it.live("a closed or negative number fails with BadDescriptor", () =>
     Effect.gen(function* () {
       const closed = Kernel.eventfd()
       const highest = 2 ** 31 - 1
-      // Far away from the numbers that are handed out next.
+      // This is far from the numbers that are opened next.
       const far = 15_000
       Kernel.dup2(closed, far)
       const id = yield* Registrar.register(far, "Read")
@@ -107,7 +108,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("no number at all, or not a whole one", () =>
+  it.live("a value that is not an integer fails with InvalidArgument", () =>
     Effect.gen(function* () {
       for (const value of noNumbers) {
         yield* isRefused(Registrar.register(untyped(value), "Read"), "InvalidArgument", noDescriptor)
@@ -121,7 +122,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("a regular file, a directory", () =>
+  it.live("a regular file or a directory fails with NotPollable", () =>
     Effect.gen(function* () {
       for (const path of [fileURLToPath(import.meta.url), tmpdir()]) {
         const fd = openSync(path, "r")
@@ -133,13 +134,13 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("the same descriptor twice", () =>
+  it.live("a descriptor that is registered already fails with AlreadyRegistered", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       const id = yield* Registrar.register(fd, "Read")
       yield* isRefused(Registrar.register(fd, "Write"), "AlreadyRegistered", alreadyRegistered("epoll_ctl(ADD)", fd))
       yield* isRefused(Registrar.register({ fd }, "Read"), "AlreadyRegistered", alreadyRegistered("epoll_ctl(ADD)", fd))
-      // It is watched as before: not for writing.
+      // Its interest is unchanged, and does not include writing.
       expect(yield* idsReadyNow).toEqual([])
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([id])
@@ -148,7 +149,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("deregistering or reregistering what is not there", () =>
+  it.live("deregister and reregister of an unregistered descriptor fail with NotRegistered", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       yield* isRefused(Registrar.deregister(fd), "NotRegistered", notRegistered("epoll_ctl(DEL)", fd))
@@ -160,7 +161,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("reregistering under an id that it does not have", () =>
+  it.live("reregister under another id fails with NotRegistered", () =>
     Effect.gen(function* () {
       const [one, other] = [Kernel.eventfd(), Kernel.eventfd()]
       const id = yield* Registrar.register(one, "Read")
@@ -182,7 +183,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
           `on fd ${fd}: this descriptor is not registered as ${wrong}: pass the id that register returned for it`
         )
       }
-      // Nor under one that was another's, and is nobody's by now.
+      // The same holds for the id of a registration that has ended.
       const third = Kernel.eventfd()
       const retired = yield* Registrar.register(third, "Read")
       yield* Registrar.deregister(third)
@@ -192,7 +193,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         "NotRegistered",
         `on fd ${one}: this descriptor is not registered as ${retired}: pass the id that register returned for it`
       )
-      // Neither was changed to be watched for writing.
+      // The interest of neither includes writing.
       expect(yield* idsReadyNow).toEqual([])
       Kernel.signal(one)
       Kernel.signal(other)
@@ -204,7 +205,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("exclusive together with oneshot or priority, and a change from or to exclusive", () =>
+  it.live("exclusive with oneshot or priority, and a change from or to exclusive, fail", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       for (const options of [{ mode: "oneshot" }, { priority: true }, { mode: "oneshot", priority: true }] as const) {
@@ -229,7 +230,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("an event or a mode that there is not", () =>
+  it.live("an unknown event or mode fails with InvalidArgument", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       const id = yield* Registrar.register(fd, "Read")
@@ -250,7 +251,7 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("the poller's own descriptors", () =>
+  it.live("the poller's own descriptors cannot be registered", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       for (const fd of [contentsOf(handle).selector.fd, contentsOf(handle).selector.wake]) {
@@ -259,14 +260,14 @@ describeLayers("promise 12: registering what cannot be registered", (layer) => {
         yield* isRefused(Registrar.reregister(fd, Registrar.RegistrationId(1), "Read"), "InvalidArgument", message)
         yield* isRefused(Registrar.deregister(fd), "InvalidArgument", message)
       }
-      // A duplicate of the kernel's poller is found out by the kernel.
+      // The kernel itself refuses a duplicate of the epoll descriptor.
       const duplicate = Kernel.dup(contentsOf(handle).selector.fd)
       yield* isRefused(Registrar.register(duplicate, "Read"), "InvalidArgument", /a poller cannot watch itself/)
       Kernel.close(duplicate)
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("waiting for no time at all that there is", () =>
+  it.live("a wait with an invalid timeout fails with InvalidArgument", () =>
     Effect.gen(function* () {
       const { wait } = yield* Poller.Poller
       for (const timeout of [
@@ -306,7 +307,7 @@ describe("promise 12: building what cannot be built", () => {
   }
 
   for (const [name, layer] of Object.entries(builders)) {
-    it.live(`options outside their range (${name})`, () =>
+    it.live(`options outside their range are refused (${name})`, () =>
       Effect.gen(function* () {
         for (const option of ["mailboxSize", "maxThreads", "batchSize"] as const) {
           for (const value of outside[option]) {
@@ -325,8 +326,8 @@ describe("promise 12: building what cannot be built", () => {
     )
   }
 
-  it.live("layerBlocking on the main thread, unless it is allowed", () =>
-    // Tests run on the main thread of a process of their own.
+  it.live("layerBlocking is refused on the main thread, unless allowMainThread is set", () =>
+    // Tests run on the main thread of a process.
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.provide(Effect.void, Poller.layerBlocking()))
       expect(error.reason._tag).toBe("InvalidArgument")
@@ -336,7 +337,7 @@ describe("promise 12: building what cannot be built", () => {
     })
   )
 
-  it.live("attaching with what is no handle", () =>
+  it.live("an invalid handle is refused", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       for (const value of [
@@ -361,7 +362,7 @@ describe("promise 12: building what cannot be built", () => {
     }).pipe(Effect.provide(Poller.layerWorker()))
   )
 
-  it.live("attaching more threads than maxThreads", () =>
+  it.live("more threads than maxThreads are refused", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const attach = Effect.provide(Effect.succeed("attached"), Poller.layerAttach(handle))
@@ -374,14 +375,14 @@ describe("promise 12: building what cannot be built", () => {
         Poller.layerAttach(handle)
       )
       yield* nested
-      // Given back, and taken again.
+      // A place that was given up can be taken again.
       expect(yield* attach).toBe("attached")
     }).pipe(Effect.provide(Poller.layerWorker({ maxThreads: 2 })))
   )
 
-  it.live("any layer while the process may open no more descriptors", () =>
+  it.live("every layer fails with LimitReached while the process can open no more descriptors", () =>
     Effect.gen(function* () {
-      const output = yield* Effect.promise(() => runWithFewDescriptors(program))
+      const output = yield* Effect.promise(() => runWithFewDescriptors("fewDescriptors"))
       const lines = output.trim().split("\n")
       const emfile = "EMFILE, this process may open no more descriptors (raise `ulimit -n`, or close some)"
       expect(lines).toEqual([
@@ -397,48 +398,10 @@ describe("promise 12: building what cannot be built", () => {
   )
 })
 
-/** Says what becomes of each layer with no and with one descriptor left, and how many numbers it has kept. */
-const program = `
-  import { Effect } from "effect"
-  import { Poller } from "effect-amy"
-  import { closeSync, openSync } from "node:fs"
-  const exhaust = () => {
-    const all = []
-    for (;;) try { all.push(openSync("/dev/null", "r")) } catch (error) { if (error.code === "EMFILE") return all; throw error }
-  }
-  const build = (layer) => Effect.provide(Effect.succeed("attached"), layer)
-  const attempt = (name, layer, left) => Effect.gen(function* () {
-    const all = exhaust()
-    for (let i = 0; i < left; i++) closeSync(all.pop())
-    const error = yield* Effect.flip(build(layer))
-    const rest = exhaust()
-    for (const fd of [...all, ...rest]) closeSync(fd)
-    console.log(\`\${name} with \${left} left: \${error.reason._tag} \${error.message}; leaked \${left - rest.length}\`)
-  })
-  const layers = {
-    worker: Poller.layerWorker(),
-    eventLoop: Poller.layerEventLoop(),
-    blocking: Poller.layerBlocking({ allowMainThread: true })
-  }
-  await Effect.runPromise(Effect.gen(function* () {
-    yield* build(Poller.layerWorker())
-    for (const [name, layer] of Object.entries(layers)) for (const left of [0, 1]) yield* attempt(name, layer, left)
-    yield* Effect.gen(function* () {
-      const { handle } = yield* Poller.Poller
-      for (const left of [0, 1]) yield* attempt("attach", Poller.layerAttach(handle), left)
-      console.log("afterwards: " + (yield* build(Poller.layerAttach(handle))))
-    }).pipe(Effect.provide(Poller.layerWorker()))
-  }))
-`
-
-const runWithFewDescriptors = (program: string): Promise<string> =>
+/** Runs a program of test/programs in a process that may have 128 descriptors. Returns its output. */
+const runWithFewDescriptors = (name: string): Promise<string> =>
   new Promise((resolve, reject) => {
-    const flags = ["--conditions=effect-amy-source", "--input-type=module", "--eval", program]
-    const shell = ["-c", 'ulimit -n 128 && exec "$0" "$@"', process.execPath, ...flags]
-    execFile(
-      "sh",
-      shell,
-      { cwd: fileURLToPath(new URL("../..", import.meta.url)), timeout: 100_000 },
-      (error, stdout) => (error === null ? resolve(stdout) : reject(error))
-    )
+    const args = ["--conditions=effect-amy-source", fileURLToPath(programUrl(`programs/${name}`))]
+    const shell = ["-c", 'ulimit -n 128 && exec "$0" "$@"', process.execPath, ...args]
+    execFile("sh", shell, (error, stdout) => (error === null ? resolve(stdout) : reject(error)))
   })

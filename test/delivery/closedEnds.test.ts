@@ -1,4 +1,4 @@
-/** How closed and failed ends are reported: HUP, RDHUP and ERR as mio reads them. */
+/** Reports of closed and failed ends: HUP, RDHUP and ERR have the meaning that mio gives them. */
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Event, Registrar } from "effect-amy"
@@ -7,7 +7,7 @@ import * as Kernel from "../support/kernel.ts"
 import { readyNow } from "../support/layers.ts"
 import { describeEveryLayer, until } from "../support/observe.ts"
 
-/** Two connected ends, of which the test may close any itself. */
+/** Two connected ends. The test may close either of them. */
 class Ends {
   readonly #open: Set<number>
   readonly ours: number
@@ -34,9 +34,9 @@ const ends = (make: () => readonly [number, number]) =>
     (ends) => Effect.sync(() => ends.closeAll())
   )
 
-/** The reading end of a pipe is ours. */
+/** Makes a pipe and registers its reading end. */
 const reader = ends(Kernel.pipe)
-/** The writing end of a pipe is ours. */
+/** Makes a pipe and registers its writing end. */
 const writer = ends(() => {
   const [read, write] = Kernel.pipe()
   return [write, read]
@@ -44,7 +44,7 @@ const writer = ends(() => {
 const socket = ends(Kernel.socketPair)
 const tcp = ends(Kernel.tcpPair)
 
-/** The one notification that is ready now, without its id. */
+/** Returns the only notification that is ready now, without its id. */
 const report = Effect.map(readyNow, (all): Omit<PlainNotification, "id"> => {
   expect(all.length).toBe(1)
   const { id: _, ...rest } = plain(all[0]!)
@@ -57,7 +57,7 @@ const said = (
 ) => ({ event, readClosed: false, writeClosed: false, error: false, priority: false, ...flags })
 
 describeEveryLayer("promise 6: closed ends of a pipe", (layer) => {
-  it.live("the writer is closed: readClosed, and an event that wakes whoever waits for reading", () =>
+  it.live("a closed writer is reported as readClosed, with an event that includes reading", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* reader)
       yield* Registrar.register(ours, "Read")
@@ -65,14 +65,14 @@ describeEveryLayer("promise 6: closed ends of a pipe", (layer) => {
       const notification = yield* report
       expect(notification.readClosed).toBe(true)
       expect(notification.error).toBe(false)
-      // The kernel reports a bare HUP: neither readable nor writable.
+      // The kernel reports HUP alone, which is neither readable nor writable.
       expect(notification.event).toBe("Both")
       expect(Kernel.read(ours)).toBe(0)
       expect(yield* readyNow).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the writer is closed with data left: that can be read, and then comes the end", () =>
+  it.live("data that a closed writer has left can be read before the end", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* reader)
       yield* Registrar.register(ours, "Read")
@@ -84,7 +84,7 @@ describeEveryLayer("promise 6: closed ends of a pipe", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the writer was closed before it was registered", () =>
+  it.live("a writer that closed before the registration is reported", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* reader)
       close(theirs)
@@ -93,7 +93,7 @@ describeEveryLayer("promise 6: closed ends of a pipe", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the reader is closed: error and writeClosed", () =>
+  it.live("a closed reader is reported as error and writeClosed", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* writer)
       yield* Registrar.register(ours, "Write")
@@ -104,7 +104,7 @@ describeEveryLayer("promise 6: closed ends of a pipe", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("the reader of a full pipe is closed: a bare error, which wakes everyone", () =>
+  it.live('a closed reader of a full pipe is reported with the event "Both"', () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* writer)
       yield* Registrar.register(ours, "Write")
@@ -121,7 +121,7 @@ for (const [kind, make] of [
   ["a TCP socket", tcp]
 ] as const) {
   describeEveryLayer(`promise 6: closed ends of ${kind}`, (layer) => {
-    it.live("the peer has shut down its writing side: readClosed only", () =>
+    it.live("the end of the peer's output is reported as readClosed alone", () =>
       Effect.gen(function* () {
         const { ours, theirs } = bind(yield* make)
         yield* Registrar.register(ours, "Read")
@@ -133,7 +133,7 @@ for (const [kind, make] of [
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("and with interest in both, it can still be written to", () =>
+    it.live("after the end of the peer's output there is still room to write", () =>
       Effect.gen(function* () {
         const { ours, theirs } = bind(yield* make)
         Kernel.shutdownWrite(theirs)
@@ -143,7 +143,7 @@ for (const [kind, make] of [
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("both sides are shut down: both are closed", () =>
+    it.live("the end of both directions is reported as readClosed and writeClosed", () =>
       Effect.gen(function* () {
         const { ours, theirs } = bind(yield* make)
         Kernel.shutdownWrite(theirs)
@@ -155,13 +155,13 @@ for (const [kind, make] of [
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("whoever waits only for room to write is woken when both sides are closed", () =>
+    it.live("the end of both directions is reported to a registration for writing", () =>
       Effect.gen(function* () {
         const { ours, theirs } = bind(yield* make)
         yield* Registrar.register(ours, "Write")
         expect(yield* report).toEqual(said("Write"))
         Kernel.fill(ours)
-        // What was not taken in yet may have made room meanwhile.
+        // An earlier report of room may be among them.
         yield* readyNow
         Kernel.shutdownWrite(theirs)
         expect((yield* readyNow).filter((each) => each.readClosed || each.writeClosed)).toEqual([])
@@ -176,7 +176,7 @@ for (const [kind, make] of [
 }
 
 describeEveryLayer("promise 6: a peer that is gone", (layer) => {
-  it.live("full close of a Unix socket: both are closed", () =>
+  it.live("a closed Unix socket is reported as readClosed and writeClosed", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* socket)
       yield* Registrar.register(ours, "Both")
@@ -187,22 +187,20 @@ describeEveryLayer("promise 6: a peer that is gone", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live(
-    "of a full Unix socket, to whoever waits only for room to write: closed, and an error for what was lost",
-    () =>
-      Effect.gen(function* () {
-        const { close, ours, theirs } = bind(yield* socket)
-        yield* Registrar.register(ours, "Write")
-        expect(yield* report).toEqual(said("Write"))
-        Kernel.fill(ours)
-        close(theirs)
-        const notification = yield* report
-        expect([notification.readClosed, notification.writeClosed, notification.error]).toEqual([true, true, true])
-        expect(Event.isWritable(notification.event)).toBe(true)
-      }).pipe(Effect.scoped, Effect.provide(layer()))
+  it.live("a full Unix socket whose peer closes is reported as closed, with an error for the lost bytes", () =>
+    Effect.gen(function* () {
+      const { close, ours, theirs } = bind(yield* socket)
+      yield* Registrar.register(ours, "Write")
+      expect(yield* report).toEqual(said("Write"))
+      Kernel.fill(ours)
+      close(theirs)
+      const notification = yield* report
+      expect([notification.readClosed, notification.writeClosed, notification.error]).toEqual([true, true, true])
+      expect(Event.isWritable(notification.event)).toBe(true)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a reset of a TCP connection: both are closed, and an error", () =>
+  it.live("a reset TCP connection is reported as closed, with an error", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* tcp)
       yield* Registrar.register(ours, "Read")
@@ -213,7 +211,7 @@ describeEveryLayer("promise 6: a peer that is gone", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a TCP connection that was refused, to whoever waits for it to be writable", () =>
+  it.live("a refused TCP connection is reported to a registration for writing", () =>
     Effect.gen(function* () {
       const fd = yield* Effect.acquireRelease(Effect.sync(Kernel.connectInVain), (fd) =>
         Effect.sync(() => Kernel.close(fd))
@@ -225,7 +223,7 @@ describeEveryLayer("promise 6: a peer that is gone", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("to a oneshot registration too, which is then silent", () =>
+  it.live("an end is reported once to a oneshot registration", () =>
     Effect.gen(function* () {
       const { close, ours, theirs } = bind(yield* socket)
       yield* Registrar.register(ours, "Read", { mode: "oneshot" })
@@ -239,7 +237,7 @@ describeEveryLayer("promise 6: a peer that is gone", (layer) => {
 
 const bind = (ends: Ends) => ({ ours: ends.ours, theirs: ends.theirs, close: ends.close.bind(ends) })
 
-/** TCP tells its peer by way of the network, so a report may take more than one look. */
+/** Waits for a report. TCP's ends travel through the network stack, so one look may be too early. */
 const closedReport = Effect.gen(function* () {
   let last: PlainNotification | undefined
   while (last === undefined || !(last.readClosed || last.writeClosed)) {
@@ -248,5 +246,5 @@ const closedReport = Effect.gen(function* () {
   return last
 })
 
-/** Until the end of the peer's data has come: then a read takes nothing and does not block. */
+/** Returns once the peer's end has arrived: then a read returns 0. */
 const untilReadable = (fd: number) => until(() => Kernel.read(fd) === 0)

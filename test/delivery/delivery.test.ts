@@ -1,4 +1,4 @@
-/** Nothing is lost, memory is bounded, and one slow consumer delays no other. */
+/** Nothing is lost, memory is bounded, and a slow consumer delays no other. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue, Stream } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"
@@ -11,7 +11,7 @@ import { times } from "../support/long.ts"
 import { until } from "../support/observe.ts"
 import { makeGate, startThread } from "../support/threads.ts"
 
-/** A descriptor of one kind or another: what is registered, how to make it ready, and all that has to be closed. */
+/** A descriptor to register, a function that makes it ready, and all descriptors to close. */
 interface Source {
   readonly fd: number
   readonly makeReady: () => void
@@ -48,7 +48,7 @@ const ascendingIds = (all: Iterable<Notification.Notification>) => ascending(Arr
 setFlagsFromString("--expose-gc")
 const collectGarbage = runInNewContext("gc") as () => void
 
-/** Bytes of JavaScript that are in use, and of the whole process. */
+/** Returns the bytes in use: of JavaScript's heap, and of the whole process. */
 const memory = (): { readonly heap: number; readonly resident: number } => {
   collectGarbage()
   const { heapUsed, rss } = process.memoryUsage()
@@ -57,7 +57,7 @@ const memory = (): { readonly heap: number; readonly resident: number } => {
 
 const mebibyte = 1 << 20
 
-/** One turn of the event loop. */
+/** Waits for the next turn of the event loop. */
 const turn = Effect.promise(() => new Promise(setImmediate))
 
 describe("promise 4: nothing is lost with thousands of descriptors", () => {
@@ -67,7 +67,7 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
     "layerWorker with a mailbox of one entry": Poller.layerWorker({ mailboxSize: 1 }),
     "layerEventLoop with batches of seven": Poller.layerEventLoop({ batchSize: 7 })
   }
-  // With the other ends, half as many again.
+  // The other ends of the pipes and sockets are not registered.
   const count = times(2000, 10_000)
   const mix = sources([
     [count / 4, pipe],
@@ -76,7 +76,7 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
   ])
 
   for (const [name, layer] of Object.entries(layers)) {
-    it.live(`each is reported exactly once, and then again, to waits (${name})`, () =>
+    it.live(`waits report each descriptor exactly once in each round (${name})`, () =>
       Effect.gen(function* () {
         const all = yield* mix
         const ids = yield* registerAll(all)
@@ -85,13 +85,13 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
           for (const each of all) each.makeReady()
           expect(yield* idsReadyNow).toEqual(ids)
           expect(yield* idsReadyNow).toEqual([])
-          // Every second time they are left as they are: what comes next is an edge anyway.
+          // Every second round leaves the data unread. More data is an edge nevertheless.
           if (round % 2 === 0) for (const { fd } of all) Kernel.read(fd)
         }
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
-    it.live(`each is reported exactly once, and then again, to the stream (${name})`, () =>
+    it.live(`the stream reports each descriptor exactly once in each round (${name})`, () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         const all = yield* mix
@@ -101,7 +101,7 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
             poller.notifications.pipe(Stream.take(ids.length), Stream.runCollect, Effect.map(ascendingIds)),
             { startImmediately: true }
           )
-          // One after the other, while the poller is at it.
+          // The descriptors become ready one after the other, while the poller reports.
           yield* Effect.forEach(all, (each) => Effect.sync(each.makeReady))
           expect(yield* Fiber.join(consumer)).toEqual(ids)
           expect(yield* idsReadyNow).toEqual([])
@@ -112,10 +112,10 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
   }
 })
 
-/** How many edges of each socket a consumer sleeps through. */
+/** The number of edges of each socket during which a consumer sleeps. */
 const edges = times(20, 100)
 
-/** What a consumer sleeps through: bytes for each of a thousand sockets, one at a time, and at last the end of each. */
+/** A thousand sockets, and functions that make one edge of each: a byte, and in the last round the end. */
 const asleep = Effect.gen(function* () {
   const pairs = yield* Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: 1000 }, Kernel.socketPair)),
@@ -132,7 +132,7 @@ const asleep = Effect.gen(function* () {
   }
 })
 
-/** That the last edge of each has come: the end is what no earlier one had. */
+/** Expects the last edge of each to be among the notifications. Only that one has the end. */
 const expectLastEdges = (
   reported: ReadonlyArray<Pick<Notification.Notification, "id" | "readClosed">>,
   ids: ReadonlyArray<number>
@@ -148,7 +148,7 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
     "layerAttach to a layerWorker": layerAttached({ mailboxSize: 1 })
   }
   for (const [name, layer] of Object.entries(layers)) {
-    it.live(`it takes nothing from its queue; another thread is served meanwhile (${name})`, () =>
+    it.live(`another thread gets its notifications while this one takes none (${name})`, () =>
       Effect.gen(function* () {
         const { handle, queue, stats } = yield* Poller.Poller
         const thread = yield* startThread(handle)
@@ -160,14 +160,14 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
         )
         const { fds, rounds } = yield* asleep
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
-        // Once through it all before anything is measured.
+        // The first round prepares what the measurement must not include.
         rounds[0]!()
         yield* until(() => Queue.sizeUnsafe(queue) === 1000)
         const before = memory()
         for (const makeEdges of rounds.slice(1)) {
           makeEdges()
           for (const { makeReady } of others) makeReady()
-          // The other thread does its work in every round, while this one still takes nothing.
+          // The other thread receives in every round, while this one takes nothing.
           const reported = yield* thread.call("collect", otherIds)
           expect(new Set(reported.map(({ id }) => id)).size).toBe(100)
           expect(Queue.sizeUnsafe(queue)).toBe(1000)
@@ -189,7 +189,7 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
     layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
     layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 })
   })) {
-    it.live(`its thread is blocked; the others are served meanwhile (${name})`, () =>
+    it.live(`other threads get their notifications while a thread is blocked (${name})`, () =>
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller
         const [sleeper, awake] = yield* Effect.all([startThread(handle), startThread(handle)])
@@ -225,14 +225,14 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
         expect(ascending(reported.map(({ id }) => id))).toEqual(ids)
         expectLastEdges(reported, ids)
         expect(yield* sleeper.call("wait", 0)).toEqual([])
-        // All that was kept for it: one entry in its mailbox, and one for each registration.
+        // The poller has kept one entry in the mailbox, and one of each registration.
         const { merged, notifications } = yield* sleeper.call("stats")
         expect(notifications + merged).toBeLessThanOrEqual(1001)
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
   }
 
-  it.live("this very thread is blocked, and another one does its work before it wakes (layerWorker)", () =>
+  it.live("another thread gets its notifications while this one is blocked (layerWorker)", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const thread = yield* startThread(handle)
@@ -242,7 +242,7 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
       const otherFds = others.map(({ fd }) => fd)
       const otherIds = yield* thread.call("registerAll", otherFds, "Read")
 
-      // The thread makes all the edges itself, those of this one first, and lets this one go once it has its own.
+      // The thread makes all edges itself, first those of this thread. It unblocks this thread once it has its own.
       const gate = makeGate()
       const work = yield* Effect.forkChild(
         Effect.all(
@@ -276,7 +276,7 @@ const untilMerged = (count: number) =>
   })
 
 describeLayers("promise 4: pending readiness of one id is merged", (layer) => {
-  it.live("what was reported at different times is in one notification", () =>
+  it.live("reports at different times are one notification", () =>
     Effect.gen(function* () {
       const { queue, stats } = yield* Poller.Poller
       const [ours, theirs] = Kernel.socketPair()
@@ -297,7 +297,7 @@ describeLayers("promise 4: pending readiness of one id is merged", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("a notification that was taken does not change any more, and the next edge is another one", () =>
+  it.live("a notification does not change after it was taken, and the next edge is another notification", () =>
     Effect.gen(function* () {
       const { queue } = yield* Poller.Poller
       const [ours, theirs] = Kernel.socketPair()
@@ -317,7 +317,7 @@ describeLayers("promise 4: pending readiness of one id is merged", (layer) => {
 })
 
 describeLayers("competing consumers", (layer) => {
-  it.live("each notification goes to one taker, whichever way it takes", () =>
+  it.live("each notification goes to one consumer, whatever the ways of taking", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const all = yield* sources([[300, eventfd]])
@@ -337,11 +337,11 @@ describeLayers("competing consumers", (layer) => {
       for (let round = 1; round <= 20; round++) {
         for (const [index, { makeReady }] of all.entries()) {
           makeReady()
-          // Some come alone and some together.
+          // Some are reported alone, and some together.
           if (index % 7 === round % 7) yield* turn
         }
         yield* until(() => taken.length >= ids.length)
-        // Nothing is left, and nothing was taken twice.
+        // No notification is left, and none was taken twice.
         expect(yield* idsReadyNow).toEqual([])
         expect(ascending(taken)).toEqual(ids)
         taken.length = 0
@@ -351,13 +351,13 @@ describeLayers("competing consumers", (layer) => {
   )
 })
 
-describeLayers("what a consumer does next", (layer) => {
-  it.live("what it puts off with a promise does not wait for something else to wake the event loop", () =>
+describeLayers("the steps of a consumer", (layer) => {
+  it.live("a promise that a consumer makes is resolved without another event", () =>
     Effect.gen(function* () {
       const { queue } = yield* Poller.Poller
       const [{ fd, makeReady }] = (yield* sources([[1, eventfd]])) as [Source]
       const id = yield* Registrar.register(fd, "Read")
-      // Nothing else happens in this process meanwhile, so a promise that is left lying in one round ends it all.
+      // Nothing else happens in this process meanwhile. A promise that is not resolved in one round would end it all.
       for (let round = 0; round < times(200, 1000); round++) {
         const taker = yield* Effect.forkChild(Queue.take(queue), { startImmediately: true })
         makeReady()

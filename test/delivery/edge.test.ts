@@ -1,4 +1,4 @@
-/** When a registration reports, and when it is silent: edges, oneshot, and what reregister changes. */
+/** When a registration is reported, and when it is not: edges, oneshot, and reregister. */
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Registrar } from "effect-amy"
@@ -9,7 +9,7 @@ import { describeEveryLayer } from "../support/observe.ts"
 const withPair = (make: () => readonly [number, number]) =>
   Effect.acquireRelease(Effect.sync(make), (pair) => Effect.sync(() => pair.forEach(Kernel.close)))
 
-/** Each id that is ready now with its event. */
+/** Returns each id that is ready now, with its event. */
 const eventsReadyNow = Effect.map(readyNow, (all) => all.map(({ event, id }) => [id, event]))
 
 describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
@@ -21,7 +21,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
       Kernel.write(theirs, 100)
       expect(yield* eventsReadyNow).toEqual([[id, "Read"]])
       expect(yield* eventsReadyNow).toEqual([])
-      // To read a part of it is no change for the better.
+      // Reading a part of it is not an edge.
       Kernel.read(ours, 10)
       expect(yield* eventsReadyNow).toEqual([])
       Kernel.write(theirs, 1)
@@ -33,7 +33,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is ready when it is registered is reported once", () =>
+  it.live("a descriptor that is ready when it is registered is reported once", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       Kernel.write(writer, 1)
@@ -43,7 +43,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("room to write is reported at first, and again after it was full", () =>
+  it.live("room to write is reported at first, and again after there was no room", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Write")
@@ -56,7 +56,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("of a registration for both, a notification says all that is ready at the time", () =>
+  it.live("a notification of a registration for both has everything that is ready at the time", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Both")
@@ -70,7 +70,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("many edges before anyone looks are one notification", () =>
+  it.live("many edges before the next wait are one notification", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read")
@@ -80,7 +80,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("mode edge, said aloud, is the same", () =>
+  it.live('the mode "edge" is the default', () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read", { mode: "edge" })
@@ -94,7 +94,7 @@ describeEveryLayer("promise 3: edge-triggered by default", (layer) => {
 })
 
 describeEveryLayer("promise 3: reregister reports present readiness again", (layer) => {
-  it.live("as often as it is called, with the same id", () =>
+  it.live("each reregister of a ready descriptor reports it, with the same id", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read")
@@ -108,7 +108,7 @@ describeEveryLayer("promise 3: reregister reports present readiness again", (lay
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("and nothing, if nothing is ready", () =>
+  it.live("reregister reports nothing if the descriptor is not ready", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read")
@@ -120,7 +120,7 @@ describeEveryLayer("promise 3: reregister reports present readiness again", (lay
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is narrowed to Read says nothing of room to write any more", () =>
+  it.live("a registration that was narrowed to Read no longer reports room to write", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Both")
@@ -135,7 +135,7 @@ describeEveryLayer("promise 3: reregister reports present readiness again", (lay
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is narrowed to Write says nothing of data any more", () =>
+  it.live("a registration that was narrowed to Write no longer reports data", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Both")
@@ -148,7 +148,7 @@ describeEveryLayer("promise 3: reregister reports present readiness again", (lay
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("what is widened says at once what it was not asked for before", () =>
+  it.live("a registration that was widened reports the added readiness at once", () =>
     Effect.gen(function* () {
       const [ours] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Read")
@@ -160,7 +160,7 @@ describeEveryLayer("promise 3: reregister reports present readiness again", (lay
 })
 
 describeEveryLayer("promise 3: oneshot", (layer) => {
-  it.live("reports once and is then silent, whatever happens", () =>
+  it.live("a oneshot registration is reported once, whatever happens afterwards", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read", { mode: "oneshot" })
@@ -175,7 +175,7 @@ describeEveryLayer("promise 3: oneshot", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("reregister arms it again, and reports what came meanwhile", () =>
+  it.live("reregister arms it again, and reports what arrived meanwhile", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read", { mode: "oneshot" })
@@ -187,7 +187,7 @@ describeEveryLayer("promise 3: oneshot", (layer) => {
       expect(yield* idsReadyNow).toEqual([id])
       expect(yield* idsReadyNow).toEqual([])
       Kernel.drain(reader)
-      // Armed, and for the next one: nothing is ready now.
+      // It is armed for the next edge, because nothing is ready now.
       yield* Registrar.reregister(reader, id, "Read", { mode: "oneshot" })
       expect(yield* idsReadyNow).toEqual([])
       Kernel.write(writer, 1)
@@ -197,7 +197,7 @@ describeEveryLayer("promise 3: oneshot", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("one side of it disarms both", () =>
+  it.live("a report of one direction disarms both", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* withPair(Kernel.socketPair)
       const id = yield* Registrar.register(ours, "Both", { mode: "oneshot" })
@@ -209,7 +209,7 @@ describeEveryLayer("promise 3: oneshot", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("reregister without the mode makes it edge-triggered, and back", () =>
+  it.live("reregister without the mode makes it edge-triggered, and with the mode oneshot again", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       const id = yield* Registrar.register(reader, "Read", { mode: "oneshot" })
@@ -230,7 +230,7 @@ describeEveryLayer("promise 3: oneshot", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a disarmed registration is still one: deregister takes it", () =>
+  it.live("a disarmed registration still exists, and can be deregistered", () =>
     Effect.gen(function* () {
       const [reader, writer] = yield* withPair(Kernel.pipe)
       Kernel.write(writer, 1)

@@ -1,6 +1,7 @@
 /**
- * A registration that was ended is not reported any more, wherever its notification was by then: in the kernel, in shared
- * memory, held back by the polling thread, in this thread's queue, or on its way to someone who waits for it.
+ * A registration that has ended is not reported any more, wherever its notification was at that time:
+ * in the kernel, in shared memory, held back by the polling thread, in this thread's queue, or on its
+ * way to a fiber that waits.
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
@@ -18,7 +19,7 @@ import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
-/** An eventfd that is registered. */
+/** Registers an eventfd. */
 const registered = Effect.gen(function* () {
   const fd = Kernel.eventfd()
   return { fd, id: yield* Registrar.register(fd, "Read") }
@@ -26,7 +27,7 @@ const registered = Effect.gen(function* () {
 
 const several = (count: number) => Effect.all(Array.from({ length: count }, () => registered))
 
-/** Until something holds, the event loop has its turns; the test's own timeout is the limit. */
+/** Checks a condition in every turn of the event loop, until it holds. */
 const until = (holds: Effect.Effect<boolean, never, Poller.Poller>): Effect.Effect<void, never, Poller.Poller> =>
   Effect.gen(function* () {
     while (!(yield* holds)) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
@@ -38,7 +39,7 @@ const untilQueued = (count: number) =>
 const untilMerged = (count: number) =>
   until(Effect.flatMap(Poller.Poller, ({ stats }) => Effect.map(stats, ({ merged }) => merged === count)))
 
-/** Keeps this thread busy until the polling thread has written something to shared memory. */
+/** Keeps this thread busy until a condition on the shared memory holds. */
 const busyUntil = (holds: (memory: PollerMemory) => boolean) =>
   Effect.map(Poller.Poller, ({ handle }) => {
     const memory = new PollerMemory(contentsOf(handle).memory)
@@ -46,7 +47,7 @@ const busyUntil = (holds: (memory: PollerMemory) => boolean) =>
     while (!holds(memory)) assert(performance.now() < deadline, "the polling thread delivers nothing")
   })
 
-/** How many entries were ever put into all rings. */
+/** Returns how many entries all rings have received. */
 const delivered = (memory: PollerMemory): number => {
   let sum = 0
   for (let mailbox = 1; mailbox <= memory.mailboxes.count; mailbox++) {
@@ -62,7 +63,7 @@ const deregisterAndClose = ({ fd }: { readonly fd: number }) =>
   )
 
 describeLayers("promise 5: no ghost", (layer) => {
-  it.live("of what is ready and was not looked at yet", () =>
+  it.live("a ready descriptor is not reported if it is deregistered before the next wait", () =>
     Effect.gen(function* () {
       const { fd } = yield* registered
       Kernel.signal(fd)
@@ -71,7 +72,7 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("of what is in the queue already", () =>
+  it.live("a notification that is in the queue is removed", () =>
     Effect.gen(function* () {
       const { queue, stats } = yield* Poller.Poller
       const [first, second, third] = yield* several(3)
@@ -89,7 +90,7 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("of what is in the queue while the number is reused at once", () =>
+  it.live("a notification that is in the queue is removed if the number is reused at once", () =>
     Effect.gen(function* () {
       const old = yield* registered
       Kernel.signal(old.fd)
@@ -107,10 +108,10 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("of what was closed without deregistering, once its number is registered anew", () =>
+  it.live("a descriptor that was closed without deregister is not reported once its number is registered again", () =>
     Effect.gen(function* () {
       const old = yield* registered
-      // A duplicate keeps the file open, and with it the old registration in the kernel.
+      // A duplicate keeps the file open, and so the old registration stays in the kernel.
       const duplicate = Kernel.dup(old.fd)
       Kernel.signal(old.fd)
       yield* untilQueued(1)
@@ -130,7 +131,7 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("for someone who waits in take, in wait or on the stream meanwhile", () =>
+  it.live("a fiber that waits in take, in wait or on the stream does not get it", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [ended, other] = yield* several(2)
@@ -139,14 +140,14 @@ describeLayers("promise 5: no ghost", (layer) => {
         Effect.map(poller.wait("20 seconds"), (all) => all.map(({ id }) => id).join())
       ]) {
         const fiber = yield* Effect.forkChild(waiter, { startImmediately: true })
-        // Nothing yields in here: the waiter has no turn in between.
+        // Nothing yields here, so the waiting fiber has no turn in between.
         Kernel.signal(ended!.fd)
         yield* Registrar.deregister(ended!.fd)
         Kernel.signal(other!.fd)
         expect(String(yield* Fiber.join(fiber))).toBe(String(other!.id))
         expect(yield* idsReadyNow).toEqual([])
         yield* Registrar.register(ended!.fd, "Read")
-        // Signalled before, and so ready as soon as it is registered.
+        // It was signalled before, so it is ready as soon as it is registered.
         expect(yield* readyNow).toHaveLength(1)
       }
       yield* deregisterAndClose(ended!)
@@ -154,12 +155,12 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("for a taker that was woken by the same batch as the one who deregisters", () =>
+  it.live("a fiber that was woken by the same batch as the fiber that deregisters does not get it", () =>
     Effect.gen(function* () {
       const { queue } = yield* Poller.Poller
       const [first, second, third] = yield* several(3)
       const byId = new Map([first!, second!].map((each) => [each.id, each]))
-      // Whoever is first ends the registration of the other one, whose notification came with the same batch.
+      // The first fiber ends the registration of the other one, whose notification is in the same batch.
       const ender = yield* Effect.forkChild(
         Effect.gen(function* () {
           const { id } = yield* Queue.take(queue)
@@ -173,7 +174,7 @@ describeLayers("promise 5: no ghost", (layer) => {
       Kernel.signal(first!.fd)
       Kernel.signal(second!.fd)
       yield* Fiber.join(ender)
-      // If they came in two batches, the second found nobody registered; else it was taken back.
+      // In two batches, the second finds no registration. In one batch, the notification is taken back.
       Kernel.signal(third!.fd)
       expect((yield* Fiber.join(taker)).id).toBe(third!.id)
       expect(yield* idsReadyNow).toEqual([])
@@ -181,7 +182,7 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("and what is merged afterwards is merged in its new place", () =>
+  it.live("after a removal, the other notifications in the queue still merge", () =>
     Effect.gen(function* () {
       const { queue } = yield* Poller.Poller
       const all = yield* several(6)
@@ -192,11 +193,11 @@ describeLayers("promise 5: no ghost", (layer) => {
         yield* untilQueued(index + 1)
       }
       yield* Registrar.deregister(c!.fd)
-      // Merged, all four: still one notification each.
+      // All four have merged, and there is still one notification of each.
       for (const { fd } of [e!, d!, b!, a!]) Kernel.signal(fd)
       yield* untilMerged(4)
       expect(yield* Queue.size(queue)).toBe(4)
-      // One that was taken is not there to be merged into: its next report is a new notification.
+      // The next report of one that was taken is a new notification.
       const { id } = yield* Queue.take(queue)
       const taken = all.find((each) => each.id === id)!
       const [first, second, third] = [a!, b!, d!, e!].filter((each) => each !== taken)
@@ -216,7 +217,7 @@ describeLayers("promise 5: no ghost", (layer) => {
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("of thousands that are all deregistered while they wait in the queue", () =>
+  it.live("thousands of notifications in the queue are removed by deregister", () =>
     Effect.gen(function* () {
       const { queue, stats } = yield* Poller.Poller
       const all: Array<number> = []
@@ -228,7 +229,7 @@ describeLayers("promise 5: no ghost", (layer) => {
       }
       for (const fd of all) Kernel.signal(fd)
       yield* untilQueued(count)
-      // The last half from its end, and then the first half from its beginning.
+      // First the last half from its end, then the first half from its beginning.
       for (const fd of all.splice(count / 2).toReversed()) yield* deregisterAndClose({ fd })
       expect(yield* Queue.size(queue)).toBe(count / 2)
       for (const fd of all) yield* deregisterAndClose({ fd })
@@ -245,7 +246,7 @@ const threaded: ReadonlyArray<readonly [string, (options?: Poller.LayerOptions) 
 
 for (const [name, layer] of threaded) {
   describe(`promise 5: no ghost out of shared memory (${name})`, () => {
-    it.live("of what is in the mailbox, put there while this thread was busy", () =>
+    it.live("an entry that reached the mailbox while this thread was busy is not reported", () =>
       Effect.gen(function* () {
         const [ended, other] = yield* several(2)
         Kernel.signal(ended!.fd)
@@ -258,7 +259,7 @@ for (const [name, layer] of threaded) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.live("of what is in the mailbox while the number is reused at once", () =>
+    it.live("an entry in the mailbox is not reported if the number is reused at once", () =>
       Effect.gen(function* () {
         const old = yield* registered
         Kernel.signal(old.fd)
@@ -275,11 +276,11 @@ for (const [name, layer] of threaded) {
       }).pipe(Effect.provide(layer()))
     )
 
-    it.live("of what the polling thread holds back because the mailbox is full", () =>
+    it.live("an entry that the polling thread holds back for a full mailbox is not reported", () =>
       Effect.gen(function* () {
         const all = yield* several(10)
         for (const { fd } of all) Kernel.signal(fd)
-        // One is in the ring.
+        // One entry is in the ring.
         yield* busyUntil((memory) => memory.overflows >= 9)
         const kept = new Set([all[0]!, all[6]!, all[9]!])
         for (const each of all) if (!kept.has(each)) yield* Registrar.deregister(each.fd)
@@ -297,8 +298,8 @@ const accept = (dispatcher: Dispatcher, id: number, readiness: number) =>
 
 const bitsOf = (notification: Notification.Notification) => (notification as NotificationImpl).bits
 
-describe("promise 5: the dispatcher takes back what it has accepted", () => {
-  it("also out of a batch that is not in the queue yet", () => {
+describe("promise 5: the dispatcher takes back accepted reports", () => {
+  it("a report in a batch that is not in the queue yet is taken back", () => {
     const dispatcher = Effect.runSync(Dispatcher.make)
     for (const id of [1, 2, 3]) dispatcher.add(id, id + 100, false)
     for (const id of [1, 2, 3]) accept(dispatcher, id, Readiness.Readable)
@@ -313,12 +314,12 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
     ])
   })
 
-  it("in whatever order it accepts, hands over, is taken from and takes back", () => {
+  it("accepting, flushing, taking and taking back agree with a model in any order", () => {
     const seed = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 0x1_0000_0000))
     const next = random(seed)
     const dispatcher = Effect.runSync(Dispatcher.make)
     const bits = [Readiness.Readable, Readiness.Writable, Readiness.ReadClosed, Readiness.Error]
-    /** What waits, and whether it was handed over to the queue. */
+    /** The readiness that waits of each id, and whether the queue has it. */
     const waiting = new Map<number, { bits: number; handedOver: boolean }>()
     const handedOver = () => Array.from(waiting.values()).filter((each) => each.handedOver).length
     let lastId = 0x1_0000_0000
@@ -346,7 +347,7 @@ describe("promise 5: the dispatcher takes back what it has accepted", () => {
         const count = Math.min(Math.floor(next() * 4), handedOver())
         for (let i = 0; i < count; i++) {
           const taken = Effect.runSync(Queue.take(dispatcher.queue.queue))
-          // Each once, with all that was merged into it, and in whatever order: to take back may change that.
+          // Each id comes once, with its merged readiness. Taking back may change the order.
           expect(waiting.get(taken.id), `step ${step} of MODEL_SEED=${seed}`).toEqual({
             bits: bitsOf(taken),
             handedOver: true

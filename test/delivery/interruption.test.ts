@@ -1,4 +1,4 @@
-/** Interruption of whatever waits leaves nothing behind: no registration, no waiter, and no edge is lost. */
+/** Interrupting a wait leaves no registration and no waiter behind, and loses no edge. */
 import { expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"
@@ -15,7 +15,7 @@ const eventfds = (count: number) =>
 
 type Note = (notification: Notification.Notification) => Effect.Effect<void>
 
-/** Everything that waits for notifications and can be interrupted in it. */
+/** The ways of waiting for notifications. */
 const waits: {
   readonly [name: string]: (poller: Poller.Poller["Service"], note: Note) => Effect.Effect<unknown, unknown>
 } = {
@@ -34,14 +34,14 @@ const takersOf = ({ queue }: Poller.Poller["Service"]): number =>
 
 const turn = Effect.promise(() => new Promise(setImmediate))
 
-/** Keeps this thread busy, for a moment that is another one each time. */
+/** Keeps this thread busy for some microseconds. */
 const spin = (micros: number): void => {
   for (const end = performance.now() + micros / 1000; performance.now() < end;);
 }
 
 describeLayers("promise 13: interrupting a wait", (layer) => {
   for (const [name, waiting] of Object.entries(waits)) {
-    it.live(`leaves no waiter, and the next edge is there for the next wait (${name})`, () =>
+    it.live(`an interrupted wait leaves no waiter, and the next wait gets the next edge (${name})`, () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         const [fd] = (yield* eventfds(1)) as [number]
@@ -65,7 +65,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live(`at the moment at which an edge arrives: each edge is accounted for (${name})`, () =>
+    it.live(`an interruption at the moment of an edge loses no edge (${name})`, () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         const fds = yield* eventfds(4)
@@ -75,7 +75,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
         for (let round = 0; round < times(60, 300); round++) {
           const fiber = yield* Effect.forkChild(waiting(poller, note), { startImmediately: true })
           for (const fd of fds) Kernel.signal(fd)
-          // On every layer, some rounds are too early, some too late, and some are right in the middle.
+          // On every layer, the interruption is too early in some rounds, too late in others, and simultaneous in others.
           if (round % 3 > 0) spin((round * 7) % 100)
           for (let turns = round % 4; turns > 0; turns--) yield* turn
           yield* Fiber.interrupt(fiber)
@@ -89,13 +89,13 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     )
   }
 
-  it.live("a wait that loses a race against time has taken nothing", () =>
+  it.live("a wait that loses a race with a timeout has taken nothing", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
       for (let round = 0; round < times(25, 100); round++) {
-        // It is made ready at about the time at which the wait is given up.
+        // The descriptor becomes ready at about the time of the timeout.
         const signalled = new Promise<void>((resolve) => {
           setTimeout(() => {
             Kernel.signal(fd)
@@ -111,7 +111,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a wait whose own timeout is over at that moment has either taken the edge or left it", () =>
+  it.live("a wait whose own timeout passes at the moment of an edge has either taken the edge or left it", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
@@ -131,7 +131,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("another taker gets what the interrupted one was about to have", () =>
+  it.live("another fiber gets the notification that the interrupted one was about to take", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
@@ -150,7 +150,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
         spin(round % 60)
         if (round % 5 === 0) yield* turn
         yield* Fiber.interrupt(first)
-        // Unless the first was faster, the second must return by itself.
+        // If the first fiber was not faster, the second must return by itself.
         if (taken.length === 0) yield* Fiber.join(second)
         yield* Fiber.interrupt(second)
         expect(taken).toEqual([id])
@@ -159,7 +159,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a poll that is interrupted before it is answered leaves all to the next one", () =>
+  it.live("an interrupted wait of zero leaves all notifications to the next one", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const fds = yield* eventfds(10)
@@ -178,8 +178,8 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
   )
 })
 
-describeEveryLayer("promise 13: interrupting what has registered", (layer) => {
-  it.live("registerScoped leaves no registration", () =>
+describeEveryLayer("promise 13: interrupting a fiber that has registered", (layer) => {
+  it.live("interruption after registerScoped leaves no registration", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const [fd] = (yield* eventfds(1)) as [number]
@@ -199,7 +199,7 @@ describeEveryLayer("promise 13: interrupting what has registered", (layer) => {
   )
 })
 
-it.live("promise 13: a blocked thread lets an interruption through, and the edge is still there (layerBlocking)", () =>
+it.live("promise 13: a blocked thread can be interrupted, and the edge is still there (layerBlocking)", () =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
     const [fd] = (yield* eventfds(1)) as [number]
@@ -209,7 +209,7 @@ it.live("promise 13: a blocked thread lets an interruption through, and the edge
       const fiber = yield* Effect.forkChild(
         waits[waiting]!(poller, (each) => Effect.sync(() => void taken.push(each.id)))
       )
-      // By way of the event loop, of which this thread has a turn once it comes out of the kernel.
+      // The event loop runs the interruption once this thread returns from the kernel.
       yield* turn
       yield* Fiber.interrupt(fiber)
       expect(takersOf(poller)).toBe(0)

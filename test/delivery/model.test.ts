@@ -1,6 +1,7 @@
 /**
- * Random sequences of operations on pipes, sockets and eventfds, compared with a model of edge-triggered readiness: no
- * notification may be missing, repeated or a ghost. `MODEL_SEED` repeats a run, `MODEL_SEQUENCES` lengthens it.
+ * Compares random sequences of operations on pipes, sockets and eventfds with a model of edge-triggered
+ * readiness. No notification may be missing, repeated or a ghost. `MODEL_SEED` repeats a run, and
+ * `MODEL_SEQUENCES` sets its length.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -30,7 +31,7 @@ const agrees = (layer: PollerLayer, run: Runner, length: number, waits: "often" 
       const operations = generate(next, length, waits)
       const failure = yield* Effect.promise(() => run({ poller, registrar }, operations))
       if (failure === undefined) continue
-      // On a poller of its own each, so that what went wrong before has no part in it.
+      // Each attempt has a poller of its own, so that an earlier failure has no influence.
       const anew = (candidate: ReadonlyArray<Operation>) =>
         Effect.runPromise(
           services.pipe(
@@ -59,11 +60,11 @@ const cases: ReadonlyArray<readonly [string, (options?: Poller.LayerOptions) => 
 ]
 
 for (const [name, layer, run] of cases) {
-  describe(`promises 3 and 5: what is reported is what the model says (${name})`, () => {
-    it.live("after every few operations", () => agrees(layer(), run, 60, "often"), 600_000)
+  describe(`promises 3 and 5: the notifications agree with the model (${name})`, () => {
+    it.live("in a wait after every few operations", () => agrees(layer(), run, 60, "often"), 600_000)
 
     it.live(
-      "after long stretches, with the smallest mailbox and the smallest batch",
+      "in a wait after many operations, with the smallest mailbox and the smallest batch",
       () => agrees(layer({ mailboxSize: 1, batchSize: 1 }), run, 150, "seldom"),
       600_000
     )

@@ -1,4 +1,4 @@
-/** Registering is one kernel call on the calling thread; ids are the poller's own; a registration can change threads. */
+/** Registering is one kernel call on the calling thread. Ids are unique in a poller. A registration can change threads. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -15,7 +15,7 @@ import { startThread } from "../support/threads.ts"
 
 const eventfds = (count: number): Array<number> => Array.from({ length: count }, Kernel.eventfd)
 
-/** Descriptors that are closed after the poller, so that the tests need not say so. */
+/** Makes eventfds, which the scope closes after the poller. */
 const scoped = (count: number) =>
   Effect.acquireRelease(
     Effect.sync(() => eventfds(count)),
@@ -25,7 +25,7 @@ const scoped = (count: number) =>
 const ascending = (ids: ReadonlyArray<number>): Array<number> => ids.toSorted((a, b) => a - b)
 
 describeEveryLayer("promise 1: registration is local", (layer) => {
-  it.live("register, reregister and deregister return in the same step and wake nobody", () =>
+  it.live("register, reregister and deregister return in the same step and do not wake the poller", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const { handle } = yield* Poller.Poller
@@ -42,7 +42,7 @@ describeEveryLayer("promise 1: registration is local", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an effect that registers does so when it is run, each time", () =>
+  it.live("an effect that registers does so each time it runs", () =>
     Effect.gen(function* () {
       const [fd] = (yield* scoped(1)) as [number]
       const register = Registrar.register(fd, "Read")
@@ -58,7 +58,7 @@ describeEveryLayer("promise 1: registration is local", (layer) => {
 })
 
 describeLayers("promise 1: registering from another thread", (layer) => {
-  it.live("a descriptor that is ready already is reported to the thread that registers it, and nobody is woken", () =>
+  it.live("a descriptor that is ready already is reported to the thread that registers it, without a wake-up", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const fds = yield* scoped(50)
@@ -73,12 +73,12 @@ describeLayers("promise 1: registering from another thread", (layer) => {
       expect(wakesOf(handle)).toBe(before)
       expect((yield* thread.call("stats")).registrations).toBe(50)
       expect(yield* thread.call("wait", 0)).toEqual([])
-      // From here on there were wake-ups: those of the two calls that ask for all that is ready.
+      // The two waits of zero do wake the poller.
       expect(yield* idsReadyNow).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("reregister and deregister take effect at once as well, and wake nobody", () =>
+  it.live("reregister and deregister take effect at once, without a wake-up", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const [fd] = (yield* scoped(1)) as [number]
@@ -95,7 +95,7 @@ describeLayers("promise 1: registering from another thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a refusal reaches the thread with its reason", () =>
+  it.live("a refused registration fails with its reason in that thread", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const [fd] = (yield* scoped(1)) as [number]
@@ -112,7 +112,7 @@ describeLayers("promise 1: registering from another thread", (layer) => {
 })
 
 describeEveryLayer("promise 2: ids", (layer) => {
-  it.live("a user's first id is 1; ids rise and are never used twice", () =>
+  it.live("a user's first id is 1, and ids rise and are never reused", () =>
     Effect.gen(function* () {
       const fds = yield* scoped(20)
       const ids = yield* commands.churn(fds, 50)
@@ -121,7 +121,7 @@ describeEveryLayer("promise 2: ids", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a registration that was refused leaves the others their order, and no id that counts", () =>
+  it.live("the ids still rise after a refused registration", () =>
     Effect.gen(function* () {
       const fds = yield* scoped(2)
       const first = yield* Registrar.register(fds[0]!, "Read")
@@ -141,7 +141,7 @@ describe("promise 2: ids over all threads", () => {
     layerEventLoop: Poller.layerEventLoop()
   })) {
     it.live(
-      `four threads register at once: ids are unique, rise in each, and each hears of its own only (${name})`,
+      `four threads register at once: ids are unique, rise in each thread, and each gets its own notifications (${name})`,
       () =>
         Effect.gen(function* () {
           const { handle, stats } = yield* Poller.Poller
@@ -158,7 +158,7 @@ describe("promise 2: ids over all threads", () => {
           const all = yield* Effect.all(
             [
               ...threads.map((thread, index) => thread.call("churn", owned[index]!, rounds)),
-              // This thread is the fourth. It begins a turn later, when the others were told to begin.
+              // This thread is the fourth. It begins a turn later, when the messages to the others are on their way.
               Effect.andThen(
                 Effect.promise(() => new Promise(setImmediate)),
                 commands.churn(owned[3]!, rounds)
@@ -196,7 +196,7 @@ describeLayers("handing a registration over to another thread", (layer) => {
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([id])
 
-      // A descriptor is a number, and crosses threads as one.
+      // A descriptor is a number, so it can be posted.
       yield* thread.call("reregister", id, fd, "Read")
       expect((yield* thread.call("collect", [id])).length).toBe(1)
       Kernel.signal(fd)
@@ -212,7 +212,7 @@ describeLayers("handing a registration over to another thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("from thread to thread, a hundred times, and no edge is lost or comes to the wrong one", () =>
+  it.live("no edge is lost or goes to the wrong thread in a hundred changes of the thread", () =>
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const [fd] = (yield* scoped(1)) as [number]
@@ -230,7 +230,7 @@ describeLayers("handing a registration over to another thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("any thread may deregister", () =>
+  it.live("any thread can deregister", () =>
     Effect.gen(function* () {
       const { handle, stats } = yield* Poller.Poller
       const [fd] = (yield* scoped(1)) as [number]
@@ -239,7 +239,7 @@ describeLayers("handing a registration over to another thread", (layer) => {
       yield* thread.call("deregister", fd)
       Kernel.signal(fd)
       expect(yield* idsReadyNow).toEqual([])
-      // Here the number is free again too, and still counts once.
+      // The number can be registered here again, and counts once.
       const again = yield* Registrar.register(fd, "Read")
       expect(yield* idsReadyNow).toEqual([again])
       expect((yield* stats).registrations).toBe(1)
@@ -249,8 +249,8 @@ describeLayers("handing a registration over to another thread", (layer) => {
   )
 })
 
-describeLayers("what stands for a descriptor", (layer) => {
-  it.live("an object with a number fd, at each operation", () =>
+describeLayers("objects that have a descriptor", (layer) => {
+  it.live("each operation takes an object with a number fd", () =>
     Effect.gen(function* () {
       const [fd] = (yield* scoped(1)) as [number]
       const id = yield* Registrar.register({ fd }, "Read")
@@ -264,7 +264,7 @@ describeLayers("what stands for a descriptor", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a FileHandle of Node's", () =>
+  it.live("a FileHandle of Node works", () =>
     Effect.gen(function* () {
       const directory = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "registration-"))),
@@ -289,7 +289,7 @@ describe("waiting for all that is ready, from several threads", () => {
     layerWorker: Poller.layerWorker(),
     layerEventLoop: Poller.layerEventLoop()
   })) {
-    it.live(`each of many polls is answered, though they come at the same time (${name})`, () =>
+    it.live(`each of many simultaneous waits of zero returns (${name})`, () =>
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller
         const threads = yield* Effect.all([startThread(handle), startThread(handle)], { concurrency: "unbounded" })

@@ -1,4 +1,4 @@
-/** A consumer runs on the library's stack. What its observer throws is reported, and affects nothing else. */
+/** A consumer runs on the library's stack. An error that its observer throws is reported, and affects nothing else. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { runProgram } from "../support/programs.ts"
@@ -16,7 +16,7 @@ const ways = [
 
 describe("promises 4 and 8: an observer that throws silences no other consumer", () => {
   for (const layer of ["layerEventLoop", "layerWorker", "layerBlocking", "layerAttach"]) {
-    it.live(`neither in its batch, nor later, nor when the layer closes (${layer})`, () =>
+    it.live(`others go on in its batch, later, and when the layer closes (${layer})`, () =>
       Effect.gen(function* () {
         const { code, errors, output } = yield* runProgram("throwing", [layer])
         expect({ code, errors }).toEqual({ code: 0, errors: "" })
@@ -27,7 +27,7 @@ describe("promises 4 and 8: an observer that throws silences no other consumer",
             timer: true,
             closed: ["Closed", "Closed"],
             ended: ["PollerError", "Done"],
-            // Each is reported as an uncaught exception, once.
+            // Each error is reported once, as an uncaught exception.
             thrown: Array.from({ length: 4 }, () => "thrown by onExit"),
             left: 0
           }))

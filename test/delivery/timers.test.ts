@@ -1,4 +1,4 @@
-/** Timers on the real kernel. Times are only ever bounded from below: how late something is is the machine's business. */
+/** Timers on the real kernel. The tests check lower bounds only, because a busy machine may be late. */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Queue, Stream } from "effect"
 import { PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
@@ -8,22 +8,22 @@ import { times } from "../support/long.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { block, start } from "../support/thread.ts"
 
-/** Milliseconds that two readings of the clock may differ by for rounding alone. */
+/** The milliseconds by which two readings of the clock may differ because of rounding. */
 const rounding = 0.001
 
 const wait = (timeout: Duration.Input) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
 
-/** The ids of what comes next. */
+/** Returns the ids of the next notifications. */
 const next = Effect.map(wait(Duration.infinity), (all) => all.map(({ id }) => id))
 
-/** Returns when there is something in the queue, and leaves it there. */
+/** Returns once a notification is in the queue, and leaves it there. */
 const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
 
 const timerDescriptors = Effect.sync(
   () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("timerfd")).length
 )
 
-/** What is no duration, or a negative one. */
+/** Invalid durations, and negative ones. */
 const refused = [
   "-1 millis",
   -1,
@@ -37,7 +37,7 @@ const refused = [
 const blocking = (): PollerLayer => Poller.layerBlocking({ allowMainThread: true })
 
 const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void => {
-  it.live("is never early, not by a fraction of a millisecond, and zero is due at once", () =>
+  it.live("a timeout is never early, not even by a fraction of a millisecond, and zero is due at once", () =>
     Effect.gen(function* () {
       const durations: ReadonlyArray<Duration.Input> = [
         0,
@@ -64,7 +64,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("is reported once, and timers in the order in which they are due", () =>
+  it.live("timeouts are reported once, in the order in which they are due", () =>
     Effect.gen(function* () {
       const begin = performance.now()
       const millis = [30, 10, 20, 0, 10.5]
@@ -78,13 +78,13 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
         }
       }
       expect(reported.map((id) => millis[ids.indexOf(id)])).toEqual([0, 10, 10.5, 20, 30])
-      // One that is due after all of them: nothing comes twice.
+      // One more timeout, which is due after all others, shows that nothing is reported twice.
       const last = yield* Registrar.timeout(35)
       expect(yield* next).toEqual([last])
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("that is infinite, or longer than any clock runs, is accepted, never due and in nobody's way", () =>
+  it.live("an infinite or extremely long timeout is accepted, is never due, and does not delay others", () =>
     Effect.gen(function* () {
       const ids: Array<number> = []
       for (const duration of [Duration.infinity, Number.MAX_VALUE, Number.MAX_SAFE_INTEGER, "10000000 days"] as const) {
@@ -114,8 +114,8 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     Effect.gen(function* () {
       const period = 60
       const id = yield* Registrar.interval(period)
-      // Counted from when the late one is taken, the next would always be a whole period away. On its grid it is half a
-      // period away, and on a loaded machine it is seen at last in one of many rounds.
+      // If the interval drifted, the next report would always be a whole period away. Without drift it is half a period
+      // away, which even on a busy machine is seen in one of many rounds.
       for (;;) {
         yield* next
         block(period * 1.5)
@@ -128,14 +128,14 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("a consumer that missed several periods gets one notification", () =>
+  it.live("several missed periods are one notification", () =>
     Effect.gen(function* () {
       const begin = performance.now()
       const id = yield* Registrar.interval(50)
       for (let round = 1; round <= 3; round++) {
         block(170)
         expect(yield* idsReadyNow).toEqual([id])
-        // Three periods at least had passed each time.
+        // At least three periods have passed each time.
         expect(performance.now() - begin).toBeGreaterThanOrEqual(round * 150)
       }
       yield* Registrar.cancelTimer(id)
@@ -143,13 +143,13 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("a cancelled timer is not reported, whether or not it has gone off in the kernel", () =>
+  it.live("a cancelled timer is not reported, even if it was due before in the kernel", () =>
     Effect.gen(function* () {
       const notYet = yield* Registrar.timeout(5)
       yield* Registrar.cancelTimer(notYet)
       const gone = yield* Registrar.timeout(1)
       const interval = yield* Registrar.interval(1)
-      // Long enough for both, and nothing on this thread can have looked at them.
+      // Both are due after that, and this thread has not handled them.
       block(5)
       yield* Registrar.cancelTimer(gone)
       yield* Registrar.cancelTimer(interval)
@@ -159,7 +159,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("an id that is unknown, finished, cancelled or no timer's fails with NotRegistered", () =>
+  it.live("cancelTimer fails with NotRegistered if the id is unknown, finished, cancelled or not a timer", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       const registration = yield* Registrar.register(fd, "Read")
@@ -173,7 +173,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
       for (const id of [timer, cancelled, registration, event.id, 0, -1, 1.5, NaN, Infinity, 12_345]) {
         expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))).toBe("NotRegistered")
       }
-      // What has that id otherwise is as it was.
+      // The registration with that id is unchanged.
       Kernel.signal(fd)
       yield* event.trigger
       expect(yield* idsReadyNow).toEqual([registration, event.id])
@@ -182,7 +182,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a duration that is none is refused, and nothing has changed", () =>
+  it.live("an invalid duration is refused, and changes nothing", () =>
     Effect.gen(function* () {
       const first = yield* Registrar.timeout(0)
       expect(yield* next).toEqual([first])
@@ -201,7 +201,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("10,000 at once need one descriptor, and each is reported once", () =>
+  it.live("thousands of timers need one descriptor, and each is reported once", () =>
     Effect.gen(function* () {
       yield* readyNow
       const before = Kernel.openDescriptors().size
@@ -226,7 +226,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("closing the layer with timers that still run leaves no descriptor, and they are Closed after it", () =>
+  it.live("closing the layer with running timers leaves no descriptor, and cancelTimer fails with Closed", () =>
     Effect.gen(function* () {
       const use = Effect.gen(function* () {
         const registrar = yield* Registrar.Registrar
@@ -235,7 +235,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
         yield* next
         return { interval, registrar }
       }).pipe(Effect.provide(layer()))
-      // What is only opened once a process is open after the first time.
+      // The first round opens what the process opens once.
       yield* use
       const before = Kernel.openDescriptors().size
       const { interval, registrar } = yield* use
@@ -247,7 +247,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     })
   )
 
-  it.live("reports to whoever takes from the queue, or the stream", () =>
+  it.live("timers are reported to the queue and to the stream", () =>
     Effect.gen(function* () {
       const { notifications, queue } = yield* Poller.Poller
       const one = yield* Registrar.timeout(3)
@@ -266,7 +266,7 @@ describe("promise 7: a timer (layerBlocking)", () => {
 })
 
 describeLayers("promise 12: a cancelled timer's id is never reported afterwards", (layer) => {
-  it.live("also when it has gone off already and its notification is in the queue", () =>
+  it.live("the notification of a cancelled timeout is removed from the queue", () =>
     Effect.gen(function* () {
       const id = yield* Registrar.timeout(1)
       yield* arrival
@@ -276,7 +276,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("also of an interval whose notification is in the queue", () =>
+  it.live("the notification of a cancelled interval is removed from the queue", () =>
     Effect.gen(function* () {
       const id = yield* Registrar.interval(1)
       yield* arrival
@@ -288,14 +288,14 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("and the others in the queue stay there", () =>
+  it.live("the notifications of other timers stay in the queue", () =>
     Effect.gen(function* () {
       const ids: Array<number> = []
       for (let i = 0; i < 9; i++) ids.push(yield* Registrar.timeout(i / 10))
       block(5)
       yield* arrival
       const { queue } = yield* Poller.Poller
-      // The first is finished, every other one of the rest is not wanted any more.
+      // The first is finished. Every second one of the others is cancelled.
       expect((yield* Queue.take(queue)).id).toBe(ids[0])
       for (const index of [1, 3, 5, 7]) yield* Registrar.cancelTimer(Registrar.RegistrationId(ids[index]!))
       expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(ids[0]!)))).toBe("NotRegistered")
@@ -307,7 +307,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
     }).pipe(Effect.provide(layer()))
   )
 
-  it.live("at whatever moment: an id is either reported or was cancelled, and never both", () =>
+  it.live("an id is either reported or cancelled, and never both, at whatever moment", () =>
     Effect.gen(function* () {
       const reported = new Set<number>()
       const cancelled = new Set<number>()
@@ -325,7 +325,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
       for (let i = 0; i < ids.length; i += 2) {
         const id = ids[i]!
         const outcome = yield* outcomeOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))
-        // One that cannot be cancelled was seen by the consumer, at the latest in the turn that just ran.
+        // The consumer has seen an id that cannot be cancelled, at the latest in the turn that just ran.
         expect(outcome).toBe(reported.has(id) ? "NotRegistered" : "ok")
         if (outcome === "ok") cancelled.add(id)
         if (i % 20 === 0) yield* Effect.sleep(0)
@@ -339,7 +339,7 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
 })
 
 describeLayers("promise 2: ids rise", (layer) => {
-  it.live("over descriptors, timers, events and channels alike", () =>
+  it.live("descriptors, timers, user events and channels share the ids", () =>
     Effect.gen(function* () {
       const fd = Kernel.eventfd()
       const ids: Array<number> = []
@@ -375,13 +375,13 @@ const report = (poller: Poller.PollerHandle | undefined) =>
   })
 
 describeLayers("promise 7: a timer is reported to the thread that sets it", (layer) => {
-  it.live("and to no other", () =>
+  it.live("no other thread gets the report", () =>
     Effect.gen(function* () {
       const mine = yield* Registrar.timeout("1 hour")
       const { handle } = yield* Poller.Poller
       const [one, two] = yield* Effect.all([report(handle), report(handle)], { concurrency: 2 })
       expect(new Set([mine, ...one.ids, ...two.ids]).size).toBe(9)
-      // Neither of the two threads' timers came here, and this one's cannot be ended by their ids.
+      // This thread gets no timers of the other two, and their ids do not cancel its own.
       expect(yield* readyNow).toEqual([])
       for (const id of one.ids)
         expect(yield* reasonOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))).toBe("NotRegistered")
@@ -392,14 +392,14 @@ describeLayers("promise 7: a timer is reported to the thread that sets it", (lay
 })
 
 describe("promise 7: a timer in a thread that only polls", () => {
-  it.live("wakes it from layerBlocking", () => Effect.scoped(report(undefined)))
+  it.live("a timer wakes a thread from layerBlocking", () => Effect.scoped(report(undefined)))
 })
 
 const message = (effect: Effect.Effect<unknown, PollerError.PollerError, Registrar.Registrar>) =>
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
-describe("promise 12: a timer that cannot be had", () => {
-  it.live("asks for no descriptor if it is refused", () =>
+describe("promise 12: a timer that cannot be set", () => {
+  it.live("a refused timer opens no descriptor", () =>
     Effect.gen(function* () {
       const before = yield* timerDescriptors
       for (const duration of refused) yield* outcomeOf<unknown, Registrar.Registrar>(Registrar.timeout(duration))
@@ -407,7 +407,7 @@ describe("promise 12: a timer that cannot be had", () => {
     }).pipe(Effect.provide(layerAttached()))
   )
 
-  it.live("says what is wrong with it", () =>
+  it.live("the message says what is wrong", () =>
     Effect.gen(function* () {
       expect(yield* message(Registrar.timeout(NaN))).toContain("NaN")
       expect(yield* message(Registrar.interval(0))).toContain("above zero")

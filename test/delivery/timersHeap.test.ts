@@ -1,4 +1,4 @@
-/** The heap of timers by itself, on an alarm whose time is ours, against a model that looks at every timer each time. */
+/** The heap of timers by itself, on an alarm whose clock the test sets, compared with a simple model. */
 import { describe, expect, it } from "@effect/vitest"
 import type { Alarm } from "../../src/internal/kernel/selector.ts"
 import { Timers } from "../../src/internal/delivery/timers.ts"
@@ -22,7 +22,7 @@ class FakeAlarm implements Alarm {
 const make = () => {
   const alarm = new FakeAlarm()
   const timers = new Timers(alarm)
-  /** Lets time pass, and answers what is reported if the alarm has gone off by then. */
+  /** Lets time pass. Returns the ids that are reported, if the alarm goes off. */
   const advance = (millis: number): Array<number> => {
     alarm.time += millis
     return fire()
@@ -38,7 +38,7 @@ const make = () => {
 }
 
 describe("promise 7: a timer is never early", () => {
-  it("is reported when its time has come and not before", () => {
+  it("a timer is reported when it is due and not before", () => {
     const { advance, timers } = make()
     timers.add(1, 10, false)
     expect(advance(9.999)).toEqual([])
@@ -46,7 +46,7 @@ describe("promise 7: a timer is never early", () => {
     expect(advance(1000)).toEqual([])
   })
 
-  it("is not reported by an alarm that goes off early, and the alarm is set again", () => {
+  it("an alarm that goes off early reports nothing and is set again", () => {
     const { alarm, timers } = make()
     timers.add(1, 10, false)
     const reported: Array<number> = []
@@ -57,13 +57,13 @@ describe("promise 7: a timer is never early", () => {
     expect(alarm.deadline).toBe(1010)
   })
 
-  it("of no time at all is due at once", () => {
+  it("a timer of zero is due at once", () => {
     const { advance, timers } = make()
     timers.add(1, 0, false)
     expect(advance(0)).toEqual([1])
   })
 
-  it("that is infinite never comes and keeps none from coming", () => {
+  it("an infinite timer is never reported and does not delay others", () => {
     const { advance, alarm, timers } = make()
     timers.add(1, Infinity, false)
     timers.add(2, Infinity, true)
@@ -74,7 +74,7 @@ describe("promise 7: a timer is never early", () => {
     expect([timers.has(1), timers.has(2), timers.has(3)]).toEqual([true, true, false])
   })
 
-  it("is reported in the order in which it is due", () => {
+  it("timers are reported in the order in which they are due", () => {
     const { advance, timers } = make()
     timers.add(1, 30, false)
     timers.add(2, 10, false)
@@ -84,11 +84,11 @@ describe("promise 7: a timer is never early", () => {
 })
 
 describe("promise 7: an interval does not drift", () => {
-  it("is due at its start and so many periods, however late its consumer is", () => {
+  it("an interval keeps its grid, however late its consumer is", () => {
     const { advance, alarm, timers } = make()
     timers.add(1, 10, true)
     expect(advance(10)).toEqual([1])
-    // Three periods and a half: one report for what was missed, and the next on the old grid.
+    // After three and a half periods there is one report. The next one is on the old grid.
     expect(advance(35)).toEqual([1])
     expect(alarm.deadline).toBe(1050)
     expect(advance(4.9)).toEqual([])
@@ -96,7 +96,7 @@ describe("promise 7: an interval does not drift", () => {
     expect(alarm.deadline).toBe(1060)
   })
 
-  it("has gained and lost nothing after very many late periods of an awkward length", () => {
+  it("very many late periods of a fractional length add up without an error", () => {
     const { alarm, timers } = make()
     const period = 1.1
     timers.add(1, period, true)
@@ -110,7 +110,7 @@ describe("promise 7: an interval does not drift", () => {
     expect(alarm.deadline).toBeCloseTo(1000 + (count + 1) * period, 3)
   })
 
-  it("is not reported twice for one period where sums round", () => {
+  it("a period is not reported twice if the sums are rounded", () => {
     const { alarm, timers } = make()
     alarm.time = 123_456_789.123
     timers.add(1, 0.1 + 0.2, true)
@@ -125,7 +125,7 @@ describe("promise 7: an interval does not drift", () => {
 })
 
 describe("promise 12: a cancelled timer's id is never reported afterwards", () => {
-  it("cancels once", () => {
+  it("a timer can be cancelled once", () => {
     const { advance, timers } = make()
     timers.add(1, 10, false)
     timers.add(2, 10, true)
@@ -139,7 +139,7 @@ describe("promise 12: a cancelled timer's id is never reported afterwards", () =
     expect(advance(100)).toEqual([])
   })
 
-  it("knows no timer that has gone off, and an interval for as long as it runs", () => {
+  it("a timeout that was reported cannot be cancelled, and an interval can", () => {
     const { advance, timers } = make()
     timers.add(1, 10, false)
     timers.add(2, 10, true)
@@ -147,7 +147,7 @@ describe("promise 12: a cancelled timer's id is never reported afterwards", () =
     expect([timers.has(1), timers.has(2), timers.cancel(1), timers.cancel(2)]).toEqual([false, true, false, true])
   })
 
-  it("may be cancelled, and others added, while timers are reported", () => {
+  it("timers can be cancelled and added while timers are reported", () => {
     const { advance, alarm, timers } = make()
     timers.add(1, 10, false)
     timers.add(2, 20, false)
@@ -168,7 +168,7 @@ describe("promise 12: a cancelled timer's id is never reported afterwards", () =
 })
 
 describe("the alarm", () => {
-  it("is set for the first one due only", () => {
+  it("the alarm is set for the first timer that is due", () => {
     const { alarm, timers } = make()
     for (let id = 1; id <= 1000; id++) timers.add(id, 100 + id, false)
     expect([alarm.sets, alarm.deadline]).toEqual([1, 1101])
@@ -176,14 +176,14 @@ describe("the alarm", () => {
     expect([alarm.sets, alarm.deadline]).toEqual([2, 1050])
   })
 
-  it("is closed with the timers", () => {
+  it("the alarm is closed with the timers", () => {
     const { alarm, timers } = make()
     timers.close()
     expect(alarm.closed).toBe(true)
   })
 })
 
-/** The same by the plainest means: every timer is looked at every time. */
+/** The model: it looks at every timer every time. */
 class Model {
   readonly #timers = new Map<
     number,
@@ -206,7 +206,7 @@ class Model {
     return Math.min(...Array.from(this.#timers.values(), ({ millis, seen, start }) => start + (seen + 1) * millis))
   }
 
-  /** The ids that are due, with the time since which each is, the earliest first. */
+  /** Returns the ids that are due, each with the time at which it became due, the earliest first. */
   expire(now: number): ReadonlyArray<readonly [due: number, id: number]> {
     const due: Array<readonly [number, number]> = []
     for (const [id, timer] of this.#timers) {
@@ -220,7 +220,7 @@ class Model {
   }
 }
 
-/** A generator of numbers below `limit` that gives the same ones for the same seed. */
+/** Returns a generator of numbers below `limit`. The same seed gives the same numbers. */
 const random = (seed: number): ((limit: number) => number) => {
   let state = seed
   return (limit) => {
@@ -229,7 +229,7 @@ const random = (seed: number): ((limit: number) => number) => {
   }
 }
 
-/** Does so many things at random to the heap and to the model, and answers what either had to say. */
+/** Takes random steps on the heap and on the model. Returns the results of both. */
 const run = (seed: number, steps: number) => {
   const { advance, alarm, timers } = make()
   const model = new Model()
@@ -242,12 +242,12 @@ const run = (seed: number, steps: number) => {
     const kind = below(10)
     if (kind < 5) {
       const repeat = below(3) === 0
-      // Whole numbers, so that sums are exact and many are due at the same time.
+      // Whole numbers make the sums exact, and many timers due at the same time.
       const millis = below(100) + (repeat ? 1 : 0)
       timers.add(++lastId, millis, repeat)
       model.add(lastId, alarm.time, millis, repeat)
     } else if (kind < 8) {
-      // Often one that is there, sometimes one that is not.
+      // Usually an id that exists, and sometimes one that does not.
       const { ids } = model
       const id = below(4) === 0 || ids.length === 0 ? below(lastId + 2) : ids[below(ids.length)]!
       heapSaid.push(timers.cancel(id))
@@ -256,7 +256,7 @@ const run = (seed: number, steps: number) => {
       const reported = advance(below(60))
       const expected = model.expire(alarm.time)
       const dueAt = new Map(expected.map(([due, id]) => [id, due]))
-      // Of two that are due at the same time either may be first.
+      // The order of timers that are due at the same time does not matter.
       heapSaid.push(
         reported.toSorted((a, b) => a - b),
         reported.map((id) => dueAt.get(id))
@@ -268,14 +268,14 @@ const run = (seed: number, steps: number) => {
     }
     heapSaid.push(Array.from({ length: lastId + 2 }, (_, id) => id).filter((id) => timers.has(id)))
     modelSaid.push(model.ids.toSorted((a, b) => a - b))
-    // It may go off for one that was cancelled, but it must not be late for one that is there.
+    // The alarm may go off for a cancelled timer, but must not be late for any other.
     if (alarm.deadline > model.next) late++
   }
   return { heapSaid, modelSaid, late }
 }
 
 describe("the heap agrees with a model", () => {
-  it.each(Array.from({ length: 50 }, (_, seed) => seed))("after 500 steps at random (seed %i)", (seed) => {
+  it.each(Array.from({ length: 50 }, (_, seed) => seed))("after 500 random steps (seed %i)", (seed) => {
     const { heapSaid, late, modelSaid } = run(seed, 500)
     expect(heapSaid).toEqual(modelSaid)
     expect(late).toBe(0)

@@ -1,4 +1,4 @@
-/** Events that a program triggers itself, from this thread and from others. */
+/** User events, triggered from this thread and from others. */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "effect"
 import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
@@ -12,7 +12,7 @@ import { block, start, type Thread } from "../support/thread.ts"
 const wait = Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity))
 const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
 
-/** A thread that has opened the event. */
+/** Starts a thread, and returns once it has opened the event. */
 const open = (handle: UserEvent.UserEventHandle) =>
   Effect.gen(function* () {
     const thread = yield* start("eventThread", { handle })
@@ -25,7 +25,7 @@ const tell = (thread: Thread, command: EventCommand) => Effect.andThen(thread.po
 const eventDescriptors = () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("eventfd")).length
 
 describeLayers("a user event", (layer) => {
-  it.live("is reported when it is triggered, once for each time that its notification was taken", () =>
+  it.live("a trigger is reported, and the next one after the notification was taken, too", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       expect(yield* readyNow).toEqual([])
@@ -46,10 +46,10 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("triggers before the notification is taken are one", () =>
+  it.live("all triggers before the notification is taken are one notification", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
-      // In one go, and with the first of them in the queue already.
+      // First without a turn in between, and then with a notification in the queue.
       for (let i = 0; i < 1000; i++) yield* event.trigger
       yield* arrival
       for (let i = 0; i < 1000; i++) yield* event.trigger
@@ -58,7 +58,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("several are reported by themselves", () =>
+  it.live("several user events are reported separately", () =>
     Effect.gen(function* () {
       const events = yield* Effect.all(Array.from({ length: 50 }, () => UserEvent.make))
       for (const { trigger } of events.toReversed()) yield* trigger
@@ -68,7 +68,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is made by the registrar as well", () =>
+  it.live("the registrar makes user events, too", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const event = yield* registrar.userEvent
@@ -77,7 +77,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("clear takes back what is not reported yet: in the kernel, on its way and in the queue", () =>
+  it.live("clear takes back a trigger that is in the kernel, on its way or in the queue", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const other = yield* UserEvent.make
@@ -86,7 +86,7 @@ describeLayers("a user event", (layer) => {
       expect(yield* readyNow).toEqual([])
 
       yield* event.trigger
-      // The polling thread, where there is one, has time to put it into the ring that this thread cannot empty.
+      // A polling thread has time to put it into the ring, which this thread cannot empty meanwhile.
       block(20)
       yield* event.clear
       expect(yield* readyNow).toEqual([])
@@ -97,7 +97,7 @@ describeLayers("a user event", (layer) => {
       yield* event.clear
       expect(yield* idsReadyNow).toEqual([other.id])
 
-      // Nothing to take back does no harm, and what comes afterwards is reported.
+      // A clear without a trigger does nothing, and the next trigger is reported.
       yield* event.clear
       yield* event.clear
       yield* event.trigger
@@ -105,7 +105,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is triggered again between clear and the report: reported once", () =>
+  it.live("a trigger after a clear is reported once", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       for (let round = 0; round < 20; round++) {
@@ -118,7 +118,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is Closed once its scope has closed, and never reported", () =>
+  it.live("operations fail with Closed once the event's scope is closed, and it is not reported", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const before = Kernel.openDescriptors().size
@@ -133,7 +133,7 @@ describeLayers("a user event", (layer) => {
       expect(yield* reasonOf(event.clear)).toBe("Closed")
       expect(yield* reasonOf(Effect.scoped(UserEvent.fromHandle(event.handle)))).toBe("Closed")
       expect(Kernel.openDescriptors().size).toBe(before)
-      // Its descriptor's number has a new owner at once; that one is left alone.
+      // The number of its descriptor is reused at once, and must not be touched.
       const next = yield* UserEvent.make
       yield* outcomeOf(event.trigger)
       expect(yield* readyNow).toEqual([])
@@ -142,7 +142,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is Closed once the poller has closed, though its own scope is open", () =>
+  it.live("operations fail with Closed once the poller is closed, even if the event's scope is open", () =>
     Effect.gen(function* () {
       const before = Kernel.openDescriptors().size
       const scope = yield* Scope.make()
@@ -163,7 +163,7 @@ describeLayers("a user event", (layer) => {
     })
   )
 
-  it.live("opened from its handle on the same thread, triggers and clears the same event", () =>
+  it.live("an event that is opened from a handle on the same thread triggers and clears the same event", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const before = Kernel.openDescriptors().size
@@ -184,7 +184,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("opened from its handle, is Closed once that scope has closed", () =>
+  it.live("operations of an event from a handle fail with Closed once its scope is closed", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const opened = yield* Effect.scoped(UserEvent.fromHandle(event.handle))
@@ -194,7 +194,7 @@ describeLayers("a user event", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("leaves no descriptor, however many there were", () =>
+  it.live("many user events leave no descriptor open", () =>
     Effect.gen(function* () {
       yield* readyNow
       const before = Kernel.openDescriptors().size
@@ -214,7 +214,7 @@ describeLayers("a user event", (layer) => {
 })
 
 describeLayers("a user event wakes a poller from any thread", (layer) => {
-  it.live("from one that has its handle as workerData, or by postMessage", () =>
+  it.live("a thread gets the handle as workerData or by postMessage", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const started = yield* open(event.handle)
@@ -230,7 +230,7 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("from several at once: nothing is lost, and what comes together is one", () =>
+  it.live("triggers of several threads are not lost, and simultaneous ones are one notification", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const threads = yield* Effect.all(
@@ -242,20 +242,20 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
           threads.map((thread) => tell(thread, { trigger: 500 })),
           { concurrency: 3 }
         )
-        // Nobody has taken in between, and all have triggered.
+        // All threads have triggered, and no notification was taken in between.
         expect(yield* idsReadyNow).toEqual([event.id])
         expect(yield* readyNow).toEqual([])
       }
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("another thread's clear takes back what has not arrived yet", () =>
+  it.live("another thread's clear takes back a trigger that was not reported yet", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const thread = yield* open(event.handle)
       yield* event.trigger
       yield* thread.post("clear" satisfies EventCommand)
-      // Wherever that comes in between, the next trigger is reported.
+      // Whenever the clear happens, the next trigger is reported.
       expect(yield* thread.message).toBe("ok")
       yield* readyNow
       expect(yield* tell(thread, { trigger: 1 })).toBe("ok")
@@ -263,7 +263,7 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is Closed for another thread once its scope has closed, and its descriptors are gone", () =>
+  it.live("another thread gets Closed once the event's scope is closed, and its descriptors are closed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const before = eventDescriptors()
@@ -284,11 +284,11 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is Closed for another thread once the poller has closed", () =>
+  it.live("another thread gets Closed once the poller is closed", () =>
     Effect.gen(function* () {
       const pollerScope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(layer(), pollerScope)
-      // In a scope that outlives the poller's.
+      // The scope of the event outlives the poller.
       const event = yield* Context.get(context, Registrar.Registrar).userEvent
       const thread = yield* open(event.handle)
       yield* Scope.close(pollerScope, Exit.void)
@@ -297,16 +297,16 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("a thread that held a handle and was terminated disturbs nobody", () =>
+  it.live("a terminated thread that held a handle does not disturb the others", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const [one, two] = yield* Effect.all([open(event.handle), open(event.handle)], { concurrency: 2 })
       expect(yield* tell(one, { trigger: 1 })).toBe("ok")
-      // In the middle of what it does.
+      // The thread is terminated in the middle of its triggers.
       yield* one.post({ trigger: 1_000_000_000 } satisfies EventCommand)
       yield* wait
       yield* one.terminate
-      // Whatever it did last is taken here.
+      // This takes its last trigger.
       yield* readyNow
       expect(yield* readyNow).toEqual([])
       expect(yield* tell(two, { trigger: 1 })).toBe("ok")
@@ -318,7 +318,7 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
 })
 
 describe("a user event's handle", () => {
-  it.live("is the only thing that opens one", () =>
+  it.live("anything else is refused", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const { handle } = event
@@ -346,7 +346,7 @@ describe("a user event's handle", () => {
 })
 
 describe("a user event of layerBlocking", () => {
-  it.live("ends the wait of a thread that is blocked in the kernel", () =>
+  it.live("a trigger ends the wait of a thread that is blocked in the kernel", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const thread = yield* start("eventThread", { handle: event.handle })
@@ -362,8 +362,8 @@ describe("a user event of layerBlocking", () => {
   )
 })
 
-describe("promise 8: consumers never hang, though the last notification was taken back after the end", () => {
-  it.live("a user event's, when the poller has died and then the event's scope closes", () =>
+describe("promise 8: consumers never hang, even if the last notification is taken back after the end", () => {
+  it.live("the notification of a user event whose scope closes after the poller has died", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const poller = yield* Poller.Poller
@@ -379,7 +379,7 @@ describe("promise 8: consumers never hang, though the last notification was take
 })
 
 describe("promise 8: what the library opens is closed", () => {
-  it.live("an event that is opened in a scope that has closed already", () =>
+  it.live("an event that is opened in a closed scope leaves no descriptor", () =>
     Effect.gen(function* () {
       const event = yield* UserEvent.make
       const scope = yield* Scope.make()
@@ -391,7 +391,7 @@ describe("promise 8: what the library opens is closed", () => {
     }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
   )
 
-  it.live("what a consumer opens while an attached layer closes is refused", () =>
+  it.live("opening an event while an attached layer closes is refused", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const before = Kernel.openDescriptors()

@@ -25,13 +25,13 @@ const consume = <E>(
   )
 
 describeEveryLayer("watch: the notifications of one descriptor as a stream", (layer) => {
-  it.live("reports what is ready already, and each change after that", () =>
+  it.live("the stream reports readiness at its start, and each change after that", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const fd = yield* eventfd
       Kernel.signal(fd)
       const events = yield* registrar.watch(fd, "Read").pipe(
-        // The next change comes when the last one was taken.
+        // The next change happens once the last one was taken.
         Stream.tap(() => Effect.sync(() => Kernel.signal(fd))),
         Stream.take(3),
         Stream.map(({ event }) => event),
@@ -41,7 +41,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("is registered while it runs, and no longer", () =>
+  it.live("the descriptor is registered only while the stream runs", () =>
     Effect.gen(function* () {
       const fd = yield* eventfd
       Kernel.signal(fd)
@@ -52,7 +52,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
       )
       expect(during).toMatchObject({ value: 1 })
       expect(yield* registrations).toBe(0)
-      // It can be registered again at once, also after an interruption.
+      // It can be registered again at once, even after an interruption.
       const fiber = yield* Effect.forkChild(Stream.runDrain(Registrar.watch(fd, "Write")), { startImmediately: true })
       expect(yield* reasonOf(Registrar.register(fd, "Read"))).toBe("AlreadyRegistered")
       yield* Fiber.interrupt(fiber)
@@ -60,7 +60,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("takes nothing from other consumers, and they take nothing from it", () =>
+  it.live("the stream takes nothing from other consumers, and they take nothing from it", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const [watched, other] = [yield* eventfd, yield* eventfd]
@@ -76,7 +76,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("merges what is reported while its consumer is busy", () =>
+  it.live("reports merge while the stream's consumer is busy", () =>
     Effect.gen(function* () {
       const [ours, theirs] = yield* pair
       const notifications = yield* Registrar.watch(ours, "Both").pipe(
@@ -85,7 +85,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
             if (readClosed) return
             Kernel.write(theirs, 1)
             Kernel.close(theirs)
-            // Both have been reported when everything that is ready has been looked at.
+            // Both are reported once everything that is ready was looked at.
             yield* idsReadyNow
           })
         ),
@@ -99,7 +99,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a oneshot one is silent until it is registered again under the id of its notification", () =>
+  it.live("a oneshot stream is silent until a reregister under the id of its notification", () =>
     Effect.gen(function* () {
       const fd = yield* eventfd
       Kernel.signal(fd)
@@ -113,7 +113,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("fails as register does, when it is run and not when it is made", () =>
+  it.live("the stream fails as register does, when it runs and not when it is made", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const fd = yield* eventfd
@@ -126,7 +126,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("fails with NotRegistered when its descriptor is deregistered", () =>
+  it.live("the stream fails with NotRegistered if its descriptor is deregistered", () =>
     Effect.gen(function* () {
       const fd = yield* eventfd
       Kernel.signal(fd)
@@ -136,7 +136,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("promise 8: ends when the poller closes, after what was reported before", () =>
+  it.live("promise 8: the stream ends when the poller closes, after earlier notifications", () =>
     Effect.gen(function* () {
       const fd = yield* eventfd
       const scope = yield* Scope.make()
