@@ -1,4 +1,4 @@
-/** What amy's own tests ask of amy, asked of this library. */
+/** Amy's own tests, for this library. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
@@ -12,7 +12,7 @@ import { said } from "./support/worlds.ts"
 
 const wait = (timeout: number) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
 
-/** Ends only because something was reported. */
+/** Waits for a notification, much longer than any is late. */
 const reported = Effect.map(wait(60_000), (notifications) => notifications.map(said))
 
 const read = (id: number) => [{ id, event: "Read", flags: [] }]
@@ -25,7 +25,7 @@ for (const [name, layer] of Object.entries({
   layerEventLoop: Poller.layerEventLoop()
 })) {
   describe(`amy's channel tests (${name})`, () => {
-    it.live("sending wakes the poller, and there is one message to receive", () =>
+    it.live("a sent message wakes the poller, and can be received", () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.unbounded<string>()
         expect(yield* readyNow).toEqual([])
@@ -37,7 +37,7 @@ for (const [name, layer] of Object.entries({
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
-    it.live("several messages wake it once", () =>
+    it.live("several messages wake the poller once", () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.unbounded<string>()
         yield* sender.send("a")
@@ -49,7 +49,7 @@ for (const [name, layer] of Object.entries({
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
-    it.live("a message after the notification and before the receiving does not wake it again", () =>
+    it.live("a message between the notification and the receiving does not wake it again", () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.unbounded<string>()
         yield* sender.send("a")
@@ -61,18 +61,20 @@ for (const [name, layer] of Object.entries({
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
-    it.live("a channel that was not found empty stays told, so its next message is received with the last", () =>
-      Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.unbounded<string>()
-        yield* sender.send("a")
-        expect(yield* reported).toEqual(read(receiver.id))
-        expect(yield* receiver.tryReceive).toEqual(Option.some("a"))
-        // amy wakes its poller here. Whoever receives until there is none misses nothing without that.
-        yield* sender.send("b")
-        expect(yield* readyNow).toEqual([])
-        expect(yield* receiver.tryReceive).toEqual(Option.some("b"))
-        expect(yield* receiver.tryReceive).toEqual(Option.none())
-      }).pipe(Effect.scoped, Effect.provide(layer))
+    it.live(
+      "a channel that was not found empty is not reported again, and its next message is received with the last",
+      () =>
+        Effect.gen(function* () {
+          const { receiver, sender } = yield* PollChannel.unbounded<string>()
+          yield* sender.send("a")
+          expect(yield* reported).toEqual(read(receiver.id))
+          expect(yield* receiver.tryReceive).toEqual(Option.some("a"))
+          // Amy wakes its poller here. A receiver that empties the channel misses nothing without that.
+          yield* sender.send("b")
+          expect(yield* readyNow).toEqual([])
+          expect(yield* receiver.tryReceive).toEqual(Option.some("b"))
+          expect(yield* receiver.tryReceive).toEqual(Option.none())
+        }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
     it.live("once it was found empty, the next message wakes the poller again", () =>
@@ -88,7 +90,7 @@ for (const [name, layer] of Object.entries({
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
-    it.live("a bounded channel takes as many as its bound, and more once they are received", () =>
+    it.live("a bounded channel takes as many messages as its bound, and more once they are received", () =>
       Effect.gen(function* () {
         const { receiver, sender } = yield* PollChannel.bounded<string>(1)
         expect(yield* readyNow).toEqual([])
@@ -114,7 +116,7 @@ for (const [name, layer] of Object.entries({
       }).pipe(Effect.provide(layer))
     )
 
-    it.live("an interval is reported again and again, never early, until it is cancelled", () =>
+    it.live("an interval is reported over and over, never early, until it is cancelled", () =>
       Effect.gen(function* () {
         const before = performance.now()
         const id = yield* Registrar.interval(50)
@@ -138,14 +140,14 @@ for (const [name, layer] of Object.entries({
         const ids: Array<number> = []
         while (ids.length < 2) ids.push(...(yield* reported).map(({ id }) => id))
         expect(ids).toEqual([early, late])
-        // amy takes this for a success.
+        // In amy, this succeeds.
         expect(yield* outcome(Registrar.cancelTimer(removed))).toBe("NotRegistered")
       }).pipe(Effect.provide(layer))
     )
   })
 
   describe(`amy's edge-trigger test (${name})`, () => {
-    it.live("a connected TCP socket is reported as writable once, though nothing is written", () =>
+    it.live("a connected TCP socket is reported as writable once, even if nothing is written", () =>
       Effect.gen(function* () {
         const [client] = yield* scopedDescriptors(Kernel.tcpPair)
         const id = yield* Registrar.register(client!, "Write")
@@ -162,14 +164,14 @@ for (const [name, layer] of Object.entries({
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         const worker = startWorker("echoThread", poller.handle)
-        const told: Array<unknown> = []
+        const received: Array<unknown> = []
         const exited = once(worker, "exit")
         const port = yield* Effect.promise(
           () =>
             new Promise<number>((resolve, reject) => {
               worker.on("error", reject)
               worker.on("message", (message: { readonly port?: number }) => {
-                if (message.port === undefined) told.push(message)
+                if (message.port === undefined) received.push(message)
                 else resolve(message.port)
               })
             })
@@ -182,12 +184,12 @@ for (const [name, layer] of Object.entries({
           return bytes.toString()
         })
         expect(echoed).toBe("Hello, World!\n")
-        // Not before the thread has ended: it would be told that its client has gone.
+        // The client ends after the thread, which would otherwise be notified of that.
         expect(yield* Effect.promise(() => exited)).toEqual([0])
         client.destroy()
-        // The listener is the first to be registered, and its connection the second.
-        expect(told).toEqual([[[1, "Read"]], { acceptedAgain: -1 }, [[2, "Read"]], [[2, "Write"]], { left: 0 }])
-        // None of it came by way of the thread that polls, or of the one that owns the poller.
+        // The thread registers the listener first, and then its connection.
+        expect(received).toEqual([[[1, "Read"]], { acceptedAgain: -1 }, [[2, "Read"]], [[2, "Write"]], { left: 0 }])
+        // Neither the polling thread nor the owner of the poller received any of it.
         expect((yield* poller.stats).notifications).toBe(0)
         expect(yield* readyNow).toEqual([])
       }).pipe(Effect.provide(layer))

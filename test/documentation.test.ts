@@ -1,4 +1,4 @@
-/** Every example in the documentation is compiled as a user's program would be, run, and prints what it says. */
+/** Compiles every example of the documentation as a user's program, runs it, and checks what it prints. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { execFile, spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"

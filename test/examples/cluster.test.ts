@@ -1,6 +1,7 @@
 /**
- * The example of a cluster does what it says. Its runners write to the same standard error as the program that starts
- * them, and a run is over when nobody has that open any more: so each of these tests also says that no runner is left.
+ * Runs the example of a cluster, and checks what it prints. Its runners share the standard error of the
+ * program that starts them. A run ends when no process has that open, so each test also shows that no
+ * runner is left.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -8,7 +9,7 @@ import { runExample, startExample } from "../support/example.ts"
 
 describe("examples/cluster.ts", () => {
   it.live(
-    "asks the counters of two processes, has one process take over from the other, and leaves none behind",
+    "the example asks the counters of two processes, one process takes over from the other, and none is left behind",
     () =>
       Effect.gen(function* () {
         const { stdout, ...rest } = yield* runExample("cluster")
@@ -33,10 +34,10 @@ describe("examples/cluster.ts", () => {
   )
 
   it.live(
-    "has a runner leave when who started it is gone, even if there is nobody to hand over to",
+    "a runner leaves when the program that started it is gone, even if no runner can take over",
     () =>
       Effect.gen(function* () {
-        // Nobody listens on port 1.
+        // Nothing listens on port 1.
         const { child, exit } = yield* startExample("cluster", "--runner", "1")
         child.stdin.end()
         expect(yield* exit).toEqual([0, null])

@@ -1,4 +1,4 @@
-/** The chat server does what it says: against its scripted clients, and serving others. */
+/** Runs the example of a chat server, with its scripted clients and with clients of the tests. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
@@ -47,7 +47,7 @@ what cleo said and saw
 
 `
 
-/** The port it listens on, as soon as it says so. */
+/** Returns the port of the server, once the server has printed it. */
 const portOf = ({ child, output }: Example) =>
   Effect.promise(async () => {
     for (;;) {
@@ -63,17 +63,17 @@ const join = Effect.fnUntraced(function* (name: string, port: number) {
   return client
 })
 
-/** Says nothing more, and waits to be closed. */
+/** Waits until the server closes the connection. */
 const ended = (client: ChatClient) => Effect.exit(client.sees("nothing that anybody says"))
 
 describe("examples/lines.ts", () => {
-  it.live("prints the conversation as each of the three saw it", () =>
+  it.live("the example prints the conversation as each of the three clients saw it", () =>
     Effect.gen(function* () {
       expect(yield* runExample("lines")).toEqual({ code: 0, signal: null, stderr: "", stdout: conversation })
     })
   )
 
-  it.live("--serve serves whoever comes, and closes everything at SIGINT", () =>
+  it.live("with --serve the server serves any client, and closes everything at SIGINT", () =>
     Effect.gen(function* () {
       const running = yield* startExample("lines", "--serve")
       const port = yield* portOf(running)
@@ -82,7 +82,7 @@ describe("examples/lines.ts", () => {
       const ben = yield* join("ben", port)
       yield* ann.sees("* ben has joined")
 
-      // A last line that nothing ends is a line, and who is done speaking is let go.
+      // A last line without an end is a line, too. A client that ends its output is disconnected.
       yield* ben.says("", "bye")
       yield* ben.leaves
       yield* ann.sees("ben: bye")
@@ -99,7 +99,7 @@ describe("examples/lines.ts", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("--serve gives up a person who does not read, and loses nothing of what the others read", () =>
+  it.live("with --serve the server disconnects a client that does not read, and loses nothing for the others", () =>
     Effect.gen(function* () {
       const port = yield* portOf(yield* startExample("lines", "--serve"))
       const ann = yield* join("ann", port)
@@ -110,7 +110,7 @@ describe("examples/lines.ts", () => {
         Effect.sync(() => connectTo(port, "127.0.0.1").on("error", () => {})),
         (socket) => Effect.sync(() => void socket.destroy())
       )
-      // A socket that nobody listens to is not read.
+      // Node does not read a socket without a listener.
       slow.write("slow\n")
       yield* ann.sees("* slow has joined")
 
@@ -118,7 +118,7 @@ describe("examples/lines.ts", () => {
       while (!ann.transcript.includes("* slow has left")) {
         yield* ann.says("", `${"z".repeat(390)}\n`.repeat(1000))
         said += 1000
-        // In step, so that cleo is not a slow one herself.
+        // Cleo reads in step, so that she is not too slow herself.
         yield* ann.says(`${said} lines`)
         yield* cleo.sees(`ann: ${said} lines`)
       }

@@ -1,4 +1,4 @@
-/** The main example does what it says: run as a user runs it, in a process of its own. */
+/** Runs the main example as a user does, in a process of its own. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
@@ -9,7 +9,7 @@ import { type Example, runExample, startExample } from "../support/example.ts"
 const start = (...args: ReadonlyArray<string>) => startExample("multithread-echo", ...args)
 const run = (...args: ReadonlyArray<string>) => runExample("multithread-echo", ...args)
 
-/** The port it listens on, as soon as it says so. */
+/** Returns the port of the server, once the server has printed it. */
 const portOf = ({ child, output }: Example) =>
   Effect.promise(async () => {
     for (;;) {
@@ -19,7 +19,7 @@ const portOf = ({ child, output }: Example) =>
     }
   })
 
-/** Sends the bytes, and answers what comes back, once that is as many. */
+/** Sends bytes, and returns as many bytes once they come back. */
 const echo = (socket: ReturnType<typeof connect>, bytes: Buffer): Effect.Effect<Buffer> =>
   Effect.callback((resume) => {
     const chunks: Array<Buffer> = []
@@ -34,7 +34,7 @@ const echo = (socket: ReturnType<typeof connect>, bytes: Buffer): Effect.Effect<
 
 describe("examples/multithread-echo.ts", () => {
   it.live(
-    "loses nothing and leaves no descriptor open, and prints the table",
+    "the example loses nothing, leaves no descriptor open, and prints the table",
     () =>
       Effect.gen(function* () {
         const { code, stderr, stdout } = yield* run("--seconds", "1", "--clients", "50", "--workers", "3")
@@ -45,7 +45,7 @@ describe("examples/multithread-echo.ts", () => {
         expect(stdout).toMatch(/^bytes echoed +[1-9][\d.]* MiB$/m)
         expect(stdout).toMatch(/^notifications +[1-9][\d,]*$/m)
         expect(stdout).toMatch(/^descriptors before +\d+\ndescriptors after +\d+$/m)
-        // Dealt out in turns.
+        // The server deals out the connections in turns.
         expect(stdout).toMatch(/^worker 1 +17 .*\nworker 2 +17 .*\nworker 3 +16 /m)
         for (const kind of ["small", "large", "slow"]) {
           expect(stdout).toMatch(new RegExp(`^${kind} +\\d+ +[1-9][\\d,]* +[\\d.]+ ms +[\\d.]+ ms$`, "m"))
@@ -57,7 +57,7 @@ describe("examples/multithread-echo.ts", () => {
   )
 
   it.live(
-    "--serve serves until SIGINT, then closes everything and exits",
+    "with --serve it serves until SIGINT, then closes everything and exits",
     () =>
       Effect.gen(function* () {
         const running = yield* start("--serve", "--workers", "2")
@@ -67,7 +67,7 @@ describe("examples/multithread-echo.ts", () => {
           const bytes = randomBytes(1024 * 1024)
           expect((yield* echo(socket, bytes)).equals(bytes)).toBe(true)
         }
-        // Both are still connected: the server closes them.
+        // Both clients are still connected, so the server closes their connections.
         const ended = sockets.map((socket) => once(socket, "close"))
         running.child.kill("SIGINT")
         expect(yield* Effect.promise(() => Promise.all(ended))).toEqual([[false], [false]])

@@ -1,11 +1,11 @@
-/** The example of timers does what it says. How late each of them is depends on the machine, and is not asked for. */
+/** Runs the example of timers, and checks what it prints. How late each timer is depends on the machine. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { runExample } from "../support/example.ts"
 
 const ticks = /^2: period (\d+), (\d+) missed, (\d+) ms after the one before$/gm
 
-/** Runs it, checks all that holds on any machine, and answers what it told of the interval. */
+/** Runs the example, checks everything that holds on any machine, and returns what it printed about the interval. */
 const run = Effect.gen(function* () {
   const { stdout, ...rest } = yield* runExample("timers")
   expect(rest).toEqual({ code: 0, signal: null, stderr: "" })
@@ -31,25 +31,27 @@ const run = Effect.gen(function* () {
 })
 
 describe("examples/timers.ts", () => {
-  it.live("reports each timer under its id, none that was cancelled, and one notification for what was missed", () =>
-    Effect.gen(function* () {
-      const [first, late, last] = yield* run
-      // Never early.
-      expect(first!.period).toBeGreaterThanOrEqual(1)
-      expect(first!.after).toBeGreaterThanOrEqual(200)
-      // It worked for two periods and a half, so one of them at least was missed: one line stands for all.
-      expect(late!.after).toBeGreaterThanOrEqual(500)
-      expect(late!.missed).toBeGreaterThanOrEqual(1)
-      expect(late!.period).toBe(first!.period + late!.missed + 1)
-      expect(last!.period).toBe(late!.period + last!.missed + 1)
-    })
+  it.live(
+    "the example reports each timer by its id, none that was cancelled, and one notification for missed periods",
+    () =>
+      Effect.gen(function* () {
+        const [first, late, last] = yield* run
+        // No timer is early.
+        expect(first!.period).toBeGreaterThanOrEqual(1)
+        expect(first!.after).toBeGreaterThanOrEqual(200)
+        // It worked for two and a half periods, so it missed at least one. One line stands for all of them.
+        expect(late!.after).toBeGreaterThanOrEqual(500)
+        expect(late!.missed).toBeGreaterThanOrEqual(1)
+        expect(late!.period).toBe(first!.period + late!.missed + 1)
+        expect(last!.period).toBe(late!.period + last!.missed + 1)
+      })
   )
 
   it.live(
-    "shows an interval that does not drift",
+    "the interval does not drift",
     () =>
-      // Counted from the late one, the next would always be a whole period away. It is about half of one; and on a machine
-      // that is busy itself, that is seen in one of some runs.
+      // If the interval drifted, the next report would always be a whole period away. Without drift it is about half a
+      // period away, which even on a busy machine is seen in one of several runs.
       run.pipe(
         Effect.map((intervals) => intervals.at(-1)!.after),
         Effect.repeat({ until: (after) => after < 195 })

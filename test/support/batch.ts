@@ -1,4 +1,4 @@
-/** Connections that become ready together, and what can be seen and changed of the system calls that serve them. */
+/** Helpers for connections that become ready together: they observe and change the system calls that serve them. */
 import { describe, expect, vi } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
@@ -15,7 +15,7 @@ import { isEmpty, readInto } from "./watched.ts"
 
 export { bytesOf }
 
-/** Has some functions of the C library replaced on this thread, until the scope closes. */
+/** Replaces functions of the C library on this thread, until the scope closes. */
 export const changeFunctions = (
   change: (real: Functions) => Partial<Functions>
 ): Effect.Effect<void, never, Scope.Scope> =>
@@ -34,15 +34,15 @@ export const changeFunctions = (
     )
   )
 
-/** What a test knows of io_uring_enter(2), and does about it. */
+/** Observes the calls of io_uring_enter(2), and changes them. */
 export class Uring {
-  /** How often it was called. */
+  /** The number of calls. */
   count = 0
-  /** Of those calls, this one and all later ones fail. */
+  /** The number of the first call that fails. All later ones fail, too. */
   breaksAt = Infinity
-  /** Done right before the call is made, for the kernel to find what has changed since it reported. */
+  /** Runs right before the call. It can change the state that the kernel has reported before. */
   before: () => void = () => {}
-  /** Of what is to be sent by one of those calls, the kernel is asked for so many bytes only, as if it had no more room. */
+  /** Limits the bytes of each send, as if the kernel had no more room. */
   mostSent = Infinity
   entries: Int32Array | undefined
 
@@ -55,7 +55,7 @@ export class Uring {
   }
 }
 
-/** The calls of this thread, until the scope closes. */
+/** Observes the calls of this thread, until the scope closes. */
 export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen(function* () {
   const uring = new Uring()
   yield* changeFunctions(({ io_uring_enter, mmap }) => ({
@@ -74,21 +74,21 @@ export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen
   return uring
 })
 
-/** Whether this machine has io_uring, and lets us use it: many containers do not. */
+/** Whether this machine has io_uring and allows it. Many containers do not. */
 export const hasUring = (() => {
   const uring = openIoUring(libc(), 1)
   uring?.close()
   return uring !== undefined
 })()
 
-/** For what is about io_uring, or needs it in order to see what happens. */
+/** Describes tests that are about io_uring, or that need it to observe what happens. */
 export const describeUring = (name: string, body: () => void): void => {
   describe.skipIf(!hasUring)(`${name}${hasUring ? "" : " (skipped: there is no io_uring here)"}`, () => {
     body()
   })
 }
 
-/** There is no io_uring on this thread, until the scope closes. */
+/** Makes this thread have no io_uring, until the scope closes. */
 export const withoutUring = changeFunctions(() => ({ io_uring_setup: () => -1 }))
 
 export const uringDescriptors = (): number =>
@@ -96,7 +96,7 @@ export const uringDescriptors = (): number =>
 
 type Needs = Poller.Poller | Registrar.Registrar | Scope.Scope
 
-/** A test on a layer, which must leave no socket and no ring. */
+/** Runs a test on a layer, and expects it to leave no socket and no ring. */
 export const run = <A, E>(
   test: (uring: Uring) => Effect.Effect<A, E, Needs>,
   layer: () => PollerLayer = Poller.layerEventLoop
@@ -107,12 +107,12 @@ export const run = <A, E>(
       const uring = yield* observeUring
       yield* test(uring).pipe(Effect.scoped, Effect.provide(layer()))
     }).pipe(Effect.scoped, leavesNothing)
-    // Node has some of its own, which go with its threads.
+    // Node may have rings of its own, which end with its threads.
     yield* until(() => uringDescriptors() <= rings).pipe(Effect.timeoutOption("100 seconds"))
     expect(uringDescriptors()).toBeLessThanOrEqual(rings)
   })
 
-/** The other end of a connection, without any library. */
+/** The other end of a connection, which uses system calls only. */
 export class Peer {
   readonly fd: number
   #isOpen = true
@@ -122,7 +122,7 @@ export class Peer {
     this.fd = fd
   }
 
-  /** Writes as much as there is room for; answers how much. */
+  /** Writes as much as there is room for. Returns the number of bytes. */
   write(bytes: Uint8Array | string): number {
     const all = typeof bytes === "string" ? Buffer.from(bytes) : bytes
     let written = 0
@@ -137,7 +137,7 @@ export class Peer {
     return written
   }
 
-  /** Writes all of it, however often that takes. */
+  /** Writes all bytes, in as many turns as that needs. */
   writeAll(bytes: Uint8Array): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       for (let written = this.write(bytes); written < bytes.length; written += this.write(bytes.subarray(written)))
@@ -145,7 +145,7 @@ export class Peer {
     })
   }
 
-  /** What is there. */
+  /** Reads the bytes that have arrived. */
   read(): Buffer {
     const chunks: Array<Buffer> = []
     for (let length = 1; length > 0;) {
@@ -155,7 +155,7 @@ export class Peer {
     return Buffer.concat(chunks)
   }
 
-  /** The next so many bytes, and whatever has come with them. */
+  /** Reads until `count` bytes have arrived. Returns these, and further ones that arrived with them. */
   receive(count: number): Effect.Effect<Buffer> {
     return Effect.gen({ self: this }, function* () {
       const chunks: Array<Buffer> = []
@@ -190,7 +190,7 @@ export interface Connected {
   readonly peer: Peer
 }
 
-/** A connection of ours, and its peer. */
+/** A connection of the library, and its peer. */
 export const connected: Effect.Effect<Connected, PollerError.PollerError, Registrar.Registrar | Scope.Scope> =
   Effect.gen(function* () {
     const [near, far] = Kernel.tcpPair()
@@ -201,7 +201,7 @@ export const connected: Effect.Effect<Connected, PollerError.PollerError, Regist
 
 export const manyConnected = (count: number) => Effect.forEach(Array.from({ length: count }), () => connected)
 
-/** So many bytes that are like no others. */
+/** Returns `length` bytes that depend on the seed. */
 export const message = (seed: number, length: number): Buffer => {
   const bytes = Buffer.alloc(length)
   let state = (seed * 0x9e37_79b9 + length) | 0
@@ -212,7 +212,7 @@ export const message = (seed: number, length: number): Buffer => {
   return bytes
 }
 
-/** Writes back whatever comes, until the end. */
+/** Sends back everything that arrives, until the end. */
 export const echo = (connection: Tcp.TcpStream, size = 8192) =>
   Effect.gen(function* () {
     const buffer = new Uint8Array(size)
@@ -223,7 +223,7 @@ export const echo = (connection: Tcp.TcpStream, size = 8192) =>
     }
   })
 
-/** Starts something on each, and returns when all of them wait. */
+/** Starts an effect for each connection, and returns when all of them wait. */
 export const startAll = <A, E, R>(
   all: ReadonlyArray<Connected>,
   start: (one: Connected, index: number) => Effect.Effect<A, E, R>
@@ -233,14 +233,14 @@ export const startAll = <A, E, R>(
     for (const [index, one] of all.entries()) {
       fibers.push(yield* Effect.forkChild(start(one, index), { startImmediately: true }))
     }
-    // What the kernel has to say to a new registration is no news.
+    // This takes the first report of each new registration.
     const poller = yield* Poller.Poller
     yield* poller.wait(0)
     for (const fiber of fibers) expect(fiber.pollUnsafe(), "it did not have to wait").toBeUndefined()
     return fibers
   }) as never
 
-/** The clock by which a batch tells how old a write is stands still meanwhile. */
+/** Runs an effect while the clock stands still by which a batch sees how old a write is. */
 export const timeless = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.acquireUseRelease(
     Effect.sync(() => vi.spyOn(performance, "now").mockReturnValue(performance.now())),
@@ -248,7 +248,7 @@ export const timeless = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
     (spy) => Effect.sync(() => spy.mockRestore())
   )
 
-/** Sends each its own bytes at once, and expects to get just those back. */
+/** Sends each connection its own bytes in the same turn, and expects the same bytes back. */
 export const expectEcho = (all: ReadonlyArray<Connected>, sizeOf: (index: number) => number, seed = 0) =>
   Effect.gen(function* () {
     const messages = all.map((_, index) => message(seed + index, sizeOf(index)))
@@ -263,14 +263,14 @@ export const expectEcho = (all: ReadonlyArray<Connected>, sizeOf: (index: number
     for (const { peer } of all) expect(isEmpty(peer.fd)).toBe(true)
   })
 
-/** Reads up to so many bytes, as text. */
+/** Reads up to `count` bytes, as text. */
 export const readOnce = (connection: Tcp.TcpStream, size = 64) =>
   Effect.suspend(() => {
     const buffer = new Uint8Array(size)
     return Effect.map(connection.read(buffer), (count) => Buffer.from(buffer.subarray(0, count)).toString())
   })
 
-/** Reads up to so many bytes. */
+/** Reads up to `count` bytes. */
 export const readBytes = (connection: Tcp.TcpStream, size: number) =>
   Effect.suspend(() => {
     const buffer = Buffer.alloc(size)

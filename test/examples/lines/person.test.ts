@@ -1,4 +1,4 @@
-/** The parts of the chat server that depend on chance when it runs: what becomes of lines that the kernel does not take. */
+/** Tests the parts of the chat server that depend on chance when it runs: lines for which the kernel has no room. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Result } from "effect"
 import { Poller, Tcp } from "effect-amy"
@@ -7,7 +7,7 @@ import { ChatRoom, type Line } from "../../../examples/lines/room.ts"
 import * as Kernel from "../../support/kernel.ts"
 import { readyNow } from "../../support/layers.ts"
 
-/** A person, and the client's end of their connection; the scope closes both. */
+/** Makes a person and the client's end of the connection. The scope closes both. */
 const connected = Effect.gen(function* () {
   const [client, fd] = yield* Effect.acquireRelease(Effect.sync(Kernel.tcpPair), ([client]) =>
     Effect.sync(() => Kernel.close(client))
@@ -15,7 +15,7 @@ const connected = Effect.gen(function* () {
   return { client, person: new Person(yield* Tcp.fromFd(fd)) }
 })
 
-/** Someone in the room, and what they have seen. */
+/** Makes a member of the room, and the list of lines that they have seen. */
 const somebody = () => {
   const seen: Array<string> = []
   return { seen, say: (line: string) => void seen.push(line) }
@@ -23,10 +23,10 @@ const somebody = () => {
 
 const lineOf = (index: number): string => `${index}: ${"x".repeat(990)}`
 
-/** Lets whoever was told of readiness have their turn. */
+/** Lets the fibers that were notified have their turn. */
 const turn = Effect.andThen(readyNow, Effect.yieldNow)
 
-/** Says lines, and lets them be written, until so many bytes of them are left for which the kernel has no room. */
+/** Says lines, and lets them be written, until `unsent` bytes are left for which the kernel has no room. */
 const sayUntilFull = Effect.fnUntraced(function* (person: Person, unsent: number) {
   const said: Array<string> = []
   while (person.unsentBytes < unsent) {
@@ -40,7 +40,7 @@ const sayUntilFull = Effect.fnUntraced(function* (person: Person, unsent: number
 })
 
 describe("a person of examples/lines.ts", () => {
-  it.live("is sent what could not be written when there is room, in order and whole, up to the farewell", () =>
+  it.live("the rest is written when there is room, complete and in order, up to the farewell", () =>
     Effect.gen(function* () {
       const { client, person } = yield* connected
       const writing = yield* Effect.forkChild(person.writing)
@@ -57,17 +57,17 @@ describe("a person of examples/lines.ts", () => {
       }
       yield* Fiber.join(writing)
       expect([person.unsentBytes, person.isTooSlow]).toEqual([0, false])
-      // Not `toBe`: what it would print of a difference is long.
+      // `toBe` would print a very long difference.
       expect(seen === expected).toBe(true)
     }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
   )
 
-  it.live("who does not read is given up, and nothing more is kept for them", () =>
+  it.live("a person that does not read is disconnected, and nothing more is kept for them", () =>
     Effect.gen(function* () {
       const { person } = yield* connected
       const writing = yield* Effect.forkChild(person.writing)
       yield* sayUntilFull(person, longestBacklog)
-      // Returns, though there is something to write and no farewell was said.
+      // The writer returns, even though there are bytes left and there was no farewell.
       yield* Fiber.join(writing)
       const kept = person.unsentBytes
       expect(person.isTooSlow).toBe(true)
@@ -78,7 +78,7 @@ describe("a person of examples/lines.ts", () => {
     }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
   )
 
-  it.live("is heard by lines however they were cut, a few at a time, and to the end", () =>
+  it.live("lines are heard however the bytes were cut, a few at a time, up to the end", () =>
     Effect.gen(function* () {
       const { client, person } = yield* connected
       const heard: Array<ReadonlyArray<Line>> = []
@@ -103,7 +103,7 @@ describe("a person of examples/lines.ts", () => {
 })
 
 describe("the room of examples/lines.ts", () => {
-  it("lets nobody in under a name that is none or somebody else's, and lets no control character through", () => {
+  it("the room refuses invalid names and names that are taken, and removes control characters", () => {
     const room = new ChatRoom()
     const [ann, ben] = [somebody(), somebody()]
     room.hear(ann, Result.succeed(" ann "))

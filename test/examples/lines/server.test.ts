@@ -1,4 +1,4 @@
-/** The part of the chat server that no conversation shows: people who say much at once. */
+/** Tests what the scripted conversation does not show: clients that say much at once. */
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { Tcp } from "effect-amy"
@@ -6,7 +6,7 @@ import { longestBacklog } from "../../../examples/lines/person.ts"
 import { ChatServer, layer as chatServer } from "../../../examples/lines/server.ts"
 import { describeLayers } from "../../support/layers.ts"
 
-/** The longest name there is: what is said under it grows the most. */
+/** The longest name. It makes the lines under it grow the most. */
 const name = "\u{1D49C}".repeat(20)
 const said = 16_384
 
@@ -15,7 +15,7 @@ const lines = (connection: Tcp.TcpStream) => connection.stream.pipe(Stream.decod
 const say = (connection: Tcp.TcpStream, text: string) => connection.writeAll(Buffer.from(text))
 
 describeLayers("the server of examples/lines.ts", (layer) => {
-  it.live("does not take a person for a slow one because somebody says much at once", () =>
+  it.live("a person is not too slow only because another one says much at once", () =>
     Effect.gen(function* () {
       const { port, run } = yield* ChatServer
       yield* Effect.forkScoped(run)
@@ -34,7 +34,7 @@ describeLayers("the server of examples/lines.ts", (layer) => {
           line.startsWith("* welcome") ? say(speaker, `${name}\n${"a\n".repeat(said)}`) : Effect.void
         )
       )
-      // More than could have waited; otherwise this says nothing.
+      // It is more than the server keeps, as otherwise the test would show nothing.
       expect(said * Buffer.byteLength(`${name}: a\n`)).toBeGreaterThan(longestBacklog)
       expect(heard).toBe(said)
     }).pipe(Effect.scoped, Effect.provide(chatServer(0).pipe(Layer.provideMerge(layer()))))

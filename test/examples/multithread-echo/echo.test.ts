@@ -1,6 +1,6 @@
 /**
- * The part of the main example that is easy to get wrong: what becomes of a connection that was dealt to a thread. Without
- * threads and without chance: the test is the client.
+ * Tests the part of the main example that is easy to get wrong: the life of a connection that was dealt
+ * to a thread. There are no threads here, and the test is the client.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
@@ -10,24 +10,24 @@ import type { WorkerReport } from "../../../examples/multithread-echo/messages.t
 import * as Kernel from "../../support/kernel.ts"
 import { describeLayers, readyNow } from "../../support/layers.ts"
 
-/** Reads all there is; answers how many bytes that was. */
+/** Reads everything there is. Returns the number of bytes. */
 const readAll = (fd: number): number => {
   let total = 0
   for (let length = Kernel.read(fd); length > 0; length = Kernel.read(fd)) total += length
   return total
 }
 
-/** Both ends of a connection; the scope closes the client's, and whoever serves the other one closes that. */
+/** Makes both ends of a connection. The scope closes the client's end, and the server closes its own. */
 const pair = Effect.acquireRelease(Effect.sync(Kernel.tcpPair), ([client]) => Effect.sync(() => Kernel.close(client)))
 
-/** Connections, and what they report. */
+/** Makes the connections, and the list of their reports. */
 const server = Effect.gen(function* () {
   const reports = yield* Queue.make<WorkerReport>()
   const serve = yield* Echo.make((report) => Effect.asVoid(Queue.offer(reports, report)))
   return { serve, report: Queue.take(reports) }
 })
 
-/** Lets the fibers do all that can be done now. Answers what the client has read until it is so and so much. */
+/** Lets the fibers run until the client has read a number of bytes. */
 const readUntil = Effect.fnUntraced(function* (fd: number, total: number) {
   let read = readAll(fd)
   while (read < total) {
@@ -39,13 +39,13 @@ const readUntil = Effect.fnUntraced(function* (fd: number, total: number) {
 })
 
 describeLayers("the connections of examples/multithread-echo.ts", (layer) => {
-  it.live("go on when a full send buffer has room again, and are read again after that", () =>
+  it.live("a connection goes on when a full send buffer has room again, and is read again after that", () =>
     Effect.gen(function* () {
       const { report, serve } = yield* server
       const [client, fd] = yield* pair
       const serving = yield* Effect.forkChild(serve(fd))
 
-      // The client sends and does not read, until it could write nothing more though the server had its turn.
+      // The client sends and does not read, until it cannot write even after the server had its turn.
       let sent = 0
       for (let inVain = 0; inVain < 3;) {
         const filled = Kernel.fill(client)
@@ -54,7 +54,7 @@ describeLayers("the connections of examples/multithread-echo.ts", (layer) => {
         yield* readyNow
         yield* Effect.yieldNow
       }
-      // It reads, and sends nothing: only room to write can bring the rest.
+      // The client reads and sends nothing, so that only room to write can bring the rest.
       expect(yield* readUntil(client, sent)).toBe(sent)
 
       Kernel.write(client, 10)
@@ -73,7 +73,7 @@ describeLayers("the connections of examples/multithread-echo.ts", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("end, each for itself, when a client has broken off", () =>
+  it.live("a connection whose client has reset it ends alone", () =>
     Effect.gen(function* () {
       const { report, serve } = yield* server
       const [gone, first] = Kernel.tcpPair()
@@ -94,7 +94,7 @@ describeLayers("the connections of examples/multithread-echo.ts", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("are closed when they are interrupted, as those are that a closing thread has left", () =>
+  it.live("interruption closes the connections, as the end of their thread does", () =>
     Effect.gen(function* () {
       const { serve } = yield* server
       const [client, fd] = yield* pair
