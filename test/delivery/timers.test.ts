@@ -2,6 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Queue, Stream } from "effect"
 import { PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
+import { type DueTimes, expectDueOrder, noteDue } from "../support/dueOrder.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
 import { times } from "../support/long.ts"
@@ -22,6 +23,8 @@ const arrival = Effect.flatMap(Poller.Poller, ({ queue }) => Queue.peek(queue))
 const timerDescriptors = Effect.sync(
   () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("timerfd")).length
 )
+
+const now = Effect.sync(() => performance.now())
 
 /** Invalid durations, and negative ones. */
 const refused = [
@@ -68,8 +71,9 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     Effect.gen(function* () {
       const begin = performance.now()
       const millis = [30, 10, 20, 0, 10.5]
+      const due: DueTimes = new Map()
       const ids: Array<number> = []
-      for (const each of millis) ids.push(yield* Registrar.timeout(each))
+      for (const each of millis) ids.push(yield* noteDue(due, each, Registrar.timeout, now))
       const reported: Array<number> = []
       while (reported.length < ids.length) {
         for (const id of yield* next) {
@@ -77,7 +81,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
           expect(performance.now() - begin).toBeGreaterThanOrEqual(millis[ids.indexOf(id)]! - rounding)
         }
       }
-      expect(reported.map((id) => millis[ids.indexOf(id)])).toEqual([0, 10, 10.5, 20, 30])
+      expectDueOrder(reported, due)
       // One more timeout, which is due after all others, shows that nothing is reported twice.
       const last = yield* Registrar.timeout(35)
       expect(yield* next).toEqual([last])

@@ -2,6 +2,7 @@
 import { expect } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Queue, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
+import { type DueTimes, expectDueOrder, noteDue } from "./dueOrder.ts"
 import { idsReadyNow, readyNow } from "./layers.ts"
 import { outcome, startConsumers } from "./opened.ts"
 import { type Behaviour, said } from "./worlds.ts"
@@ -135,12 +136,14 @@ export const lifeBehaviours: Behaviours = {
     "timeouts are reported in the order in which they are due": (world) =>
       Effect.gen(function* () {
         const { queue } = yield* Poller.Poller
-        const last = yield* Registrar.timeout(30)
-        const first = yield* Registrar.timeout(10)
-        const second = yield* Registrar.timeout(20)
+        const due: DueTimes = new Map()
+        for (const millis of [30, 10, 20]) yield* noteDue(due, millis, Registrar.timeout, world.now)
         const three = Effect.orDie(Effect.all([Queue.take(queue), Queue.take(queue), Queue.take(queue)]))
         const taken = yield* world.passing(30)(three)
-        expect(taken.map(({ id }) => id)).toEqual([first, second, last])
+        expectDueOrder(
+          taken.map(({ id }) => id),
+          due
+        )
       }),
     "a timeout of zero is reported": (world) =>
       Effect.gen(function* () {
