@@ -1,10 +1,10 @@
 /**
- * A channel between threads whose receiving end is registered with a poller. It has any number of senders, in any threads,
- * and one receiver. The poller reports a notification when there is something to receive. This is what amy calls `channel`
- * and `sync_channel`.
+ * A channel between threads whose receiving end is registered with a poller. It has any number of
+ * senders, in any threads, and one receiver. The poller reports a notification when there is
+ * something to receive. This is what amy calls `channel` and `sync_channel`.
  *
- * Use it to give work to a thread that already waits for notifications. Its work and the readiness of its descriptors then
- * arrive in one place.
+ * Use it to give work to a thread that already waits for notifications. Its work and the readiness
+ * of its descriptors then arrive in one place.
  *
  * @since 0.1.0
  */
@@ -22,12 +22,13 @@ import type { PollerError } from "./PollerError.ts"
 import type { Registrar, RegistrationId } from "./Registrar.ts"
 
 /**
- * With a handle, another thread of the same process gets a sender of its own: see {@link fromHandle}. Each handle makes
- * one sender.
+ * With a handle, another thread of the same process gets a sender of its own: see
+ * {@link fromHandle}. Each handle makes one sender.
  *
  * **Details**
  *
- * A handle holds a `MessagePort`, which has to be transferred: `worker.postMessage(handle, [handle.port])`, or
+ * A handle holds a `MessagePort`, which has to be transferred:
+ * `worker.postMessage(handle, [handle.port])`, or
  * `new Worker(url, { workerData: handle, transferList: [handle.port] })`.
  *
  * @category models
@@ -56,8 +57,8 @@ export const isSenderHandle: (u: unknown) => u is SenderHandle = Handle.isSender
 export interface Sender<in A> extends Inspectable {
   readonly [internalSender.TypeId]: typeof internalSender.TypeId
   /**
-   * Sends a value. While a bounded channel is full, the fiber suspends until there is room; the thread is not blocked.
-   * Values of one sender arrive in the order in which they were sent.
+   * Sends a value. While a bounded channel is full, the fiber suspends until there is room; the
+   * thread is not blocked. Values of one sender arrive in the order in which they were sent.
    *
    * - Fails with `Closed` if the receiver is gone, or this sender is closed
    * - Fails with `InvalidArgument` if the value cannot be cloned; the channel remains usable
@@ -93,9 +94,10 @@ export const isSender: (u: unknown) => u is Sender<never> = internalSender.Sende
  *
  * **Details**
  *
- * While no fiber waits in `receive` or `stream`, a message to the empty channel is reported as a notification with the
- * receiver's `id`. Then take messages with `tryReceive` until it returns `None`. The notification comes once and not for
- * every message, and once more when the last sender is gone.
+ * While no fiber waits in `receive` or `stream`, a message to the empty channel is reported as a
+ * notification with the receiver's `id`. Then take messages with `tryReceive` until it returns
+ * `None`. The notification comes once and not for every message, and once more when the last sender
+ * is gone.
  *
  * @category models
  * @since 0.1.0
@@ -107,27 +109,30 @@ export interface Receiver<out A> extends Inspectable {
   /**
    * Takes the next message, or returns `None` if there is none now.
    *
-   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the
+   *   poller is closed
    * - Fails with `WorkerFailed` if the polling thread has died and no message is left
    */
   readonly tryReceive: Effect.Effect<Option.Option<A>, PollerError>
   /**
    * Takes the next message, as soon as there is one.
    *
-   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the
+   *   poller is closed
    * - Fails with `WorkerFailed` if the polling thread has died and no message is left
    */
   readonly receive: Effect.Effect<A, PollerError>
   /**
    * Takes all messages that are there, up to 1,024, as soon as there is one.
    *
-   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the poller is closed
+   * - Fails with `Closed` if all senders are gone and no message is left, or the channel or the
+   *   poller is closed
    * - Fails with `WorkerFailed` if the polling thread has died and no message is left
    */
   readonly receiveMany: Effect.Effect<readonly [A, ...Array<A>], PollerError>
   /**
-   * All messages, one a pull: what it has not emitted is still in the channel. Ends when all senders are gone and no message
-   * is left, or when the channel or the poller closes.
+   * All messages, one a pull: what it has not emitted is still in the channel. Ends when all
+   * senders are gone and no message is left, or when the channel or the poller closes.
    *
    * - Fails with `WorkerFailed` if the polling thread has died and no message is left
    */
@@ -207,7 +212,8 @@ export const unbounded: <A>() => Effect.Effect<PollChannel<A>, PollerError, Regi
   internal.unbounded
 
 /**
- * Makes a channel that holds at most `capacity` messages. Senders wait while it is full. It closes with the scope.
+ * Makes a channel that holds at most `capacity` messages. Senders wait while it is full. It closes
+ * with the scope.
  *
  * **Details**
  *
@@ -244,15 +250,17 @@ export const bounded: <A>(capacity: number) => Effect.Effect<PollChannel<A>, Pol
  *
  * **Details**
  *
- * - Fails with `InvalidArgument` if the value is not a handle, or has made its sender on this thread already
- * - Fails with `InvalidArgument` if the channel is a `TestPoller`'s, which is confined to its thread
+ * - Fails with `InvalidArgument` if the value is not a handle, or has made its sender on this
+ *   thread already
+ * - Fails with `InvalidArgument` if the channel is a `TestPoller`'s, which is confined to its
+ *   thread
  * - Fails with `Closed` if the receiver is gone
  * - Fails with `LimitReached` if no descriptor can be opened
  *
  * **Gotchas**
  *
- * Either transfer a handle or use it on this thread, not both. What is sent to a port that was transferred is lost, and
- * looks the same as what was sent.
+ * Either transfer a handle or use it on this thread, not both. What is sent to a port that was
+ * transferred is lost, and looks the same as what was sent.
  *
  * **Example** (A sender in another thread)
  *

@@ -1,7 +1,8 @@
 /**
  * The one error of the codecs. Its tagged `reason` says what is wrong with the bytes.
  *
- * Match on the reason with `Effect.catchReason` and `Effect.catchReasons`, or, outside an effect, on `error.reason._tag`.
+ * Match on the reason with `Effect.catchReason` and `Effect.catchReasons`, or, outside an effect,
+ * on `error.reason._tag`.
  *
  * @since 0.1.0
  */
@@ -38,8 +39,9 @@ export class FrameTooLong extends Schema.TaggedError<FrameTooLong>("effect-amy/C
  */
 export class LineTooLong extends Schema.TaggedError<LineTooLong>("effect-amy/CodecError/LineTooLong")("LineTooLong", {
   /**
-   * The least bytes that the line has, without its line end: always one more than the limit, however the bytes were cut. The
-   * reader gives a line up as soon as it has that many. It does not wait for its end, which may never arrive.
+   * The least bytes that the line has, without its line end: always one more than the limit,
+   * however the bytes were cut. The reader gives a line up as soon as it has that many. It does not
+   * wait for its end, which may never arrive.
    */
   length: Schema.Int,
   /** The most bytes that a line may have, without its line end. */
@@ -57,7 +59,10 @@ export class LineTooLong extends Schema.TaggedError<LineTooLong>("effect-amy/Cod
  * @since 0.1.0
  */
 export class InvalidUtf8 extends Schema.TaggedError<InvalidUtf8>("effect-amy/CodecError/InvalidUtf8")("InvalidUtf8", {
-  /** The first byte that does not belong to a whole character, counted from the start of the input, which is 0. */
+  /**
+   * The first byte that does not belong to a whole character, counted from the start of the input,
+   * which is 0.
+   */
   offset: Schema.Int,
   /** The same byte, counted from the start of its line. */
   offsetInLine: Schema.Int

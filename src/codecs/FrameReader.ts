@@ -3,9 +3,10 @@
  *
  * A frame is a length of four bytes, big-endian, and that many bytes.
  *
- * There are two ways to use it. Over a stream: {@link decode}, the inverse of `FrameWriter.encode`. By hand, with the bytes
- * of a descriptor: {@link feed} what has arrived, and take the complete frames with {@link next} or {@link takeAll}.
- * Nothing in this module waits, or does any input or output.
+ * There are two ways to use it. Over a stream: {@link decode}, the inverse of `FrameWriter.encode`.
+ * By hand, with the bytes of a descriptor: {@link feed} what has arrived, and take the complete
+ * frames with {@link next} or {@link takeAll}. Nothing in this module waits, or does any input or
+ * output.
  *
  * @since 0.1.0
  */
@@ -49,8 +50,8 @@ export const isFrameReader: (u: unknown) => u is FrameReader = FrameReaderImpl.i
  */
 export interface MakeOptions {
   /**
-   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the most that four bytes can
-   * announce. Defaults to 16,777,216 (16 MiB).
+   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the
+   * most that four bytes can announce. Defaults to 16,777,216 (16 MiB).
    */
   readonly maxLength?: number | undefined
 }
@@ -65,12 +66,13 @@ const readerFrom = (options: MakeOptions | undefined): (() => FrameReaderImpl) =
  *
  * **When to use**
  *
- * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is {@link decode}.
+ * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is
+ * {@link decode}.
  *
  * **Details**
  *
- * What is kept of an incomplete frame grows as it arrives. A peer that announces 16 MiB and sends ten bytes costs no more
- * than those ten.
+ * What is kept of an incomplete frame grows as it arrives. A peer that announces 16 MiB and sends
+ * ten bytes costs no more than those ten.
  *
  * **Gotchas**
  *
@@ -101,12 +103,13 @@ export const make = (options?: MakeOptions): FrameReader => readerFrom(options)(
  *
  * **Details**
  *
- * The reader keeps no reference to the chunk, so the next read can go into the same buffer. Each frame has memory of its
- * own.
+ * The reader keeps no reference to the chunk, so the next read can go into the same buffer. Each
+ * frame has memory of its own.
  *
  * **Gotchas**
  *
- * Complete frames wait in the reader until they are taken, however many they are. Take them before you feed more.
+ * Complete frames wait in the reader until they are taken, however many they are. Take them before
+ * you feed more.
  *
  * **Example** (One buffer for all reads)
  *
@@ -134,8 +137,8 @@ export const feed = (self: FrameReader, chunk: Uint8Array): void => FrameReaderI
  *
  * **Details**
  *
- * What is fed afterwards is a new input. A frame that was too long has been reported already, and is not reported again for
- * being incomplete.
+ * What is fed afterwards is a new input. A frame that was too long has been reported already, and
+ * is not reported again for being incomplete.
  *
  * **Example** (A frame that is cut off)
  *
@@ -161,14 +164,15 @@ export const end = (self: FrameReader): void => FrameReaderImpl.of(self, "end").
  *
  * **Details**
  *
- * - Fails with `FrameTooLong` if the frame is longer than `maxLength`, as soon as its length has arrived; its bytes are
- *   passed over, and the frames after it follow as if nothing had happened
+ * - Fails with `FrameTooLong` if the frame is longer than `maxLength`, as soon as its length has
+ *   arrived; its bytes are passed over, and the frames after it follow as if nothing had happened
  * - Fails with `IncompleteFrame` if the input ended within the frame
  *
  * **Gotchas**
  *
- * A peer that does not send frames at all usually shows first as a `FrameTooLong`: the first four bytes of any text are a
- * length of more than 500 million. It is usually better to close the connection than to continue.
+ * A peer that does not send frames at all usually shows first as a `FrameTooLong`: the first four
+ * bytes of any text are a length of more than 500 million. It is usually better to close the
+ * connection than to continue.
  *
  * **Example** (Frame by frame)
  *
@@ -256,7 +260,8 @@ export const decode: <Arg extends Stream.Stream<Uint8Array, unknown, unknown> | 
   internal.decode(readerFrom)
 
 /**
- * Cuts a stream of bytes into frames, with errors in their places. It continues after a frame that is too long.
+ * Cuts a stream of bytes into frames, with errors in their places. It continues after a frame that
+ * is too long.
  *
  * **Details**
  *

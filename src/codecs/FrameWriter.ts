@@ -3,9 +3,10 @@
  *
  * A frame is a length of four bytes, big-endian, and that many bytes. `FrameReader` reads them.
  *
- * There are two ways to use it. Over a stream: {@link encode}. By hand: {@link push} frames, and {@link write} as much as
- * the descriptor takes. When `write` returns `"blocked"`, register the descriptor for writing, and `write` again when it is
- * reported. The writer keeps the rest, even if it begins within a frame.
+ * There are two ways to use it. Over a stream: {@link encode}. By hand: {@link push} frames, and
+ * {@link write} as much as the descriptor takes. When `write` returns `"blocked"`, register the
+ * descriptor for writing, and `write` again when it is reported. The writer keeps the rest, even if
+ * it begins within a frame.
  *
  * @since 0.1.0
  */
@@ -31,8 +32,8 @@ export interface FrameWriter extends Inspectable {
   /** Bytes pushed and not written yet, including those of the lengths. */
   readonly pendingBytes: number
   /**
-   * Whether an attempt to write is worthwhile: `false` from a `write` that was blocked until one that is done. While it is
-   * `false`, only `push`, and `write` when the descriptor is reported.
+   * Whether an attempt to write is worthwhile: `false` from a `write` that was blocked until one
+   * that is done. While it is `false`, only `push`, and `write` when the descriptor is reported.
    */
   readonly isWritable: boolean
 }
@@ -53,18 +54,20 @@ export const isFrameWriter: (u: unknown) => u is FrameWriter = FrameWriterImpl.i
  */
 export interface MakeOptions {
   /**
-   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the most that four bytes can
-   * announce. Defaults to 16,777,216 (16 MiB).
+   * The most bytes that a frame may have, without the four of its length: 0 to 4,294,967,295, the
+   * most that four bytes can announce. Defaults to 16,777,216 (16 MiB).
    */
   readonly maxLength?: number | undefined
 }
 
 /**
- * Tries to write. Returns how many bytes were taken, or -1 if the descriptor would block. The rest is tried again.
+ * Tries to write. Returns how many bytes were taken, or -1 if the descriptor would block. The rest
+ * is tried again.
  *
  * **Gotchas**
  *
- * The bytes are the writer's own memory. They are valid until the attempt returns, and not afterwards.
+ * The bytes are the writer's own memory. They are valid until the attempt returns, and not
+ * afterwards.
  *
  * @category models
  * @since 0.1.0
@@ -118,12 +121,13 @@ export const make = (options?: MakeOptions): FrameWriter => new FrameWriterImpl(
  *
  * The frame is copied, so its memory can be used again.
  *
- * - Fails with `FrameTooLong` if the frame is longer than `maxLength`; then nothing was added, copied or allocated
+ * - Fails with `FrameTooLong` if the frame is longer than `maxLength`; then nothing was added,
+ *   copied or allocated
  *
  * **Gotchas**
  *
- * It never blocks, and never refuses for want of room. Look at `pendingBytes`, and accept no more work for a peer that does
- * not read.
+ * It never blocks, and never refuses for want of room. Look at `pendingBytes`, and accept no more
+ * work for a peer that does not read.
  *
  * **Example** (A frame that is too long)
  *
@@ -149,16 +153,16 @@ export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, 
  * **Details**
  *
  * - Returns `"done"` if nothing is left
- * - Returns `"blocked"` if the attempt returned -1, or took nothing: register the descriptor for writing (or `reregister`
- *   it), and write again when it is reported
+ * - Returns `"blocked"` if the attempt returned -1, or took nothing: register the descriptor for
+ *   writing (or `reregister` it), and write again when it is reported
  *
- * Small frames go out together, up to 64 KiB in one attempt. After a short write it tries again: an edge-triggered
- * descriptor is reported only after an attempt that would block.
+ * Small frames go out together, up to 64 KiB in one attempt. After a short write it tries again: an
+ * edge-triggered descriptor is reported only after an attempt that would block.
  *
  * **Gotchas**
  *
- * What the attempt throws passes through, and everything it had not taken is still there. An impossible count (more than
- * was given, or not an integer) throws a `RangeError`.
+ * What the attempt throws passes through, and everything it had not taken is still there. An
+ * impossible count (more than was given, or not an integer) throws a `RangeError`.
  *
  * **Example** (Two frames, one attempt)
  *
@@ -187,8 +191,8 @@ export const write = (self: FrameWriter, attempt: Attempt): "done" | "blocked" =
  *
  * **Details**
  *
- * The frames before an error are emitted before the stream fails. Small frames that come together go out together, in
- * pieces of about 64 KiB.
+ * The frames before an error are emitted before the stream fails. Small frames that come together
+ * go out together, in pieces of about 64 KiB.
  *
  * - Fails with `FrameTooLong` if a frame is longer than `maxLength`
  *

@@ -1,12 +1,12 @@
 /**
  * Cuts bytes into lines of text, however the bytes were cut on their way.
  *
- * A line ends with a line feed, or with a carriage return and a line feed. A carriage return alone is a character. Lines
- * are UTF-8, and a byte order mark is a character like any other.
+ * A line ends with a line feed, or with a carriage return and a line feed. A carriage return alone
+ * is a character. Lines are UTF-8, and a byte order mark is a character like any other.
  *
- * There are two ways to use it. Over a stream: {@link decode} and {@link encode}. By hand, with the bytes of a descriptor:
- * {@link feed} what has arrived, and take the complete lines with {@link next} or {@link takeAll}. Nothing in this module
- * waits, or does any input or output.
+ * There are two ways to use it. Over a stream: {@link decode} and {@link encode}. By hand, with the
+ * bytes of a descriptor: {@link feed} what has arrived, and take the complete lines with
+ * {@link next} or {@link takeAll}. Nothing in this module waits, or does any input or output.
  *
  * @since 0.1.0
  */
@@ -50,7 +50,8 @@ export const isLineReader: (u: unknown) => u is LineReader = LineReaderImpl.is
  */
 export interface MakeOptions {
   /**
-   * The most bytes, not characters, that a line may have without its line end: 0 to 268,435,456. Defaults to 65,536.
+   * The most bytes, not characters, that a line may have without its line end: 0 to 268,435,456.
+   * Defaults to 65,536.
    */
   readonly maxLength?: number | undefined
 }
@@ -81,11 +82,13 @@ const readerFrom = (options: MakeOptions | undefined): (() => LineReaderImpl) =>
  *
  * **When to use**
  *
- * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is {@link decode}.
+ * Use for bytes that you read yourself, each time a descriptor is readable. For a stream there is
+ * {@link decode}.
  *
  * **Details**
  *
- * What is kept of an incomplete line grows as it arrives, up to `maxLength`. Nothing is allocated in advance.
+ * What is kept of an incomplete line grows as it arrives, up to `maxLength`. Nothing is allocated
+ * in advance.
  *
  * **Gotchas**
  *
@@ -119,11 +122,13 @@ export const make = (options?: MakeOptions): LineReader => readerFrom(options)()
  *
  * **Details**
  *
- * Each byte is looked at once. The reader keeps no reference to the chunk, so the next read can go into the same buffer.
+ * Each byte is looked at once. The reader keeps no reference to the chunk, so the next read can go
+ * into the same buffer.
  *
  * **Gotchas**
  *
- * Complete lines wait in the reader until they are taken, however many they are. Take them before you feed more.
+ * Complete lines wait in the reader until they are taken, however many they are. Take them before
+ * you feed more.
  *
  * **Example** (One buffer for all reads)
  *
@@ -152,8 +157,8 @@ export const feed = (self: LineReader, chunk: Uint8Array): void => LineReaderImp
  *
  * **Details**
  *
- * After a line end nothing is left, and there is no empty last line. What is fed afterwards is a new input, whose offsets
- * count from 0 again.
+ * After a line end nothing is left, and there is no empty last line. What is fed afterwards is a
+ * new input, whose offsets count from 0 again.
  *
  * **Example** (A last line without an end)
  *
@@ -178,8 +183,8 @@ export const end = (self: LineReader): void => LineReaderImpl.of(self, "end").en
  *
  * **Details**
  *
- * An error concerns one line only. The lines after it follow as if nothing had happened: of a line that is too long,
- * everything up to its end is passed over.
+ * An error concerns one line only. The lines after it follow as if nothing had happened: of a line
+ * that is too long, everything up to its end is passed over.
  *
  * - Fails with `InvalidUtf8` if the line is not UTF-8
  * - Fails with `LineTooLong` if the line is longer than `maxLength`
@@ -238,8 +243,8 @@ export const takeAll = (self: LineReader): Array<Result.Result<string, CodecErro
  *
  * **Details**
  *
- * The lines before an error are emitted before the stream fails. When the input ends, an unterminated last line is emitted
- * too. When the input fails, it is not.
+ * The lines before an error are emitted before the stream fails. When the input ends, an
+ * unterminated last line is emitted too. When the input fails, it is not.
  *
  * - Fails with `InvalidUtf8` if a line is not UTF-8
  * - Fails with `LineTooLong` if a line is longer than `maxLength`
@@ -317,18 +322,18 @@ export const decodeResults: <
  *
  * **Details**
  *
- * The lines before an error are emitted before the stream fails. Lines that come together go out together, in pieces of
- * about 64 KiB.
+ * The lines before an error are emitted before the stream fails. Lines that come together go out
+ * together, in pieces of about 64 KiB.
  *
- * - Fails with `LineEndInLine` if there is a line end in a line: it would arrive as two lines, and the second could be a
- *   command that somebody has smuggled in
- * - Fails with `LineEndInLine` if a line ends with a carriage return and the line end is a line feed: the two together
- *   would be read as a line end
+ * - Fails with `LineEndInLine` if there is a line end in a line: it would arrive as two lines, and
+ *   the second could be a command that somebody has smuggled in
+ * - Fails with `LineEndInLine` if a line ends with a carriage return and the line end is a line
+ *   feed: the two together would be read as a line end
  *
  * **Gotchas**
  *
- * A lone surrogate is not a character; it becomes U+FFFD, as in `TextEncoder`. An invalid `lineEnd` throws a `RangeError`
- * at once.
+ * A lone surrogate is not a character; it becomes U+FFFD, as in `TextEncoder`. An invalid `lineEnd`
+ * throws a `RangeError` at once.
  *
  * **Example**
  *

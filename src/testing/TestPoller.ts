@@ -1,15 +1,18 @@
 /**
- * A poller without a kernel, for tests: readiness is declared, and time is the `TestClock`'s.
+ * A poller without a kernel, for tests: the test declares readiness, and time is that of the
+ * `TestClock`.
  *
- * The layer provides `Poller` and `Registrar` as the others do, so the code under test does not know the difference, and
- * a third service, `TestPoller`, with which the test makes descriptors and says what happens to them. What it reports is
- * edge-triggered, merged, and free of ghosts exactly as with a kernel: the same tests run on both. There is no thread, no
- * system call, and no native library.
+ * The {@link layer} provides `Poller` and `Registrar` as the other layers do, so the code under
+ * test needs no change. It provides a third service, {@link TestPoller}, with which the test makes
+ * descriptors and says what happens to them. Notifications are edge-triggered, merged, and never of
+ * a deregistered id, as with a kernel: the same tests run on both. There is no thread, no system
+ * call, and no native library.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import type { Event } from "../Event.ts"
 import * as internal from "../internal/testing/testPoller.ts"
@@ -18,41 +21,43 @@ import type { PollerError, PollerErrorReason } from "../PollerError.ts"
 import { Registrar, type RegistrationId } from "../Registrar.ts"
 
 /**
- * A descriptor whose readiness a test declares. Each declaration is something that happens to it, an edge, even if it
- * was so before: another arrival of data, for instance.
+ * A descriptor whose readiness a test declares. Each declaration is an event and thus an edge, even
+ * if it changes nothing: `readable` twice is data that arrives twice.
  *
  * **Details**
  *
- * Each fails with `BadDescriptor` once the descriptor is closed.
+ * Each effect:
+ *
+ * - Fails with `BadDescriptor` if the descriptor is closed
  *
  * @category models
  * @since 0.1.0
  */
-export interface FakeDescriptor {
-  /** Its number, as low as possible from 3 on: a number that was closed is used again. */
+export interface FakeDescriptor extends Inspectable {
+  /** Its number, as low as possible from 3 on. The number of a closed descriptor is used again. */
   readonly fd: number
-  /** Data arrives. */
+  /** Makes data arrive. */
   readonly readable: Effect.Effect<void, PollerError>
-  /** Everything has been read. */
+  /** Takes away what has arrived, as a reader does that reads everything. */
   readonly drained: Effect.Effect<void, PollerError>
-  /** There is room to write. */
+  /** Makes room to write. */
   readonly writable: Effect.Effect<void, PollerError>
-  /** There is no more room to write. */
+  /** Takes away the room, as a writer does that fills it. */
   readonly full: Effect.Effect<void, PollerError>
-  /** Out-of-band data arrives. */
+  /** Makes out-of-band data arrive. */
   readonly priority: Effect.Effect<void, PollerError>
-  /** The peer shuts down its writing side: there is an end to read. */
+  /** Lets the peer shut down its writing side: the end of the input can be read. */
   readonly readClosed: Effect.Effect<void, PollerError>
-  /** The peer closes both sides. */
+  /** Lets the peer close both sides. */
   readonly hungUp: Effect.Effect<void, PollerError>
-  /** It has a pending error. */
+  /** Gives the descriptor a pending error. */
   readonly failed: Effect.Effect<void, PollerError>
-  /** Closes this end, and with it its registration. */
+  /** Closes this end, which ends its registration. */
   readonly close: Effect.Effect<void, PollerError>
 }
 
 /**
- * What is registered at present.
+ * A present registration.
  *
  * @category models
  * @since 0.1.0
@@ -67,7 +72,7 @@ export interface TestRegistration {
 }
 
 /**
- * The service with which a test plays the kernel.
+ * The service with which a test takes the place of the kernel.
  *
  * @category services
  * @since 0.1.0
@@ -77,32 +82,34 @@ export class TestPoller extends Context.Service<
   {
     /** Opens a descriptor that is ready for nothing. */
     readonly open: Effect.Effect<FakeDescriptor>
-    /** Opens a descriptor of a kind that cannot be polled, as a regular file. */
+    /** Opens a descriptor of a kind that cannot be polled, such as a regular file. */
     readonly openUnpollable: Effect.Effect<FakeDescriptor>
-    /** Everything that is registered at present. */
+    /** All present registrations. */
     readonly registered: Effect.Effect<ReadonlyArray<TestRegistration>>
-    /** The next `register` or `registerScoped` fails with this reason. */
+    /** Lets the next `register` or `registerScoped` fail with this reason. */
     readonly failNextRegistration: (reason: PollerErrorReason) => Effect.Effect<void>
-    /** The polling thread dies: every consumer fails with `WorkerFailed`. */
+    /** Lets the polling thread die: every consumer fails with `WorkerFailed`. */
     readonly kill: Effect.Effect<void>
   }
 >()("effect-amy/testing/TestPoller") {}
 
 /**
- * A poller in memory, and the service that plays its kernel.
+ * A poller in memory, and the service that takes the place of its kernel.
  *
  * **Details**
  *
- * Timers and the timeouts of `wait` follow the `Clock` that the layer is built with: with `it.effect` of
- * `@effect/vitest` that is the `TestClock`.
+ * Timers and the timeouts of `wait` follow the `Clock` with which the layer is built. In
+ * `it.effect` of `@effect/vitest`, that is the `TestClock`.
  *
  * **Gotchas**
  *
- * `AsyncFd.make` takes its descriptors, for `readable`, `readWhenReady` and the like. They carry no bytes: `read`, `write` and
- * `stream` fail with `InvalidArgument`, as do `Tcp`, `Udp` and `Unix`. What is declared before the fiber under test has begun to
- * wait is merged, as with a kernel: fork it with `startImmediately`, or `yield* Effect.yieldNow` first.
+ * `AsyncFd.make` takes its descriptors, for `readable`, `readWhenReady` and the like. They carry no
+ * bytes: `read`, `write` and `stream` fail with `InvalidArgument`, as do `Tcp`, `Udp` and `Unix`.
  *
- * There is nothing that another thread could attach to: `layerAttach`, `UserEvent.fromHandle` and
+ * What is declared before the fiber under test has begun to wait is merged, as with a kernel. Fork
+ * that fiber with `startImmediately`, or `yield* Effect.yieldNow` first.
+ *
+ * No other thread can attach to it: `Poller.layerAttach`, `UserEvent.fromHandle` and
  * `PollChannel.fromHandle` refuse its handles with `InvalidArgument`.
  *
  * **Example**

@@ -1,4 +1,7 @@
-/** The ends of a channel and their handles, as values: guards, printed forms, and methods that can be passed on. */
+/**
+ * The ends of a channel and their handles, as values: guards, printed forms, and methods that can
+ * be passed on.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream } from "effect"
 import { PollChannel, type PollerError } from "effect-amy"

@@ -1,4 +1,4 @@
-/** Channels whose receiver is registered with a poller: on one thread, and over several. */
+/** Channels whose receiver is registered with a poller, on one thread and across threads. */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar } from "effect-amy"
@@ -14,7 +14,7 @@ import { waiters } from "../support/waiters.ts"
 
 const wait = Effect.flatMap(Poller.Poller, (poller) => poller.wait(Duration.infinity))
 
-/** Everything that can be received now. */
+/** Receives everything that is there now. */
 const drain = <A>(receiver: PollChannel.Receiver<A>) =>
   Effect.gen(function* () {
     const all: Array<A> = []
@@ -25,13 +25,15 @@ const drain = <A>(receiver: PollChannel.Receiver<A>) =>
     }
   })
 
-/** Everything until all senders are gone. */
+/** Receives everything until all senders are gone. */
 const rest = <A>(receiver: PollChannel.Receiver<A>) => Stream.runCollect(receiver.stream)
 
-/** Returns once the channel is bounded and all its senders wait: nothing that could run is left. */
+/**
+ * Returns once every fiber that can run has had many turns, so that only those that wait are left.
+ */
 const settled = Effect.repeat(Effect.yieldNow, { times: 20 })
 
-/** A thread with a sender of its own. */
+/** Starts a thread with a sender of its own. */
 const open = (sender: PollChannel.Sender<Message>, options: Omit<ChannelThreadData, "handle">) =>
   Effect.gen(function* () {
     const handle = yield* sender.handle
@@ -41,9 +43,9 @@ const open = (sender: PollChannel.Sender<Message>, options: Omit<ChannelThreadDa
 const opened = (sender: PollChannel.Sender<Message>, options: Omit<ChannelThreadData, "handle">) =>
   Effect.tap(open(sender, options), (thread) => Effect.map(thread.message, (message) => expect(message).toBe("open")))
 
-const tell = (thread: Thread, command: ChannelCommand) => Effect.andThen(thread.post(command), thread.message)
+const request = (thread: Thread, command: ChannelCommand) => Effect.andThen(thread.post(command), thread.message)
 
-/** The indices that came from each thread, in the order in which they came. */
+/** Returns the indices from each thread, in the order of arrival. */
 const byName = (messages: ReadonlyArray<Message>): Record<string, ReadonlyArray<number>> => {
   const all: Record<string, Array<number>> = {}
   for (const [name, index] of messages) (all[name] ??= []).push(index)
@@ -53,14 +55,14 @@ const byName = (messages: ReadonlyArray<Message>): Record<string, ReadonlyArray<
 const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index)
 
 describeLayers("promise 15: a sender wakes the poller at most once per drained batch", (layer) => {
-  it.live("the first message to the empty channel is reported, and no other until it is empty again", () =>
+  it.live("the first message to an empty channel is reported, and no other until it is empty again", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       expect(yield* readyNow).toEqual([])
       for (let round = 1; round <= 5; round++) {
         for (let i = 0; i < 100; i++) yield* sender.send(i)
         expect(yield* idsReadyNow).toEqual([receiver.id])
-        // Taken, but the channel is not empty: no second report.
+        // The notification was taken, but the channel is not empty, so there is no second report.
         yield* sender.send(100)
         expect(yield* readyNow).toEqual([])
         expect(yield* stats).toEqual({ sent: round * 101, pending: 101, triggers: round })
@@ -71,7 +73,7 @@ describeLayers("promise 15: a sender wakes the poller at most once per drained b
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("also with several threads that send at the same time", () =>
+  it.live("several threads that send at the same time cause one report for each batch", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
       const count = 3000
@@ -95,7 +97,7 @@ describeLayers("promise 15: a sender wakes the poller at most once per drained b
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("whoever waits in receive gets the message, and then the poller reports nothing", () =>
+  it.live("a fiber that waits in receive gets the message, and the poller reports nothing", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       for (let i = 1; i <= 20; i++) {
@@ -111,7 +113,7 @@ describeLayers("promise 15: a sender wakes the poller at most once per drained b
 })
 
 describeLayers("promise 15: a sender never loses a message that send accepted", (layer) => {
-  it.live("whatever it is, if it can be cloned", () =>
+  it.live("every value that can be cloned arrives", () =>
     Effect.gen(function* () {
       const values = [
         undefined,
@@ -134,7 +136,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a value that cannot be cloned is InvalidArgument, and the channel goes on", () =>
+  it.live("a value that cannot be cloned is refused, and the channel remains usable", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.bounded<unknown>(2)
       for (let i = 0; i < 5; i++) {
@@ -143,7 +145,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
       }
       expect(yield* stats).toEqual({ sent: 0, pending: 0, triggers: 0 })
       expect(yield* readyNow).toEqual([])
-      // Each place was given back.
+      // The place of each refused value was given back.
       expect([yield* sender.trySend(1), yield* sender.trySend(2), yield* sender.trySend(3)]).toEqual([
         true,
         true,
@@ -154,7 +156,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("messages that were sent before the sender closed are received, and then the receiver ends", () =>
+  it.live("messages sent before the sender closed are received, and then the receiver ends", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       for (let i = 0; i < 2500; i++) yield* sender.send(i)
@@ -163,7 +165,8 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
       expect(yield* reasonOf(sender.send(1))).toBe("Closed")
       expect(yield* reasonOf(sender.trySend(1))).toBe("Closed")
       expect(yield* reasonOf(sender.handle)).toBe("Closed")
-      // The end of the port is known to this thread by now, and lies behind all of the messages.
+      // This thread knows of the end of the port by now, although it comes after all of the
+      // messages.
       yield* Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
       expect(yield* receiver.receive).toBe(0)
       expect(yield* rest(receiver)).toEqual(upTo(2500).slice(1))
@@ -173,7 +176,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("whoever waits for notifications is told of the last sender's end", () =>
+  it.live("the end of the last sender is reported as a notification", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       yield* sender.close
@@ -184,7 +187,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a receiver that waits is told of the last sender's end", () =>
+  it.live("the end of the last sender resumes a waiting receiver", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
@@ -202,7 +205,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("many threads, each in its order, and the stream ends with the last of them", () =>
+  it.live("many threads send, each in its order, and the stream ends with the last of them", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
       const threads = yield* Effect.all(
@@ -228,7 +231,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("nothing that was accepted is lost with a thread that is terminated, and its end is seen", () =>
+  it.live("a terminated thread loses no accepted message, and its end is seen", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       const accepted = new SharedArrayBuffer(4)
@@ -238,10 +241,10 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
       const first = yield* receiver.receive
       yield* thread.terminate
       const count = Atomics.load(new Int32Array(accepted), 0)
-      expect(yield* tell(other, { send: 10 })).toBe("ok")
+      expect(yield* request(other, { send: 10 })).toBe("ok")
       yield* other.post("end" satisfies ChannelCommand)
       const { a, b } = byName([first, ...(yield* rest(receiver))])
-      // One more may have been sent that it could not count any more.
+      // The thread may have sent one more message that it could not count any more.
       expect(a!.length).toBeGreaterThanOrEqual(count)
       expect(a).toEqual(upTo(a!.length))
       expect(b).toEqual(upTo(10))
@@ -249,7 +252,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("interruption of receive loses no message, whenever it comes", () =>
+  it.live("an interruption of receive loses no message, at whatever moment it comes", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const received: Array<number> = []
@@ -269,14 +272,14 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
         }
       }
       expect(received).toEqual(upTo(200))
-      // It did happen both ways.
+      // Both outcomes occurred.
       expect(interrupted).toBeGreaterThan(0)
       expect(interrupted).toBeLessThan(200)
       expect(yield* drain(receiver)).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a message that came while a receive was interrupted is reported to the poller", () =>
+  it.live("a message that arrives as a receive is interrupted is reported to the poller", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       for (let i = 0; i < 20; i++) {
@@ -289,7 +292,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("receivers that compete get each message once, and no message waits while one of them does", () =>
+  it.live("competing receivers get each message once, and no message waits while one of them waits", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const received: Array<number> = []
@@ -312,7 +315,7 @@ describeLayers("promise 15: a sender never loses a message that send accepted", 
 })
 
 describeLayers("promise 15: a sender fails with Closed once the receiver is gone", (layer) => {
-  it.live("because its scope has closed: on both ends, in every thread, suspended or not", () =>
+  it.live("because the channel's scope has closed: in every thread, suspended or not", () =>
     Effect.gen(function* () {
       yield* readyNow
       const before = Kernel.openDescriptors().size
@@ -321,14 +324,14 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
       const thread = yield* opened(sender, { name: "a" })
       yield* sender.send(["main", 0])
       const handle = yield* sender.handle
-      // Both suspended, as the channel is full.
+      // Both suspend, because the channel is full.
       const suspended = yield* Effect.forkChild(reasonOf(sender.send(["main", 1])), { startImmediately: true })
       yield* thread.post({ send: 1 } satisfies ChannelCommand)
       yield* Scope.close(scope, Exit.void)
       expect(yield* Fiber.join(suspended)).toBe("Closed")
       expect(yield* thread.message).toBe("Closed")
-      expect(yield* tell(thread, { send: 1 })).toBe("Closed")
-      expect(yield* tell(thread, "try")).toBe("Closed")
+      expect(yield* request(thread, { send: 1 })).toBe("Closed")
+      expect(yield* request(thread, "try")).toBe("Closed")
       expect(yield* reasonOf(sender.send(["main", 1]))).toBe("Closed")
       expect(yield* reasonOf(sender.trySend(["main", 1]))).toBe("Closed")
       expect(yield* reasonOf(sender.handle)).toBe("Closed")
@@ -341,7 +344,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a receiver that waits when the scope closes fails with Closed, and its stream ends", () =>
+  it.live("a receiver that waits while the scope closes fails with Closed, and its stream ends", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { receiver } = yield* Scope.provide(PollChannel.unbounded<number>(), scope)
@@ -353,7 +356,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("because its poller has closed, though the channel's scope is open", () =>
+  it.live("because the poller has closed, although the channel's scope is open", () =>
     Effect.gen(function* () {
       const pollerScope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(layer(), pollerScope)
@@ -366,7 +369,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
       expect(yield* Fiber.join(suspended)).toBe("Closed")
       expect(yield* thread.message).toBe("Closed")
       expect(yield* reasonOf(sender.send(["main", 1]))).toBe("Closed")
-      // What was accepted before is still to be had.
+      // What was accepted before can still be received.
       expect(yield* receiver.receive).toEqual(["main", 0])
       expect(yield* reasonOf(receiver.receive)).toBe("Closed")
       expect(yield* reasonOf(receiver.tryReceive)).toBe("Closed")
@@ -397,7 +400,7 @@ describeLayers("promise 15: a sender fails with Closed once the receiver is gone
 })
 
 describeLayers("promise 15: a bounded sender suspends while the channel is full", (layer) => {
-  it.live("and goes on, in turn, as soon as there is room; the thread is not blocked", () =>
+  it.live("and resumes as soon as there is room, in order; the thread is not blocked", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.bounded<number>(3)
       const sent: Array<number> = []
@@ -409,7 +412,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
       expect(sent).toEqual([0, 1, 2])
       expect(yield* sender.trySend(100)).toBe(false)
       expect(yield* stats).toEqual({ sent: 3, pending: 3, triggers: 1 })
-      // It never holds more than it may.
+      // The channel never holds more than its capacity.
       for (let i = 0; i < 10; i++) {
         expect(yield* receiver.receive).toBe(i)
         yield* settled
@@ -421,7 +424,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("and a thread that has nothing else to do lives until it is sent", () =>
+  it.live("and keeps a thread alive that has nothing else to do", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const thread = yield* open(sender, { name: "a", commands: [{ send: 1 }, { send: 3 }] })
@@ -437,7 +440,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("and when it is closed while it is suspended it fails", () =>
+  it.live("and fails if it is closed meanwhile", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.bounded<number>(1)
       yield* sender.send(0)
@@ -448,7 +451,7 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("and one that is interrupted sends nothing and takes nobody's place", () =>
+  it.live("and, interrupted, sends nothing and takes no place", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.bounded<number>(1)
       yield* sender.send(-1)
@@ -465,33 +468,31 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live(
-    "many of them in several threads, some interrupted: nobody stays behind, and all that was accepted comes",
-    () =>
-      Effect.gen(function* () {
-        const { receiver, sender } = yield* PollChannel.bounded<Message>(2)
-        const names = ["a", "b", "c"]
-        const threads = yield* Effect.all(
-          names.map((name) => open(sender, { name, commands: [{ together: 60 }, { together: 60 }] }))
-        )
-        yield* sender.close
-        const received = byName(yield* rest(receiver))
-        for (const [i, thread] of threads.entries()) {
-          const first = (yield* thread.message) as ReadonlyArray<number>
-          const second = (yield* thread.message) as ReadonlyArray<number>
-          expect(first.length).toBeGreaterThanOrEqual(40)
-          expect(received[names[i]!]!.toSorted((a, b) => a - b)).toEqual([...first, ...second])
-          expect(yield* thread.exited).toBe(0)
-        }
-      }).pipe(Effect.scoped, Effect.provide(layer()))
+  it.live("in several threads, some interrupted: all others resume, and every accepted message arrives", () =>
+    Effect.gen(function* () {
+      const { receiver, sender } = yield* PollChannel.bounded<Message>(2)
+      const names = ["a", "b", "c"]
+      const threads = yield* Effect.all(
+        names.map((name) => open(sender, { name, commands: [{ together: 60 }, { together: 60 }] }))
+      )
+      yield* sender.close
+      const received = byName(yield* rest(receiver))
+      for (const [i, thread] of threads.entries()) {
+        const first = (yield* thread.message) as ReadonlyArray<number>
+        const second = (yield* thread.message) as ReadonlyArray<number>
+        expect(first.length).toBeGreaterThanOrEqual(40)
+        expect(received[names[i]!]!.toSorted((a, b) => a - b)).toEqual([...first, ...second])
+        expect(yield* thread.exited).toBe(0)
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a terminated thread whose senders were suspended keeps no place from the others", () =>
+  it.live("and, in a thread that is terminated, keeps no place from other senders", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const [one, two] = yield* Effect.all([opened(sender, { name: "a" }), opened(sender, { name: "b" })])
       yield* sender.send(["main", 0])
-      expect(yield* tell(one, { start: 20 })).toBe("started")
+      expect(yield* request(one, { start: 20 })).toBe("started")
       yield* two.post({ send: 5 } satisfies ChannelCommand)
       yield* one.terminate
       yield* sender.close
@@ -504,22 +505,22 @@ describeLayers("promise 15: a bounded sender suspends while the channel is full"
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a value that another thread cannot clone gives its place back", () =>
+  it.live("and gives its place back for a value that cannot be cloned, in another thread too", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.bounded<Message>(1)
       const thread = yield* opened(sender, { name: "a" })
-      for (let i = 0; i < 3; i++) expect(yield* tell(thread, "function")).toBe("InvalidArgument")
-      expect(yield* tell(thread, "try")).toBe(true)
-      expect(yield* tell(thread, "try")).toBe(false)
+      for (let i = 0; i < 3; i++) expect(yield* request(thread, "function")).toBe("InvalidArgument")
+      expect(yield* request(thread, "try")).toBe(true)
+      expect(yield* request(thread, "try")).toBe(false)
       expect(yield* receiver.receive).toEqual(["a", 0])
-      expect(yield* tell(thread, "try")).toBe(true)
+      expect(yield* request(thread, "try")).toBe(true)
       expect(yield* receiver.receive).toEqual(["a", 1])
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })
 
-describeLayers("a channel", (layer) => {
-  it.live("that cannot be is InvalidArgument, and nothing has changed", () =>
+describeLayers("opening a channel", (layer) => {
+  it.live("with an invalid capacity fails with InvalidArgument, and changes nothing", () =>
     Effect.gen(function* () {
       const first = yield* PollChannel.bounded<number>(1)
       const before = Kernel.openDescriptors().size
@@ -531,7 +532,7 @@ describeLayers("a channel", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("leaves no descriptor, however many there were", () =>
+  it.live("a hundred times leaves no descriptor open", () =>
     Effect.gen(function* () {
       yield* readyNow
       const before = Kernel.openDescriptors().size
@@ -553,7 +554,7 @@ describeLayers("a channel", (layer) => {
 
 describe("promise 15: a great many messages, a million in the long run", () => {
   it.live(
-    "from three threads come in order for each sender, and none is lost",
+    "from three threads arrive in the order of each sender, and none is lost",
     () =>
       Effect.gen(function* () {
         const { receiver, sender, stats } = yield* PollChannel.unbounded<Message>()
@@ -595,8 +596,8 @@ describe("a channel of layerBlocking", () => {
   )
 })
 
-describe("a channel and its registrar", () => {
-  it.live("has the next id", () =>
+describe("the id of a receiver", () => {
+  it.live("is the next id of its registrar", () =>
     Effect.gen(function* () {
       const context = yield* Layer.build(Poller.layerEventLoop())
       const id = yield* Context.get(context, Registrar.Registrar).timeout("1 hour")
@@ -607,7 +608,7 @@ describe("a channel and its registrar", () => {
 })
 
 describe("promise 13: interruption of a suspended sender leaves nothing behind", () => {
-  it.live("however many there were, one wait in shared memory at most is left", () =>
+  it.live("at most one wait in shared memory is left after many interruptions", () =>
     Effect.gen(function* () {
       const counts = Counts.make(1)
       expect(counts.reserve()).toBe(true)
@@ -619,7 +620,7 @@ describe("promise 13: interruption of a suspended sender leaves nothing behind",
       for (let word = 0; word < counts.words.length; word++) waits.push(Atomics.notify(counts.words, word))
       expect(Math.max(...waits)).toBeLessThanOrEqual(1)
 
-      // Whoever waits afterwards is woken all the same.
+      // A later wait is woken all the same.
       const waiting = yield* Effect.forkChild(counts.awaitFree, { startImmediately: true })
       counts.free()
       yield* Fiber.join(waiting)
@@ -628,7 +629,7 @@ describe("promise 13: interruption of a suspended sender leaves nothing behind",
 })
 
 describeLayers("a handle makes one sender", (layer) => {
-  it.live("used again it is refused, and nothing is sent into the void", () =>
+  it.live("a handle that is used again is refused, and nothing is lost", () =>
     Effect.gen(function* () {
       const { receiver, sender, stats } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
@@ -643,7 +644,7 @@ describeLayers("a handle makes one sender", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("with a port that was closed it makes none", () =>
+  it.live("a handle whose port was closed makes no sender", () =>
     Effect.gen(function* () {
       const { sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
@@ -655,7 +656,7 @@ describeLayers("a handle makes one sender", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("transferred although it is used here, it loses what is sent here, and the receiver goes on", () =>
+  it.live("a handle that is used and transferred loses what is sent here, and the receiver remains usable", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const handle = yield* sender.handle
@@ -663,7 +664,7 @@ describeLayers("a handle makes one sender", (layer) => {
       structuredClone(handle.port, { transfer: [handle.port] }).close()
       yield* second.send(1)
       expect(yield* receiver.tryReceive).toEqual(Option.none())
-      // The next is told of, and received.
+      // The next message is reported, and received.
       yield* readyNow
       yield* sender.send(2)
       expect(yield* idsReadyNow).toEqual([receiver.id])
@@ -676,7 +677,7 @@ describeLayers("a handle makes one sender", (layer) => {
 describe("a receiver on layerBlocking", () => {
   const layer = Poller.layerBlocking({ allowMainThread: true })
 
-  it.live("is woken where it waits for nothing else", () =>
+  it.live("is woken although no fiber waits in the poller", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<number>()
       const receiving = yield* Effect.forkChild(receiver.receive, { startImmediately: true })
@@ -689,7 +690,7 @@ describe("a receiver on layerBlocking", () => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  it.live("by a sender of another thread, too, and sees the end of it", () =>
+  it.live("is woken by a sender of another thread, and by the end of it", () =>
     Effect.gen(function* () {
       const { receiver, sender } = yield* PollChannel.unbounded<Message>()
       yield* open(sender, { name: "other", commands: [{ send: 10 }] })
@@ -708,7 +709,7 @@ describeLayers("promise 15: a receiver that is made to yield", (layer) => {
     stream: ({ stream }) => Stream.runHead(stream)
   }
   for (const [name, receive] of Object.entries(receiving)) {
-    it.live(`at whatever step of ${name}, it is woken by what is sent then`, () =>
+    it.live(`at any step of ${name} is woken by a message sent at that moment`, () =>
       Effect.gen(function* () {
         for (let step = 1; step <= 15; step++) {
           yield* Effect.gen(function* () {

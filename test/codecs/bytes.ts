@@ -9,7 +9,10 @@ export const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => new Uin
 export const between = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** Bytes that by chance form lines, line ends, characters of every length, and invalid characters of every kind. */
+/**
+ * Bytes that by chance form lines, line ends, characters of every length, and invalid characters of
+ * every kind.
+ */
 const interesting = [
   0x0a, 0x0a, 0x0d, 0x61, 0x62, 0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xf0, 0x9f, 0x98, 0x80, 0xed, 0xa0, 0xc0, 0xff
 ]
@@ -27,7 +30,9 @@ export const anyBytes: Arbitrary.Arbitrary<Uint8Array> = Arbitrary.all([
 /** Sizes of pieces. After the last, the first is used again. */
 export const anyCuts = Arbitrary.array(between(0, 7), { maxLength: 8 })
 
-/** Cuts bytes into pieces of these sizes, over and over. Leaves them whole if no size is above zero. */
+/**
+ * Cuts bytes into pieces of these sizes, over and over. Leaves them whole if no size is above zero.
+ */
 export const cut = (bytes: Uint8Array, sizes: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
   if (sizes.every((size) => size === 0)) return [bytes]
   const pieces: Array<Uint8Array> = []
@@ -39,7 +44,9 @@ export const cut = (bytes: Uint8Array, sizes: ReadonlyArray<number>): ReadonlyAr
   return pieces
 }
 
-/** Feeds each piece from the same buffer, which is overwritten afterwards, as a reading loop does. */
+/**
+ * Feeds each piece from the same buffer, which is overwritten afterwards, as a reading loop does.
+ */
 export const feedAll = (feed: (chunk: Uint8Array) => void, pieces: ReadonlyArray<Uint8Array>): void => {
   const buffer = new Uint8Array(Math.max(0, ...pieces.map((piece) => piece.length)))
   for (const piece of pieces) {
@@ -49,7 +56,10 @@ export const feedAll = (feed: (chunk: Uint8Array) => void, pieces: ReadonlyArray
   }
 }
 
-/** Returns by how many bytes the live array buffers grow during `work`. What it returns is alive when they are measured. */
+/**
+ * Returns by how many bytes the live array buffers grow during `work`. What it returns is alive
+ * when they are measured.
+ */
 export const allocatedBy = (work: () => unknown): number => {
   const before = process.memoryUsage().arrayBuffers
   const measured = { held: work(), after: process.memoryUsage().arrayBuffers }

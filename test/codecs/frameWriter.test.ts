@@ -7,7 +7,10 @@ import * as Kernel from "../support/kernel.ts"
 import { layers } from "../support/layers.ts"
 import { allocatedBy, anyBytes, between, concat } from "./bytes.ts"
 
-/** A descriptor that has these numbers of bytes of room, one after the other. With 0 or -1 it would block. */
+/**
+ * A descriptor that has these numbers of bytes of room, one after the other. With 0 or -1 it would
+ * block.
+ */
 const narrow = (rooms: ReadonlyArray<number>) => {
   const taken: Array<Uint8Array> = []
   let attempts = 0

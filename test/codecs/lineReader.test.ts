@@ -26,7 +26,10 @@ const decoded = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** Returns the same lines, from the whole input at once. Finds wrong bytes by decoding each beginning of a line. */
+/**
+ * Returns the same lines, from the whole input at once. Finds wrong bytes by decoding each
+ * beginning of a line.
+ */
 const expected = (bytes: Uint8Array, maxLength: number): ReadonlyArray<unknown> => {
   const lines: Array<unknown> = []
   for (let from = 0; from < bytes.length;) {

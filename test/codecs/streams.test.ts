@@ -21,7 +21,10 @@ const run = <A, E>(stream: Stream.Stream<A, E>) =>
 
 const reasonOf = (error: unknown): unknown => ({ ...(error as CodecError.CodecError).reason })
 
-/** A line of characters of every kind but line feeds. It can end with a carriage return, which LF as a line end excludes. */
+/**
+ * A line of characters of every kind but line feeds. It can end with a carriage return, which LF as
+ * a line end excludes.
+ */
 const anyLine = Arbitrary.array(between(0, 6), { maxLength: 12 }).pipe(
   Arbitrary.map((letters) => letters.map((letter) => ["a", "é", "€", "😀", "\r", "\0", "\uFEFF"][letter]!).join(""))
 )

@@ -1,10 +1,14 @@
-/** What `TestPoller` itself promises; that its poller behaves as the others do is in behaviours.test.ts. */
+/**
+ * What `TestPoller` itself promises. That its poller behaves as the others do is tested in
+ * behaviours.test.ts.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer } from "effect"
 import { PollChannel, Poller, PollerError, Registrar, UserEvent } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
+import { inspect } from "node:util"
 import { idsReadyNow, readyNow } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 import { play, randomSteps } from "../support/randomSteps.ts"
@@ -13,7 +17,7 @@ import { onKernel, onTestPoller, said } from "../support/worlds.ts"
 const limit = new PollerError.LimitReached({ description: "no more" })
 
 describe("TestPoller: failNextRegistration", () => {
-  it.effect("fails one registration with that reason, and changes nothing", () =>
+  it.effect("makes one registration fail with its reason, and changes nothing", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -27,7 +31,7 @@ describe("TestPoller: failNextRegistration", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("holds for registerScoped, and not for reregister", () =>
+  it.effect("applies to registerScoped, and not to reregister", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -40,7 +44,7 @@ describe("TestPoller: failNextRegistration", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("counts when the registration runs, not when it is built", () =>
+  it.effect("applies when the registration runs, not when it is built", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -53,7 +57,7 @@ describe("TestPoller: failNextRegistration", () => {
 })
 
 describe("TestPoller: registered", () => {
-  it.effect("says what is registered, and how", () =>
+  it.effect("returns each registration with its options", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const first = yield* kernel.open
@@ -76,7 +80,7 @@ describe("TestPoller: registered", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("promise 13: an interrupted wait and a closed scope leave nothing behind", () =>
+  it.effect("promise 13: an interrupted wait and a closed scope leave no registration behind", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const poller = yield* Poller.Poller
@@ -92,8 +96,8 @@ describe("TestPoller: registered", () => {
   )
 })
 
-describe("TestPoller: its descriptors", () => {
-  it.effect("one that is closed refuses everything, and its number is used again", () =>
+describe("TestPoller: FakeDescriptor", () => {
+  it.effect("fails with BadDescriptor once it is closed, and its number is used again", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -107,7 +111,7 @@ describe("TestPoller: its descriptors", () => {
       const next = yield* kernel.open
       expect(next.fd).toBe(descriptor.fd)
       expect((yield* kernel.open).fd).toBe(other.fd + 1)
-      // The old one has no part in the new one of its number.
+      // The closed descriptor does not affect the new one with its number.
       const id = yield* Registrar.register(next, "Read")
       expect(yield* outcome(readable)).toBe("BadDescriptor")
       expect(yield* readyNow).toEqual([])
@@ -116,7 +120,22 @@ describe("TestPoller: its descriptors", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("an unpollable one can be open and not be registered", () =>
+  it.effect("prints as what it is, and shows nothing internal", () =>
+    Effect.gen(function* () {
+      const kernel = yield* TestPoller.TestPoller
+      const descriptor = yield* kernel.open
+      expect([String(descriptor), inspect({ descriptor })]).toEqual([
+        "FakeDescriptor(3)",
+        "{ descriptor: FakeDescriptor(3) }"
+      ])
+      expect(JSON.parse(JSON.stringify(descriptor))).toEqual({ _id: "effect-amy/FakeDescriptor", fd: 3 })
+      expect(Object.keys(descriptor)).toEqual([])
+      yield* descriptor.close
+      expect([String(descriptor), descriptor.fd]).toEqual(["FakeDescriptor(closed)", 3])
+    }).pipe(Effect.provide(TestPoller.layer))
+  )
+
+  it.effect("opened by openUnpollable cannot be registered", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.openUnpollable
@@ -131,7 +150,7 @@ describe("TestPoller: its descriptors", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("after its end it stays readable, however often it is drained", () =>
+  it.effect("stays readable after the end of its input, even when drained", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const descriptor = yield* kernel.open
@@ -144,7 +163,7 @@ describe("TestPoller: its descriptors", () => {
 })
 
 describe("TestPoller: kill", () => {
-  it.effect("says who it was", () =>
+  it.effect("makes every consumer fail with WorkerFailed, once and for all", () =>
     Effect.gen(function* () {
       const kernel = yield* TestPoller.TestPoller
       const poller = yield* Poller.Poller
@@ -154,7 +173,7 @@ describe("TestPoller: kill", () => {
       yield* kernel.kill
       yield* kernel.kill
       expect((yield* Fiber.join(waiting)).reason._tag).toBe("WorkerFailed")
-      // What the kernel still has to say reaches nobody.
+      // What the kernel reports from now on reaches no consumer.
       yield* descriptor.readable
       expect(yield* outcome(poller.wait(0))).toBe("WorkerFailed")
     }).pipe(Effect.provide(TestPoller.layer))
@@ -162,7 +181,7 @@ describe("TestPoller: kill", () => {
 })
 
 describe("promise 7: time is the TestClock's", () => {
-  it.effect("a wait lasts as long as the clock says", () =>
+  it.effect("a wait lasts until the clock passes its timeout", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const waiting = yield* Effect.forkChild(poller.wait("1 hour"), { startImmediately: true })
@@ -173,7 +192,7 @@ describe("promise 7: time is the TestClock's", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("a timer goes off at its time and not before", () =>
+  it.effect("a timer is reported at its time and not before", () =>
     Effect.gen(function* () {
       const id = yield* Registrar.timeout(10)
       const interval = yield* Registrar.interval(4)
@@ -193,7 +212,7 @@ describe("promise 7: time is the TestClock's", () => {
     }).pipe(Effect.provide(TestPoller.layer))
   )
 
-  it.effect("a timer that is due first may be set last", () =>
+  it.effect("timers are reported when they are due, in whatever order they were set", () =>
     Effect.gen(function* () {
       const late = yield* Registrar.timeout("2 hours")
       const early = yield* Registrar.timeout("1 hour")
@@ -206,7 +225,7 @@ describe("promise 7: time is the TestClock's", () => {
 })
 
 describe("TestPoller: handles", () => {
-  it.effect("are refused, for there is nothing that another thread could open", () =>
+  it.effect("are refused, because no other thread can attach to it", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const event = yield* UserEvent.make
@@ -220,7 +239,10 @@ describe("TestPoller: handles", () => {
   )
 })
 
-/** Runs a program on a layer in a process of its own: how much it was told, and whether koffi's library was loaded. */
+/**
+ * Runs a program on a layer in its own process. Returns what it was notified of, and whether koffi
+ * was loaded.
+ */
 const loadsKoffi = (layer: string) => {
   const program = `
     import { Effect } from "effect"

@@ -1,4 +1,7 @@
-/** The public types of `PollChannel`: what this file says is checked by the compiler, not at run time. */
+/**
+ * The public types of `PollChannel`: what this file says is checked by the compiler, not at run
+ * time.
+ */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import type { Effect, Option, Scope, Stream } from "effect"
 import { PollChannel, type PollerError, type Registrar } from "effect-amy"

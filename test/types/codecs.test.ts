@@ -1,4 +1,6 @@
-/** The public types of the codecs: what this file says is checked by the compiler, not at run time. */
+/**
+ * The public types of the codecs: what this file says is checked by the compiler, not at run time.
+ */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import { type Option, type Result, Stream } from "effect"
 import { CodecError, FrameReader, FrameWriter, LineReader } from "effect-amy"

@@ -1,6 +1,9 @@
-/** The words of shared memory in which the ends of a channel count messages, and in which senders wait for room. */
-import { resumeFiber } from "../objects/resumeFiber.ts"
+/**
+ * The words of shared memory in which the ends of a channel count messages, and in which senders
+ * wait for room.
+ */
 import * as Effect from "effect/Effect"
+import { resumeFiber } from "../objects/resumeFiber.ts"
 
 const Word = {
   /** 1 once the receiver is gone. */
@@ -109,7 +112,10 @@ export class Counts {
     return Atomics.load(this.words, Word.Used) >= this.capacity && !this.isReceiverGone
   }
 
-  /** Waits in shared memory, once for all fibers of this end: such a wait cannot be taken back by an interruption. */
+  /**
+   * Waits in shared memory, once for all fibers of this end: such a wait cannot be taken back by an
+   * interruption.
+   */
   #watch(): void {
     if (this.#watching) return
     this.#watching = true
@@ -137,7 +143,10 @@ export class Counts {
     else if (!this.#isFull) this.wakeSender(1)
   }
 
-  /** Counts a message that is in its port by now. Returns whether the caller has to report it to the receiver. */
+  /**
+   * Counts a message that is in its port by now. Returns whether the caller has to report it to the
+   * receiver.
+   */
   countPosted(): boolean {
     Atomics.add(this.words, Word.Pending, 1)
     if (Atomics.load(this.words, Word.Reported) !== 0) return false
@@ -154,16 +163,19 @@ export class Counts {
     Atomics.sub(this.words, Word.Pending, 1)
   }
 
-  /** Returns how many messages were ever posted and counted, given how many of them were received. */
+  /**
+   * Returns how many messages were ever posted and counted, given how many of them were received.
+   */
   posted(received: number): number {
     return (Atomics.load(this.words, Word.Pending) + received) | 0
   }
 
   /**
-   * Called when the receiver has found nothing although `posted` messages had been counted. From now on the next message
-   * is reported again. Returns whether the receiver has to look once more, because messages were posted meanwhile that are
-   * not going to be reported. If a sender reports one at this very moment, the report is for the next batch, and this one
-   * needs no other. A message that was counted before and not found went to a port that its sender had given away.
+   * Called when the receiver has found nothing although `posted` messages had been counted. From
+   * now on the next message is reported again. Returns whether the receiver has to look once more,
+   * because messages were posted meanwhile that are not going to be reported. If a sender reports
+   * one at this very moment, the report is for the next batch, and this one needs no other. A
+   * message that was counted before and not found went to a port that its sender had given away.
    */
   foundEmpty(posted: number, received: number): boolean {
     Atomics.store(this.words, Word.Reported, 0)

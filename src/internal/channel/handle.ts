@@ -1,4 +1,7 @@
-/** The handle of a sender: data that crosses threads by structured clone, and is checked where it arrives. */
+/**
+ * The handle of a sender: data that crosses threads by structured clone, and is checked where it
+ * arrives.
+ */
 import { hasProperty } from "effect/Predicate"
 import { MessagePort } from "node:worker_threads"
 import { isSharedArrayBuffer } from "node:util/types"

@@ -1,4 +1,7 @@
-/** Opens a channel: both ends on this thread, and the user event by which senders report messages to the receiver. */
+/**
+ * Opens a channel: both ends on this thread, and the user event by which senders report messages to
+ * the receiver.
+ */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MessageChannel } from "node:worker_threads"

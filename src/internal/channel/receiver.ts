@@ -1,6 +1,6 @@
 /**
- * The receiving end of a channel. It takes messages from the ports of all senders. A user event reports the first message
- * to its poller, and no other until the channel has been found empty.
+ * The receiving end of a channel. It takes messages from the ports of all senders. A user event
+ * reports the first message to its poller, and no other until the channel has been found empty.
  */
 import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Cause from "effect/Cause"
@@ -22,7 +22,10 @@ export const TypeId = "~effect-amy/PollChannel/Receiver"
 
 const sendersGone = () => closedBecause("all senders of the channel are gone")
 
-/** The most that a chunk of the stream holds, so that a fast sender does not keep the consumer from its work. */
+/**
+ * The most that a chunk of the stream holds, so that a fast sender does not keep the consumer from
+ * its work.
+ */
 const largestChunk = 1024
 
 const endIfClosed = (error: PollerError): Effect.Effect<never, PollerError | Cause.Done> =>
@@ -83,10 +86,12 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
   /** Receives from a further sender. */
   adopt(port: MessagePort): void {
     this.#ports.push(port)
-    // Happens once the sender has closed its side, or its thread has ended, and all of its messages were received.
+    // Happens once the sender has closed its side, or its thread has ended, and all of its messages
+    // were received.
     port.once("close", () => {
       this.#ports.splice(this.#ports.indexOf(port), 1)
-      // A thread that was terminated may have been about to take a free place, or to report a message to this end.
+      // A thread that was terminated may have been about to take a free place, or to report a
+      // message to this end.
       this.#counts.wakeSender(Infinity)
       this.#wakeAll()
       // A consumer that waits for notifications needs one for the end of the last sender, too.
@@ -95,12 +100,16 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     port.unref()
   }
 
-  /** Takes the next message, in a holder. Returns `undefined` if there is none now, or why there will be none. */
+  /**
+   * Takes the next message, in a holder. Returns `undefined` if there is none now, or why there
+   * will be none.
+   */
   #take(): { readonly value: A } | PollerError | undefined {
     let posted: number
     do {
       posted = this.#counts.posted(this.#received)
-      // Also when nothing is pending: the end of a sender comes after its last message, and is found by looking for more.
+      // Also when nothing is pending: the end of a sender comes after its last message, and is
+      // found by looking for more.
       for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
         this.#counts.countReceived()
         this.#received++
@@ -173,7 +182,8 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     const wake = () => resumeFiber(resume, Effect.void)
     this.#waiters.add(wake)
     this.#dispatcher.waiters++
-    // The fiber may have been made to yield before it came here, and a message may have been reported meanwhile.
+    // The fiber may have been made to yield before it came here, and a message may have been
+    // reported meanwhile.
     if (this.#counts.isReported || this.#ended !== undefined || this.#ports.length === 0) {
       this.#forget(wake)
       return wake()

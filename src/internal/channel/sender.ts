@@ -16,8 +16,8 @@ const receiverGone = () => closedBecause("the channel's receiver is gone")
 const senderClosed = () => closedBecause("this sender is closed")
 
 /**
- * The ports that have made a sender on this thread. What is posted to a port that was closed, or transferred since, is
- * lost.
+ * The ports that have made a sender on this thread. What is posted to a port that was closed, or
+ * transferred since, is lost.
  */
 const used = new WeakSet<MessagePort>()
 
@@ -30,12 +30,15 @@ const isClosed = (port: MessagePort): boolean => {
   return !isOpen
 }
 
-/** The key under which a sender passes the port of a further sender to the receiver, in the order of its messages. */
+/**
+ * The key under which a sender passes the port of a further sender to the receiver, in the order of
+ * its messages.
+ */
 const portKey = "~effect-amy/PollChannel/port"
 
 /**
- * Returns the port of a further sender, or `undefined` for a message of a user's. A user's message holds no port, for `send`
- * transfers none: whatever else it holds under that key, it is a value to receive.
+ * Returns the port of a further sender, or `undefined` for a user's message. A user's message holds
+ * no port, because `send` transfers none. Whatever it has under that key, it is a value to receive.
  */
 export const portOf = (message: unknown): MessagePort | undefined =>
   typeof message === "object" && message !== null && portKey in message && message[portKey] instanceof MessagePort
@@ -59,7 +62,10 @@ export class SenderImpl<in A> extends PublicObject implements Sender<A> {
   #receiverGone = false
   #suspended = 0
 
-  /** `adopt` gives the receiver a port without a message. It is there if the receiver is on this thread. */
+  /**
+   * `adopt` gives the receiver a port without a message. It is there if the receiver is on this
+   * thread.
+   */
   constructor(
     counts: Counts,
     event: UserEvents.RemoteUserEvent,
@@ -72,7 +78,8 @@ export class SenderImpl<in A> extends PublicObject implements Sender<A> {
     this.#port = port
     this.#adopt = adopt
     used.add(port)
-    // Happens by itself if the receiver's thread was terminated: that thread could not write it to the shared memory.
+    // Happens by itself if the receiver's thread was terminated: that thread could not write it to
+    // the shared memory.
     port.once("close", () => {
       this.#receiverGone = true
       counts.wakeWaiters()
@@ -122,7 +129,8 @@ export class SenderImpl<in A> extends PublicObject implements Sender<A> {
   }
 
   /**
-   * Waits until there may be room. A wait in shared memory does not keep a thread alive, so the port does it meanwhile.
+   * Waits until there may be room. A wait in shared memory does not keep a thread alive, so the
+   * port does it meanwhile.
    */
   readonly #room: Effect.Effect<void> = Effect.suspend(() => {
     if (this.#suspended++ === 0) this.#port.ref()
@@ -142,7 +150,10 @@ export class SenderImpl<in A> extends PublicObject implements Sender<A> {
     })
   }
 
-  /** Gives the receiver one side of a new pair of ports, for a further sender, and returns the other side. */
+  /**
+   * Gives the receiver one side of a new pair of ports, for a further sender, and returns the other
+   * side.
+   */
   #fork(): MessagePort | PollerError {
     const refusal = this.#refusal
     if (refusal !== undefined) return refusal

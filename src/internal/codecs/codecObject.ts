@@ -17,6 +17,9 @@ export abstract class CodecObject extends PublicObject {
   }
 }
 
-/** Makes the error of an operation whose first argument was not made by its module: a mistake in the program. */
+/**
+ * Makes the error of an operation whose first argument was not made by its module: a mistake in the
+ * program.
+ */
 export const notMadeBy = (kind: string, operation: string): TypeError =>
   new TypeError(`the first argument of ${kind}.${operation} is not a ${kind}: pass what ${kind}.make returned`)

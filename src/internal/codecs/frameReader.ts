@@ -1,4 +1,7 @@
-/** Cuts bytes into frames. Copies a frame that lies within one chunk once, and any other about twice. */
+/**
+ * Cuts bytes into frames. Copies a frame that lies within one chunk once, and any other about
+ * twice.
+ */
 import { FrameTooLong, IncompleteFrame } from "../../codecs/CodecError.ts"
 import type { FrameReader } from "../../codecs/FrameReader.ts"
 import { notMadeBy } from "./codecObject.ts"

@@ -1,4 +1,7 @@
-/** Keeps frames until they are written. Puts them together in blocks: one call for many costs less than one for each. */
+/**
+ * Keeps frames until they are written. Puts them together in blocks: one call for many costs less
+ * than one for each.
+ */
 import * as Result from "effect/Result"
 import type { CodecError } from "../../codecs/CodecError.ts"
 import type { Attempt, FrameWriter } from "../../codecs/FrameWriter.ts"

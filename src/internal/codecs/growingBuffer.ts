@@ -1,10 +1,14 @@
 /**
- * Bytes that arrive piece by piece. The buffer grows with what has arrived and not with what was announced, so a sender
- * that promises much and sends little costs little. It grows by doubling, so each byte is copied about twice at most.
+ * Bytes that arrive piece by piece. The buffer grows with what has arrived and not with what was
+ * announced, so a sender that promises much and sends little costs little. It grows by doubling, so
+ * each byte is copied about twice at most.
  */
 const empty = new Uint8Array(0)
 const smallest = 64
-/** The most that is kept for the next use: a connection that once had a long line must not hold its memory for ever. */
+/**
+ * The most that is kept for the next use: a connection that once had a long line must not hold its
+ * memory for ever.
+ */
 const keep = 4096
 
 export class GrowingBuffer {
@@ -33,7 +37,10 @@ export class GrowingBuffer {
     return this.#bytes.subarray(0, length)
   }
 
-  /** Hands the bytes over. Copies nothing if the limit of `append` is reached, because no room is left then. */
+  /**
+   * Hands the bytes over. Copies nothing if the limit of `append` is reached, because no room is
+   * left then.
+   */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = this.#bytes.length === this.length ? this.#bytes : this.#bytes.slice(0, this.length)
     this.#bytes = empty

@@ -1,4 +1,7 @@
-/** What the incremental readers share: chunks go in, results come out, and the two need not keep step. */
+/**
+ * What the incremental readers share: chunks go in, results come out, and the two need not keep
+ * step.
+ */
 import * as MutableList from "effect/MutableList"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -8,7 +11,10 @@ import { CodecObject } from "./codecObject.ts"
 export abstract class Incremental<A> extends CodecObject {
   readonly #results = MutableList.make<Result.Result<A, CodecError>>()
 
-  /** Takes in a chunk. Keeps no reference to it, so that the caller can read into the same buffer again. */
+  /**
+   * Takes in a chunk. Keeps no reference to it, so that the caller can read into the same buffer
+   * again.
+   */
   abstract feed(chunk: Uint8Array): void
 
   /** Ends the input. What is fed afterwards is another input. */

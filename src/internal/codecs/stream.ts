@@ -19,8 +19,8 @@ export interface Dual<In, Out, Failure, Options> {
 }
 
 /**
- * Makes such an operator from one that takes its options first. The options are checked at once in both cases, before
- * there is a stream: an invalid option is a mistake in the program.
+ * Makes such an operator from one that takes its options first. The options are checked at once in
+ * both cases, before there is a stream: an invalid option is a mistake in the program.
  */
 const dual = <In, Out, Failure, Options>(
   withOptions: (
@@ -33,8 +33,8 @@ const dual = <In, Out, Failure, Options>(
       : withOptions(streamOrOptions as Options | undefined)) as Dual<In, Out, Failure, Options>
 
 /**
- * Applies a reader to a stream. Ends the reader's input only if the stream has come to its end: of a stream that failed or
- * was interrupted, it is unknown whether the last line was whole.
+ * Applies a reader to a stream. Ends the reader's input only if the stream has come to its end: of
+ * a stream that failed or was interrupted, it is unknown whether the last line was whole.
  */
 const readResults =
   <A>(make: () => Incremental<A>) =>

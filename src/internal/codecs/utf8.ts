@@ -1,8 +1,8 @@
 /** Finds where UTF-8 goes wrong: the platform's decoder only says that it does. */
 
 /**
- * Returns how many bytes at the start are whole, valid characters. Follows table 3-7 of the Unicode standard: no overlong
- * forms, no surrogates, nothing above U+10FFFF.
+ * Returns how many bytes at the start are whole, valid characters. Follows table 3-7 of the Unicode
+ * standard: no overlong forms, no surrogates, nothing above U+10FFFF.
  */
 export const validUpTo = (bytes: Uint8Array): number => {
   let start = 0

@@ -1,6 +1,7 @@
 /**
- * A kernel in memory: descriptors whose readiness is declared, and a selector over them that behaves as epoll's does,
- * entry by entry. Nothing in it waits, and nothing in it is a thread's or the system's.
+ * A kernel in memory: descriptors whose readiness a test declares, and a selector over them that
+ * behaves as epoll does, entry by entry. Nothing in it waits, and it uses neither a thread nor the
+ * system.
  */
 import { constants } from "node:os"
 import type { Alarm, Selector, Trigger } from "../kernel/selector.ts"
@@ -10,20 +11,20 @@ import { localTrigger } from "../kernel/selector.ts"
 
 const { EBADF, EEXIST, ENOENT, EPERM } = constants.errno
 
-/** What is reported whatever was asked for, once both ends are gone. */
+/** What is reported to every interest once both ends are closed. */
 const hangUp = Readiness.ReadClosed | Readiness.WriteClosed
 
 interface Watch {
   readonly id: number
   mailbox: number
   interest: number
-  /** A oneshot registration that has been reported is silent until it is modified. */
+  /** False from the report of a oneshot registration until it is modified. */
   armed: boolean
 }
 
 interface Descriptor {
   readonly pollable: boolean
-  /** What it is ready for now, in `Readiness` bits. */
+  /** What the descriptor is ready for now, in `Readiness` bits. */
   state: number
   watch: Watch | undefined
 }
@@ -42,13 +43,15 @@ export interface Registered {
 
 export class MemoryKernel {
   readonly #descriptors = new Map<number, Descriptor>()
-  /** What has had an edge since it was last reported; in the order of the edges, each once. */
+  /**
+   * The descriptors that had an edge since their last report, in the order of the edges, each once.
+   */
   readonly #ready = new Set<Descriptor>()
   readonly #sent: Array<Entry> = []
   /** Called after each edge. */
   onEdge: () => void = () => {}
 
-  /** Opens a descriptor: the lowest free number from 3 on, as a process has it. */
+  /** Opens a descriptor. It gets the lowest free number from 3 on, as in a process. */
   open(pollable: boolean, state: number): number {
     let fd = 3
     while (this.#descriptors.has(fd)) fd++
@@ -56,7 +59,7 @@ export class MemoryKernel {
     return fd
   }
 
-  /** Closes a descriptor, and with it its registration. Answers whether it was open. */
+  /** Closes a descriptor, which ends its registration. Returns whether it was open. */
   close(fd: number): boolean {
     const descriptor = this.#descriptors.get(fd)
     if (descriptor === undefined) return false
@@ -64,7 +67,10 @@ export class MemoryKernel {
     return this.#descriptors.delete(fd)
   }
 
-  /** Something has happened: an edge, even if the state was the same before. Answers whether the descriptor is open. */
+  /**
+   * Adds to what a descriptor is ready for: an edge, even if nothing changes. Returns whether the
+   * descriptor is open.
+   */
   raise(fd: number, bits: number): boolean {
     const descriptor = this.#descriptors.get(fd)
     if (descriptor === undefined) return false
@@ -73,11 +79,14 @@ export class MemoryKernel {
     return true
   }
 
-  /** It is over: no edge. Answers whether the descriptor is open. */
+  /**
+   * Removes from what a descriptor is ready for, without an edge. Returns whether the descriptor is
+   * open.
+   */
   lower(fd: number, bits: number): boolean {
     const descriptor = this.#descriptors.get(fd)
     if (descriptor === undefined) return false
-    // After the last byte comes the end, and that is something to read as well.
+    // After the last byte comes the end of the input, which is something to read as well.
     const kept = (descriptor.state & Readiness.ReadClosed) === 0 ? 0 : Readiness.Readable
     descriptor.state &= ~bits | kept
     return true
@@ -89,7 +98,7 @@ export class MemoryKernel {
     )
   }
 
-  /** Reports something that has no descriptor. */
+  /** Reports a registration that has no descriptor. */
   send(mailbox: number, id: number): void {
     if (!this.#sent.some((entry) => entry.mailbox === mailbox && entry.id === id)) {
       this.#sent.push({ mailbox, id, readiness: Readiness.Readable })
@@ -99,14 +108,14 @@ export class MemoryKernel {
 
   #edge(descriptor: Descriptor, bits: number): void {
     if (descriptor.watch === undefined || !descriptor.watch.armed) return
-    // An end that closes wakes whoever watches, whatever for; anything else those who watch for it.
+    // An end that closes is reported to every interest, and anything else to the interest in it.
     const cause = (bits & (hangUp | Readiness.Error)) === 0 ? bits : ~0
     if ((visible(descriptor.watch.interest, descriptor.state) & cause) === 0) return
     this.#ready.add(descriptor)
     this.onEdge()
   }
 
-  /** Takes what is ready, up to so many entries. */
+  /** Takes what is ready, up to `capacity` entries. */
   #collect(capacity: number): Array<Entry> {
     const entries = this.#sent.splice(0, capacity)
     for (const descriptor of this.#ready) {
@@ -114,7 +123,7 @@ export class MemoryKernel {
       this.#ready.delete(descriptor)
       const { state, watch } = descriptor
       if (watch === undefined) continue
-      // What has passed meanwhile is not reported.
+      // A state that is over by now is not reported.
       const readiness = visible(watch.interest, state)
       if (readiness === 0) continue
       if ((watch.interest & Interest.Oneshot) !== 0) watch.armed = false
@@ -123,12 +132,13 @@ export class MemoryKernel {
     return entries
   }
 
-  /** The selector over this kernel, function by function as epoll.ts has it. */
+  /** Makes the selector over this kernel, with the same functions as epoll.ts. */
   selector(capacity: number, openAlarm: (mailbox: number) => Alarm): Selector {
     let batch: Array<Entry> = []
     const watch = (descriptor: Descriptor, interest: number, mailbox: number, id: number): number => {
       descriptor.watch = { id, mailbox, interest, armed: true }
-      // A registration reports what is ready already; but nobody is told before whoever registers has noted its id.
+      // A registration reports what is ready already. The report waits until the caller has noted
+      // the registration's id.
       this.#ready.add(descriptor)
       return 0
     }
@@ -196,14 +206,14 @@ export class MemoryKernel {
   }
 }
 
-/** What of a state is reported to an interest. */
+/** Returns the part of a state that is reported to an interest. */
 const visible = (interest: number, state: number): number => {
   let mask: number = Readiness.Error
   if ((interest & Interest.Read) !== 0) mask |= Readiness.Readable | Readiness.ReadClosed
   if ((interest & Interest.Write) !== 0) mask |= Readiness.Writable
   if ((interest & Interest.Priority) !== 0) mask |= Readiness.Priority
   if ((state & hangUp) === hangUp) mask |= hangUp
-  // An error alone closes the writing side; so does one beside an interest in writing.
+  // An error closes the writing side, whether it is reported alone or to an interest in writing.
   if ((state & Readiness.Error) !== 0) mask |= Readiness.WriteClosed
   return state & mask
 }

@@ -1,4 +1,7 @@
-/** The poller of `TestPoller`: everything above the selector is the library's own; what is below is in memory. */
+/**
+ * The poller of `TestPoller`. Everything above the selector is the same as with a kernel; what is
+ * below is in memory.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,16 +10,17 @@ import type * as Scope from "effect/Scope"
 import type { Poller } from "../../Poller.ts"
 import { PollerError, type PollerErrorReason } from "../../PollerError.ts"
 import type { Registrar, RegistrationId } from "../../Registrar.ts"
-import type { FakeDescriptor, TestPoller, TestRegistration } from "../../testing/TestPoller.ts"
+import type { TestPoller, TestRegistration } from "../../testing/TestPoller.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import * as registrars from "../delivery/registrar.ts"
-import { badDescriptor, notOpen, workerFailed } from "../errors/pollerErrors.ts"
-import { type Alarm, Interest, Readiness } from "../kernel/selector.ts"
+import { notOpen, workerFailed } from "../errors/pollerErrors.ts"
+import { type Alarm, Interest } from "../kernel/selector.ts"
 import { failWith } from "../layers/openPoller.ts"
 import * as pollers from "../layers/pollerService.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Router } from "../shared/router.ts"
+import { FakeDescriptorImpl } from "./fakeDescriptor.ts"
 import { MemoryKernel } from "./memoryKernel.ts"
 
 /** The implementations of the three services. */
@@ -68,15 +72,15 @@ export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(func
       nextFailure = undefined
       return error
     },
-    // Reports what is ready already, now that the registration is known.
+    // Reports what is ready already. The registration is known by now.
     afterRegistering: drain
   }
   return {
     poller: yield* pollers.make("test", attachment),
     registrar: registrars.make(attachment),
     testPoller: {
-      open: Effect.sync(() => fakeDescriptor(kernel, kernel.open(true, 0))),
-      openUnpollable: Effect.sync(() => fakeDescriptor(kernel, kernel.open(false, 0))),
+      open: Effect.sync(() => new FakeDescriptorImpl(kernel, kernel.open(true, 0))),
+      openUnpollable: Effect.sync(() => new FakeDescriptorImpl(kernel, kernel.open(false, 0))),
       registered: Effect.sync(() => kernel.registered.map(toRegistration)),
       failNextRegistration: (reason) =>
         Effect.sync(() => {
@@ -89,34 +93,6 @@ export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(func
   }
 })
 
-const fakeDescriptor = (kernel: MemoryKernel, fd: number): FakeDescriptor => {
-  let open = true
-  const whileOpen = (action: () => void): Effect.Effect<void, PollerError> =>
-    Effect.suspend(() => {
-      if (!open) return Effect.fail(badDescriptor("TestPoller", fd))
-      action()
-      return Effect.void
-    })
-  const raise = (bits: number) => whileOpen(() => kernel.raise(fd, bits))
-  const lower = (bits: number) => whileOpen(() => kernel.lower(fd, bits))
-  return {
-    fd,
-    readable: raise(Readiness.Readable),
-    drained: lower(Readiness.Readable),
-    writable: raise(Readiness.Writable),
-    full: lower(Readiness.Writable),
-    priority: raise(Readiness.Priority),
-    // An end is something to read.
-    readClosed: raise(Readiness.Readable | Readiness.ReadClosed),
-    hungUp: raise(Readiness.Readable | Readiness.Writable | Readiness.ReadClosed | Readiness.WriteClosed),
-    failed: raise(Readiness.Error | Readiness.WriteClosed),
-    close: whileOpen(() => {
-      open = false
-      kernel.close(fd)
-    })
-  }
-}
-
 const toRegistration = ({ fd, id, interest }: MemoryKernel["registered"][number]): TestRegistration => ({
   id: id as RegistrationId,
   fd,
@@ -126,7 +102,7 @@ const toRegistration = ({ fd, id, interest }: MemoryKernel["registered"][number]
   exclusive: (interest & Interest.Exclusive) !== 0
 })
 
-/** An alarm by the program's own clock. */
+/** Makes an alarm that follows the clock of the program. */
 const clockAlarm = (clock: Clock.Clock, expire: () => void): Alarm => {
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   let waiting: Fiber.Fiber<void> | undefined
