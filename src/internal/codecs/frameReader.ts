@@ -2,16 +2,24 @@
  * Cuts bytes into frames. Copies a frame that lies within one chunk once, and any other about
  * twice.
  */
-import { FrameTooLong, IncompleteFrame } from "../../codecs/CodecError.ts"
+import type * as Option from "effect/Option"
+import type * as Result from "effect/Result"
+import { type CodecError, FrameTooLong, IncompleteFrame } from "../../codecs/CodecError.ts"
 import type { FrameReader } from "../../codecs/FrameReader.ts"
-import { notMadeBy } from "./codecObject.ts"
+import { detachMethods } from "../objects/publicObject.ts"
+import { CodecObject, notMadeBy } from "./codecObject.ts"
 import { prefixLength } from "./frame.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
-import { Incremental } from "./incremental.ts"
+import { Results } from "./results.ts"
+import type { Incremental } from "./stream.ts"
 
 export const TypeId = "~effect-amy/FrameReader"
 
-export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implements FrameReader {
+export class FrameReaderImpl extends CodecObject implements FrameReader, Incremental<Uint8Array<ArrayBuffer>> {
+  static {
+    detachMethods(this)
+  }
+
   static is(u: unknown): u is FrameReaderImpl {
     return typeof u === "object" && u !== null && #maxLength in u
   }
@@ -23,6 +31,7 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implem
   }
 
   readonly #maxLength: number
+  readonly #results = new Results<Uint8Array<ArrayBuffer>>()
   /** Bytes of the length that have arrived. */
   #prefix = 0
   /** What these bytes say so far. */
@@ -52,6 +61,14 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implem
     return this.#prefix + this.#begun.length
   }
 
+  next(): Option.Option<Result.Result<Uint8Array<ArrayBuffer>, CodecError>> {
+    return this.#results.next()
+  }
+
+  takeAll(): Array<Result.Result<Uint8Array<ArrayBuffer>, CodecError>> {
+    return this.#results.takeAll()
+  }
+
   feed(chunk: Uint8Array): void {
     let at = 0
     while (at < chunk.length) {
@@ -73,7 +90,7 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implem
 
   end(): void {
     if (this.#prefix > 0) {
-      this.emitError(
+      this.#results.addError(
         new IncompleteFrame({
           expected: this.#prefix < prefixLength ? prefixLength : prefixLength + this.#length,
           received: this.pendingBytes
@@ -88,7 +105,7 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implem
   /** Called when the length has arrived. */
   #start(): void {
     if (this.#length > this.#maxLength) {
-      this.emitError(new FrameTooLong({ length: this.#length, limit: this.#maxLength }))
+      this.#results.addError(new FrameTooLong({ length: this.#length, limit: this.#maxLength }))
       this.#skip = this.#length
       this.#reset()
     } else if (this.#length === 0) {
@@ -106,7 +123,7 @@ export class FrameReaderImpl extends Incremental<Uint8Array<ArrayBuffer>> implem
   }
 
   #finish(frame: Uint8Array<ArrayBuffer>): void {
-    this.emit(frame)
+    this.#results.add(frame)
     this.#reset()
   }
 

@@ -5,6 +5,7 @@
 import * as Result from "effect/Result"
 import type { CodecError } from "../../codecs/CodecError.ts"
 import type { Attempt, FrameWriter } from "../../codecs/FrameWriter.ts"
+import { detachMethods } from "../objects/publicObject.ts"
 import { CodecObject, notMadeBy } from "./codecObject.ts"
 import { prefixLength, tooLong, writeFrame } from "./frame.ts"
 import { blockSize } from "./options.ts"
@@ -29,6 +30,10 @@ class Block {
 }
 
 export class FrameWriterImpl extends CodecObject implements FrameWriter {
+  static {
+    detachMethods(this)
+  }
+
   static is(u: unknown): u is FrameWriterImpl {
     return typeof u === "object" && u !== null && #maxLength in u
   }

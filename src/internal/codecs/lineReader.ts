@@ -1,9 +1,13 @@
 /** Cuts bytes into lines. Looks at each byte once, and keeps at most the limit and one byte. */
-import { InvalidUtf8, LineTooLong } from "../../codecs/CodecError.ts"
+import type * as Option from "effect/Option"
+import type * as Result from "effect/Result"
+import { type CodecError, InvalidUtf8, LineTooLong } from "../../codecs/CodecError.ts"
 import type { LineReader } from "../../codecs/LineReader.ts"
-import { notMadeBy } from "./codecObject.ts"
+import { detachMethods } from "../objects/publicObject.ts"
+import { CodecObject, notMadeBy } from "./codecObject.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
-import { Incremental } from "./incremental.ts"
+import { Results } from "./results.ts"
+import type { Incremental } from "./stream.ts"
 import { validUpTo } from "./utf8.ts"
 
 const LF = 0x0a
@@ -14,7 +18,11 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 export const TypeId = "~effect-amy/LineReader"
 
-export class LineReaderImpl extends Incremental<string> implements LineReader {
+export class LineReaderImpl extends CodecObject implements LineReader, Incremental<string> {
+  static {
+    detachMethods(this)
+  }
+
   static is(u: unknown): u is LineReaderImpl {
     return typeof u === "object" && u !== null && #maxLength in u
   }
@@ -26,6 +34,7 @@ export class LineReaderImpl extends Incremental<string> implements LineReader {
   }
 
   readonly #maxLength: number
+  readonly #results = new Results<string>()
   /** The beginning of a line whose end has not arrived. */
   readonly #begun = new GrowingBuffer()
   /** True while the rest of a line that was too long is passed over. */
@@ -54,6 +63,14 @@ export class LineReaderImpl extends Incremental<string> implements LineReader {
 
   get pendingBytes(): number {
     return this.#begun.length
+  }
+
+  next(): Option.Option<Result.Result<string, CodecError>> {
+    return this.#results.next()
+  }
+
+  takeAll(): Array<Result.Result<string, CodecError>> {
+    return this.#results.takeAll()
   }
 
   feed(chunk: Uint8Array): void {
@@ -118,13 +135,13 @@ export class LineReaderImpl extends Incremental<string> implements LineReader {
       line = utf8.decode(bytes)
     } catch {
       const offsetInLine = validUpTo(bytes)
-      this.emitError(new InvalidUtf8({ offset: this.#lineStart + offsetInLine, offsetInLine }))
+      this.#results.addError(new InvalidUtf8({ offset: this.#lineStart + offsetInLine, offsetInLine }))
       return
     }
-    this.emit(line)
+    this.#results.add(line)
   }
 
   #tooLong(): void {
-    this.emitError(new LineTooLong({ length: this.#maxLength + 1, limit: this.#maxLength }))
+    this.#results.addError(new LineTooLong({ length: this.#maxLength + 1, limit: this.#maxLength }))
   }
 }

@@ -6,7 +6,22 @@ import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { CodecError } from "../../codecs/CodecError.ts"
-import type { Incremental } from "./incremental.ts"
+
+/**
+ * What an operator needs of a reader: chunks go in, results come out, and the two need not keep
+ * step.
+ */
+export interface Incremental<A> {
+  /**
+   * Takes in a chunk. Keeps no reference to it, so that the caller can read into the same buffer
+   * again.
+   */
+  feed(chunk: Uint8Array): void
+  /** Ends the input. What is fed afterwards is another input. */
+  end(): void
+  /** Takes the results that are complete. */
+  takeAll(): Array<Result.Result<A, CodecError>>
+}
 
 /** An operator that takes a stream and perhaps options, or options alone and then the stream. */
 export interface Dual<In, Out, Failure, Options> {
