@@ -1,7 +1,21 @@
 /** Every method of every object that a user gets can be passed on: it works without its object. */
 import { describe, expect, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { AsyncFd, Fd, Notification, PollChannel, Poller, PollerError, Registrar, Tcp, Udp, Unix } from "effect-amy"
+import {
+  AsyncFd,
+  Fd,
+  FrameReader,
+  FrameWriter,
+  LineReader,
+  Notification,
+  PollChannel,
+  Poller,
+  PollerError,
+  Registrar,
+  Tcp,
+  Udp,
+  Unix
+} from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { globSync, readFileSync } from "node:fs"
 import { type Arguments, defectOf, membersOf } from "./support/detached.ts"
@@ -91,13 +105,16 @@ const kinds: { readonly [name: string]: Kind } = {
     make: Effect.map(PollChannel.unbounded<number>(), ({ sender }) => sender),
     given: { send: [1], trySend: [1] }
   },
-  Receiver: { make: Effect.map(PollChannel.unbounded<number>(), ({ receiver }) => receiver), internals: ["adopt"] },
+  Receiver: { make: Effect.map(PollChannel.unbounded<number>(), ({ receiver }) => receiver) },
   UserEvent: { make: Effect.flatMap(Registrar.Registrar, ({ userEvent }) => userEvent) },
   TestPoller: {
     make: testPoller,
     given: { failNextRegistration: [new PollerError.LimitReached({ description: "" })] }
   },
   FakeDescriptor: { make: Effect.flatMap(testPoller, ({ open }) => open) },
+  LineReader: { make: Effect.sync(() => LineReader.make()), given: { feed: [bytes] } },
+  FrameReader: { make: Effect.sync(() => FrameReader.make()), given: { feed: [bytes] } },
+  FrameWriter: { make: Effect.sync(() => FrameWriter.make()), given: { push: [bytes], write: [() => 0] } },
   Poller: { make: Effect.map(Poller.Poller, (poller) => poller), given: { wait: [0] } },
   Registrar: {
     make: Effect.map(Registrar.Registrar, (registrar) => registrar),

@@ -2,7 +2,6 @@
  * The receiving end of a channel. It takes messages from the ports of all senders. A user event
  * reports the first message to its poller, and no other until the channel has been found empty.
  */
-import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Cause from "effect/Cause"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -15,6 +14,7 @@ import type { RegistrationId } from "../../Registrar.ts"
 import type { UserEventImpl } from "../delivery/userEvent.ts"
 import { closedBecause } from "../errors/pollerErrors.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
+import { resumeFiber } from "../objects/resumeFiber.ts"
 import type { Counts } from "./counts.ts"
 import { portOf } from "./sender.ts"
 
