@@ -164,13 +164,15 @@ export const end = (self: FrameReader): void => FrameReaderImpl.of(self, "end").
  *
  * **Details**
  *
- * - Fails with `FrameTooLong` if the frame is longer than `maxLength`, as soon as its length has
- *   arrived; its bytes are passed over, and the frames after it follow as if nothing had happened
+ * - Fails with `FrameTooLong` if the frame is longer than `maxLength`
  * - Fails with `IncompleteFrame` if the input ended within the frame
+ *
+ * `FrameTooLong` comes as soon as the length has arrived. The bytes of the frame are passed over,
+ * and the frames after it follow as if nothing had happened.
  *
  * **Gotchas**
  *
- * A peer that does not send frames at all usually shows first as a `FrameTooLong`: the first four
+ * A peer that does not send frames at all usually shows first as a `FrameTooLong`. The first four
  * bytes of any text are a length of more than 500 million. It is usually better to close the
  * connection than to continue.
  *

@@ -153,8 +153,10 @@ export const push = (self: FrameWriter, frame: Uint8Array): Result.Result<void, 
  * **Details**
  *
  * - Returns `"done"` if nothing is left
- * - Returns `"blocked"` if the attempt returned -1, or took nothing: register the descriptor for
- *   writing (or `reregister` it), and write again when it is reported
+ * - Returns `"blocked"` if the attempt returned -1, or took nothing
+ *
+ * When it is blocked, register the descriptor for writing (or `reregister` it). Write again when it
+ * is reported.
  *
  * Small frames go out together, up to 64 KiB in one attempt. After a short write it tries again: an
  * edge-triggered descriptor is reported only after an attempt that would block.

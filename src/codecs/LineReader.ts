@@ -325,10 +325,12 @@ export const decodeResults: <
  * The lines before an error are emitted before the stream fails. Lines that come together go out
  * together, in pieces of about 64 KiB.
  *
- * - Fails with `LineEndInLine` if there is a line end in a line: it would arrive as two lines, and
- *   the second could be a command that somebody has smuggled in
- * - Fails with `LineEndInLine` if a line ends with a carriage return and the line end is a line
- *   feed: the two together would be read as a line end
+ * - Fails with `LineEndInLine` if there is a line end in a line
+ * - Fails with `LineEndInLine` if a line ends with a carriage return and `lineEnd` is a line feed
+ *
+ * A line with a line end in it would arrive as two lines, and the second could be a command that an
+ * attacker has smuggled in. A carriage return before the line feed would be read as part of the
+ * line end.
  *
  * **Gotchas**
  *

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { MessageChannel } from "node:worker_threads"
+import { MessageChannel, type MessagePort } from "node:worker_threads"
 import type { PollChannel } from "../../PollChannel.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"
@@ -24,9 +24,14 @@ const open = Effect.fnUntraced(function* <A>(
     Effect.sync(() => {
       const { port1, port2 } = new MessageChannel()
       const receiver = new ReceiverImpl<A>(counts, event, port1)
-      return { receiver, sender: new SenderImpl<A>(counts, event, port2, receiver.adopt) }
+      const adopt = (port: MessagePort) => ReceiverImpl.adopt(receiver, port)
+      return { receiver, sender: new SenderImpl<A>(counts, event, port2, adopt) }
     }),
-    ({ receiver, sender }) => Effect.andThen(receiver.shutdown, sender.close)
+    ({ receiver, sender }) =>
+      Effect.andThen(
+        Effect.sync(() => ReceiverImpl.close(receiver)),
+        sender.close
+      )
   )
   return { receiver, sender, stats: Effect.sync(() => counts.stats) }
 })

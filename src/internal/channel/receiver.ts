@@ -41,6 +41,16 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     return typeof u === "object" && u !== null && #counts in u
   }
 
+  /** Receives from a further sender of this thread. */
+  static adopt(receiver: ReceiverImpl<unknown>, port: MessagePort): void {
+    receiver.#adopt(port)
+  }
+
+  /** Ends the channel, when its scope closes. */
+  static close(receiver: ReceiverImpl<unknown>): void {
+    receiver.#close()
+  }
+
   readonly #counts: Counts
   readonly #id: RegistrationId
   readonly #ports: Array<MessagePort> = []
@@ -62,7 +72,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     this.#id = id
     this.#dispatcher = dispatcher
     this.#trigger = triggerUnsafe
-    this.adopt(port)
+    this.#adopt(port)
     source.consume = () => {
       if (this.#waiters.size === 0) return false
       this.#wakeAll()
@@ -84,7 +94,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
   }
 
   /** Receives from a further sender. */
-  adopt(port: MessagePort): void {
+  #adopt(port: MessagePort): void {
     this.#ports.push(port)
     // Happens once the sender has closed its side, or its thread has ended, and all of its messages
     // were received.
@@ -115,7 +125,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
         this.#received++
         const port = portOf(message.message)
         if (port !== undefined) {
-          this.adopt(port)
+          this.#adopt(port)
           continue
         }
         this.#counts.free()
@@ -208,15 +218,12 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     this.#wakeAll()
   }
 
-  /** Ends the channel, for its scope. */
-  get shutdown(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.#end(closedBecause("the channel is closed (its scope has ended)"))
-      for (const port of this.#ports.splice(0)) {
-        port.removeAllListeners("close")
-        port.close()
-      }
-    })
+  #close(): void {
+    this.#end(closedBecause("the channel is closed (its scope has ended)"))
+    for (const port of this.#ports.splice(0)) {
+      port.removeAllListeners("close")
+      port.close()
+    }
   }
 
   toString(): string {

@@ -48,8 +48,8 @@ const dual = <In, Out, Failure, Options>(
       : withOptions(streamOrOptions as Options | undefined)) as Dual<In, Out, Failure, Options>
 
 /**
- * Applies a reader to a stream. Ends the reader's input only if the stream has come to its end: of
- * a stream that failed or was interrupted, it is unknown whether the last line was whole.
+ * Applies a reader to a stream. Ends the reader's input only if the stream has come to its end. If
+ * the stream failed or was interrupted, the last line may be incomplete.
  */
 const readResults =
   <A>(make: () => Incremental<A>) =>
