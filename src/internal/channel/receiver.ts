@@ -2,8 +2,8 @@
  * The receiving end of a channel. It takes messages from the ports of all senders. A user event
  * reports the first message to its poller, and no other until the channel has been found empty.
  */
-import * as Cause from "effect/Cause"
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -23,10 +23,10 @@ export const TypeId = "~effect-amy/PollChannel/Receiver"
 const sendersGone = () => closedBecause("all senders of the channel are gone")
 
 /**
- * The most that a chunk of the stream holds, so that a fast sender does not keep the consumer from
+ * The most messages that are taken at once, so that a fast sender does not keep the consumer from
  * its work.
  */
-const largestChunk = 1024
+const mostAtOnce = 1024
 
 const endIfClosed = (error: PollerError): Effect.Effect<never, PollerError | Cause.Done> =>
   error.reason._tag === "Closed" ? Cause.done() : Effect.fail(error)
@@ -171,7 +171,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     if (first === undefined) return Effect.andThen(this.#arrival, this.#receiveAll)
     if (isPollerError(first)) return Effect.fail(first)
     const all: [A, ...Array<A>] = [first.value]
-    while (all.length < largestChunk) {
+    while (all.length < mostAtOnce) {
       const taken = this.#take()
       if (taken === undefined || isPollerError(taken)) break
       all.push(taken.value)
