@@ -1,7 +1,7 @@
 /**
- * Shows the API as a user sees it. Modules have the name under which the package exports them, and the
- * comment that their file opens with. Classes made by `Context.Service` or `Schema.TaggedError` have
- * their members. Brands are left out.
+ * Shows the API as a user sees it. Modules have the name under which the package exports them, and
+ * the comment that their file opens with. Variables that hold functions are functions. Classes made
+ * by `Context.Service` or `Schema.TaggedError` have their members. Brands are left out.
  */
 import { basename } from "node:path"
 import { Comment, CommentTag, Converter, ReflectionFlag, ReflectionKind } from "typedoc"
@@ -18,6 +18,7 @@ export const load = (app) => {
     for (const property of project.getReflectionsByKind(ReflectionKind.Property)) {
       if (isBrand(property)) project.removeReflection(property)
     }
+    for (const variable of project.getReflectionsByKind(ReflectionKind.Variable)) asFunction(variable)
     for (const declaration of project.getReflectionsByKind(ReflectionKind.Class)) {
       const service = shapeOf(declaration)
       if (service !== undefined) {
@@ -35,7 +36,10 @@ export const load = (app) => {
   })
 }
 
-/** Returns the comment that a file opens with. typedoc itself takes it only if it has a `@module` tag. */
+/**
+ * Returns the comment that a file opens with. typedoc itself takes it only if it has a `@module`
+ * tag.
+ */
 const openingComment = (text) => {
   const [, body] = /^\/\*\*\n([\s\S]*?)\n \*\//.exec(text)
   const [summary, since] = body.replaceAll(/^ \* ?/gm, "").split("@since")
@@ -48,7 +52,10 @@ const openingComment = (text) => {
 /** Whether a property only marks what its object is. */
 const isBrand = ({ name }) => name === "[TypeId]" || name.startsWith("~effect-amy/")
 
-/** Returns the members of a service: the second type argument of the class that `Context.Service` returns. */
+/**
+ * Returns the members of a service: the second type argument of the class that `Context.Service`
+ * returns.
+ */
 const shapeOf = ({ extendedTypes: [base] = [] }) =>
   base?.type === "reference" && base.qualifiedName === "ServiceClass.Shape"
     ? base.typeArguments?.find((argument) => argument.type === "reflection")?.declaration
@@ -58,6 +65,23 @@ const shapeOf = ({ extendedTypes: [base] = [] }) =>
 const adopt = (declaration, shape) => {
   for (const member of shape.children ?? []) member.parent = declaration
   declaration.children = shape.children
+}
+
+/** Makes a variable that holds a function a function. */
+const asFunction = (variable) => {
+  const { children, signatures } = variable.type?.declaration ?? {}
+  if (signatures === undefined || children !== undefined) return
+  for (const signature of signatures) {
+    signature.parent = variable
+    signature.name = variable.name
+    signature.comment = variable.comment
+  }
+  variable.kind = ReflectionKind.Function
+  variable.signatures = signatures
+  variable.setFlag(ReflectionFlag.Const, false)
+  delete variable.type
+  delete variable.comment
+  delete variable.defaultValue
 }
 
 /** Forgets where a member and its signatures come from, and that the base gave it a value. */
