@@ -74,8 +74,8 @@ describe("the printed form", () => {
       ])
       expect(inspect({ client })).toBe(`{ client: ${String(client)} }`)
       expect(JSON.parse(JSON.stringify([client, listener]))).toEqual([
-        { _id: "TcpStream", fd: client.fd, localAddress: here, remoteAddress: there },
-        { _id: "TcpListener", fd: listener.fd, address: there }
+        { _id: "effect-amy/TcpStream", fd: client.fd, localAddress: here, remoteAddress: there },
+        { _id: "effect-amy/TcpListener", fd: listener.fd, address: there }
       ])
     })
   )

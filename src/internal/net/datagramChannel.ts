@@ -78,7 +78,7 @@ export class DatagramImpl implements Datagram, Inspectable {
   }
 
   toJSON(): unknown {
-    return { _id: "Datagram", address: NetAddress.formatInet(this.address), length: this.payload.length }
+    return { _id: "effect-amy/Datagram", address: NetAddress.formatInet(this.address), length: this.payload.length }
   }
 
   toString(): string {

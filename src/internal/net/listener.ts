@@ -264,7 +264,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   toJSON(): unknown {
-    return { _id: this.kind, fd: this.fd, address: this.addressText }
+    return { _id: `effect-amy/${this.kind}`, fd: this.fd, address: this.addressText }
   }
 
   toString(): string {

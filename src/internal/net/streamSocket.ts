@@ -181,7 +181,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   toJSON(): unknown {
     return {
-      _id: this.kind,
+      _id: `effect-amy/${this.kind}`,
       fd: this.fd,
       localAddress: this.#describe("getsockname"),
       remoteAddress: this.fd === -1 ? undefined : this.#peerText

@@ -206,7 +206,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
 
   toJSON(): unknown {
     return {
-      _id: "UdpSocket",
+      _id: "effect-amy/UdpSocket",
       fd: this.fd,
       localAddress: this.#describe("getsockname"),
       remoteAddress: this.#describe("getpeername")
