@@ -119,7 +119,7 @@ describe("the printed form", () => {
       for (const [name, socket] of Object.entries(all)) {
         yield* socket.close
         expect([String(socket), inspect(socket)]).toEqual([`${name}(closed)`, `${name}(closed)`])
-        expect(JSON.parse(JSON.stringify(socket))).toMatchObject({ _id: name, fd: -1 })
+        expect(JSON.parse(JSON.stringify(socket))).toMatchObject({ _id: `effect-amy/${name}`, fd: -1 })
       }
     })
   )
