@@ -1,7 +1,7 @@
 /**
  * B1: notifications a second through `Poller.batches`, and one a pull through
- * `Poller.notifications`. The peer is amy's shape in C: a thread that waits in the kernel, a channel,
- * and a thread that consumes.
+ * `Poller.notifications`. The peer is amy's shape in C: a thread that waits in the kernel, a
+ * channel, and a thread that consumes.
  *
  * A thousand eventfds are registered edge-triggered. A separate process, the same for every side,
  * writes to each of them once, which is a round. The next round begins when the consumer has seen

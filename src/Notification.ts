@@ -11,8 +11,9 @@ import { NotificationImpl, TypeId } from "./internal/delivery/notification.ts"
 import { Readiness } from "./internal/kernel/selector.ts"
 
 /**
- * Names one registration: a safe integer, unique for the life of its poller over all its threads, rising, and never used
- * twice. `Registrar.RegistrationId` is the same type, with a constructor for tests.
+ * Names one registration: a safe integer, unique for the life of its poller over all its threads,
+ * rising, and never used twice. `Registrar.RegistrationId` is the same type, with a constructor for
+ * tests.
  *
  * @category models
  * @since 0.2.0
@@ -24,13 +25,13 @@ export type RegistrationId = number & Brand.Brand<"effect-amy/RegistrationId">
  *
  * **Details**
  *
- * Everything reported for a registration between two takes is merged into one notification. So its flags say what has
- * happened since the last one, and not how often.
+ * Everything reported for a registration between two takes is merged into one notification. So its
+ * flags say what has happened since the last one, and not how often.
  *
  * **Gotchas**
  *
- * A notification is a hint to try, not a promise: another thread may have read the data already. Read or write until the
- * descriptor would block.
+ * A notification is a hint to try, not a promise: another thread may have read the data already.
+ * Read or write until the descriptor would block.
  *
  * @category models
  * @since 0.1.0
@@ -39,15 +40,24 @@ export interface Notification extends Inspectable {
   readonly [TypeId]: typeof TypeId
   /** The registration, as `Registrar.register` returned it. */
   readonly id: RegistrationId
-  /** What to try. Also `"Both"` if the kernel reported only an error or a closed end, since that ends both waits. */
+  /**
+   * What to try. Also `"Both"` if the kernel reported only an error or a closed end, since that
+   * ends both waits.
+   */
   readonly event: Event
-  /** Nothing more will arrive: the peer has shut down its writing side, or the descriptor has hung up. */
+  /**
+   * Nothing more will arrive: the peer has shut down its writing side, or the descriptor has hung
+   * up.
+   */
   readonly readClosed: boolean
   /** Nothing more can be sent. */
   readonly writeClosed: boolean
   /** The descriptor has a pending error, which a read, a write or `SO_ERROR` returns. */
   readonly error: boolean
-  /** Out-of-band data or another exceptional condition. Only reported to registrations made with `priority`. */
+  /**
+   * Out-of-band data or another exceptional condition. Only reported to registrations made with
+   * `priority`.
+   */
   readonly priority: boolean
 }
 

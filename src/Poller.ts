@@ -1,13 +1,15 @@
 /**
  * Waits in the kernel for any number of descriptors, and reports which of them have become ready.
  *
- * A layer of this module provides two services: the {@link Poller}, which reports, and the `Registrar`, which says what to
- * watch. Choose the layer by where the wait happens:
+ * A layer of this module provides two services: the {@link Poller}, which reports, and the
+ * `Registrar`, which says what to watch. Choose the layer by where the wait happens:
  *
- * - {@link layerWorker}, the default: on a thread of its own. For programs whose work is done on several threads.
- * - {@link layerEventLoop}: nowhere; the event loop of this thread watches the kernel's poller along with everything else.
- *   For programs of one thread, and where latency matters.
- * - {@link layerBlocking}: on the calling thread, inside `wait`. For a thread that does nothing but poll.
+ * - {@link layerWorker}, the default: on a thread of its own. For programs whose work is done on
+ *   several threads.
+ * - {@link layerEventLoop}: nowhere; the event loop of this thread watches the kernel's poller
+ *   along with everything else. For programs of one thread, and where latency matters.
+ * - {@link layerBlocking}: on the calling thread, inside `wait`. For a thread that does nothing but
+ *   poll.
  * - {@link layerAttach}: in the poller of another thread, which this thread joins by its handle.
  *
  * **Example** (The notifications of one descriptor)
@@ -81,11 +83,15 @@ import { Registrar } from "./Registrar.ts"
  */
 export interface LayerOptions {
   /**
-   * How many entries the mailbox of one thread holds in shared memory: 1 to 1,048,576, rounded up to a power of two.
-   * Defaults to 4,096. The polling thread keeps what does not fit, so this is a matter of speed and not of loss.
+   * How many entries the mailbox of one thread holds in shared memory: 1 to 1,048,576, rounded up
+   * to a power of two. Defaults to 4,096. The polling thread keeps what does not fit, so this is a
+   * matter of speed and not of loss.
    */
   readonly mailboxSize?: number | undefined
-  /** How many threads may use the poller at the same time, with the one that builds it: 1 to 2,047. Defaults to 64. */
+  /**
+   * How many threads may use the poller at the same time, with the one that builds it: 1 to 2,047.
+   * Defaults to 64.
+   */
   readonly maxThreads?: number | undefined
   /** How many entries one wait in the kernel reports at most: 1 to 65,536. Defaults to 1,024. */
   readonly batchSize?: number | undefined
@@ -98,13 +104,16 @@ export interface LayerOptions {
  * @since 0.2.0
  */
 export interface LayerBlockingOptions extends LayerOptions {
-  /** Allows the main thread to block, which keeps it from everything else it does. Defaults to `false`. */
+  /**
+   * Allows the main thread to block, which keeps it from everything else it does. Defaults to
+   * `false`.
+   */
   readonly allowMainThread?: boolean | undefined
 }
 
 /**
- * With a handle, another thread of the same process joins a poller: see {@link layerAttach}. It is plain data: send it with
- * `postMessage`, or pass it as `workerData`.
+ * With a handle, another thread of the same process joins a poller: see {@link layerAttach}. It is
+ * plain data: send it with `postMessage`, or pass it as `workerData`.
  *
  * **Gotchas**
  *
@@ -143,11 +152,15 @@ export interface PollerStats {
   readonly waits: number
   /** Wake-ups sent to threads that slept. The fewer for a number of notifications, the better. */
   readonly wakeups: number
-  /** Reports that the polling thread kept back because a thread's mailbox was full. They are delivered later. */
+  /**
+   * Reports that the polling thread kept back because a thread's mailbox was full. They are
+   * delivered later.
+   */
   readonly overflows: number
   /**
-   * Registrations of all threads. A descriptor that is closed, or taken over or deregistered by another thread, still
-   * counts for the thread that registered it, until that thread registers the same number again.
+   * Registrations of all threads. A descriptor that is closed, or taken over or deregistered by
+   * another thread, still counts for the thread that registered it, until that thread registers the
+   * same number again.
    */
   readonly registrations: number
 }
@@ -162,8 +175,9 @@ export class Poller extends Context.Service<
   Poller,
   {
     /**
-     * Returns everything that is ready now, or what becomes ready first, or nothing once the timeout has passed. Never
-     * early. A timeout of zero polls: it returns what is ready at the time of the call.
+     * Returns everything that is ready now, or what becomes ready first, or nothing once the
+     * timeout has passed. Never early. A timeout of zero polls: it returns what is ready at the
+     * time of the call.
      *
      * - Fails with `InvalidArgument` if the timeout is negative or not a number
      * - Fails with `Closed` if the poller is closed
@@ -171,22 +185,23 @@ export class Poller extends Context.Service<
      */
     readonly wait: (timeout: Duration.Input) => Effect.Effect<ReadonlyArray<Notification>, PollerError>
     /**
-     * What is reported to this thread. Takers compete: each notification goes to one of them. Ends when the poller closes,
-     * after what had been reported by then.
+     * What is reported to this thread. Takers compete: each notification goes to one of them. Ends
+     * when the poller closes, after what had been reported by then.
      *
      * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly queue: Queue.Dequeue<Notification, PollerError | Cause.Done>
     /**
-     * The same queue as a stream, one notification a pull. What it has not emitted is still in the queue. Ends as the queue
-     * does.
+     * The same queue as a stream, one notification a pull. What it has not emitted is still in the
+     * queue. Ends as the queue does.
      *
      * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly notifications: Stream.Stream<Notification, PollerError>
     /**
-     * The same queue as a stream of batches, for throughput: everything in the queue is one element, and is taken when it is
-     * pulled. A consumer that is interrupted while it works on a batch loses the rest of it. Ends as the queue does.
+     * The same queue as a stream of batches, for throughput: everything in the queue is one
+     * element, and is taken when it is pulled. A consumer that is interrupted while it works on a
+     * batch loses the rest of it. Ends as the queue does.
      *
      * - Fails with `WorkerFailed` if the polling thread has died
      */
@@ -199,8 +214,8 @@ export class Poller extends Context.Service<
 >()("effect-amy/Poller") {}
 
 /**
- * Returns everything that is ready now, or what becomes ready first, or nothing once the timeout has passed. See
- * {@link Poller.wait}.
+ * Returns everything that is ready now, or what becomes ready first, or nothing once the timeout
+ * has passed. See {@link Poller.wait}.
  *
  * **Example**
  *
@@ -228,8 +243,8 @@ export const wait = (timeout: Duration.Input): Effect.Effect<ReadonlyArray<Notif
  *
  * **When to use**
  *
- * Use where one consumer takes the notifications of many registrations. For those of one descriptor, there is
- * `Registrar.watch`.
+ * Use where one consumer takes the notifications of many registrations. For those of one
+ * descriptor, there is `Registrar.watch`.
  *
  * @category polling
  * @since 0.2.0
@@ -312,17 +327,18 @@ const fromAttachment = (
   )
 
 /**
- * Waits in the kernel on a dedicated thread, which a scoped fiber supervises. Its reports come to the thread that builds
- * the layer, and to each thread that attaches.
+ * Waits in the kernel on a dedicated thread, which a scoped fiber supervises. Its reports come to
+ * the thread that builds the layer, and to each thread that attaches.
  *
  * **When to use**
  *
- * Use when several threads do the work, or when the thread that registers is often busy for a long time.
+ * Use when several threads do the work, or when the thread that registers is often busy for a long
+ * time.
  *
  * **Details**
  *
- * Closing the scope joins the thread, closes every descriptor that the library has opened, and ends all consumers.
- * While the layer is built it keeps the process alive, as a listening server does.
+ * Closing the scope joins the thread, closes every descriptor that the library has opened, and ends
+ * all consumers. While the layer is built it keeps the process alive, as a listening server does.
  *
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `InvalidArgument` if an option is out of range
@@ -351,8 +367,8 @@ export const layerWorker = (options?: LayerOptions): Layer.Layer<Poller | Regist
   fromAttachment("worker", Worker.open(options))
 
 /**
- * Lets the event loop of this thread watch the kernel's poller, along with its timers and sockets. There is no other
- * thread, and no hop between threads.
+ * Lets the event loop of this thread watch the kernel's poller, along with its timers and sockets.
+ * There is no other thread, and no hop between threads.
  *
  * **When to use**
  *
@@ -360,9 +376,9 @@ export const layerWorker = (options?: LayerOptions): Layer.Layer<Poller | Regist
  *
  * **Details**
  *
- * One turn of the loop takes one batch (`batchSize`). Where one or two notifications come at a time, and lead to the next at
- * once, it takes up to 16 batches in 0.25 milliseconds. So timers and other I/O have their turn too. While the layer is
- * built it keeps the process alive.
+ * One turn of the loop takes one batch (`batchSize`). Where one or two notifications come at a
+ * time, and lead to the next at once, it takes up to 16 batches in 0.25 milliseconds. So timers and
+ * other I/O have their turn too. While the layer is built it keeps the process alive.
  *
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `InvalidArgument` if an option is out of range
@@ -390,7 +406,8 @@ export const layerEventLoop = (options?: LayerOptions): Layer.Layer<Poller | Reg
   fromAttachment("event-loop", EventLoop.open(options))
 
 /**
- * Blocks the calling thread in the kernel, inside `wait`, or while a fiber takes from the empty `queue`.
+ * Blocks the calling thread in the kernel, inside `wait`, or while a fiber takes from the empty
+ * `queue`.
  *
  * **When to use**
  *
@@ -398,10 +415,11 @@ export const layerEventLoop = (options?: LayerOptions): Layer.Layer<Poller | Reg
  *
  * **Details**
  *
- * Everything else on this thread has a turn at least once a second. Timeouts are real time, whichever `Clock` the program
- * is given.
+ * Everything else on this thread has a turn at least once a second. Timeouts are real time,
+ * whichever `Clock` the program is given.
  *
- * - Fails with `InvalidArgument` if it is built on the main thread without `allowMainThread`, or an option is out of range
+ * - Fails with `InvalidArgument` if it is built on the main thread without `allowMainThread`, or an
+ *   option is out of range
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `UnsupportedPlatform` if this system has no poller
  *
@@ -431,17 +449,20 @@ export const layerBlocking = (options?: LayerBlockingOptions): Layer.Layer<Polle
   fromAttachment("blocking", Blocking.open(options))
 
 /**
- * Joins the poller of another thread of this process. What this thread registers is reported to this thread, directly.
+ * Joins the poller of another thread of this process. What this thread registers is reported to
+ * this thread, directly.
  *
  * **Details**
  *
- * Closing the scope leaves the poller and this thread's registrations as they are; their reports are dropped until
- * another thread takes them over with `Registrar.reregister`. While the layer is built it keeps its thread alive.
+ * Closing the scope leaves the poller and this thread's registrations as they are; their reports
+ * are dropped until another thread takes them over with `Registrar.reregister`. While the layer is
+ * built it keeps its thread alive.
  *
  * - Fails with `Closed` if that poller is closed
  * - Fails with `WorkerFailed` if its polling thread has died
  * - Fails with `LimitReached` if `maxThreads` threads use it already, or no descriptor is left
- * - Fails with `InvalidArgument` if the argument is not the handle of a poller, or is that of a `TestPoller`
+ * - Fails with `InvalidArgument` if the argument is not the handle of a poller, or is that of a
+ *   `TestPoller`
  * - Fails with `UnsupportedPlatform` if this system has no poller
  *
  * **Example**

@@ -85,8 +85,8 @@ export class NotRegistered extends Schema.TaggedError<NotRegistered>("effect-amy
 }
 
 /**
- * The descriptor is of a kind that cannot be watched: a regular file, a directory, or a device whose
- * driver reports no readiness.
+ * The descriptor is of a kind that cannot be watched: a regular file, a directory, or a device
+ * whose driver reports no readiness.
  *
  * @category errors
  * @since 0.1.0

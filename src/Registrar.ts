@@ -1,15 +1,17 @@
 /**
  * Tells the kernel which descriptors a poller watches, from any thread.
  *
- * Each operation is one system call on the calling thread. It takes no lock, sends no message and wakes no thread: the
- * kernel itself is the channel between a registrar and its poller. So registering works the same while the poller is
- * blocked in the kernel, and a descriptor that is ready already is reported at once.
+ * Each operation is one system call on the calling thread. It takes no lock, sends no message and
+ * wakes no thread: the kernel itself is the channel between a registrar and its poller. So
+ * registering works the same while the poller is blocked in the kernel, and a descriptor that is
+ * ready already is reported at once.
  *
- * A registration is edge-triggered: it reports a change once, and nothing more until the state changes again. Read or
- * write until the descriptor would block, or call {@link reregister}, which reports present readiness again.
+ * A registration is edge-triggered: it reports a change once, and nothing more until the state
+ * changes again. Read or write until the descriptor would block, or call {@link reregister}, which
+ * reports present readiness again.
  *
- * For the notifications of one descriptor as a stream there is {@link watch}. {@link register} is for programs in which one
- * consumer takes the notifications of many.
+ * For the notifications of one descriptor as a stream there is {@link watch}. {@link register} is
+ * for programs in which one consumer takes the notifications of many.
  *
  * The library never closes a descriptor that it did not open, and never changes its blocking mode.
  *
@@ -27,8 +29,8 @@ import type { PollerError } from "./PollerError.ts"
 import type { UserEvent } from "./UserEvent.ts"
 
 /**
- * Names one registration: a safe integer, unique for the life of its poller over all its threads, rising, and never used
- * twice.
+ * Names one registration: a safe integer, unique for the life of its poller over all its threads,
+ * rising, and never used twice.
  *
  * @category models
  * @since 0.1.0
@@ -54,8 +56,8 @@ export type RegistrationId = Notification.RegistrationId
 export const RegistrationId: Brand.Constructor<RegistrationId> = Brand.nominal<RegistrationId>()
 
 /**
- * A descriptor, or an object that has one: a `FileHandle`, an {@link Fd.Fd}, a socket of {@link Tcp}, {@link Udp} or
- * {@link Unix}. Sockets of `node:net` do not expose their descriptor.
+ * A descriptor, or an object that has one: a `FileHandle`, an {@link Fd.Fd}, a socket of
+ * {@link Tcp}, {@link Udp} or {@link Unix}. Sockets of `node:net` do not expose their descriptor.
  *
  * @category models
  * @since 0.1.0
@@ -70,21 +72,26 @@ export type FdLike = number | { readonly fd: number }
  */
 export interface RegisterOptions {
   /**
-   * `"edge"`, the default, reports each change once. `"oneshot"` reports one change, and then nothing until
-   * {@link reregister}.
+   * `"edge"`, the default, reports each change once. `"oneshot"` reports one change, and then
+   * nothing until {@link reregister}.
    */
   readonly mode?: "edge" | "oneshot" | undefined
-  /** Reports exceptional conditions as well, such as out-of-band data (`EPOLLPRI`). Defaults to `false`. */
+  /**
+   * Reports exceptional conditions as well, such as out-of-band data (`EPOLLPRI`). Defaults to
+   * `false`.
+   */
   readonly priority?: boolean | undefined
   /**
-   * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Defaults to `false`. Cannot be
-   * combined with `"oneshot"` or `priority`, does not report a half-close, and cannot be changed by {@link reregister}.
+   * Where several pollers watch one descriptor, wakes only one of them (`EPOLLEXCLUSIVE`). Defaults
+   * to `false`. Cannot be combined with `"oneshot"` or `priority`, does not report a half-close,
+   * and cannot be changed by {@link reregister}.
    */
   readonly exclusive?: boolean | undefined
 }
 
 /**
- * The service that registers descriptors with its poller. Every layer of {@link Poller} provides it.
+ * The service that registers descriptors with its poller. Every layer of {@link Poller} provides
+ * it.
  *
  * @category services
  * @since 0.1.0
@@ -93,13 +100,15 @@ export class Registrar extends Context.Service<
   Registrar,
   {
     /**
-     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread that registers it.
-     * Another fiber may take the first of them before the fiber that registers goes on.
+     * Watches a descriptor: epoll_ctl(2) with `EPOLL_CTL_ADD`. Its notifications come to the thread
+     * that registers it. Another fiber may take the first of them before the fiber that registers
+     * goes on.
      *
      * An operation that fails has changed nothing.
      *
      * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
-     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be
+     *   polled
      * - Fails with `BadDescriptor` if it is not open
      * - Fails with `LimitReached` if a limit of the system is reached
      * - Fails with `InvalidArgument` if an argument is invalid
@@ -114,11 +123,12 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * Watches a descriptor until the scope closes. Close the descriptor itself after that, not before: its number may have
-     * been reused by then.
+     * Watches a descriptor until the scope closes. Close the descriptor itself after that, not
+     * before: its number may have been reused by then.
      *
      * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
-     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be
+     *   polled
      * - Fails with `BadDescriptor` if it is not open
      * - Fails with `LimitReached` if a limit of the system is reached
      * - Fails with `InvalidArgument` if an argument is invalid
@@ -133,16 +143,21 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<RegistrationId, PollerError, Scope.Scope>
 
     /**
-     * Changes what a registration watches, arms it again if it is `"oneshot"`, and reports present readiness again:
-     * epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread, it moves the notifications to that thread.
+     * Changes what a registration watches, arms it again if it is `"oneshot"`, and reports present
+     * readiness again: epoll_ctl(2) with `EPOLL_CTL_MOD`. Called on another thread, it moves the
+     * notifications to that thread.
      *
-     * A thread that takes over the descriptor of another thread cannot check the id: the id it gives is used.
+     * A thread that takes over the descriptor of another thread cannot check the id: the id it
+     * gives is used.
      *
      * An operation that fails has changed nothing.
      *
-     * - Fails with `NotRegistered` if the descriptor is not registered, or, as far as this thread knows, has another id
-     * - Fails with `InvalidArgument` if an argument is invalid, or if the registration is exclusive or would become so
-     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `NotRegistered` if the descriptor is not registered, or, as far as this thread
+     *   knows, has another id
+     * - Fails with `InvalidArgument` if an argument is invalid, or if the registration is exclusive
+     *   or would become so
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be
+     *   polled
      * - Fails with `BadDescriptor` if it is not open
      * - Fails with `LimitReached` if a limit of the system is reached
      * - Fails with `UnsupportedPlatform` if the system has no `priority` or `exclusive`
@@ -157,8 +172,9 @@ export class Registrar extends Context.Service<
     ) => Effect.Effect<void, PollerError>
 
     /**
-     * Stops watching a descriptor: epoll_ctl(2) with `EPOLL_CTL_DEL`. On the thread that registered it, its id is not
-     * reported any more from then on, not even by a notification that was on its way.
+     * Stops watching a descriptor: epoll_ctl(2) with `EPOLL_CTL_DEL`. On the thread that registered
+     * it, its id is not reported any more from then on, not even by a notification that was on its
+     * way.
      *
      * - Fails with `NotRegistered` if the descriptor is not registered
      * - Fails with `BadDescriptor` if it is not open
@@ -169,14 +185,17 @@ export class Registrar extends Context.Service<
     readonly deregister: (fd: FdLike) => Effect.Effect<void, PollerError>
 
     /**
-     * The notifications of one descriptor. It is registered while the stream runs, and its notifications come to this
-     * stream and to no other consumer. The stream ends when the poller closes.
+     * The notifications of one descriptor. It is registered while the stream runs, and its
+     * notifications come to this stream and to no other consumer. The stream ends when the poller
+     * closes.
      *
-     * One notification is emitted a pull. What is reported while the consumer is busy is merged into the next one.
+     * One notification is emitted a pull. What is reported while the consumer is busy is merged
+     * into the next one.
      *
      * - Fails with `NotRegistered` if the descriptor is deregistered while the stream runs
      * - Fails with `AlreadyRegistered` if the descriptor is registered with this poller already
-     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be polled
+     * - Fails with `NotPollable` if it is a regular file, a directory, or a device that cannot be
+     *   polled
      * - Fails with `BadDescriptor` if it is not open
      * - Fails with `LimitReached` if a limit of the system is reached
      * - Fails with `InvalidArgument` if an argument is invalid
@@ -191,8 +210,9 @@ export class Registrar extends Context.Service<
     ) => Stream.Stream<Notification.Notification, PollerError>
 
     /**
-     * Reports an id once, when a duration has passed: never early, and a fraction of a millisecond late. It is reported with
-     * the event `"Read"`, to the calling thread. All timers of a thread share one descriptor: timerfd_create(2).
+     * Reports an id once, when a duration has passed: never early, and a fraction of a millisecond
+     * late. It is reported with the event `"Read"`, to the calling thread. All timers of a thread
+     * share one descriptor: timerfd_create(2).
      *
      * - Fails with `InvalidArgument` if the duration is negative or not a number
      * - Fails with `LimitReached` if the descriptor for timers cannot be opened
@@ -202,8 +222,9 @@ export class Registrar extends Context.Service<
     readonly timeout: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * Reports an id again and again. The n-th time is due at the start plus n periods, however late the consumer is. A
-     * consumer that has missed several gets one notification. A period below one millisecond becomes one millisecond.
+     * Reports an id again and again. The n-th time is due at the start plus n periods, however late
+     * the consumer is. A consumer that has missed several gets one notification. A period below one
+     * millisecond becomes one millisecond.
      *
      * - Fails with `InvalidArgument` if the period is zero, negative or not a number
      * - Fails with `LimitReached` if the descriptor for timers cannot be opened
@@ -213,17 +234,19 @@ export class Registrar extends Context.Service<
     readonly interval: (duration: Duration.Input) => Effect.Effect<RegistrationId, PollerError>
 
     /**
-     * Ends a timer of this thread. Its id is never reported afterwards, not even if it has gone off and its notification has
-     * not been taken.
+     * Ends a timer of this thread. Its id is never reported afterwards, not even if it has gone off
+     * and its notification has not been taken.
      *
-     * - Fails with `NotRegistered` if this thread has no such timer, or its last notification was taken
+     * - Fails with `NotRegistered` if this thread has no such timer, or its last notification was
+     *   taken
      * - Fails with `Closed` if the poller is closed
      * - Fails with `WorkerFailed` if the polling thread has died
      */
     readonly cancelTimer: (id: RegistrationId) => Effect.Effect<void, PollerError>
 
     /**
-     * Makes an event that is reported when a program triggers it, until the scope closes. See {@link UserEvent}.
+     * Makes an event that is reported when a program triggers it, until the scope closes. See
+     * {@link UserEvent}.
      *
      * - Fails with `LimitReached` if no descriptor is left
      * - Fails with `Closed` if the poller is closed
@@ -234,7 +257,8 @@ export class Registrar extends Context.Service<
 >()("effect-amy/Registrar") {}
 
 /**
- * Watches a descriptor, and returns the id under which it is reported. See {@link Registrar.register}.
+ * Watches a descriptor, and returns the id under which it is reported. See
+ * {@link Registrar.register}.
  *
  * **Example** (A FIFO)
  *
@@ -316,7 +340,8 @@ export const registerScoped = (
   Effect.flatMap(Registrar, (registrar) => registrar.registerScoped(fd, event, options))
 
 /**
- * Changes what a registration watches, and reports present readiness again. See {@link Registrar.reregister}.
+ * Changes what a registration watches, and reports present readiness again. See
+ * {@link Registrar.reregister}.
  *
  * **Example**
  *
@@ -384,12 +409,13 @@ export const deregister = (fd: FdLike): Effect.Effect<void, PollerError, Registr
   Effect.flatMap(Registrar, (registrar) => registrar.deregister(fd))
 
 /**
- * The notifications of one descriptor, which is registered while the stream runs. See {@link Registrar.watch}.
+ * The notifications of one descriptor, which is registered while the stream runs. See
+ * {@link Registrar.watch}.
  *
  * **When to use**
  *
- * Use to consume what one descriptor reports. Unlike a filter over `Poller.notifications`, it takes nothing that is for
- * other consumers.
+ * Use to consume what one descriptor reports. Unlike a filter over `Poller.notifications`, it takes
+ * nothing that is for other consumers.
  *
  * **Example**
  *

@@ -1,8 +1,9 @@
 /**
- * Wakes a poller by hand, from any thread: a registration without a descriptor, reported when a program triggers it.
+ * Wakes a poller by hand, from any thread: a registration without a descriptor, reported when a
+ * program triggers it.
  *
- * Use it to tell the thread that consumes notifications that there is other work for it: a queue of its own that has
- * filled, a configuration that has changed, the time to stop.
+ * Use it to tell the thread that consumes notifications that there is other work for it: a queue of
+ * its own that has filled, a configuration that has changed, the time to stop.
  *
  * @since 0.1.0
  */
@@ -14,8 +15,8 @@ import type { PollerError } from "./PollerError.ts"
 import { Registrar, type RegistrationId } from "./Registrar.ts"
 
 /**
- * With a handle, another thread of the same process opens an event: see {@link fromHandle}. It is plain data: send it with
- * `postMessage`, or pass it as `workerData`.
+ * With a handle, another thread of the same process opens an event: see {@link fromHandle}. It is
+ * plain data: send it with `postMessage`, or pass it as `workerData`.
  *
  * @category models
  * @since 0.1.0
@@ -37,8 +38,8 @@ export const isUserEventHandle: (u: unknown) => u is UserEventHandle = internal.
  *
  * **Details**
  *
- * Triggers coalesce: however many there are before the notification is taken, there is one notification. It is reported
- * with the event `"Read"`, to the thread that made the event.
+ * Triggers coalesce: however many there are before the notification is taken, there is one
+ * notification. It is reported with the event `"Read"`, to the thread that made the event.
  *
  * @category models
  * @since 0.1.0
@@ -116,7 +117,8 @@ export const make: Effect.Effect<UserEvent, PollerError, Registrar | Scope.Scope
  * No poller is needed on the thread that triggers.
  *
  * - Fails with `Closed` if the event has ended
- * - Fails with `InvalidArgument` if the argument is not the handle of a user event, or is that of a `TestPoller`
+ * - Fails with `InvalidArgument` if the argument is not the handle of a user event, or is that of a
+ *   `TestPoller`
  * - Fails with `LimitReached` if no descriptor is left
  * - Fails with `UnsupportedPlatform` if this system has no poller
  *

@@ -69,7 +69,8 @@ for (const [name, layer] of Object.entries({
           yield* sender.send("a")
           expect(yield* reported).toEqual(read(receiver.id))
           expect(yield* receiver.tryReceive).toEqual(Option.some("a"))
-          // Amy wakes its poller here. A receiver that empties the channel misses nothing without that.
+          // Amy wakes its poller here. A receiver that empties the channel misses nothing without
+          // that.
           yield* sender.send("b")
           expect(yield* readyNow).toEqual([])
           expect(yield* receiver.tryReceive).toEqual(Option.some("b"))

@@ -1,4 +1,7 @@
-/** Compiles every example of the documentation as a user's program, runs it, and checks what it prints. */
+/**
+ * Compiles every example of the documentation as a user's program, runs it, and checks what it
+ * prints.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { execFile, spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"

@@ -1,4 +1,7 @@
-/** The rooms of src/internal: arrows run downwards only, and what holds that works. docs/architecture.md has the reasons. */
+/**
+ * The rooms of src/internal: arrows run downwards only, and what holds that works.
+ * docs/architecture.md has the reasons.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"

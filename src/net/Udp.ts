@@ -210,7 +210,10 @@ export interface UdpSocket extends Inspectable {
   /** Receives all datagrams that have arrived, up to 64. Waits for the first. */
   readonly receiveMany: Effect.Effect<readonly [Datagram, ...Array<Datagram>], PollerError>
 
-  /** The datagrams as they arrive, one a pull: what it has not emitted is still in the socket. It does not end. */
+  /**
+   * The datagrams as they arrive, one a pull: what it has not emitted is still in the socket. It
+   * does not end.
+   */
   readonly stream: Stream.Stream<Datagram, PollerError>
 
   /**

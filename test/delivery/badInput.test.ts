@@ -1,6 +1,7 @@
 /**
  * Invalid arguments fail with their reason and a message that says what to do. A refusal changes
- * nothing: it opens no descriptor, makes no registration, uses up no id, and what existed still works.
+ * nothing: it opens no descriptor, makes no registration, uses up no id, and what existed still
+ * works.
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -398,7 +399,9 @@ describe("promise 12: building what cannot be built", () => {
   )
 })
 
-/** Runs a program of test/programs in a process that may have 128 descriptors. Returns its output. */
+/**
+ * Runs a program of test/programs in a process that may have 128 descriptors. Returns its output.
+ */
 const runWithFewDescriptors = (name: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const args = ["--conditions=effect-amy-source", fileURLToPath(programUrl(`programs/${name}`))]

@@ -237,7 +237,9 @@ describeEveryLayer("promise 6: a peer that is gone", (layer) => {
 
 const bind = (ends: Ends) => ({ ours: ends.ours, theirs: ends.theirs, close: ends.close.bind(ends) })
 
-/** Waits for a report. TCP's ends travel through the network stack, so one look may be too early. */
+/**
+ * Waits for a report. TCP's ends travel through the network stack, so one look may be too early.
+ */
 const closedReport = Effect.gen(function* () {
   let last: PlainNotification | undefined
   while (last === undefined || !(last.readClosed || last.writeClosed)) {

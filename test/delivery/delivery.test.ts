@@ -115,7 +115,10 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
 /** The number of edges of each socket during which a consumer sleeps. */
 const edges = times(20, 100)
 
-/** A thousand sockets, and functions that make one edge of each: a byte, and in the last round the end. */
+/**
+ * A thousand sockets, and functions that make one edge of each: a byte, and in the last round the
+ * end.
+ */
 const asleep = Effect.gen(function* () {
   const pairs = yield* Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: 1000 }, Kernel.socketPair)),
@@ -242,7 +245,8 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
       const otherFds = others.map(({ fd }) => fd)
       const otherIds = yield* thread.call("registerAll", otherFds, "Read")
 
-      // The thread makes all edges itself, first those of this thread. It unblocks this thread once it has its own.
+      // The thread makes all edges itself, first those of this thread. It unblocks this thread once
+      // it has its own.
       const gate = makeGate()
       const work = yield* Effect.forkChild(
         Effect.all(
@@ -357,7 +361,8 @@ describeLayers("the steps of a consumer", (layer) => {
       const { queue } = yield* Poller.Poller
       const [{ fd, makeReady }] = (yield* sources([[1, eventfd]])) as [Source]
       const id = yield* Registrar.register(fd, "Read")
-      // Nothing else happens in this process meanwhile. A promise that is not resolved in one round would end it all.
+      // Nothing else happens in this process meanwhile. A promise that is not resolved in one round
+      // would end it all.
       for (let round = 0; round < times(200, 1000); round++) {
         const taker = yield* Effect.forkChild(Queue.take(queue), { startImmediately: true })
         makeReady()

@@ -1,7 +1,7 @@
 /**
- * A registration that has ended is not reported any more, wherever its notification was at that time:
- * in the kernel, in shared memory, held back by the polling thread, in this thread's queue, or on its
- * way to a fiber that waits.
+ * A registration that has ended is not reported any more, wherever its notification was at that
+ * time: in the kernel, in shared memory, held back by the polling thread, in this thread's queue,
+ * or on its way to a fiber that waits.
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
@@ -160,7 +160,8 @@ describeLayers("promise 5: no ghost", (layer) => {
       const { queue } = yield* Poller.Poller
       const [first, second, third] = yield* several(3)
       const byId = new Map([first!, second!].map((each) => [each.id, each]))
-      // The first fiber ends the registration of the other one, whose notification is in the same batch.
+      // The first fiber ends the registration of the other one, whose notification is in the same
+      // batch.
       const ender = yield* Effect.forkChild(
         Effect.gen(function* () {
           const { id } = yield* Queue.take(queue)
@@ -174,7 +175,8 @@ describeLayers("promise 5: no ghost", (layer) => {
       Kernel.signal(first!.fd)
       Kernel.signal(second!.fd)
       yield* Fiber.join(ender)
-      // In two batches, the second finds no registration. In one batch, the notification is taken back.
+      // In two batches, the second finds no registration. In one batch, the notification is taken
+      // back.
       Kernel.signal(third!.fd)
       expect((yield* Fiber.join(taker)).id).toBe(third!.id)
       expect(yield* idsReadyNow).toEqual([])

@@ -75,7 +75,8 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
         for (let round = 0; round < times(60, 300); round++) {
           const fiber = yield* Effect.forkChild(waiting(poller, note), { startImmediately: true })
           for (const fd of fds) Kernel.signal(fd)
-          // On every layer, the interruption is too early in some rounds, too late in others, and simultaneous in others.
+          // On every layer, the interruption is too early in some rounds, too late in others, and
+          // simultaneous in others.
           if (round % 3 > 0) spin((round * 7) % 100)
           for (let turns = round % 4; turns > 0; turns--) yield* turn
           yield* Fiber.interrupt(fiber)

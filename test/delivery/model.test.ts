@@ -1,7 +1,7 @@
 /**
- * Compares random sequences of operations on pipes, sockets and eventfds with a model of edge-triggered
- * readiness. No notification may be missing, repeated or a ghost. `MODEL_SEED` repeats a run, and
- * `MODEL_SEQUENCES` sets its length.
+ * Compares random sequences of operations on pipes, sockets and eventfds with a model of
+ * edge-triggered readiness. No notification may be missing, repeated or a ghost. `MODEL_SEED`
+ * repeats a run, and `MODEL_SEQUENCES` sets its length.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"

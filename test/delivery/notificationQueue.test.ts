@@ -1,6 +1,7 @@
 /**
- * The assumptions of src/internal/delivery/notificationQueue.ts about Effect's `Queue`, whose fields it
- * reads. If a version of Effect changes one of them, a test here fails and says what to look at.
+ * The assumptions of src/internal/delivery/notificationQueue.ts about Effect's `Queue`, whose
+ * fields it reads. If a version of Effect changes one of them, a test here fails and says what to
+ * look at.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Fiber, MutableList, Queue } from "effect"

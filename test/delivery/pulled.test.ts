@@ -1,4 +1,7 @@
-/** A stream takes only what its consumer is about to see: what it has not emitted is still there for the next. */
+/**
+ * A stream takes only what its consumer is about to see: what it has not emitted is still there for
+ * the next.
+ */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Option, Stream } from "effect"
 import { Poller, PollChannel, Registrar, Tcp, Udp } from "effect-amy"

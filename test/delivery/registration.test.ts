@@ -1,4 +1,7 @@
-/** Registering is one kernel call on the calling thread. Ids are unique in a poller. A registration can change threads. */
+/**
+ * Registering is one kernel call on the calling thread. Ids are unique in a poller. A registration
+ * can change threads.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -158,7 +161,8 @@ describe("promise 2: ids over all threads", () => {
           const all = yield* Effect.all(
             [
               ...threads.map((thread, index) => thread.call("churn", owned[index]!, rounds)),
-              // This thread is the fourth. It begins a turn later, when the messages to the others are on their way.
+              // This thread is the fourth. It begins a turn later, when the messages to the others
+              // are on their way.
               Effect.andThen(
                 Effect.promise(() => new Promise(setImmediate)),
                 commands.churn(owned[3]!, rounds)

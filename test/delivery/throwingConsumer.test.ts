@@ -1,4 +1,7 @@
-/** A consumer runs on the library's stack. An error that its observer throws is reported, and affects nothing else. */
+/**
+ * A consumer runs on the library's stack. An error that its observer throws is reported, and
+ * affects nothing else.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { runProgram } from "../support/programs.ts"

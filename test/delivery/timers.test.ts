@@ -1,4 +1,6 @@
-/** Timers on the real kernel. The tests check lower bounds only, because a busy machine may be late. */
+/**
+ * Timers on the real kernel. The tests check lower bounds only, because a busy machine may be late.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Queue, Stream } from "effect"
 import { PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
@@ -118,8 +120,8 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
     Effect.gen(function* () {
       const period = 60
       const id = yield* Registrar.interval(period)
-      // If the interval drifted, the next report would always be a whole period away. Without drift it is half a period
-      // away, which even on a busy machine is seen in one of many rounds.
+      // If the interval drifted, the next report would always be a whole period away. Without drift
+      // it is half a period away, which even on a busy machine is seen in one of many rounds.
       for (;;) {
         yield* next
         block(period * 1.5)
@@ -329,7 +331,8 @@ describeLayers("promise 12: a cancelled timer's id is never reported afterwards"
       for (let i = 0; i < ids.length; i += 2) {
         const id = ids[i]!
         const outcome = yield* outcomeOf(Registrar.cancelTimer(Registrar.RegistrationId(id)))
-        // The consumer has seen an id that cannot be cancelled, at the latest in the turn that just ran.
+        // The consumer has seen an id that cannot be cancelled, at the latest in the turn that just
+        // ran.
         expect(outcome).toBe(reported.has(id) ? "NotRegistered" : "ok")
         if (outcome === "ok") cancelled.add(id)
         if (i % 20 === 0) yield* Effect.sleep(0)

@@ -1,4 +1,7 @@
-/** The heap of timers by itself, on an alarm whose clock the test sets, compared with a simple model. */
+/**
+ * The heap of timers by itself, on an alarm whose clock the test sets, compared with a simple
+ * model.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import type { Alarm } from "../../src/internal/kernel/selector.ts"
 import { Timers } from "../../src/internal/delivery/timers.ts"
@@ -206,7 +209,9 @@ class Model {
     return Math.min(...Array.from(this.#timers.values(), ({ millis, seen, start }) => start + (seen + 1) * millis))
   }
 
-  /** Returns the ids that are due, each with the time at which it became due, the earliest first. */
+  /**
+   * Returns the ids that are due, each with the time at which it became due, the earliest first.
+   */
   expire(now: number): ReadonlyArray<readonly [due: number, id: number]> {
     const due: Array<readonly [number, number]> = []
     for (const [id, timer] of this.#timers) {

@@ -86,7 +86,8 @@ describeLayers("a user event", (layer) => {
       expect(yield* readyNow).toEqual([])
 
       yield* event.trigger
-      // A polling thread has time to put it into the ring, which this thread cannot empty meanwhile.
+      // A polling thread has time to put it into the ring, which this thread cannot empty
+      // meanwhile.
       block(20)
       yield* event.clear
       expect(yield* readyNow).toEqual([])

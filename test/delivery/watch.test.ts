@@ -1,4 +1,6 @@
-/** `Registrar.watch`: the notifications of one descriptor, for one stream and for no other consumer. */
+/**
+ * `Registrar.watch`: the notifications of one descriptor, for one stream and for no other consumer.
+ */
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"

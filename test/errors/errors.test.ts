@@ -1,4 +1,7 @@
-/** Each error number becomes the reason that says what it means, and an error keeps it wherever it goes. */
+/**
+ * Each error number becomes the reason that says what it means, and an error keeps it wherever it
+ * goes.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, Schema } from "effect"
 import { PollerError } from "effect-amy"

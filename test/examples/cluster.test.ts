@@ -1,7 +1,7 @@
 /**
- * Runs the example of a cluster, and checks what it prints. Its runners share the standard error of the
- * program that starts them. A run ends when no process has that open, so each test also shows that no
- * runner is left.
+ * Runs the example of a cluster, and checks what it prints. Its runners share the standard error of
+ * the program that starts them. A run ends when no process has that open, so each test also shows
+ * that no runner is left.
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"

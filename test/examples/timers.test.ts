@@ -1,11 +1,17 @@
-/** Runs the example of timers, and checks what it prints. How late each timer is depends on the machine. */
+/**
+ * Runs the example of timers, and checks what it prints. How late each timer is depends on the
+ * machine.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { runExample } from "../support/example.ts"
 
 const ticks = /^2: period (\d+), (\d+) missed, (\d+) ms after the one before$/gm
 
-/** Runs the example, checks everything that holds on any machine, and returns what it printed about the interval. */
+/**
+ * Runs the example, checks everything that holds on any machine, and returns what it printed about
+ * the interval.
+ */
 const run = Effect.gen(function* () {
   const { stdout, ...rest } = yield* runExample("timers")
   expect(rest).toEqual({ code: 0, signal: null, stderr: "" })
@@ -39,7 +45,8 @@ describe("examples/timers.ts", () => {
         // No timer is early.
         expect(first!.period).toBeGreaterThanOrEqual(1)
         expect(first!.after).toBeGreaterThanOrEqual(200)
-        // It worked for two and a half periods, so it missed at least one. One line stands for all of them.
+        // It worked for two and a half periods, so it missed at least one. One line stands for all
+        // of them.
         expect(late!.after).toBeGreaterThanOrEqual(500)
         expect(late!.missed).toBeGreaterThanOrEqual(1)
         expect(late!.period).toBe(first!.period + late!.missed + 1)
@@ -50,8 +57,9 @@ describe("examples/timers.ts", () => {
   it.live(
     "the interval does not drift",
     () =>
-      // If the interval drifted, the next report would always be a whole period away. Without drift it is about half a
-      // period away, which even on a busy machine is seen in one of several runs.
+      // If the interval drifted, the next report would always be a whole period away. Without drift
+      // it is about half a period away, which even on a busy machine is seen in one of several
+      // runs.
       run.pipe(
         Effect.map((intervals) => intervals.at(-1)!.after),
         Effect.repeat({ until: (after) => after < 195 })

@@ -95,7 +95,8 @@ for (const [name, layer] of Object.entries(all)) {
           const { system, user } = process.cpuUsage(used)
           const ends = yield* consumers
           if (!ready) expect(ends).toEqual(consumersEnded)
-          // In microseconds of processor time, which a busy machine does not change. It takes about a tenth of that.
+          // In microseconds of processor time, which a busy machine does not change. It takes about
+          // a tenth of that.
           expect(system + user).toBeLessThan(1_000_000)
           // Notifications that were delivered before the end are still in the queue.
           yield* Queue.clear(opened.poller.queue).pipe(Effect.ignore)
@@ -203,7 +204,8 @@ describe("promise 8: opening and closing over and over leaves nothing", () => {
           expect(possessions()).toEqual({ descriptors: before.descriptors, threads: before.threads })
           const grown = ((yield* memory) - before.memory) / 1024
           yield* Effect.promise(() => test.annotate(`${Math.round(grown)} KiB more at the end`))
-          // The shared memory of one poller has two MiB, so a leak of two pollers exceeds the limit.
+          // The shared memory of one poller has two MiB, so a leak of two pollers exceeds the
+          // limit.
           expect(grown).toBeLessThan(4 * 1024)
         }),
       // A start takes some 50 ms of processor time, and ten times as long on a busy machine.

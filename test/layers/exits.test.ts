@@ -125,7 +125,8 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
         Kernel.close(thread.fd)
       }
 
-      // Attaching reuses the only place beside the owner's, and closes the descriptors of the thread that had it.
+      // Attaching reuses the only place beside the owner's, and closes the descriptors of the
+      // thread that had it.
       const next = yield* open(Poller.layerAttach(main.poller.handle))
       expect(Kernel.openDescriptors().size).toBe(withoutAttached.size + 2)
       yield* next.close

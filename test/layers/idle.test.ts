@@ -16,7 +16,8 @@ const window = Duration.seconds(times(2, 5))
 const observe = ({ poller }: Opened) =>
   Effect.gen(function* () {
     yield* Effect.forkScoped(poller.wait(Duration.infinity), { startImmediately: true })
-    // Collects the garbage of the preparations, so that this does not happen during the measurement.
+    // Collects the garbage of the preparations, so that this does not happen during the
+    // measurement.
     collectGarbage()
     const before = yield* poller.stats
     const start = performance.now()

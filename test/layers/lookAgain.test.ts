@@ -1,11 +1,17 @@
-/** A program that replies to a notification gets the next one soon, and the event loop still has its turns. */
+/**
+ * A program that replies to a notification gets the next one soon, and the event loop still has its
+ * turns.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { LookAgain } from "../../src/internal/layers/lookAgain.ts"
 import * as Kernel from "../support/kernel.ts"
 
-/** Returns how often one turn looks, if its first look finds `first` events and each later one finds `then`. */
+/**
+ * Returns how often one turn looks, if its first look finds `first` events and each later one finds
+ * `then`.
+ */
 const looks = (again: LookAgain, first: number, then: number): number => {
   let count = 1
   for (let found = first; again.isWorthIt(found); found = then) count++

@@ -87,7 +87,8 @@ describe("exclusive", () => {
   it.live("an edge may wake only one of two pollers that are blocked in the kernel", () =>
     Effect.gen(function* () {
       const counts = yield* countOfTwo(Poller.layerWorker(), { exclusive: true }, 300)
-      // The kernel wakes only one of the threads that are blocked. Threads that are about to block see the edge, too.
+      // The kernel wakes only one of the threads that are blocked. Threads that are about to block
+      // see the edge, too.
       expect(counts.none).toBe(0)
       expect(counts.one).toBeGreaterThan(0)
     }).pipe(Effect.scoped)
@@ -173,7 +174,10 @@ describeEveryLayer("sizes", (layer) => {
 describeLayers("statistics", (layer, layerName) => {
   const figures = ["notifications", "merged", "batches", "waits", "wakeups", "overflows", "registrations"] as const
 
-  /** Returns this poller's series of a metric. An attached layer has its own beside those of its poller. */
+  /**
+   * Returns this poller's series of a metric. An attached layer has its own beside those of its
+   * poller.
+   */
   const seriesOf = (name: string) => {
     const kind = { layerWorker: "worker", layerEventLoop: "event-loop", "layerAttach to a layerWorker": "attached" }
     return Effect.map(Metric.snapshot, (all) =>

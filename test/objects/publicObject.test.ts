@@ -1,4 +1,6 @@
-/** Methods that can be passed on, and what is seen of an object when it is printed or enumerated. */
+/**
+ * Methods that can be passed on, and what is seen of an object when it is printed or enumerated.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { inspect } from "node:util"
 import { detachMethods, PublicObject } from "../../src/internal/objects/publicObject.ts"

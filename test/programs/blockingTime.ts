@@ -1,4 +1,6 @@
-/** A thread that measures the waits of a `layerBlocking`. Each message is the timeout of one wait. */
+/**
+ * A thread that measures the waits of a `layerBlocking`. Each message is the timeout of one wait.
+ */
 import { Duration, Effect, Queue } from "effect"
 import { Poller } from "effect-amy"
 import { parentPort } from "node:worker_threads"

@@ -1,7 +1,7 @@
 /**
  * Ends threads by `worker.terminate()` in the midst of whatever the library does. Each thread opens
- * and closes timers, events, channels and sockets without end. Each is terminated a round later than
- * the one before it, and the first before it has closed anything.
+ * and closes timers, events, channels and sockets without end. Each is terminated a round later
+ * than the one before it, and the first before it has closed anything.
  */
 import { Effect } from "effect"
 import { Poller, PollChannel, Registrar, Tcp, Udp, Unix, UserEvent } from "effect-amy"

@@ -20,7 +20,9 @@ const layers: { readonly [name: string]: PollerLayer } = {
 
 const ready = Effect.sync(() => console.log("ready"))
 
-/** Opens a poller, registers a descriptor and waits for it in vain. `meanwhile` runs beside that. */
+/**
+ * Opens a poller, registers a descriptor and waits for it in vain. `meanwhile` runs beside that.
+ */
 const waiting = (layer: PollerLayer, meanwhile: Effect.Effect<void> = Effect.void) =>
   Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.sync(() => console.log("finalized")))

@@ -1,7 +1,7 @@
 /**
- * Attaches to the poller of another thread, which closes it. Opens files under the numbers that have
- * become free, and exits with the attached layer still open. Prints whether anything was written to
- * those files.
+ * Attaches to the poller of another thread, which closes it. Opens files under the numbers that
+ * have become free, and exits with the attached layer still open. Prints whether anything was
+ * written to those files.
  */
 import { Effect, Exit, Layer, Scope } from "effect"
 import { Poller } from "effect-amy"

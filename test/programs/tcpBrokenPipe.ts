@@ -1,4 +1,7 @@
-/** Writes to a connection whose reader is gone, while SIGPIPE would kill the process, which is its default. */
+/**
+ * Writes to a connection whose reader is gone, while SIGPIPE would kill the process, which is its
+ * default.
+ */
 import { Effect, Stream } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import { writeSync } from "node:fs"

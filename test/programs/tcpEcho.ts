@@ -1,4 +1,7 @@
-/** A thread that echoes a connection in capital letters until its end, and then closes its descriptor. */
+/**
+ * A thread that echoes a connection in capital letters until its end, and then closes its
+ * descriptor.
+ */
 import { Effect, Stream } from "effect"
 import { Poller, Tcp } from "effect-amy"
 import { parentPort, workerData } from "node:worker_threads"

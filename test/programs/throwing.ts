@@ -1,6 +1,7 @@
 /**
- * Consumers whose observer throws, in a process that listens for uncaught exceptions and goes on. Prints what is seen after
- * that as one line of JSON for each way to consume: nothing else may be affected. The argument names the layer.
+ * Consumers whose observer throws, in a process that listens for uncaught exceptions and goes on.
+ * Prints what is seen after that as one line of JSON for each way to consume: nothing else may be
+ * affected. The argument names the layer.
  */
 import { Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { AsyncFd, Fd, PollChannel, Poller, type PollerError, Registrar, Tcp } from "effect-amy"

@@ -58,7 +58,10 @@ export const commands = {
   collectAndOpen: (ids: ReadonlyArray<number>, gate: SharedArrayBuffer) =>
     Effect.tap(collect(ids), () => Effect.sync(() => openGate(gate))),
 
-  /** Registers and deregisters each descriptor in each round, and registers all at the end. Returns all ids in order. */
+  /**
+   * Registers and deregisters each descriptor in each round, and registers all at the end. Returns
+   * all ids in order.
+   */
   churn: Effect.fnUntraced(function* (fds: ReadonlyArray<number>, rounds: number) {
     const ids: Array<number> = []
     for (let round = 0; round < rounds; round++) {
@@ -92,7 +95,10 @@ export const commands = {
 
 export type Commands = typeof commands
 
-/** Opens a gate. Its buffer has two words: whether a thread is blocked at it, and whether it is open. */
+/**
+ * Opens a gate. Its buffer has two words: whether a thread is blocked at it, and whether it is
+ * open.
+ */
 export const openGate = (gate: SharedArrayBuffer): void => {
   const words = new Int32Array(gate)
   Atomics.store(words, 1, 1)
@@ -110,7 +116,9 @@ export interface AttachedThreadData {
   readonly handle: Poller.PollerHandle
 }
 
-/** A message to the thread: a command with a number that its reply repeats, or the request to end. */
+/**
+ * A message to the thread: a command with a number that its reply repeats, or the request to end.
+ */
 export type Message =
   { readonly call: number; readonly name: keyof Commands; readonly args: ReadonlyArray<never> } | "close"
 

@@ -1,4 +1,7 @@
-/** Helpers for connections that become ready together: they observe and change the system calls that serve them. */
+/**
+ * Helpers for connections that become ready together: they observe and change the system calls that
+ * serve them.
+ */
 import { describe, expect, vi } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
@@ -155,7 +158,9 @@ export class Peer {
     return Buffer.concat(chunks)
   }
 
-  /** Reads until `count` bytes have arrived. Returns these, and further ones that arrived with them. */
+  /**
+   * Reads until `count` bytes have arrived. Returns these, and further ones that arrived with them.
+   */
   receive(count: number): Effect.Effect<Buffer> {
     return Effect.gen({ self: this }, function* () {
       const chunks: Array<Buffer> = []

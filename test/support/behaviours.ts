@@ -13,7 +13,10 @@ const delivered = Effect.flatMap(Poller.Poller, ({ queue }) => Effect.orDie(Queu
 
 const registrations = Effect.flatMap(Poller.Poller, ({ stats }) => Effect.map(stats, (all) => all.registrations))
 
-/** Returns the flags for two closed ends. epoll reports both ends, and each filter of a kqueue its own. */
+/**
+ * Returns the flags for two closed ends. epoll reports both ends, and each filter of a kqueue its
+ * own.
+ */
 const endsFor = (world: World, own: "readClosed" | "writeClosed") =>
   world.kernel === "kqueue" ? [own] : ["readClosed", "writeClosed"]
 

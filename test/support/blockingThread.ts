@@ -1,4 +1,7 @@
-/** A thread that only polls, as in amy's own example. It posts its handle, and polls until it receives a message. */
+/**
+ * A thread that only polls, as in amy's own example. It posts its handle, and polls until it
+ * receives a message.
+ */
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { parentPort, receiveMessageOnPort } from "node:worker_threads"

@@ -1,6 +1,7 @@
 /**
- * Bundles programs, so that each is a few files that hold no more of `effect` than they use. A thread or a process that
- * loads the sources instead imports some 300 files, and takes ten times as long to start.
+ * Bundles programs, so that each is a few files that hold no more of `effect` than they use. A
+ * thread or a process that loads the sources instead imports some 300 files, and takes ten times as
+ * long to start.
  */
 import { globSync } from "node:fs"
 import { join } from "node:path"
@@ -11,7 +12,10 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 
 const pollingThread = "src/internal/shared/pollingThread.ts"
 
-/** Bundles TypeScript files of the project. Each keeps its path within the directory, and ends with `.js`. */
+/**
+ * Bundles TypeScript files of the project. Each keeps its path within the directory, and ends with
+ * `.js`.
+ */
 export const bundle = async (files: ReadonlyArray<string>, directory: string): Promise<void> => {
   const build = await rolldown({
     cwd: root,
@@ -21,7 +25,8 @@ export const bundle = async (files: ReadonlyArray<string>, directory: string): P
     external: ["koffi"],
     resolve: { conditionNames: ["effect-amy-source", "node", "import", "default"] }
   })
-  // The library locates the polling thread from a file of a sibling folder, which is here that of the shared chunks.
+  // The library locates the polling thread from a file of a sibling folder, which is here that of
+  // the shared chunks.
   await build.write({ dir: directory, cleanDir: true, chunkFileNames: "src/internal/chunks/[name]-[hash].js" })
   await build.close()
 }

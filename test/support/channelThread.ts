@@ -9,7 +9,10 @@ export interface ChannelThreadData {
   readonly handle: PollChannel.SenderHandle
   /** The first part of each of its messages. */
   readonly name: string
-  /** The commands to run one after the other, before it ends. If it is missing, each message is a command. */
+  /**
+   * The commands to run one after the other, before it ends. If it is missing, each message is a
+   * command.
+   */
   readonly commands?: ReadonlyArray<ChannelCommand>
   /** Counts the messages that were accepted, in memory that other threads can read. */
   readonly accepted?: SharedArrayBuffer
@@ -22,11 +25,17 @@ export type Message = readonly [name: string, index: number]
 export type ChannelCommand =
   /** Sends a number of messages one after the other. Returns the outcome of the last. */
   | { readonly send: number }
-  /** Sends a number of messages at the same time and interrupts every third. Returns the indices that were accepted. */
+  /**
+   * Sends a number of messages at the same time and interrupts every third. Returns the indices
+   * that were accepted.
+   */
   | { readonly together: number }
   /** Starts to send a number of messages at the same time, and does not wait for them. */
   | { readonly start: number }
-  /** Starts another thread, which sends a number of messages under its own name. Returns once that thread has ended. */
+  /**
+   * Starts another thread, which sends a number of messages under its own name. Returns once that
+   * thread has ended.
+   */
   | { readonly fork: string; readonly send: number }
   /** Returns the outcome of sending a function. */
   | "function"

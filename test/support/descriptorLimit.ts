@@ -24,7 +24,10 @@ const limitFor = (room: number): number => {
   }
 }
 
-/** Runs an effect while the process can open only `room` further descriptors. The effect must not have to wait. */
+/**
+ * Runs an effect while the process can open only `room` further descriptors. The effect must not
+ * have to wait.
+ */
 export const withRoomFor = <A, E, R>(room: number, effect: Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {

@@ -1,7 +1,9 @@
 /** Passes on every method of an object, as a program does that destructures it, and calls it. */
 import { Cause, Effect, Exit, Fiber, Sink, Stream, type Scope } from "effect"
 
-/** What each method is called with, by its name. A method that has no entry is called with nothing. */
+/**
+ * What each method is called with, by its name. A method that has no entry is called with nothing.
+ */
 export type Arguments = { readonly [method: string]: ReadonlyArray<unknown> | undefined }
 
 /** Members that every object has, and that are not to be passed on. */

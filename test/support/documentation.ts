@@ -5,7 +5,10 @@ export interface DocumentedExample {
   /** The file, and the line of its first statement. */
   readonly source: string
   readonly code: string
-  /** The lines that it must print, from the comments after its statements: `console.log(1 + 1) // => 2`. */
+  /**
+   * The lines that it must print, from the comments after its statements: `console.log(1 + 1) // =>
+   * 2`.
+   */
   readonly prints: ReadonlyArray<string>
 }
 

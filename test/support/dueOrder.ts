@@ -1,4 +1,7 @@
-/** Checks the order of timers, whose times of expiry are known only within bounds: a busy machine may stop a thread at any time. */
+/**
+ * Checks the order of timers, whose times of expiry are known only within bounds: a busy machine
+ * may stop a thread at any time.
+ */
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 
@@ -30,7 +33,10 @@ const rounding = 0.01
 
 const byNumber = (a: number, b: number) => a - b
 
-/** Expects timers to be reported once each, and none of them before another one that was due earlier. */
+/**
+ * Expects timers to be reported once each, and none of them before another one that was due
+ * earlier.
+ */
 export const expectDueOrder = (reported: ReadonlyArray<number>, due: ReadonlyMap<number, Due>): void => {
   expect(reported.toSorted(byNumber)).toEqual([...due.keys()].toSorted(byNumber))
   for (const [index, id] of reported.entries()) {

@@ -26,7 +26,10 @@ export const errnoOf = (code: string): number => {
   throw new Error(`this system has no ${code}`)
 }
 
-/** Calls that stand for all of their kind, each with the error names that have a meaning of their own there. */
+/**
+ * Calls that stand for all of their kind, each with the error names that have a meaning of their
+ * own there.
+ */
 export const kinds: ReadonlyArray<{
   readonly name: string
   readonly syscall: string

@@ -1,7 +1,7 @@
 /**
- * What each public operation can fail with, as doc comments say. They say it in sentences or items of a
- * list that begin with "Fails with". A list in the comment of an interface is for the members that the
- * line above it names (`read`, `write`:), or for all of them if it names none.
+ * What each public operation can fail with, as doc comments say. They say it in sentences or items
+ * of a list that begin with "Fails with". A list in the comment of an interface is for the members
+ * that the line above it names (`read`, `write`:), or for all of them if it names none.
  */
 import { globSync, readFileSync } from "node:fs"
 import { basename } from "node:path"
@@ -32,7 +32,10 @@ interface Container extends Declaration {
 const exported = /^export (?:declare )?(?:abstract )?(interface|class|const|function) (\w+)/
 const member = /^(\s+)(?:readonly |get )?(?:(\w+)|\[\w+\])\??\s*[:(<]/
 
-/** Splits a formatted file into its exported declarations, each with its doc comment and its members. */
+/**
+ * Splits a formatted file into its exported declarations, each with its doc comment and its
+ * members.
+ */
 const declarations = (source: string): ReadonlyArray<Container> => {
   const lines = source.split("\n")
   const found: Array<Container> = []
@@ -111,7 +114,10 @@ interface Failure {
 
 const names = (text: string): ReadonlyArray<string> => Array.from(text.matchAll(/`(\w+)`/g), (match) => match[1]!)
 
-/** Returns what a doc comment says about failing. Sentences and items go on over the lines that follow. */
+/**
+ * Returns what a doc comment says about failing. Sentences and items go on over the lines that
+ * follow.
+ */
 const failuresOf = (doc: string): ReadonlyArray<Failure> => {
   const found: Array<Failure> = []
   let of: ReadonlySet<string> | undefined
@@ -132,10 +138,16 @@ const tagsOf = (failures: ReadonlyArray<Failure>, tags: ReadonlySet<string>, mem
     .filter(({ of }) => of === undefined || member === undefined || of.has(member))
     .flatMap(({ text }) => names(text).filter((name) => tags.has(name)))
 
-/** Modules whose operations fail with the errors of `effect/socket`, with a `PollerError` as the cause. */
+/**
+ * Modules whose operations fail with the errors of `effect/socket`, with a `PollerError` as the
+ * cause.
+ */
 const ofEffectSocket = new Set(["PollerSocket", "PollerSocketServer", "PollerDatagramSocket"])
 
-/** Reads the public files, and returns every operation whose type says that it fails with a `PollerError`. */
+/**
+ * Reads the public files, and returns every operation whose type says that it fails with a
+ * `PollerError`.
+ */
 export const publicOperations = (tags: ReadonlySet<string>): ReadonlyArray<Operation> => {
   const found = new Map<string, { module: string; name: string; source: string; reasons: Set<string> }>()
   const add = (module: string, name: string, file: string, line: number, reasons: ReadonlyArray<string>) => {

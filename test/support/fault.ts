@@ -5,9 +5,9 @@ import * as Kernel from "./kernel.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
 /**
- * Puts a pipe under the number of the poller's epoll descriptor, so that the next wait in the kernel
- * fails with EINVAL, and wakes the thread that waits. The epoll instance itself stays open until the
- * scope closes: otherwise an event loop that watches it would never be woken.
+ * Puts a pipe under the number of the poller's epoll descriptor, so that the next wait in the
+ * kernel fails with EINVAL, and wakes the thread that waits. The epoll instance itself stays open
+ * until the scope closes: otherwise an event loop that watches it would never be woken.
  */
 export const breakSelector = (handle: Poller.PollerHandle) =>
   Effect.gen(function* () {

@@ -24,9 +24,10 @@ export type LayerName = keyof typeof layers
 let tables = 0
 
 /**
- * Returns the layers for the next table of tests. In the long run these are all of them. In the short run they are
- * `layerEventLoop` and one with a polling thread: `layerWorker` for the first table of a file, `layerAttach` for the
- * second, and so on. The promises themselves are tested on every layer in both runs, by `behaviours.test.ts`.
+ * Returns the layers for the next table of tests. In the long run these are all of them. In the
+ * short run they are `layerEventLoop` and one with a polling thread: `layerWorker` for the first
+ * table of a file, `layerAttach` for the second, and so on. The promises themselves are tested on
+ * every layer in both runs, by `behaviours.test.ts`.
  */
 export const nextLayers = (): ReadonlyArray<LayerName> => {
   if (isLong) return Object.keys(layers) as Array<LayerName>
@@ -48,7 +49,10 @@ export const describeLayers = (
   }
 }
 
-/** Everything that is ready now: the poller is asked until it has looked at all of it, so what is not in here is not ready. */
+/**
+ * Everything that is ready now: the poller is asked until it has looked at all of it, so what is
+ * not in here is not ready.
+ */
 export const readyNow = Effect.flatMap(Poller.Poller, (poller) => poller.wait(0))
 
 /** The ids of what is ready now, in rising order. */

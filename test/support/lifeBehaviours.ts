@@ -1,4 +1,7 @@
-/** The behaviours of timers, user events and channels, and of the end of a poller. They run in every world. */
+/**
+ * The behaviours of timers, user events and channels, and of the end of a poller. They run in every
+ * world.
+ */
 import { expect } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Queue, Scope, Stream } from "effect"
 import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"

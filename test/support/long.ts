@@ -1,6 +1,6 @@
 /**
- * The two forms of the tests. `npm test` runs the short one, in a few minutes. `npm run test:long` runs those files
- * again that have a long form, which are the ones that import this file.
+ * The two forms of the tests. `npm test` runs the short one, in a few minutes. `npm run test:long`
+ * runs those files again that have a long form, which are the ones that import this file.
  */
 
 /** Whether this is the long run. */

@@ -3,7 +3,10 @@ import { Effect } from "effect"
 import type { Registrar } from "effect-amy"
 import * as Kernel from "./kernel.ts"
 
-/** Opens eventfds, which the scope closes. Each is a file of its own: the kernel limits how often one file can be watched. */
+/**
+ * Opens eventfds, which the scope closes. Each is a file of its own: the kernel limits how often
+ * one file can be watched.
+ */
 export const manyEventfds = (count: number) =>
   Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: count }, Kernel.eventfd)),

@@ -3,13 +3,13 @@
  * eventfds of a random sequence of operations, the registrations in the kernel, and the library's
  * records of them.
  *
- * The model follows epoll(7) and not the library. An event that a registration is interested in makes
- * the registration *ready*. Registering and reregistering do the same if the descriptor is ready at
- * that time. The kernel is asked later, and then reports the state that the descriptor has at that
- * moment, if there is anything to report.
+ * The model follows epoll(7) and not the library. An event that a registration is interested in
+ * makes the registration *ready*. Registering and reregistering do the same if the descriptor is
+ * ready at that time. The kernel is asked later, and then reports the state that the descriptor has
+ * at that moment, if there is anything to report.
  *
- * A poller may ask the kernel at any moment. Each registration therefore has a set of possible states.
- * If the test alone asks the kernel (`concurrent: false`), the set has one member.
+ * A poller may ask the kernel at any moment. Each registration therefore has a set of possible
+ * states. If the test alone asks the kernel (`concurrent: false`), the set has one member.
  */
 import { Effect, Exit } from "effect"
 import { type Event, type Notification, type Poller, Registrar } from "effect-amy"
@@ -179,7 +179,10 @@ class Watched {
   }
 }
 
-/** One step of a sequence. A slot holds a descriptor or nothing. A step that is impossible at its time does nothing. */
+/**
+ * One step of a sequence. A slot holds a descriptor or nothing. A step that is impossible at its
+ * time does nothing.
+ */
 export interface Operation {
   readonly name: (typeof names)[number]
   readonly slot: number
@@ -264,7 +267,9 @@ export interface Services {
 /** A difference between the library and the model. */
 class Difference extends Error {}
 
-/** A number of unread bytes that fills neither a page of a pipe nor a quarter of a socket's buffer. */
+/**
+ * A number of unread bytes that fills neither a page of a pipe nor a quarter of a socket's buffer.
+ */
 const fewBytes = 30
 
 /** Runs one sequence on the kernel and on the model, side by side. */
@@ -290,7 +295,10 @@ class Run {
     Kernel.close(probe)
   }
 
-  /** Runs an operation. Yields "wait" where the driver has to wait, and "turn" for a turn of the event loop. */
+  /**
+   * Runs an operation. Yields "wait" where the driver has to wait, and "turn" for a turn of the
+   * event loop.
+   */
   *perform(operation: Operation): Generator<"wait" | "turn", void, ReadonlyArray<Notification.Notification>> {
     const { event, kind, name, oneshot, slot } = operation
     if (name === "wait") return this.#compare(yield "wait")
@@ -346,8 +354,9 @@ class Run {
       ignore(registrar.deregister(fd))
       Kernel.close(fd)
     }
-    // The library still has registrations of numbers that were closed. They go when the numbers are registered and
-    // deregistered again. New descriptors get the lowest free numbers, so this reaches them and no other ones.
+    // The library still has registrations of numbers that were closed. They go when the numbers are
+    // registered and deregistered again. New descriptors get the lowest free numbers, so this
+    // reaches them and no other ones.
     const left = new Set(this.#known.keys())
     const fresh: Array<number> = []
     while (left.size > 0 && fresh.length < 100) {
@@ -474,7 +483,8 @@ class Run {
     if (known === undefined || live === undefined) return this.#expect(`reregister(${fd})`, exit, "NotRegistered")
     this.#expect(`reregister(${fd})`, exit, "success")
     if (live !== known) {
-      // A duplicate has taken the number of a descriptor that was closed, and that the kernel has watched all the time.
+      // A duplicate has taken the number of a descriptor that was closed, and that the kernel has
+      // watched all the time.
       live.live = false
       known.live = true
       known.file = live.file

@@ -1,6 +1,6 @@
 /**
- * A thread that Effect itself starts (`NodeWorker`). For each request it attaches to the poller of the
- * handle, waits there for the descriptor, and sends what was reported.
+ * A thread that Effect itself starts (`NodeWorker`). For each request it attaches to the poller of
+ * the handle, waits there for the descriptor, and sends what was reported.
  */
 import { NodeRuntime, NodeWorkerRunner } from "@effect/platform-node"
 import { Effect } from "effect"

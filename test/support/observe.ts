@@ -6,7 +6,10 @@ import { readFileSync } from "node:fs"
 import { nextLayerEntries, type PollerLayer } from "./layers.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
-/** Returns how often the waiting thread was woken: the count of the poller's eventfd, which nothing resets. */
+/**
+ * Returns how often the waiting thread was woken: the count of the poller's eventfd, which nothing
+ * resets.
+ */
 export const wakesOf = (handle: Poller.PollerHandle): number => {
   const info = readFileSync(`/proc/self/fdinfo/${contentsOf(handle).selector.wake}`, "utf8")
   const count = /eventfd-count:\s*([0-9a-f]+)/.exec(info)?.[1]

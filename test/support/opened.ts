@@ -23,7 +23,10 @@ export const open = (layer: PollerLayer): Effect.Effect<Opened, PollerError.Poll
     }
   })
 
-/** Returns the outcome of an effect: "success", "Done" for the end of a queue, or the tag of the error's reason. */
+/**
+ * Returns the outcome of an effect: "success", "Done" for the end of a queue, or the tag of the
+ * error's reason.
+ */
 export const outcome = <A, R>(effect: Effect.Effect<A, PollerError.PollerError | Cause.Done, R>) =>
   Effect.match(effect, {
     onSuccess: () => "success",
@@ -50,7 +53,10 @@ export const startConsumers = ({ poller }: Pick<Opened, "poller">) =>
     })
   })
 
-/** Runs each operation and returns the outcomes. None of them changes anything if the poller is open. */
+/**
+ * Runs each operation and returns the outcomes. None of them changes anything if the poller is
+ * open.
+ */
 export const operationsNow = ({ poller, registrar }: Pick<Opened, "poller" | "registrar">) =>
   Effect.acquireUseRelease(
     Effect.sync(Kernel.eventfd),

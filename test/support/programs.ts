@@ -1,4 +1,7 @@
-/** Runs the files of test/programs: as a process that has to end by itself, or as a thread of this process. */
+/**
+ * Runs the files of test/programs: as a process that has to end by itself, or as a thread of this
+ * process.
+ */
 import { Cause, Effect, Queue } from "effect"
 import type { Poller } from "effect-amy"
 import { spawn } from "node:child_process"
@@ -20,10 +23,16 @@ export interface Ended {
   readonly errors: string
 }
 
-/** A process that takes longer hangs. No program takes a second of processor time, of which it may get a tenth. */
+/**
+ * A process that takes longer hangs. No program takes a second of processor time, of which it may
+ * get a tenth.
+ */
 const limit = 60_000
 
-/** Runs a program as a process until it ends. Sends it the signal, if there is one, at the line "ready". */
+/**
+ * Runs a program as a process until it ends. Sends it the signal, if there is one, at the line
+ * "ready".
+ */
 export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: NodeJS.Signals): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = spawn(process.execPath, [...execArgv, fileURLToPath(locate(name)), ...args], {
@@ -112,7 +121,10 @@ export type ConsumerMessage =
   /** It has closed its layer. */
   | { readonly _tag: "closed" }
 
-/** Starts a thread with a poller of its own, or one that is attached to a poller. Returns once it waits. */
+/**
+ * Starts a thread with a poller of its own, or one that is attached to a poller. Returns once it
+ * waits.
+ */
 export const startConsumer = (data: ConsumerData) =>
   Effect.gen(function* () {
     const thread = yield* startThread<ConsumerMessage>("consumer", data)
@@ -148,8 +160,8 @@ export const signals = { heard: 0 }
 let listening = false
 
 /**
- * Makes SIGUSR2 harmless, which would end the process if nothing listened for it. The listener stays:
- * a signal may arrive long after it was sent.
+ * Makes SIGUSR2 harmless, which would end the process if nothing listened for it. The listener
+ * stays: a signal may arrive long after it was sent.
  */
 export const listenForSignals = (): void => {
   if (listening) return

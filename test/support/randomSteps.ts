@@ -1,4 +1,7 @@
-/** Random sequences of operations that have the same meaning in every world, and the notifications that follow. */
+/**
+ * Random sequences of operations that have the same meaning in every world, and the notifications
+ * that follow.
+ */
 import { Effect } from "effect"
 import { type Event, Registrar } from "effect-amy"
 import { readyNow } from "./layers.ts"
@@ -20,7 +23,10 @@ export type Step =
       readonly socket: number
     }
 
-/** Returns a linear congruential generator of numbers from 0 to 1. The same seed gives the same numbers. */
+/**
+ * Returns a linear congruential generator of numbers from 0 to 1. The same seed gives the same
+ * numbers.
+ */
 const numbers = (seed: number): (() => number) => {
   let state = seed
   const next = () => {
@@ -37,9 +43,9 @@ const events = ["Read", "Write", "Both"] as const
 export const socketCount = 4
 
 /**
- * Chooses steps that are possible on a real connection, too. A "look" comes before each step that takes
- * readiness back, and after each step of a oneshot registration. Otherwise the result would depend on
- * the time at which the kernel is asked.
+ * Chooses steps that are possible on a real connection, too. A "look" comes before each step that
+ * takes readiness back, and after each step of a oneshot registration. Otherwise the result would
+ * depend on the time at which the kernel is asked.
  */
 export const randomSteps = (seed: number, count: number): ReadonlyArray<Step> => {
   const random = numbers(seed)

@@ -53,7 +53,10 @@ parentPort?.on("message", (command) => {
 })
 parentPort?.unref()
 
-/** Called in a thread: returns the next message posted to it. Keeps the thread alive only while it waits for one. */
+/**
+ * Called in a thread: returns the next message posted to it. Keeps the thread alive only while it
+ * waits for one.
+ */
 export const command: Effect.Effect<unknown> = Effect.callback((resume) => {
   parentPort!.ref()
   commandArrived = () => {
@@ -64,7 +67,9 @@ export const command: Effect.Effect<unknown> = Effect.callback((resume) => {
   if (commands.length > 0) commandArrived()
 })
 
-/** Runs the program of a thread until it ends. If it fails, the thread throws, which fails the test. */
+/**
+ * Runs the program of a thread until it ends. If it fails, the thread throws, which fails the test.
+ */
 export const runThread = async <A, E>(program: Effect.Effect<A, E>): Promise<void> => {
   const exit = await Effect.runPromiseExit(program)
   if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))

@@ -2,7 +2,9 @@
 import { expect } from "@effect/vitest"
 import type { Inspectable } from "effect"
 
-/** Whether two types are the same, including `readonly` and optional members, and neither is `any`. */
+/**
+ * Whether two types are the same, including `readonly` and optional members, and neither is `any`.
+ */
 export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 export const same = <Verdict extends true>(verdict: Verdict): void => expect(verdict).toBe(true)
 

@@ -5,7 +5,10 @@ import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import * as Kernel from "./kernel.ts"
 
-/** Returns how many fibers of this thread wait for a descriptor, without those that were interrupted. */
+/**
+ * Returns how many fibers of this thread wait for a descriptor, without those that were
+ * interrupted.
+ */
 export const waiters = Effect.gen(function* () {
   const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
   for (const fd of Kernel.openDescriptors().keys()) {

@@ -9,7 +9,10 @@ import { layers, readyNow, type PollerLayer } from "./layers.ts"
 
 export { waiters } from "./waiters.ts"
 
-/** Like `describeLayers` without `layerAttach`, for tests in which the kind of thread makes no difference. */
+/**
+ * Like `describeLayers` without `layerAttach`, for tests in which the kind of thread makes no
+ * difference.
+ */
 export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer) => void): void => {
   for (const layerName of ["layerWorker", "layerEventLoop"] as const) {
     describe(`${name} (${layerName})`, () => {

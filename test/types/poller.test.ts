@@ -1,4 +1,7 @@
-/** The public types, as they were agreed on: what this file says is checked by the compiler, not at run time. */
+/**
+ * The public types, as they were agreed on: what this file says is checked by the compiler, not at
+ * run time.
+ */
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import type { Cause, Duration, Effect, Inspectable, Layer, Queue, Scope, Stream } from "effect"
 import { Event, Notification, Poller, PollerError, Registrar, type UserEvent } from "effect-amy"

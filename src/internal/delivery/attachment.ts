@@ -20,7 +20,10 @@ export interface Attachment {
   readonly sync: Effect.Effect<void, PollerError>
   /** Opens the alarm for this thread's timers. Throws `SystemCallError`. */
   readonly openAlarm: () => Alarm
-  /** Set where the calling thread itself waits: waits once, for up to `timeout` milliseconds, and delivers. */
+  /**
+   * Set where the calling thread itself waits: waits once, for up to `timeout` milliseconds, and
+   * delivers.
+   */
   readonly block?: (timeout: number) => void
   /** The calls that move data. `TestPoller` has none. */
   readonly libc: Libc | undefined

@@ -1,6 +1,7 @@
 /**
- * What happens to a batch of reports on the thread that consumes it. Reports become notifications in one queue, merged
- * while they wait there, or go straight to a source that consumes them. Reports of deregistered ids are dropped.
+ * What happens to a batch of reports on the thread that consumes it. Reports become notifications
+ * in one queue, merged while they wait there, or go straight to a source that consumes them.
+ * Reports of deregistered ids are dropped.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -17,7 +18,10 @@ import { Timers } from "./timers.ts"
 export class Dispatcher {
   readonly queue: NotificationQueue
   readonly registrations: Registrations
-  /** Reports for sources that may consume them, once the batch is complete; and beside each its bits. */
+  /**
+   * Reports for sources that may consume them, once the batch is complete; and beside each its
+   * bits.
+   */
   readonly #consumable: Array<Registration> = []
   readonly #consumableBits: Array<number> = []
   /** How many of them were offered. A consumer may have more reported, and offered, meanwhile. */
@@ -50,8 +54,8 @@ export class Dispatcher {
   }
 
   /**
-   * Notes a registration that the kernel has accepted. A registration that this thread had under the same number is gone:
-   * its descriptor was closed, or another thread has deregistered it.
+   * Notes a registration that the kernel has accepted. A registration that this thread had under
+   * the same number is gone: its descriptor was closed, or another thread has deregistered it.
    */
   add(id: number, fd: number, exclusive: boolean, source?: Source): Registration {
     const previous = this.registrations.byFd(fd)
@@ -80,7 +84,9 @@ export class Dispatcher {
     return (this.#timers ??= new Timers(open()))
   }
 
-  /** Ends a timer. Returns false if its last notification was taken, or if there is no such timer. */
+  /**
+   * Ends a timer. Returns false if its last notification was taken, or if there is no such timer.
+   */
   cancelTimer(id: number): boolean {
     const registration = this.registrations.byId(id)
     if (registration === undefined || this.#timers === undefined) return false
@@ -119,7 +125,9 @@ export class Dispatcher {
     if (this.queue.report(registration, bits)) this.merged++
   }
 
-  /** Hands the batch to its consumers, and resumes those that wait, in this turn of the event loop. */
+  /**
+   * Hands the batch to its consumers, and resumes those that wait, in this turn of the event loop.
+   */
   flush(): void {
     if (this.#expired) this.#expireTimers()
     if (this.#consumable.length > 0) this.#offerToSources()

@@ -1,6 +1,6 @@
 /**
- * Empties this thread's mailbox into its dispatcher, and sleeps in between. The polling thread wakes it, once for any number
- * of entries.
+ * Empties this thread's mailbox into its dispatcher, and sleeps in between. The polling thread
+ * wakes it, once for any number of entries.
  */
 import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
@@ -91,7 +91,8 @@ export class MailboxConsumer {
   #sleep(): void {
     const reader = this.#reader
     reader.fallAsleep()
-    // What was written before the writer could see that is found here; what is written after that wakes this thread.
+    // What was written before the writer could see that is found here; what is written after that
+    // wakes this thread.
     const wake =
       reader.isEmpty && this.#memory.state < State.Closed && !this.#hasAnswer ? reader.awaitWake() : undefined
     if (wake !== undefined) {

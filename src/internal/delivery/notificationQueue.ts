@@ -1,10 +1,11 @@
 /**
- * The queue of notifications that wait to be taken: one for each registration, merged in place, and withdrawn in constant
- * time.
+ * The queue of notifications that wait to be taken: one for each registration, merged in place, and
+ * withdrawn in constant time.
  *
- * This is the only file that reads the fields of Effect's `Queue`. A queue does not report what was taken from it. But the
- * dispatcher is its only producer, and it is first in, first out. So the number of notifications ever queued, less those
- * that are in the queue now, is the place of the first one that has not been taken.
+ * This is the only file that reads the fields of Effect's `Queue`. A queue does not report what was
+ * taken from it. But the dispatcher is its only producer, and it is first in, first out. So the
+ * number of notifications ever queued, less those that are in the queue now, is the place of the
+ * first one that has not been taken.
  */
 import { reportUncaught } from "../libc/uncaught.ts"
 import { resumeFiber } from "../objects/resumeFiber.ts"
@@ -27,7 +28,10 @@ export interface Reported {
   chunk: Chunk | undefined
 }
 
-/** Notifications that were queued together. The queue holds this very array, so one in it can be replaced. */
+/**
+ * Notifications that were queued together. The queue holds this very array, so one in it can be
+ * replaced.
+ */
 interface Chunk {
   items: Array<NotificationImpl>
   /** The place of its first. */
@@ -99,7 +103,9 @@ export class NotificationQueue {
     return reported.last !== undefined && reported.place >= this.#queued - this.length
   }
 
-  /** Collects a report. Returns whether it was merged into a notification that has not been taken. */
+  /**
+   * Collects a report. Returns whether it was merged into a notification that has not been taken.
+   */
   report(reported: Reported, bits: number): boolean {
     if (this.has(reported)) {
       reported.last!.bits |= bits
@@ -113,7 +119,10 @@ export class NotificationQueue {
     return false
   }
 
-  /** Withdraws the notification of a registration, if it has not been taken: another one moves to its place. */
+  /**
+   * Withdraws the notification of a registration, if it has not been taken: another one moves to
+   * its place.
+   */
   withdraw(reported: Reported): void {
     const { messages } = this.queue
     if (this.has(reported)) {
@@ -123,7 +132,8 @@ export class NotificationQueue {
     }
     reported.last = undefined
     reported.chunk = undefined
-    // A closing queue ends with its last notification. It must not wait for the one that was just withdrawn.
+    // A closing queue ends with its last notification. It must not wait for the one that was just
+    // withdrawn.
     if (this.queue.state._tag === "Closing" && messages.length === 0) {
       this.#finalize(() => void Effect.runSyncExit(Queue.clear(this.queue)))
     }
@@ -138,7 +148,10 @@ export class NotificationQueue {
     owner.chunk = chunk
   }
 
-  /** Puts what was collected into the queue. Returns how many notifications those are. Call `resumeTakers` after that. */
+  /**
+   * Puts what was collected into the queue. Returns how many notifications those are. Call
+   * `resumeTakers` after that.
+   */
   flush(): number {
     if (!this.isOpen) {
       this.#collected = emptyChunk(this.#queued)
@@ -147,8 +160,9 @@ export class NotificationQueue {
     const { items } = this.#collected
     const count = items.length
     if (count === 0) return 0
-    // As Queue.offerAllUnsafe does, less the task that it schedules to resume takers: that costs a turn of the event loop.
-    // Marked as immutable, for otherwise the queue would move its elements about.
+    // As Queue.offerAllUnsafe does, less the task that it schedules to resume takers: that costs a
+    // turn of the event loop. Marked as immutable, for otherwise the queue would move its elements
+    // about.
     MutableList.appendAllUnsafe(this.queue.messages, items, false)
     this.#chunks.push(this.#collected)
     this.#queued += count
@@ -169,7 +183,10 @@ export class NotificationQueue {
     }
   }
 
-  /** Releases the notifications of chunks that were taken whole: a registration keeps its last chunk. */
+  /**
+   * Releases the notifications of chunks that were taken whole: a registration keeps its last
+   * chunk.
+   */
   #forgetTaken(front: number): void {
     while (this.#chunks.length > 0) {
       const { 0: chunk } = this.#chunks
@@ -184,7 +201,10 @@ export class NotificationQueue {
     this.#finalize(() => void Queue.failCauseUnsafe(this.queue, cause))
   }
 
-  /** Ends the queue by an action, and with it every consumer that waits: also those behind one that throws. */
+  /**
+   * Ends the queue by an action, and with it every consumer that waits: also those behind one that
+   * throws.
+   */
   #finalize(action: () => void): void {
     const { state } = this.queue
     const waiting =

@@ -56,7 +56,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     }
     const known = dispatcher.registrations.byFd(fd)
     const elsewhere = dispatcher.registrations.byId(id)
-    // A descriptor that this thread knows under another id may have been closed, and its number registered by another thread.
+    // A descriptor that this thread knows under another id may have been closed, and its number
+    // registered by another thread.
     const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
     if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
       return Exit.fail(
@@ -153,7 +154,10 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
 /** The attachment behind each service. */
 const attachments = new WeakMap<Registrar["Service"], Attachment>()
 
-/** Returns the attachment of a service, for operations that the service does not offer, such as waits for one descriptor. */
+/**
+ * Returns the attachment of a service, for operations that the service does not offer, such as
+ * waits for one descriptor.
+ */
 export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attachment, PollerError> => {
   const attachment = attachments.get(service)
   return attachment === undefined

@@ -6,11 +6,20 @@ import type { Reported } from "./notificationQueue.ts"
 
 /** What stands behind a registration that is more than a descriptor. */
 export interface Source {
-  /** Called once for each report as it arrives. Returns whether the report still holds. Runs no consumer. */
+  /**
+   * Called once for each report as it arrives. Returns whether the report still holds. Runs no
+   * consumer.
+   */
   readonly admit?: () => boolean
-  /** Called for every source of a batch before any consumes its report, so that it can queue a read. Runs no consumer. */
+  /**
+   * Called for every source of a batch before any consumes its report, so that it can queue a read.
+   * Runs no consumer.
+   */
   readonly readIn?: (batch: Batch, bits: number) => void
-  /** Consumes a report in place of the queue, if a fiber waits for just this source. Returns whether it did. */
+  /**
+   * Consumes a report in place of the queue, if a fiber waits for just this source. Returns whether
+   * it did.
+   */
   consume?: ((bits: number) => boolean) | undefined
   /** Called when nothing more will be reported, with the reason. */
   end?: ((error: PollerError) => void) | undefined
@@ -71,7 +80,10 @@ export class Registrations {
     if (this.#byFd.get(registration.fd) === registration) this.#byFd.delete(registration.fd)
   }
 
-  /** Removes an id that has been reported for the last time, and leaves its last notification to its consumer. */
+  /**
+   * Removes an id that has been reported for the last time, and leaves its last notification to its
+   * consumer.
+   */
   removeId(id: number): void {
     this.#byId.delete(id)
   }

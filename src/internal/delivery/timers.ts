@@ -1,8 +1,9 @@
 /**
- * All timers of one thread, on one alarm of the kernel: a heap ordered by the time at which each is due next.
+ * All timers of one thread, on one alarm of the kernel: a heap ordered by the time at which each is
+ * due next.
  *
- * The consuming thread determines what is due. So a consumer that is late gets one notification for all the periods that it
- * has missed, and the periods themselves do not shift.
+ * The consuming thread determines what is due. So a consumer that is late gets one notification for
+ * all the periods that it has missed, and the periods themselves do not shift.
  */
 import type { Alarm } from "../kernel/selector.ts"
 
@@ -57,7 +58,8 @@ export class Timers {
       if (timer.period === 0) {
         this.#remove(timer)
       } else {
-        // From the start and not from now: the next period is due when it would have been, however late this call is.
+        // From the start and not from now: the next period is due when it would have been, however
+        // late this call is.
         timer.deadline = timer.start + (Math.floor((now - timer.start) / timer.period) + 1) * timer.period
         // Rounding must not make the same one due again.
         if (timer.deadline <= now) timer.deadline += timer.period

@@ -1,6 +1,6 @@
 /**
- * How long one thread may go on in the same turn of its event loop: up to 16 rounds or 0.25 milliseconds. Then timers and
- * other I/O have their turn.
+ * How long one thread may go on in the same turn of its event loop: up to 16 rounds or 0.25
+ * milliseconds. Then timers and other I/O have their turn.
  */
 const mostRounds = 16
 const patience = 0.25
@@ -14,7 +14,9 @@ export class TurnBudget {
     return this.#rounds > 0
   }
 
-  /** Counts one more round. Returns whether it is still within the turn; if not, the turn has ended. */
+  /**
+   * Counts one more round. Returns whether it is still within the turn; if not, the turn has ended.
+   */
   spend(): boolean {
     const now = performance.now()
     if (this.#rounds++ === 0) this.#since = now

@@ -1,4 +1,7 @@
-/** User events: a trigger of the selector, and a word of shared memory that says whether it is still open. */
+/**
+ * User events: a trigger of the selector, and a word of shared memory that says whether it is still
+ * open.
+ */
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
@@ -162,7 +165,8 @@ export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerErr
     })
     const unavailable = () => (memory.state === State.Open ? undefined : notOpen(memory))
     const clear = () => {
-      // A report on its way finds the trigger reset. A notification that has arrived is withdrawn here.
+      // A report on its way finds the trigger reset. A notification that has arrived is withdrawn
+      // here.
       trigger.reset()
       dispatcher.queue.withdraw(registration)
     }
@@ -196,7 +200,8 @@ export const fromHandle = Effect.fnUntraced(function* (
         return Effect.fail(hasEnded(handle) ? ended() : fromThrown(thrown))
       }
       if (!hasEnded(handle)) return Effect.succeed(trigger)
-      // It ended in between, so this may be a duplicate of another descriptor that has reused its number.
+      // It ended in between, so this may be a duplicate of another descriptor that has reused its
+      // number.
       trigger.close()
       return Effect.fail(ended())
     }),

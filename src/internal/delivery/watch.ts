@@ -45,7 +45,10 @@ class Watch implements Source {
     return this.#ended.reason._tag === "Closed" ? Cause.done() : Effect.fail(this.#ended)
   })
 
-  /** Returns once there is something to pull. It takes nothing, so that an interruption loses nothing. */
+  /**
+   * Returns once there is something to pull. It takes nothing, so that an interruption loses
+   * nothing.
+   */
   readonly #arrival: Effect.Effect<void> = Effect.callback((resume) => {
     // It may have arrived while the fiber yielded on its way here.
     if (this.#bits !== 0 || this.#ended !== undefined) return resume(Effect.void)

@@ -173,7 +173,9 @@ export const notOpen = (memory: PollerMemory): PollerError => {
   )
 }
 
-/** Returns the error for what opening a selector threw. Throws anything unforeseen on, as a defect. */
+/**
+ * Returns the error for what opening a selector threw. Throws anything unforeseen on, as a defect.
+ */
 export const fromThrown = (thrown: unknown): PollerError => {
   if (thrown instanceof SystemCallError) return fromErrno(thrown.syscall, thrown.errno)
   if (thrown instanceof UnsupportedSystem) {

@@ -7,8 +7,8 @@ const hasNaN = (input: unknown): boolean =>
     : typeof input === "object" && input !== null && !Duration.isDuration(input) && Object.values(input).some(hasNaN)
 
 /**
- * Returns milliseconds, which may have a fraction or be infinite. Returns `undefined` if the input is
- * negative or not a duration.
+ * Returns milliseconds, which may have a fraction or be infinite. Returns `undefined` if the input
+ * is negative or not a duration.
  */
 export const toMillis = (input: Duration.Input): number | undefined => {
   // `Duration` reads NaN as zero, which would poll. A timeout that came out as NaN is a mistake.

@@ -1,4 +1,7 @@
-/** layerAttach: another thread polls. This one joins it with a mailbox of its own, and registers by its own system calls. */
+/**
+ * layerAttach: another thread polls. This one joins it with a mailbox of its own, and registers by
+ * its own system calls.
+ */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
@@ -85,7 +88,8 @@ const join = (
     } catch (thrown) {
       return Effect.fail(memory.state === State.Open ? fromThrown(thrown) : closed())
     }
-    // If the poller closed in between, these are duplicates of other descriptors that have reused its numbers.
+    // If the poller closed in between, these are duplicates of other descriptors that have reused
+    // its numbers.
     const mailbox = memory.state === State.Open ? claim(libc, memory) : 0
     if (mailbox === 0) {
       selector.close()
@@ -123,7 +127,10 @@ const claim = (libc: Libc, memory: PollerMemory): number => {
   return memory.mailboxes.claim(thread)
 }
 
-/** Fails the poller if its polling thread is gone. A terminated thread cannot report its end, not even while it closes. */
+/**
+ * Fails the poller if its polling thread is gone. A terminated thread cannot report its end, not
+ * even while it closes.
+ */
 const checkPollingThread = (memory: PollerMemory): void => {
   if (memory.state >= State.Closed || isAlive(memory.threadId)) return
   if (!memory.fail(0)) memory.advance(State.Closed)

@@ -35,8 +35,9 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /**
- * Waits in the kernel while a consumer takes from the empty queue, or a fiber waits for one source. No other thread fills
- * the queue; and to wait while no fiber does would block the thread for nothing.
+ * Waits in the kernel while a consumer takes from the empty queue, or a fiber waits for one source.
+ * No other thread fills the queue; and to wait while no fiber does would block the thread for
+ * nothing.
  */
 const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
   const { queue } = dispatcher
@@ -45,7 +46,8 @@ const fillOnDemand = (dispatcher: Dispatcher, block: () => void): void => {
   const schedule = () => {
     if (scheduled) return
     scheduled = true
-    // By way of the event loop, so that the thread's other fibers, its timers and its messages have their turn.
+    // By way of the event loop, so that the thread's other fibers, its timers and its messages have
+    // their turn.
     setImmediate(() => {
       scheduled = false
       if (!isAwaited()) return

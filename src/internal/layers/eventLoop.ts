@@ -1,4 +1,7 @@
-/** layerEventLoop: no thread waits, for the event loop of this one watches the selector's own descriptor. */
+/**
+ * layerEventLoop: no thread waits, for the event loop of this one watches the selector's own
+ * descriptor.
+ */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { LayerOptions } from "../../Poller.ts"
@@ -24,15 +27,15 @@ export const open = Effect.fnUntraced(function* (
   const watch = yield* Effect.acquireRelease(
     Effect.try({
       try: () =>
-        // One batch a look. If there is more, the descriptor is still readable, and the loop returns to it after everything
-        // else.
+        // One batch a look. If there is more, the descriptor is still readable, and the loop
+        // returns to it after everything else.
         libc.watchReadable(selector.handle.fd, () => again.isWorthIt(look())),
       catch: fromThrown
     }),
     (watch) => Effect.sync(() => watch.close())
   )
-  // The loop begins to watch with its next turn, and aborts the process if the kernel refuses. The kernel would refuse if
-  // one open file were registered under some five hundred numbers by then.
+  // The loop begins to watch with its next turn, and aborts the process if the kernel refuses. The
+  // kernel would refuse if one open file were registered under some five hundred numbers by then.
   yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
   return { ...attachmentOf(opened), drain: () => void look(), sync }
 })

@@ -9,7 +9,10 @@ import { Router } from "../shared/router.ts"
 import { failWith, type Opened } from "./openPoller.ts"
 
 export interface LocalPolling {
-  /** Waits in the kernel once, for up to `timeout` milliseconds, and delivers. Returns how many entries it found. */
+  /**
+   * Waits in the kernel once, for up to `timeout` milliseconds, and delivers. Returns how many
+   * entries it found.
+   */
   readonly poll: (timeout: number) => number
   /** Returns when everything that is ready now has been delivered. */
   readonly sync: Effect.Effect<void, PollerError>

@@ -1,12 +1,16 @@
 /**
  * Decides whether to look at the selector again before the event loop has its turn.
  *
- * A program that replies to a notification usually gets the next one immediately, and the loop's own wait costs more than
- * the look. Where nothing comes of it, the program is looked at again ever less often.
+ * A program that replies to a notification usually gets the next one immediately, and the loop's
+ * own wait costs more than the look. Where nothing comes of it, the program is looked at again ever
+ * less often.
  */
 import { TurnBudget } from "../delivery/turnBudget.ts"
 
-/** With more notifications than this at a time, the cost of the loop's wait is shared by all of them. */
+/**
+ * With more notifications than this at a time, the cost of the loop's wait is shared by all of
+ * them.
+ */
 const few = 2
 /** The largest number of turns after a look in vain until the next is tried. */
 const longestRest = 63

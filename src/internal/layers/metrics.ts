@@ -1,4 +1,7 @@
-/** A poller's figures as Effect metrics. They are read on demand, so that they add nothing to the hot path. */
+/**
+ * A poller's figures as Effect metrics. They are read on demand, so that they add nothing to the
+ * hot path.
+ */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"

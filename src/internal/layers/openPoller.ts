@@ -26,7 +26,10 @@ export interface Opened {
   readonly mailbox: number
 }
 
-/** Opens a selector and its shared memory. Closing the scope ends every consumer and closes every descriptor. */
+/**
+ * Opens a selector and its shared memory. Closing the scope ends every consumer and closes every
+ * descriptor.
+ */
 export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, PollerError, Scope.Scope> =>
   Effect.gen(function* () {
     const { batchSize, mailboxSize, maxThreads } = yield* optionsOrFail(options)
@@ -73,13 +76,19 @@ export const attachmentOf = ({ dispatcher, libc, mailbox, memory, selector }: Op
   openAlarm: () => selector.openAlarm(mailbox)
 })
 
-/** Closes what terminated threads left open, and looks again a second later while one of them may still be ending. */
+/**
+ * Closes what terminated threads left open, and looks again a second later while one of them may
+ * still be ending.
+ */
 const closeLeft = (libc: Libc, memory: PollerMemory, times: number): void => {
   for (const fd of memory.mailboxes.reap(isAlive)) libc.functions.close(fd)
   if (times > 0 && memory.mailboxes.isHeld) setTimeout(closeLeft, safetyNet, libc, memory, times - 1).unref()
 }
 
-/** Ends this poller when the calling thread exits, for the threads that are blocked in it or attached to it. */
+/**
+ * Ends this poller when the calling thread exits, for the threads that are blocked in it or
+ * attached to it.
+ */
 export const wakeOnExit = ({
   memory,
   selector

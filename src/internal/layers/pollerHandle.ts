@@ -1,4 +1,7 @@
-/** The handle of a poller: plain data that crosses threads by structured clone, and is checked where it arrives. */
+/**
+ * The handle of a poller: plain data that crosses threads by structured clone, and is checked where
+ * it arrives.
+ */
 import * as Effect from "effect/Effect"
 import { hasProperty, isObject } from "effect/Predicate"
 import { isSharedArrayBuffer } from "node:util/types"

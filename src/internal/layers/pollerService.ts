@@ -43,7 +43,8 @@ const serviceOf = (attachment: Attachment): Poller["Service"] => {
         return waitFor(millis)
       }),
     queue,
-    // One a pull, for a consumer may stop after any of them: what it has not seen must still be in the queue.
+    // One a pull, for a consumer may stop after any of them: what it has not seen must still be in
+    // the queue.
     notifications: Stream.fromPull(Effect.succeed(Effect.map(Queue.take(queue), Arr.of))),
     batches: Stream.fromPull(Effect.succeed(Effect.map(Queue.takeAll(queue), Arr.of))),
     handle: handleOf(attachment),
@@ -58,7 +59,10 @@ export const make = (name: string, attachment: Attachment): Effect.Effect<Poller
     serviceOf(attachment)
   )
 
-/** Takes everything that is in the queue. Fails once the poller is closed or has died and nothing is left. */
+/**
+ * Takes everything that is in the queue. Fails once the poller is closed or has died and nothing is
+ * left.
+ */
 const takeAll = ({ memory, dispatcher: { queue } }: Attachment): Effect.Effect<Notifications, PollerError> =>
   Effect.suspend(() =>
     queue.length === 0 && (memory.state !== State.Open || !queue.isOpen) ? Effect.fail(notOpen(memory)) : queue.takeAll
@@ -72,8 +76,8 @@ const waitOnQueue = (attachment: Attachment) => {
     Effect.catchTag("Done", () => Effect.suspend(() => Effect.fail(notOpen(attachment.memory))))
   )
 
-  // The wait takes nothing, so that an interruption or a timeout at the same moment loses nothing. What is there is taken
-  // in a step of its own.
+  // The wait takes nothing, so that an interruption or a timeout at the same moment loses nothing.
+  // What is there is taken in a step of its own.
   const until = (clock: Clock.Clock, deadline: number): Effect.Effect<Notifications, PollerError> =>
     Effect.suspend(() => {
       const left = deadline - now(clock)
@@ -106,7 +110,10 @@ const longestTimer = 2 ** 31 - 1
 
 const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
-/** Waits in the kernel, on the calling thread. Its time is the kernel's, whichever clock the program has. */
+/**
+ * Waits in the kernel, on the calling thread. Its time is the kernel's, whichever clock the program
+ * has.
+ */
 const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) => {
   const { memory, dispatcher, sync } = attachment
   const take = takeAll(attachment)

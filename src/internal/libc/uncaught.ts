@@ -3,8 +3,9 @@
 const later = setImmediate
 
 /**
- * Reports an exception as Node reports one that nothing has caught: as `uncaughtException`, which ends a process that does
- * not listen for it. The caller goes on, so that what comes after it is not affected.
+ * Reports an exception as Node reports one that nothing has caught: as `uncaughtException`, which
+ * ends a process that does not listen for it. The caller goes on, so that what comes after it is
+ * not affected.
  */
 export const reportUncaught = (thrown: unknown): void =>
   void later(() => {

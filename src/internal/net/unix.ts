@@ -94,7 +94,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       let sent = -1
       return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
         if (sent === -1) {
-          // As they are now: the number of a descriptor that was closed meanwhile may have been reused.
+          // As they are now: the number of a descriptor that was closed meanwhile may have been
+          // reused.
           const numbers = fds.map(toFd)
           if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
           const message = new Message(libc, bytes, bytes.length, numbers.length)

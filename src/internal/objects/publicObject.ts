@@ -1,10 +1,14 @@
-/** What every object that the library hands to a user has: methods that can be passed on, and a printed form. */
+/**
+ * What every object that the library hands to a user has: methods that can be passed on, and a
+ * printed form.
+ */
 import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
 
 /**
  * The base of such objects.
  *
- * Their state belongs in `#private` fields, with getters for what other rooms need: then nothing internal is enumerable.
+ * Their state belongs in `#private` fields, with getters for what other rooms need: then nothing
+ * internal is enumerable.
  */
 export abstract class PublicObject implements Inspectable {
   abstract toJSON(): unknown
@@ -18,11 +22,11 @@ export abstract class PublicObject implements Inspectable {
 }
 
 /**
- * Makes every method of a class work without its object, as in `const { read } = connection`. To be called once for each
- * class, in its static block: `static { detachMethods(this) }`.
+ * Makes every method of a class work without its object, as in `const { read } = connection`. To be
+ * called once for each class, in its static block: `static { detachMethods(this) }`.
  *
- * A method is bound when an object's is first used, and kept from then on. So an object pays only for the methods that are
- * used: a thousand idle connections do not hold ten bound functions each.
+ * A method is bound when an object's is first used, and kept from then on. So an object pays only
+ * for the methods that are used: a thousand idle connections do not hold ten bound functions each.
  */
 export const detachMethods = (constructor: { readonly prototype: object }): void => {
   const { prototype } = constructor

@@ -1,4 +1,7 @@
-/** Tests the parts of the chat server that depend on chance when it runs: lines for which the kernel has no room. */
+/**
+ * Tests the parts of the chat server that depend on chance when it runs: lines for which the kernel
+ * has no room.
+ */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Result } from "effect"
 import { Poller, Tcp } from "effect-amy"
@@ -26,7 +29,10 @@ const lineOf = (index: number): string => `${index}: ${"x".repeat(990)}`
 /** Lets the fibers that were notified have their turn. */
 const turn = Effect.andThen(readyNow, Effect.yieldNow)
 
-/** Says lines, and lets them be written, until `unsent` bytes are left for which the kernel has no room. */
+/**
+ * Says lines, and lets them be written, until `unsent` bytes are left for which the kernel has no
+ * room.
+ */
 const sayUntilFull = Effect.fnUntraced(function* (person: Person, unsent: number) {
   const said: Array<string> = []
   while (person.unsentBytes < unsent) {

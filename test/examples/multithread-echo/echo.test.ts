@@ -1,6 +1,6 @@
 /**
- * Tests the part of the main example that is easy to get wrong: the life of a connection that was dealt
- * to a thread. There are no threads here, and the test is the client.
+ * Tests the part of the main example that is easy to get wrong: the life of a connection that was
+ * dealt to a thread. There are no threads here, and the test is the client.
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
@@ -17,7 +17,10 @@ const readAll = (fd: number): number => {
   return total
 }
 
-/** Makes both ends of a connection. The scope closes the client's end, and the server closes its own. */
+/**
+ * Makes both ends of a connection. The scope closes the client's end, and the server closes its
+ * own.
+ */
 const pair = Effect.acquireRelease(Effect.sync(Kernel.tcpPair), ([client]) => Effect.sync(() => Kernel.close(client)))
 
 /** Makes the connections, and the list of their reports. */
@@ -45,7 +48,8 @@ describeLayers("the connections of examples/multithread-echo.ts", (layer) => {
       const [client, fd] = yield* pair
       const serving = yield* Effect.forkChild(serve(fd))
 
-      // The client sends and does not read, until it cannot write even after the server had its turn.
+      // The client sends and does not read, until it cannot write even after the server had its
+      // turn.
       let sent = 0
       for (let inVain = 0; inVain < 3;) {
         const filled = Kernel.fill(client)
