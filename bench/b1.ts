@@ -34,14 +34,14 @@ export const b1: Question = {
   name: "b1",
   title: "1,000 descriptors made ready over and over",
   sides: ({ baseline, side, written }) => ({
-    "layerWorker, each": written("each", side("b1.ts", "worker", "batches")),
-    "layerWorker, one a pull": written("each", side("b1.ts", "worker", "one")),
+    "layerWorker, each": written("each", side("b1.ts", "worker")),
+    "layerWorker, one a pull": written("each", side("b1.ts", "worker, one")),
     "C, each": written("each", baseline("b1")),
-    "layerEventLoop, each": written("each", side("b1.ts", "event-loop", "batches")),
-    "layerEventLoop, one a pull": written("each", side("b1.ts", "event-loop", "one")),
-    "layerWorker, burst": written("burst", side("b1.ts", "worker", "batches")),
+    "layerEventLoop, each": written("each", side("b1.ts", "event-loop")),
+    "layerEventLoop, one a pull": written("each", side("b1.ts", "event-loop, one")),
+    "layerWorker, burst": written("burst", side("b1.ts", "worker")),
     "C, burst": written("burst", baseline("b1")),
-    "layerEventLoop, burst": written("burst", side("b1.ts", "event-loop", "batches"))
+    "layerEventLoop, burst": written("burst", side("b1.ts", "event-loop"))
   }),
   rows: [
     row("layerWorker", "each"),

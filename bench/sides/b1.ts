@@ -1,12 +1,14 @@
 /**
- * Our side of B1: `b1.ts worker|event-loop batches|one`. Consumes batches, or one notification a
- * pull, and asks for the next round after each round.
+ * Our side of B1: `b1.ts worker|event-loop`, which consumes batches, or `b1.ts "worker, one"` and so
+ * on, which consumes one notification a pull. It asks for the next round after each round.
  */
 import { Deferred, Effect, Stream } from "effect"
 import { Event, type Notification, Poller, Registrar } from "effect-amy"
 import { layerOf } from "../support/layers.ts"
 import * as Meter from "../support/meter.ts"
 import { written } from "../support/written.ts"
+
+const [layer, how] = (process.argv[2] ?? "").split(", ")
 
 const program = Effect.gen(function* () {
   const { descriptors, next } = yield* written
@@ -33,7 +35,7 @@ const program = Effect.gen(function* () {
     if (++seen >= count) endRound()
   }
   const consume =
-    process.argv[3] === "one"
+    how === "one"
       ? Stream.runForEach(poller.notifications, (notification) => Effect.sync(() => take(notification)))
       : Stream.runForEach(poller.batches, (batch) => Effect.sync(() => batch.forEach(take)))
   next()
@@ -47,4 +49,4 @@ const program = Effect.gen(function* () {
   })
 })
 
-await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layerOf(process.argv[2]))))
+await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layerOf(layer))))
