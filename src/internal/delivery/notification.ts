@@ -2,17 +2,17 @@
 import type { Event } from "../../Event.ts"
 import type { Notification, RegistrationId } from "../../Notification.ts"
 import { Readiness } from "../kernel/selector.ts"
-import { PublicObject } from "../objects/publicObject.ts"
+import { NodeInspectSymbol } from "effect/Inspectable"
 
 export const TypeId = "~effect-amy/Notification"
 
-export class NotificationImpl extends PublicObject implements Notification {
+// Of no base class: one is made for each report, and a derived constructor costs more.
+export class NotificationImpl implements Notification {
   readonly id: RegistrationId
   /** Grows while the notification waits to be taken, and never afterwards. */
   bits: number
 
   constructor(id: RegistrationId, bits: number) {
-    super()
     this.id = id
     this.bits = bits
   }
@@ -51,5 +51,9 @@ export class NotificationImpl extends PublicObject implements Notification {
   toString(): string {
     const flags = (["readClosed", "writeClosed", "error", "priority"] as const).filter((flag) => this[flag])
     return `Notification(${[this.id, this.event, ...flags].join(", ")})`
+  }
+
+  [NodeInspectSymbol](): string {
+    return this.toString()
   }
 }
