@@ -50,17 +50,23 @@ import * as internal from "../internal/effectSocket/connect.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 import type { KeepAlive, TcpStream } from "./Tcp.ts"
-import type { UnixStream } from "./Unix.ts"
+import type { UnixAddressInput, UnixStream } from "./Unix.ts"
 
 /**
  * Where to connect to, or to listen: an address, a host and a port, or the path of a Unix socket.
+ *
+ * **Details**
+ *
+ * On Linux, a path that begins with a zero byte is an abstract name, as it is for `node:net`. An
+ * `address` may be any that a socket, a listener or a server has reported; `{ abstract: "name" }`
+ * is one, too.
  *
  * @category options
  * @since 0.1.0
  */
 export type Target =
   | {
-      readonly address: NetAddress.SocketAddress.Input
+      readonly address: NetAddress.SocketAddress.Input | Exclude<UnixAddressInput, string>
       readonly host?: never
       readonly port?: never
       readonly path?: never

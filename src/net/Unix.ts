@@ -67,13 +67,22 @@ export interface UnixUnnamedAddress {
 export type UnixAddress = NetAddress.UnixPathAddress | UnixAbstractAddress | UnixUnnamedAddress
 
 /**
- * A path, or an abstract name.
+ * Where to listen, or to connect to: a path, an abstract name, or an address that a socket has
+ * reported.
+ *
+ * **Details**
+ *
+ * A path that begins with a zero byte is an abstract name, as it is for `node:net`:
+ * `"\0name"` and `{ abstract: "name" }` are the same. A relative path counts from the working
+ * directory at the time of the call.
+ *
+ * An unnamed address has the type, too, since a socket may report one. Listening there, and
+ * connecting to it, fails with `InvalidArgument`.
  *
  * @category models
  * @since 0.1.0
  */
-export type UnixAddressInput =
-  string | NetAddress.UnixPathAddress | { readonly path: string } | { readonly abstract: string }
+export type UnixAddressInput = string | UnixAddress | { readonly path: string } | { readonly abstract: string }
 
 /**
  * The options of a connection: what {@link UnixStream.setOptions} takes. An option that is not
@@ -323,7 +332,7 @@ export interface UnixListener extends Inspectable {
   /** The descriptor's number, or -1 once the listener is closed. */
   readonly fd: number
 
-  /** The address that it listens at. */
+  /** The address that it listens at. {@link connect} accepts it as it is. */
   readonly address: UnixAddress
 
   /** Waits for the next connection: accept4(2). The connection is closed with the scope. */
@@ -381,8 +390,8 @@ export const isUnixListener: (u: unknown) => u is UnixListener = internal.isUnix
  *   more. Remove it first.
  * - Fails with `NotFound` if the directory of the path does not exist.
  * - Fails with `PermissionDenied` if this process may not create the path.
- * - Fails with `InvalidArgument` if the path is longer than a socket address can be (107 bytes on
- *   Linux, 103 elsewhere), or an option is invalid.
+ * - Fails with `InvalidArgument` if the path or the name is longer than a socket address can be (107
+ *   bytes on Linux, 103 elsewhere), if the address is unnamed, or an option is invalid.
  * - Fails with `LimitReached` if no descriptor is left.
  * - Fails with `UnsupportedPlatform` if the address is an abstract name and the system has none.
  *
@@ -406,6 +415,22 @@ export const isUnixListener: (u: unknown) => u is UnixListener = internal.isUnix
  *
  * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => true
  * console.log(existsSync(path)) // => false
+ * ```
+ *
+ * **Example** (An abstract name)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Poller, Unix } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const listener = yield* Unix.listen({ abstract: `example-${process.pid}` })
+ *   const client = yield* Unix.connect(listener.address)
+ *   const { _tag } = yield* client.remoteAddress
+ *   console.log(_tag)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => UnixAbstractAddress
  * ```
  *
  * @category constructors

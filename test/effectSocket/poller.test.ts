@@ -1,6 +1,6 @@
 /** What only `PollerSocket` and `PollerSocketServer` have: layers, options, refusals. */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Queue, Scope } from "effect"
+import { Deferred, Effect, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { Socket, SocketServer } from "effect/socket"
 import { PollerSocket, PollerSocketServer, Registrar, Tcp, Unix } from "effect-amy"
 import { connect as connectNode, type NetConnectOpts } from "node:net"
@@ -116,6 +116,37 @@ describeOurs("PollerSocket", (sockets, run) => {
     )
   )
 
+  it.live("connects to every address that a Unix listener or a server reports, and to { abstract }", () =>
+    run(
+      Effect.gen(function* () {
+        const abstract = `effect-amy sockets ${process.pid}`
+        const listener = yield* Unix.listen({ abstract })
+        yield* Effect.forkScoped(listener.run((connection) => Stream.run(connection.stream, connection.sink)))
+        const server = yield* PollerSocketServer.make({ address: { abstract: `${abstract} 2` } })
+        yield* Effect.forkScoped(server.run(echo), { startImmediately: true })
+        expect(server.address).toMatchObject({ _tag: "UnixPathAddress", path: `\0${abstract} 2` })
+        const targets = [
+          { address: listener.address },
+          { address: { abstract } },
+          { address: { path: `\0${abstract}` } },
+          { path: `\0${abstract}` },
+          { address: server.address }
+        ]
+        for (const target of targets) {
+          yield* Effect.gen(function* () {
+            const socket = yield* PollerSocket.make(target)
+            const { pull } = yield* socket.reader
+            const { write } = yield* socket.writer
+            yield* write("hello")
+            yield* pullText(pull, "hello")
+          }).pipe(Effect.scoped)
+        }
+        const inUse = yield* Effect.flip(PollerSocketServer.make({ address: listener.address }))
+        expect(inUse.reason.cause).toMatchObject({ reason: { _tag: "AddressInUse" } })
+      })
+    )
+  )
+
   it.live("fromStream accepts any stream, and closes it with the reader's scope", () =>
     run(
       Effect.gen(function* () {
@@ -199,6 +230,10 @@ describeOurs("PollerSocket", (sockets, run) => {
           { address: "nonsense" },
           { path: "" },
           { path: `/tmp/${"x".repeat(108)}` },
+          { path: `\0${"x".repeat(108)}` },
+          { address: { _tag: "UnixUnnamedAddress" } },
+          { address: { abstract: 7 } },
+          { address: null },
           { host: "127.0.0.1", port: undefined as unknown as number }
         ]
         for (const target of targets) {
@@ -294,6 +329,10 @@ describeOurs("PollerSocketServer", (sockets, run) => {
           { address: "nonsense" },
           { path: "" },
           { path: `/tmp/${"x".repeat(108)}` },
+          { path: `\0${"x".repeat(108)}` },
+          { address: { _tag: "UnixUnnamedAddress" } },
+          { address: { abstract: 7 } },
+          { address: null },
           { host: "127.0.0.1", port: 0, backlog: -1 }
         ]
         for (const option of options) {

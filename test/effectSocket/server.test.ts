@@ -3,7 +3,9 @@
  */
 import { expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Queue, Scope } from "effect"
+import { NetAddress } from "effect/net"
 import type { Socket } from "effect/socket"
+import { PollerSocket } from "effect-amy"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -201,6 +203,25 @@ describeSockets("SocketServer", (sockets, run) => {
           expect(yield* hear(yield* connect({ path }))).toBe("from a path")
         }).pipe(Effect.scoped)
         expect(existsSync(path)).toBe(false)
+      })
+    )
+  )
+})
+
+describeSockets("SocketServer: an abstract name", (sockets, run) => {
+  it.live("is a path that begins with a zero byte, and the reported address leads to it", () =>
+    run(
+      Effect.gen(function* () {
+        for (const name of [`abstract ${process.pid}`, `zeros\0 ${process.pid}\0`]) {
+          const path = `\0effect-amy ${name}`
+          const server = yield* sockets.listen({ path })
+          expect(server.address).toEqual(NetAddress.unixPathAddress(path))
+          yield* Effect.forkScoped(server.run(say("from a name")), { startImmediately: true })
+          expect(yield* hear(yield* sockets.connect(whereIs(server)))).toBe("from a name")
+          expect(yield* hear(yield* PollerSocket.make({ address: server.address }))).toBe("from a name")
+          const { reason } = yield* Effect.flip(Effect.scoped(sockets.listen({ path })))
+          expect(reason._tag).toBe("SocketServerOpenError")
+        }
       })
     )
   )

@@ -1,9 +1,13 @@
 /** Socket addresses byte for byte, with and without the byte that holds their length. */
 import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { NetAddress } from "effect/net"
+import type { Libc } from "../../src/internal/libc/koffi.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import type { SocketProfile } from "../../src/internal/libc/profiles/socketProfile.ts"
+import { toUnixName } from "../../src/internal/net/addresses.ts"
 import * as Sockaddr from "../../src/internal/net/sockaddr.ts"
+import { reasonOf } from "../support/outcome.ts"
 
 /** The profiles differ in the first two bytes, in the number of a family, and in Unix addresses. */
 const withLength: SocketProfile = {
@@ -166,7 +170,55 @@ for (const [name, profile] of Object.entries(profiles)) {
   })
 }
 
+const unixAddress = (name: ReadonlyArray<number>) => Uint8Array.from([1, 0, ...name])
+
+describe("a Unix address that its text does not stand for", () => {
+  it("is encoded by the bytes that were decoded", () => {
+    const names = [
+      [0x2f, 0xff, 0x80],
+      // What TextDecoder drops at the beginning.
+      [0, 0xef, 0xbb, 0xbf, 0x61],
+      [0, 0xc3, 0x28],
+      Array.from({ length: 108 }, () => 0x61)
+    ]
+    for (const name of names) {
+      const decoded = Sockaddr.decodeUnix(linux.socket, asAnswer(unixAddress(name)))!
+      const [first, ...rest] = [...encodeUnix(linux.socket, decoded)].slice(2)
+      expect([first, ...rest.slice(0, name.length - 1)]).toEqual(name)
+    }
+  })
+
+  it("keeps its bytes when the memory of the answer is reused", () => {
+    const answer = unixAddress([0, 0xff])
+    const decoded = Sockaddr.decodeUnix(linux.socket, answer)!
+    answer.fill(0x61)
+    expect([...encodeUnix(linux.socket, decoded)]).toEqual([1, 0, 0, 0xff])
+  })
+})
+
+describe("an abstract name of a caller, on a system that has none", () => {
+  it("is refused in every form", () => {
+    const libc = { profile: { socket: withLength } } as unknown as Libc
+    const inputs = [
+      { abstract: "name" },
+      "\0name",
+      { path: "\0name" },
+      { _tag: "UnixAbstractAddress", name: "name" } as const
+    ]
+    for (const input of inputs) {
+      expect(Effect.runSync(reasonOf(toUnixName(libc, input)))).toBe("UnsupportedPlatform")
+    }
+    expect(Effect.runSync(toUnixName(libc, "/path"))).toMatchObject({ _tag: "Path", path: "/path" })
+  })
+})
+
 describe("abstract names", () => {
+  it("may be empty, which is not the same as none", () => {
+    const bytes = Sockaddr.encodeUnix(linux.socket, { _tag: "Abstract", name: "" })
+    expect([...(bytes as Uint8Array)]).toEqual([1, 0, 0])
+    expect(Sockaddr.decodeUnix(linux.socket, bytes as Uint8Array)).toEqual({ _tag: "Abstract", name: "" })
+  })
+
   it("begin with a zero byte, and may contain others", () => {
     const bytes = Sockaddr.encodeUnix(linux.socket, { _tag: "Abstract", name: "a\0b" })
     expect([...(bytes as Uint8Array)]).toEqual([1, 0, 0, ...text("a"), 0, ...text("b")])

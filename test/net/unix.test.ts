@@ -74,7 +74,7 @@ describeLayers("Unix", (layer, layerName) => {
           yield* Effect.gen(function* () {
             const listener = yield* Unix.listen(input)
             expect(listener.address).toMatchObject({ _tag: "UnixPathAddress", path })
-            const client = yield* Unix.connect(listener.address as Unix.UnixAddressInput)
+            const client = yield* Unix.connect(listener.address)
             const server = yield* listener.accept
             expect(yield* client.localAddress).toEqual({ _tag: "UnixUnnamedAddress" })
             expect(yield* server.remoteAddress).toEqual({ _tag: "UnixUnnamedAddress" })
@@ -101,6 +101,82 @@ describeLayers("Unix", (layer, layerName) => {
           }).pipe(Effect.scoped)
         }
         expect(yield* reasonOf(Unix.connect(name))).toBe("ConnectionRefused")
+      })
+    )
+
+    live("a reported address is accepted as it is: of a path, and of an abstract name", () =>
+      Effect.gen(function* () {
+        const names = [yield* freePath, freeName(), { abstract: `zeros \0 inside, and after ${process.pid}\0\0` }]
+        for (const name of names) {
+          const first = yield* inOwnScope(Unix.listen(name))
+          const client = yield* Unix.connect(first.value.address)
+          const server = yield* first.value.accept
+          yield* greet(client, server)
+          for (const address of [yield* client.remoteAddress, yield* server.localAddress]) {
+            expect(address).toEqual(first.value.address)
+            yield* greet(yield* Unix.connect(address), yield* first.value.accept)
+            // As another thread gets it.
+            yield* greet(yield* Unix.connect(structuredClone(address)), yield* first.value.accept)
+          }
+          yield* first.close
+          const again = yield* Unix.listen(first.value.address)
+          expect(again.address).toEqual(first.value.address)
+          yield* greet(yield* Unix.connect(again.address), yield* again.accept)
+        }
+      })
+    )
+
+    live("a reported address that is no text is accepted, too: bytes of any kind, and a path of all 108 bytes", () =>
+      Effect.gen(function* () {
+        const parent = yield* directory
+        const path = (name: Uint8Array) => Buffer.concat([Buffer.from(`${parent}/`), name])
+        const abstract = (name: Uint8Array) => Buffer.concat([Buffer.of(0), Buffer.from(`${parent}/`), name])
+        const odd = Buffer.of(0xff, 0xfe, 0x80)
+        const names = [
+          path(odd),
+          path(Buffer.alloc(108 - parent.length - 1, "x")),
+          abstract(odd),
+          // A program that passes the whole structure has zeros at the end.
+          Buffer.concat([abstract(Buffer.from("padded")), Buffer.alloc(40)]),
+          Buffer.of(0)
+        ]
+        for (const name of names) {
+          const [listener] = yield* scopedFds(() => [Kernel.listenUnix(name)])
+          const taken = Kernel.connectUnix(name)
+          const address = yield* (yield* Unix.fromFd(taken)).remoteAddress
+          yield* scopedFds(() => [Kernel.accept(listener!)])
+          const client = yield* Unix.connect(address)
+          const [accepted] = yield* scopedFds(() => [Kernel.accept(listener!)])
+          Kernel.writeText(accepted!, "there")
+          expect(yield* readText(client, 5)).toBe("there")
+          expect(yield* client.remoteAddress).toEqual(address)
+          expect(yield* reasonOf(Unix.listen(address))).toBe("AddressInUse")
+        }
+      })
+    )
+
+    live("a path that begins with a zero byte is an abstract name, as it is for Node", () =>
+      Effect.gen(function* () {
+        const { abstract } = freeName()
+        const listener = yield* Unix.listen(`\0${abstract}`)
+        expect(listener.address).toEqual({ _tag: "UnixAbstractAddress", name: abstract })
+        yield* greet(yield* Unix.connect({ path: `\0${abstract}` }), yield* listener.accept)
+        yield* greet(yield* Unix.connect({ abstract }), yield* listener.accept)
+        expect(yield* reasonOf(Unix.listen({ abstract }))).toBe("AddressInUse")
+      })
+    )
+
+    live("an unnamed address is refused, with what to pass instead", () =>
+      Effect.gen(function* () {
+        const [one] = yield* Unix.socketPair
+        for (const address of [yield* one.localAddress, yield* one.remoteAddress]) {
+          for (const { reason } of [
+            yield* Effect.flip(Unix.connect(address)),
+            yield* Effect.flip(Unix.listen(address))
+          ]) {
+            expect([reason._tag, reason.message]).toEqual(["InvalidArgument", expect.stringContaining("pass a path")])
+          }
+        }
       })
     )
 
@@ -131,6 +207,10 @@ describeLayers("Unix", (layer, layerName) => {
         const inputs = [
           "",
           "with\0zero",
+          `\0${"x".repeat(108)}`,
+          { _tag: "UnixAbstractAddress", name: 7 },
+          { _tag: "UnixAbstractAddress" },
+          { _tag: "UnixUnnamedAddress" },
           { path: "" },
           { abstract: "" },
           {},

@@ -269,3 +269,23 @@ export const writeText = (fd: number, text: string): number => {
   const bytes = new TextEncoder().encode(text)
   return wouldBlock("write", functions.write(fd, bytes, bytes.length))
 }
+
+/** Opens a Unix stream socket, and calls bind(2) or connect(2) with a name that is any bytes. */
+const unixSocket = (call: "bind" | "connect", name: Uint8Array): number => {
+  const fd = check("socket", net.socket(1, stream, 0))
+  const address = new Uint8Array(2 + name.length)
+  address.set([1, 0])
+  address.set(name, 2)
+  check(call, net[call](fd, address, address.length))
+  return fd
+}
+
+/** Listens at the name of a Unix socket of Linux. It is abstract if it begins with a zero byte. */
+export const listenUnix = (name: Uint8Array): number => {
+  const fd = unixSocket("bind", name)
+  check("listen", net.listen(fd, 8))
+  return fd
+}
+
+/** Connects to the name of a Unix socket of Linux. */
+export const connectUnix = (name: Uint8Array): number => unixSocket("connect", name)

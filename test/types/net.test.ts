@@ -184,13 +184,42 @@ describe("Unix", () => {
       "listen",
       "socketPair"
     ])
-    compiled((fd: Fd.Fd = {} as Fd.Fd) => [
+    compiled((fd: Fd.Fd = {} as Fd.Fd, tcp: Tcp.TcpListener = {} as Tcp.TcpListener) => [
       // @ts-expect-error it would have two owners
       Unix.fromFd(fd),
       // @ts-expect-error an address is a path or a name
       Unix.connect({ host: "localhost" }),
+      // @ts-expect-error an address of TCP is none of a Unix socket
+      Unix.connect(tcp.address),
       Unix.listen("/path", { backlog: maybeNumber, sendBufferSize: maybeNumber, receiveBufferSize: maybeNumber }),
       Unix.connect({ abstract: "name" }, { timeout: maybeNumber })
+    ])
+  })
+})
+
+describe("an address that a socket reports", () => {
+  it("is accepted as it is by what connects, listens, binds and sends", () => {
+    expectTypeOf<Tcp.TcpListener["address"]>().toExtend<Parameters<typeof Tcp.connect>[0]>()
+    expectTypeOf<Effect.Success<Tcp.TcpStream["localAddress"]>>().toExtend<Parameters<typeof Tcp.listen>[0]>()
+    expectTypeOf<Effect.Success<Tcp.TcpStream["remoteAddress"]>>().toExtend<Parameters<typeof Tcp.connect>[0]>()
+    expectTypeOf<Unix.UnixListener["address"]>().toExtend<Parameters<typeof Unix.connect>[0]>()
+    expectTypeOf<Effect.Success<Unix.UnixStream["localAddress"]>>().toExtend<Parameters<typeof Unix.listen>[0]>()
+    expectTypeOf<Effect.Success<Unix.UnixStream["remoteAddress"]>>().toExtend<Parameters<typeof Unix.connect>[0]>()
+    expectTypeOf<Effect.Success<Udp.UdpSocket["localAddress"]>>().toExtend<Parameters<typeof Udp.bind>[0]>()
+    expectTypeOf<Effect.Success<Udp.UdpSocket["localAddress"]>>().toExtend<Parameters<Udp.UdpSocket["connect"]>[0]>()
+    expectTypeOf<Udp.Datagram["address"]>().toExtend<Parameters<Udp.UdpSocket["send"]>[1]>()
+    compiled((unix: Unix.UnixListener = {} as never, server: SocketServer.SocketServer["Service"] = {} as never) => [
+      PollerSocket.make({ address: unix.address }),
+      PollerSocketServer.make({ address: unix.address }),
+      PollerSocket.make({ address: server.address }),
+      PollerSocketServer.make({ address: server.address }),
+      PollerSocket.make({ address: { abstract: "name" } }),
+      // @ts-expect-error a name is text
+      PollerSocket.make({ address: { abstract: 7 } })
+    ])
+    compiled((reader: Effect.Success<DatagramSocket.DatagramSocket["reader"]> = {} as never) => [
+      PollerDatagramSocket.make({ bind: reader.address, peer: reader.address }),
+      PollerDatagramSocket.make({ connect: reader.address })
     ])
   })
 })

@@ -15,6 +15,7 @@ import * as EffectSocket from "./socket.ts"
 import { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
+import { unixTarget } from "./unixTarget.ts"
 
 export const make = (options: MakeOptions): Effect.Effect<Socket.Socket, never, Registrar> =>
   fromStream(connect(options), options)
@@ -32,14 +33,14 @@ const toStreamSocket = (stream: unknown): Effect.Effect<StreamSocket<unknown>, P
 
 const connect = (options: MakeOptions): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend((): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> => {
-    const { address, host, keepAlive, noDelay, path, port } = options
-    if (path !== undefined) return Unix.connect(path, {})
-    if (typeof address === "object" && "path" in address) return Unix.connect(address.path, {})
+    const { address, host, keepAlive, noDelay, port } = options
+    const unix = unixTarget(options)
+    if (unix !== undefined) return Unix.connect(unix, {})
     const tcpOptions = {
       ...(noDelay === undefined ? {} : { noDelay }),
       ...(keepAlive === undefined ? {} : { keepAlive })
     }
-    if (address !== undefined) return Tcp.connect(address, tcpOptions)
+    if (address !== undefined) return Tcp.connect(address as NetAddress.InetAddressInput, tcpOptions)
     return Effect.flatMap(addressesOf(host ?? "localhost", port!), ([first, ...others]) =>
       others.reduce(
         (connecting, next) => Effect.catch(connecting, () => Tcp.connect(next, tcpOptions)),

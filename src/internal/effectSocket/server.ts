@@ -10,10 +10,12 @@ import type { Registrar } from "../../Registrar.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import * as EffectSocket from "./socket.ts"
 import type { Listener } from "../net/listener.ts"
+import { toPathAddress } from "../net/addresses.ts"
 import { addressesOf } from "./connect.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
+import { unixTarget } from "./unixTarget.ts"
 
 interface Bound {
   readonly listener: Listener<StreamSocket<unknown>, unknown>
@@ -64,9 +66,9 @@ const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registr
   Effect.suspend(() => {
     const { address, host, path, port, ...rest } = options
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
-    const unixPath = path ?? (typeof address === "object" && "path" in address ? address.path : undefined)
-    if (unixPath !== undefined) {
-      return Effect.map(Unix.listen(unixPath, given), (listener) => bound(listener, listener.address))
+    const unix = unixTarget({ address, path })
+    if (unix !== undefined) {
+      return Effect.map(Unix.listen(unix, given), (listener) => bound(listener, toPathAddress(listener.address)))
     }
     const tcp = (at: NetAddress.InetAddressInput) =>
       Effect.map(Tcp.listen(at, given), (listener) => bound(listener, listener.address))

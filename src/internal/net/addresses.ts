@@ -53,15 +53,30 @@ export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<Net
 export const domainOf = (profile: SocketProfile, address: NetAddress.InetAddress): number =>
   address._tag === "InetAddressV4" ? profile.AF_INET : profile.AF_INET6
 
+/**
+ * The bytes of reported addresses whose text does not stand for them exactly. With them, an address
+ * that was reported can be passed on whatever it is made of.
+ */
+const exactBytes = new WeakMap<object, Uint8Array>()
+
 export const toUnixAddress = (name: Sockaddr.UnixName): UnixAddress => {
-  switch (name._tag) {
-    case "Path":
-      return NetAddress.unixPathAddress(name.path)
-    case "Abstract":
-      return { _tag: "UnixAbstractAddress", name: name.name }
-    case "Unnamed":
-      return { _tag: "UnixUnnamedAddress" }
-  }
+  if (name._tag === "Unnamed") return { _tag: "UnixUnnamedAddress" }
+  const address: UnixAddress =
+    name._tag === "Path" ? NetAddress.unixPathAddress(name.path) : { _tag: "UnixAbstractAddress", name: name.name }
+  if (name.bytes !== undefined) exactBytes.set(address, name.bytes)
+  return address
+}
+
+/**
+ * Returns a Unix address as `effect/net` has it, and as Node's servers report it: the path of an
+ * abstract name begins with a zero byte.
+ */
+export const toPathAddress = (address: UnixAddress): NetAddress.UnixPathAddress => {
+  if (address._tag === "UnixPathAddress") return address
+  const path = NetAddress.unixPathAddress(address._tag === "UnixAbstractAddress" ? `\0${address.name}` : "")
+  const bytes = exactBytes.get(address)
+  if (bytes !== undefined) exactBytes.set(path, bytes)
+  return path
 }
 
 /** The text for a Unix socket that has no address. */
@@ -76,38 +91,58 @@ export const unix: Family<UnixAddress> = {
       case "UnixPathAddress":
         return address.path
       case "UnixAbstractAddress":
-        return `@${address.name}`
+        return `@${address.name.replaceAll("\0", "@")}`
       case "UnixUnnamedAddress":
         return unnamed
     }
   }
 }
 
-/** Converts the Unix address that a caller passes. */
+/**
+ * Converts the Unix address that a caller passes. A path that begins with a zero byte is an abstract
+ * name, as it is for Node.
+ */
 export const toUnixName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
-  const { abstract, path } =
-    typeof input === "string"
-      ? { path: input, abstract: undefined }
-      : ((input ?? {}) as { readonly path?: unknown; readonly abstract?: unknown })
+  const { _tag, abstract, name, path } = (typeof input === "string" ? { path: input } : (input ?? {})) as {
+    readonly [key in "_tag" | "abstract" | "name" | "path"]?: unknown
+  }
+  const bytes = typeof input === "object" && input !== null ? exactBytes.get(input) : undefined
   if (typeof path === "string") {
+    if (path.startsWith("\0")) return toAbstractName(libc, path.slice(1), bytes)
     return path === "" || path.includes("\0")
       ? Effect.fail(
           invalidArgument(
-            "invalid path: it is empty, or contains a zero byte (for an abstract name, pass { abstract })"
+            "invalid path: it is empty, or contains a zero byte (for an abstract name, pass { abstract }, or a path that begins with the zero byte)"
           )
         )
-      : Effect.succeed({ _tag: "Path", path })
+      : Effect.succeed({ _tag: "Path", path, bytes })
   }
-  if (path !== undefined || typeof abstract !== "string" || abstract === "") {
-    return Effect.fail(invalidArgument("invalid address: expected a path, or { abstract } with a name"))
+  if (_tag === "UnixAbstractAddress" && typeof name === "string") return toAbstractName(libc, name, bytes)
+  if (_tag === "UnixUnnamedAddress") {
+    return Effect.fail(
+      invalidArgument("invalid address: this socket has none that another could use (pass a path, or { abstract })")
+    )
   }
-  return libc.profile.socket.hasAbstractNames
-    ? Effect.succeed({ _tag: "Abstract", name: abstract })
-    : Effect.fail(unsupported("only Linux has abstract Unix addresses: pass a path"))
+  return path === undefined && typeof abstract === "string" && abstract !== ""
+    ? toAbstractName(libc, abstract, undefined)
+    : Effect.fail(
+        invalidArgument("invalid address: expected a path, { abstract } with a name, or an address of a Unix socket")
+      )
 }
+
+const toAbstractName = (
+  libc: Libc,
+  name: string,
+  bytes: Uint8Array | undefined
+): Effect.Effect<Sockaddr.UnixName, PollerError> =>
+  libc.profile.socket.hasAbstractNames
+    ? Effect.succeed({ _tag: "Abstract", name, bytes })
+    : Effect.fail(unsupported("only Linux has abstract Unix addresses: pass a path"))
 
 /** Encodes a Unix address. Fails with `InvalidArgument` if it is too long for a socket. */
 export const encodeUnixName = (libc: Libc, name: Sockaddr.UnixName): Effect.Effect<Uint8Array, PollerError> => {
   const bytes = Sockaddr.encodeUnix(libc.profile.socket, name)
-  return typeof bytes === "string" ? Effect.fail(invalidArgument(`invalid path: ${bytes}`)) : Effect.succeed(bytes)
+  return typeof bytes === "string"
+    ? Effect.fail(invalidArgument(`invalid ${name._tag === "Abstract" ? "abstract name" : "path"}: ${bytes}`))
+    : Effect.succeed(bytes)
 }

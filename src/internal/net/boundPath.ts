@@ -7,8 +7,8 @@ import { resolve } from "node:path"
  *
  * Remove it while the socket is still open: until then, no other file can have its inode number.
  */
-export const removal = (given: string): (() => void) => {
-  const path = resolve(given)
+export const removal = (given: string | Uint8Array): (() => void) => {
+  const path = typeof given === "string" ? resolve(given) : Buffer.from(given)
   const bound = fileAt(path)
   return () => {
     const found = fileAt(path)
@@ -23,7 +23,7 @@ export const removal = (given: string): (() => void) => {
 }
 
 /** Returns the file at a path, or undefined if there is none or this process may not see it. */
-const fileAt = (path: string) => {
+const fileAt = (path: string | Buffer) => {
   try {
     return lstatSync(path, { bigint: true })
   } catch {

@@ -73,23 +73,29 @@ export const decodeInet = (profile: SocketProfile, bytes: Uint8Array): NetAddres
   }
 }
 
-/** The address of a Unix socket: a path, an abstract name, or none. */
+/**
+ * The address of a Unix socket: a path, an abstract name, or none. `bytes` are those of an address
+ * that its text does not stand for exactly: not UTF-8, or a path that fills the whole address.
+ */
 export type UnixName =
-  | { readonly _tag: "Path"; readonly path: string }
-  | { readonly _tag: "Abstract"; readonly name: string }
+  | { readonly _tag: "Path"; readonly path: string; readonly bytes?: Uint8Array | undefined }
+  | { readonly _tag: "Abstract"; readonly name: string; readonly bytes?: Uint8Array | undefined }
   | { readonly _tag: "Unnamed" }
 
 /** Returns a `struct sockaddr_un`, or a text that says why the name is invalid. */
 export const encodeUnix = (profile: SocketProfile, name: UnixName): Uint8Array | string => {
-  const text = name._tag === "Path" ? name.path : name._tag === "Abstract" ? name.name : ""
-  const content = encoder.encode(text)
-  // A path ends with a zero byte, and an abstract name begins with one.
-  const length = name._tag === "Unnamed" ? 0 : content.length + 1
+  if (name._tag === "Unnamed") return new Uint8Array(begin(profile, profile.AF_UNIX, pathOffset).buffer)
+  const isPath = name._tag === "Path"
+  const content = name.bytes ?? encoder.encode(isPath ? name.path : name.name)
+  // A path ends with a zero byte, and an abstract name begins with one. The kernel also takes a path
+  // that fills the whole address.
+  const fills = isPath && name.bytes?.length === profile.pathCapacity
+  const length = content.length + (fills ? 0 : 1)
   if (length > profile.pathCapacity) {
     return `it has ${content.length} bytes, and a socket address holds at most ${profile.pathCapacity - 1}`
   }
   const bytes = new Uint8Array(begin(profile, profile.AF_UNIX, pathOffset + length).buffer)
-  bytes.set(content, name._tag === "Abstract" ? pathOffset + 1 : pathOffset)
+  bytes.set(content, isPath ? pathOffset : pathOffset + 1)
   return bytes
 }
 
@@ -101,9 +107,21 @@ export const decodeUnix = (profile: SocketProfile, bytes: Uint8Array): UnixName 
   const content = bytes.subarray(pathOffset)
   if (content.length === 0) return { _tag: "Unnamed" }
   if (content[0] === 0) {
-    if (!profile.hasAbstractNames || content.length === 1) return { _tag: "Unnamed" }
-    return { _tag: "Abstract", name: decoder.decode(content.subarray(1)) }
+    if (!profile.hasAbstractNames) return { _tag: "Unnamed" }
+    const { exact, text } = decodeText(profile, content.subarray(1))
+    return exact === undefined ? { _tag: "Abstract", name: text } : { _tag: "Abstract", name: text, bytes: exact }
   }
   const end = content.indexOf(0)
-  return { _tag: "Path", path: decoder.decode(end === -1 ? content : content.subarray(0, end)) }
+  const { exact, text } = decodeText(profile, end === -1 ? content : content.subarray(0, end))
+  return exact === undefined ? { _tag: "Path", path: text } : { _tag: "Path", path: text, bytes: exact }
+}
+
+/** Returns bytes as text, and a copy of them if the text does not lead back to the same address. */
+const decodeText = (
+  profile: SocketProfile,
+  bytes: Uint8Array
+): { readonly text: string; readonly exact: Uint8Array | undefined } => {
+  const text = decoder.decode(bytes)
+  const isExact = bytes.length < profile.pathCapacity && Buffer.compare(encoder.encode(text), bytes) === 0
+  return { text, exact: isExact ? undefined : bytes.slice() }
 }
