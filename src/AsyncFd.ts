@@ -47,6 +47,8 @@ import * as internal from "./internal/bytes/asyncFd.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { FdLike, Registrar } from "./Registrar.ts"
 
+declare const TypeId: "~effect-amy/AsyncFd"
+
 /**
  * The reports of one direction that {@link AsyncFd.readable} and its like return.
  *
@@ -99,7 +101,7 @@ export interface MakeOptions {
  * @since 0.1.0
  */
 export interface AsyncFd extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
 
   /** The number of the descriptor. */
   readonly fd: number

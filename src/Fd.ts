@@ -18,6 +18,8 @@ import type * as Scope from "effect/Scope"
 import * as internal from "./internal/descriptor/fd.ts"
 import type { PollerError } from "./PollerError.ts"
 
+declare const TypeId: "~effect-amy/Fd"
+
 /**
  * An open descriptor.
  *
@@ -29,7 +31,7 @@ import type { PollerError } from "./PollerError.ts"
  * @since 0.1.0
  */
 export interface Fd extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
 
   /** The number, or -1 once it is closed. */
   readonly fd: number

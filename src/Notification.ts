@@ -7,8 +7,10 @@ import type * as Brand from "effect/Brand"
 import type { Inspectable } from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
 import type { Event } from "./Event.ts"
-import { NotificationImpl, TypeId } from "./internal/delivery/notification.ts"
+import { NotificationImpl } from "./internal/delivery/notification.ts"
 import { Readiness } from "./internal/kernel/selector.ts"
+
+const TypeId = "~effect-amy/Notification"
 
 /**
  * Names one registration: a safe integer, unique for the life of its poller over all its threads,

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+/// <reference types="node" preserve="true" />
 import type * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
 import type * as Option from "effect/Option"
@@ -20,6 +21,10 @@ import * as internalReceiver from "./internal/channel/receiver.ts"
 import * as internalSender from "./internal/channel/sender.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { Registrar, RegistrationId } from "./Registrar.ts"
+
+declare const HandleTypeId: "~effect-amy/PollChannel/SenderHandle"
+declare const SenderTypeId: "~effect-amy/PollChannel/Sender"
+declare const ReceiverTypeId: "~effect-amy/PollChannel/Receiver"
 
 /**
  * With a handle, another thread of the same process gets a sender of its own: see
@@ -35,7 +40,7 @@ import type { Registrar, RegistrationId } from "./Registrar.ts"
  * @since 0.1.0
  */
 export interface SenderHandle {
-  readonly [Handle.TypeId]: typeof Handle.TypeId
+  readonly [HandleTypeId]: typeof HandleTypeId
   /** The port to transfer along with the handle. */
   readonly port: MessagePort
 }
@@ -55,7 +60,7 @@ export const isSenderHandle: (u: unknown) => u is SenderHandle = Handle.isSender
  * @since 0.1.0
  */
 export interface Sender<in A> extends Inspectable {
-  readonly [internalSender.TypeId]: typeof internalSender.TypeId
+  readonly [SenderTypeId]: typeof SenderTypeId
   /**
    * Sends a value. While a bounded channel is full, the fiber suspends until there is room; the
    * thread is not blocked. Values of one sender arrive in the order in which they were sent.
@@ -103,7 +108,7 @@ export const isSender: (u: unknown) => u is Sender<never> = internalSender.Sende
  * @since 0.1.0
  */
 export interface Receiver<out A> extends Inspectable {
-  readonly [internalReceiver.TypeId]: typeof internalReceiver.TypeId
+  readonly [ReceiverTypeId]: typeof ReceiverTypeId
   /** The id with which the poller reports that there is something to receive. */
   readonly id: RegistrationId
   /**

@@ -75,6 +75,8 @@ import type { Notification } from "./Notification.ts"
 import type { PollerError } from "./PollerError.ts"
 import { Registrar } from "./Registrar.ts"
 
+declare const HandleTypeId: "~effect-amy/PollerHandle"
+
 /**
  * How {@link layerWorker} and {@link layerEventLoop} open a poller.
  *
@@ -123,7 +125,7 @@ export interface LayerBlockingOptions extends LayerOptions {
  * @since 0.1.0
  */
 export interface PollerHandle {
-  readonly [Handle.TypeId]: typeof Handle.TypeId
+  readonly [HandleTypeId]: typeof HandleTypeId
 }
 
 /**

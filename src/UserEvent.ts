@@ -14,6 +14,9 @@ import * as internal from "./internal/delivery/userEvent.ts"
 import type { PollerError } from "./PollerError.ts"
 import { Registrar, type RegistrationId } from "./Registrar.ts"
 
+declare const HandleTypeId: "~effect-amy/UserEventHandle"
+declare const TypeId: "~effect-amy/UserEvent"
+
 /**
  * With a handle, another thread of the same process opens an event: see {@link fromHandle}. It is
  * plain data: send it with `postMessage`, or pass it as `workerData`.
@@ -22,7 +25,7 @@ import { Registrar, type RegistrationId } from "./Registrar.ts"
  * @since 0.1.0
  */
 export interface UserEventHandle {
-  readonly [internal.HandleTypeId]: typeof internal.HandleTypeId
+  readonly [HandleTypeId]: typeof HandleTypeId
 }
 
 /**
@@ -45,7 +48,7 @@ export const isUserEventHandle: (u: unknown) => u is UserEventHandle = internal.
  * @since 0.1.0
  */
 export interface UserEvent extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
   /** The id under which it is reported. */
   readonly id: RegistrationId
   /**

@@ -16,9 +16,11 @@ import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import type { CodecError } from "./CodecError.ts"
 import { defaultMaxLength, longestFrame } from "../internal/codecs/frame.ts"
-import { FrameReaderImpl, type TypeId } from "../internal/codecs/frameReader.ts"
+import { FrameReaderImpl } from "../internal/codecs/frameReader.ts"
 import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
+
+declare const TypeId: "~effect-amy/FrameReader"
 
 /**
  * A reader, with what it keeps of an incomplete frame. It belongs to one input.

@@ -15,9 +15,11 @@ import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import type { CodecError } from "./CodecError.ts"
 import { defaultMaxLength, encodeFrames, longestFrame } from "../internal/codecs/frame.ts"
-import { FrameWriterImpl, type TypeId } from "../internal/codecs/frameWriter.ts"
+import { FrameWriterImpl } from "../internal/codecs/frameWriter.ts"
 import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
+
+declare const TypeId: "~effect-amy/FrameWriter"
 
 /**
  * A writer, with what it has not written yet. It belongs to one descriptor.

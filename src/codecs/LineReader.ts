@@ -15,10 +15,12 @@ import type * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import type { CodecError } from "./CodecError.ts"
-import { LineReaderImpl, type TypeId } from "../internal/codecs/lineReader.ts"
+import { LineReaderImpl } from "../internal/codecs/lineReader.ts"
 import { encodeLines, lineEndOf } from "../internal/codecs/lines.ts"
 import { maxLengthOf } from "../internal/codecs/options.ts"
 import * as internal from "../internal/codecs/stream.ts"
+
+declare const TypeId: "~effect-amy/LineReader"
 
 /**
  * A reader, with what it keeps of an incomplete line. It belongs to one input.

@@ -48,6 +48,9 @@ import * as internal from "../internal/net/tcp.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 
+declare const StreamTypeId: "~effect-amy/TcpStream"
+declare const ListenerTypeId: "~effect-amy/TcpListener"
+
 /**
  * When an idle connection is probed: tcp(7). An option that is not given keeps the system's value.
  *
@@ -139,7 +142,7 @@ export interface ConnectOptions extends SetOptions {
  * @since 0.1.0
  */
 export interface TcpStream extends Inspectable {
-  readonly [internal.StreamTypeId]: typeof internal.StreamTypeId
+  readonly [StreamTypeId]: typeof StreamTypeId
 
   /** The descriptor's number, or -1 once the connection is closed. */
   readonly fd: number
@@ -286,7 +289,7 @@ export interface TcpStream extends Inspectable {
  * @since 0.1.0
  */
 export interface TcpListener extends Inspectable {
-  readonly [internal.ListenerTypeId]: typeof internal.ListenerTypeId
+  readonly [ListenerTypeId]: typeof ListenerTypeId
 
   /** The descriptor's number, or -1 once the listener is closed. */
   readonly fd: number

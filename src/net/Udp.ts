@@ -39,10 +39,12 @@ import type * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { DatagramTypeId } from "../internal/net/datagramChannel.ts"
 import * as internal from "../internal/net/udp.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
+
+declare const DatagramTypeId: "~effect-amy/Datagram"
+declare const TypeId: "~effect-amy/UdpSocket"
 
 /**
  * The options of a socket: what {@link UdpSocket.setOptions} takes. An option that is not given
@@ -152,7 +154,7 @@ export interface Datagram extends Inspectable {
  * @since 0.1.0
  */
 export interface UdpSocket extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
 
   /** The descriptor's number, or -1 once the socket is closed. */
   readonly fd: number

@@ -37,6 +37,9 @@ import * as internal from "../internal/net/unix.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { FdLike, Registrar } from "../Registrar.ts"
 
+declare const StreamTypeId: "~effect-amy/UnixStream"
+declare const ListenerTypeId: "~effect-amy/UnixListener"
+
 /**
  * An abstract name, which is no path: unix(7). Linux only.
  *
@@ -163,7 +166,7 @@ export interface Received {
  * @since 0.1.0
  */
 export interface UnixStream extends Inspectable {
-  readonly [internal.StreamTypeId]: typeof internal.StreamTypeId
+  readonly [StreamTypeId]: typeof StreamTypeId
 
   /** The descriptor's number, or -1 once the connection is closed. */
   readonly fd: number
@@ -327,7 +330,7 @@ export interface UnixStream extends Inspectable {
  * @since 0.1.0
  */
 export interface UnixListener extends Inspectable {
-  readonly [internal.ListenerTypeId]: typeof internal.ListenerTypeId
+  readonly [ListenerTypeId]: typeof ListenerTypeId
 
   /** The descriptor's number, or -1 once the listener is closed. */
   readonly fd: number
