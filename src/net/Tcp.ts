@@ -274,9 +274,10 @@ export interface TcpStream extends Inspectable {
  *
  * **Details**
  *
- * A connection that is reset before it is accepted is skipped. While the process has no descriptor
- * left, connections stay in the backlog. The listener logs a warning, and tries again after 5
- * milliseconds, then after twice as long each time, up to a second.
+ * A connection that is broken before it is accepted is skipped. While the process has no descriptor
+ * left, or a rule of a firewall or a sandbox forbids to accept, connections stay in the backlog. The
+ * listener logs a warning, and tries again after 5 milliseconds, then after twice as long each time,
+ * up to a second.
  *
  * Accepting (`accept`, `incoming` and `run`):
  *

@@ -214,7 +214,7 @@ export interface UdpSocket extends Inspectable {
 
   /**
    * The datagrams as they arrive, one a pull: what it has not emitted is still in the socket. It
-   * does not end.
+   * does not end. After an error of the network, such as `ConnectionRefused`, run it again.
    */
   readonly stream: Stream.Stream<Datagram, PollerError>
 

@@ -1,6 +1,7 @@
 /** The tables of docs/errors.md, from the doc comments and from what the code maps. */
 import { PollerError } from "effect-amy"
 import { readFileSync } from "node:fs"
+import { constants } from "node:os"
 import { getSystemErrorMap } from "node:util"
 import { format, resolveConfig } from "prettier"
 import {
@@ -23,6 +24,8 @@ export const operations: ReadonlyArray<Operation> = publicOperations(new Set(tag
 /** Returns the number that an error's name stands for on this system. */
 export const errnoOf = (code: string): number => {
   for (const [number, [name]] of getSystemErrorMap()) if (name === code) return -number
+  const number = Object.entries(constants.errno).find(([name]) => name === code)?.[1]
+  if (number !== undefined) return number
   throw new Error(`this system has no ${code}`)
 }
 

@@ -238,9 +238,16 @@ const finish = (exit: Exit.Exit<unknown, unknown>, done: (error?: SocketError) =
 const reasonOf = (error: unknown): PollerError["reason"] | undefined =>
   isPollerError(error) ? error.reason : undefined
 
-/** Whether an error ends the socket. Any other error concerns one datagram. */
+/**
+ * Whether an error ends the socket: it would be met again at once. Any other error concerns one
+ * datagram, or one moment.
+ */
 const isFinal = ({ reason }: PollerError): boolean =>
-  !("syscall" in reason) || reason.syscall !== "recvfrom" || reason._tag === "BadDescriptor"
+  !("syscall" in reason) ||
+  reason.syscall !== "recvfrom" ||
+  reason._tag === "BadDescriptor" ||
+  reason._tag === "InvalidArgument" ||
+  reason._tag === "SystemError"
 
 const openError = (
   cause: unknown,

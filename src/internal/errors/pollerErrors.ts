@@ -33,8 +33,11 @@ import { SystemCallError } from "../kernel/systemCallError.ts"
 
 const fail = (reason: PollerErrorReason): PollerError => new PollerError({ reason })
 
-/** Returns the name of an error number on this system. */
-export const errnoName = (errno: number): string => getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`
+/** Returns the name of an error number on this system. Node has two lists, and neither has all. */
+export const errnoName = (errno: number): string =>
+  getSystemErrorMap().get(-errno)?.[0] ??
+  Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ??
+  `errno ${errno}`
 
 /** What a call was about. Any object that has these will do, and each is read once. */
 export interface Where {
@@ -90,8 +93,10 @@ export const reasonByCode: ReasonByCode = {
   ENETDOWN: unreachable,
   ENETUNREACH: unreachable,
   ENFILE: limit,
+  ENETRESET: (call) => new ConnectionReset(call),
   ENOBUFS: limit,
   ENOMEM: limit,
+  ENONET: unreachable,
   ENOSPC: limit,
   ENOTCONN: notConnected,
   ENOTSOCK: argument("this descriptor is not a socket (pass one that is)"),

@@ -5,9 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { errnoName, fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { acquireWhenReady, type Restore } from "../descriptor/acquireWhenReady.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -18,21 +17,30 @@ import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 import { largestInt } from "./socketOptions.ts"
 
-const { errno } = constants
-
 /**
  * Errors of accept(2) that concern one connection, and not the listener: it can accept the next
- * one.
+ * one. Most of them are errors of the network that were pending on the new connection. By name,
+ * because Node has no number for some of them.
  */
 const ofOneConnection = new Set([
-  errno.ECONNABORTED,
-  errno.EPROTO,
-  errno.ENOPROTOOPT,
-  errno.EOPNOTSUPP,
-  errno.ENETDOWN,
-  errno.ENETUNREACH,
-  errno.EHOSTUNREACH,
-  errno.ETIMEDOUT
+  "ECONNABORTED",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETRESET",
+  "ENETUNREACH",
+  "ENONET",
+  "ENOPROTOOPT",
+  "ENOSR",
+  // Linux has one number for this and the next.
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "EPROTO",
+  "EPROTONOSUPPORT",
+  "ESOCKTNOSUPPORT",
+  "ETIMEDOUT"
 ])
 
 /** Milliseconds until the next attempt. Each pause is twice as long as the one before. */
@@ -147,8 +155,8 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
    * Makes an attempt each time it may succeed. Only the waiting can be interrupted, because what
    * was accepted needs an owner.
    *
-   * With no room for another descriptor it waits for a while: the kernel does not report when there
-   * is room again.
+   * With no room for another descriptor, or while it is not permitted to accept, it waits for a
+   * while: the kernel does not report when that is over.
    */
   #when<A>(restore: Restore, attempt: () => Effect.Effect<A, PollerError> | undefined): Effect.Effect<A, PollerError> {
     const accepted: Effect.Effect<A, PollerError> = acquireWhenReady(this.#watchedFd, restore, () => {
@@ -172,14 +180,17 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   #accept(): number | Effect.Effect<never, PollerError> | undefined {
-    for (;;) {
+    for (let failed = 1; ; failed++) {
       const fd = Socket.accept(this.#libc, this.#watchedFd.fd)
       if (fd >= 0) {
         this.#pause = 0
         return fd
       }
       if (-fd === this.#libc.profile.errno.EAGAIN) return undefined
-      if (!ofOneConnection.has(-fd)) return Effect.fail(fromErrno("accept", -fd, this.#watchedFd))
+      // If it fails again and again, it must not keep the thread.
+      if (failed >= batch || !ofOneConnection.has(errnoName(-fd))) {
+        return Effect.fail(fromErrno("accept", -fd, this.#watchedFd))
+      }
     }
   }
 
@@ -279,6 +290,10 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
 
 /**
  * Whether accepting fails only for now: the process, or the system, has no room for one more
- * descriptor.
+ * descriptor; a rule of a firewall or a sandbox refuses a connection; or connection after
+ * connection is broken.
  */
-const isOfTheMoment = ({ reason }: PollerError): boolean => reason._tag === "LimitReached"
+const isOfTheMoment = ({ reason }: PollerError): boolean =>
+  reason._tag === "LimitReached" ||
+  reason._tag === "PermissionDenied" ||
+  ("code" in reason && reason.code !== undefined && ofOneConnection.has(reason.code))
