@@ -54,6 +54,12 @@ describe("npm run lint", () => {
     expect(lint("src/internal/delivery/a.ts", text)).toContain("0 warnings and 0 errors")
   })
 
+  it("fails on a global timer or clock, which a test may have replaced", () => {
+    const text = "setImmediate(() => {})\nexport const a = [performance.now(), Date.now(), process.hrtime()]\n"
+    expect(lint("src/internal/delivery/a.ts", text)).toContain("4 errors")
+    expect(lint("src/Poller.ts", "export const a = setTimeout\n")).toContain("libc/realTime.ts has the real one")
+  })
+
   it("fails on an arrow upwards, whichever two rooms it joins", () => {
     // Each room with the next one above it.
     for (const [index, above] of rooms.slice(1).entries()) {

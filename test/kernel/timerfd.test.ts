@@ -17,7 +17,7 @@ describe("struct itimerspec", () => {
     expect(new Uint8Array(itimerspec(linux, arch, seconds, nanos).buffer)).toEqual(new Uint8Array(expected.buffer))
   })
 
-  it("has room for an uptime of more than 32 bits of seconds", () => {
+  it("has room for a time of more than 32 bits of seconds", () => {
     expect([...itimerspec(linux, "x64", 2 ** 32 + 5, 7)]).toEqual([0, 0, 0, 0, 5, 1, 7, 0])
   })
 })

@@ -7,6 +7,7 @@
  */
 import type { Batch, BatchReader, BatchWriter } from "../delivery/batch.ts"
 import type { Libc } from "../libc/koffi.ts"
+import { now } from "../libc/realTime.ts"
 import { type IoUring, openIoUring } from "../kernel/ioUring.ts"
 
 /** Maximum sockets of a batch. Further reports make the next batch. */
@@ -127,7 +128,7 @@ export class SocketBatch implements Batch {
 
   /** Puts a write into the batch. Its bytes are copied. */
   write(writer: BatchWriter, bytes: Uint8Array, length: number): void {
-    if (this.#writers.length === 0) this.#since = performance.now()
+    if (this.#writers.length === 0) this.#since = now()
     this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
     this.#used += length
     this.#writers.push(writer)
@@ -136,7 +137,7 @@ export class SocketBatch implements Batch {
 
   /** Called after each report was consumed: makes the writes that have waited long enough. */
   step(): void {
-    if (this.#writers.length > 0 && performance.now() - this.#since > patience) this.writeAll()
+    if (this.#writers.length > 0 && now() - this.#since > patience) this.writeAll()
   }
 
   /** Makes all writes that were put in, and resumes their fibers. */

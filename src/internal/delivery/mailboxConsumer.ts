@@ -10,6 +10,7 @@ import { State } from "../shared/pollerMemory.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import { TurnBudget } from "./turnBudget.ts"
 import { notOpen } from "../errors/pollerErrors.ts"
+import { queueMicrotask, setImmediate } from "../libc/realTime.ts"
 import { MailboxReader } from "../shared/mailbox.ts"
 import type { Selector } from "../kernel/selector.ts"
 

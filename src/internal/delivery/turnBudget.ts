@@ -2,6 +2,8 @@
  * How long one thread may go on in the same turn of its event loop: up to 16 rounds or 0.25
  * milliseconds. Then timers and other I/O have their turn.
  */
+import { now } from "../libc/realTime.ts"
+
 const mostRounds = 16
 const patience = 0.25
 
@@ -18,9 +20,9 @@ export class TurnBudget {
    * Counts one more round. Returns whether it is still within the turn; if not, the turn has ended.
    */
   spend(): boolean {
-    const now = performance.now()
-    if (this.#rounds++ === 0) this.#since = now
-    const isWithin = this.#rounds <= mostRounds && now - this.#since < patience
+    const time = now()
+    if (this.#rounds++ === 0) this.#since = time
+    const isWithin = this.#rounds <= mostRounds && time - this.#since < patience
     if (!isWithin) this.end()
     return isWithin
   }

@@ -8,6 +8,7 @@
 import type * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import { Readiness } from "../kernel/selector.ts"
+import { setImmediate } from "../libc/realTime.ts"
 
 const finalBits = Readiness.ReadClosed | Readiness.WriteClosed | Readiness.Error
 

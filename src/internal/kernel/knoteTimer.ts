@@ -1,6 +1,6 @@
 /** EVFILT_TIMER: alarms on a kqueue. */
 import type { KqueueProfile } from "../libc/profiles/kqueueProfile.ts"
-import { now } from "./clock.ts"
+import { now } from "../libc/realTime.ts"
 import type { ChangeKnote } from "./knoteChange.ts"
 import type { Alarm } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"

@@ -1,7 +1,7 @@
 /** timerfd_create(2): alarms on Linux. */
 import type { Libc } from "../libc/koffi.ts"
 import type { EpollProfile } from "../libc/profiles/epollProfile.ts"
-import { now } from "./clock.ts"
+import { now } from "../libc/realTime.ts"
 import type { Alarm } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
 
@@ -12,7 +12,7 @@ import { SystemCallError } from "./systemCallError.ts"
  */
 export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void): Alarm => {
   const { functions, profile } = libc
-  const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK, TIMER_ABSTIME } = profile.timerfd
+  const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK } = profile.timerfd
   const fd = functions.timerfd_create(CLOCK_MONOTONIC, CLOEXEC | NONBLOCK)
   if (fd === -1) throw new SystemCallError("timerfd_create", libc.errno())
   try {
@@ -24,14 +24,16 @@ export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void)
   return {
     now,
     set(deadline) {
-      let tv_sec = Math.floor(deadline / 1000)
-      let tv_nsec = Math.ceil((deadline - tv_sec * 1000) * 1e6)
+      // Zero would disarm it.
+      const left = Math.max(deadline - now(), 1e-6)
+      let tv_sec = Math.floor(left / 1000)
+      let tv_nsec = Math.ceil((left - tv_sec * 1000) * 1e6)
       if (tv_nsec >= 1e9) {
         tv_sec++
         tv_nsec = 0
       }
       const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
-      functions.timerfd_settime(fd, TIMER_ABSTIME, value, null)
+      functions.timerfd_settime(fd, 0, value, null)
     },
     close: () => void functions.close(fd)
   }

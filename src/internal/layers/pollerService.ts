@@ -14,6 +14,7 @@ import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
+import { now as realNow } from "../libc/realTime.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 
 type Notifications = ReadonlyArray<Notification>
@@ -123,12 +124,12 @@ const waitInKernel = (attachment: Attachment, block: (timeout: number) => void) 
       // If the poller has ended, what it reported before can still be taken.
       if (memory.state !== State.Open || dispatcher.queue.length > 0) return take
       // However short the timeout, it looks at the kernel once.
-      block(Math.max(0, Math.ceil(deadline - performance.now())))
-      if (dispatcher.queue.length > 0 || performance.now() >= deadline) return take
+      block(Math.max(0, Math.ceil(deadline - realNow())))
+      if (dispatcher.queue.length > 0 || realNow() >= deadline) return take
       // The thread's other fibers, its timers and its messages have their turn at least this often.
       return Effect.andThen(Effect.yieldNow, until(deadline))
     })
 
   return (timeout: number): Effect.Effect<Notifications, PollerError> =>
-    timeout === 0 ? Effect.andThen(Effect.ignore(sync), take) : Effect.suspend(() => until(performance.now() + timeout))
+    timeout === 0 ? Effect.andThen(Effect.ignore(sync), take) : Effect.suspend(() => until(realNow() + timeout))
 }

@@ -1,6 +1,5 @@
 /** Exceptions of a program's own code, where it runs on the library's stack. */
-
-const later = setImmediate
+import { setImmediate } from "./realTime.ts"
 
 /**
  * Reports an exception as Node reports one that nothing has caught: as `uncaughtException`, which
@@ -8,6 +7,6 @@ const later = setImmediate
  * not affected.
  */
 export const reportUncaught = (thrown: unknown): void =>
-  void later(() => {
+  void setImmediate(() => {
     throw thrown
   })

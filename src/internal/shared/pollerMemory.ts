@@ -7,6 +7,7 @@
  * its ring.
  */
 import { maxMailboxes } from "../kernel/userData.ts"
+import { now } from "../libc/realTime.ts"
 import { MailboxTable, wordsPerMailbox } from "./mailboxTable.ts"
 
 export const State = {
@@ -135,10 +136,10 @@ export class PollerMemory {
 
   /** Blocks until no thread is loading, for `timeout` milliseconds at most. */
   awaitLoaded(timeout: number): void {
-    const until = performance.now() + timeout
+    const until = now() + timeout
     for (;;) {
       const loading = Atomics.load(this.words, Word.Loading)
-      const left = until - performance.now()
+      const left = until - now()
       if (loading === 0 || left <= 0) return
       Atomics.wait(this.words, Word.Loading, loading, left)
     }

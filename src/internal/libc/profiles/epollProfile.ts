@@ -32,7 +32,6 @@ export interface EpollProfile extends CommonProfile {
     readonly CLOCK_MONOTONIC: number
     readonly CLOEXEC: number
     readonly NONBLOCK: number
-    readonly TIMER_ABSTIME: number
   }
   readonly ioUring: IoUringProfile
   /** The architectures whose C library counts time in 32 bits. */

@@ -42,8 +42,7 @@ export const linux: EpollProfile = {
   timerfd: {
     CLOCK_MONOTONIC: 1,
     CLOEXEC: 0x80000,
-    NONBLOCK: 0x800,
-    TIMER_ABSTIME: 1
+    NONBLOCK: 0x800
   },
   ioUring: {
     setup: 425,
