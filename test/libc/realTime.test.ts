@@ -55,15 +55,16 @@ it("fake timers that were installed before the library are seen through", async 
   expect(real.now()).toBeGreaterThan(before)
 })
 
+const echo = (connection: Tcp.TcpStream) =>
+  Effect.forever(Effect.andThen(connection.read(new Uint8Array(8)), connection.writeAll(new Uint8Array(1))), {
+    disableYield: true
+  })
+
 describe.each(cases)("while timers are fake (%s)", (_, layer) => {
   it("connections are served", () =>
     runWithFakes(
       Effect.gen(function* () {
         const listener = yield* Tcp.listen("127.0.0.1:0")
-        const echo = (connection: Tcp.TcpStream) =>
-          Effect.forever(Effect.andThen(connection.read(new Uint8Array(8)), connection.writeAll(new Uint8Array(1))), {
-            disableYield: true
-          })
         yield* Effect.forkScoped(listener.run(echo))
         const client = yield* Tcp.connect(listener.address)
         for (let round = 0; round < 100; round++) {

@@ -31,11 +31,16 @@ const limit = 60_000
 
 /**
  * Runs a program as a process until it ends. Sends it the signal, if there is one, at the line
- * "ready".
+ * "ready". `flags` are further options of Node.
  */
-export const runProgram = (name: string, args: ReadonlyArray<string>, signal?: NodeJS.Signals): Effect.Effect<Ended> =>
+export const runProgram = (
+  name: string,
+  args: ReadonlyArray<string>,
+  signal?: NodeJS.Signals,
+  flags: ReadonlyArray<string> = []
+): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
-    const child = spawn(process.execPath, [...execArgv, fileURLToPath(locate(name)), ...args], {
+    const child = spawn(process.execPath, [...execArgv, ...flags, fileURLToPath(locate(name)), ...args], {
       stdio: ["ignore", "pipe", "pipe"]
     })
     let output = ""

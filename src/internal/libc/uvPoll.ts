@@ -8,8 +8,9 @@
  * and closes it with its thread, and libuv, whose functions Node exports, calls the registered
  * callback instead.
  */
-import { reportUncaught } from "./uncaught.ts"
 import type * as Koffi from "koffi"
+import { setImmediate } from "./realTime.ts"
+import { reportUncaught } from "./uncaught.ts"
 
 /** A descriptor that this thread's event loop watches. */
 export interface Watch {
@@ -104,10 +105,38 @@ const callLikeNode = (call: () => boolean): void => {
   }
 }
 
+/** The process of Node itself: Jest shows a copy of it. */
+const nodeProcess = process.getBuiltinModule("node:process") as NodeJS.Process & { _tickCallback?: () => void }
+
 /**
  * Runs the promises and ticks that are queued. Node does so after each of its own callbacks, but it
  * does not know of this one. Without this they would wait until something else wakes the event
  * loop. Should Node remove `_tickCallback`, an immediate does the same, some microseconds later.
  */
-const runQueuedCallbacks: () => void =
-  (process as { readonly _tickCallback?: () => void })._tickCallback ?? (() => void setImmediate(() => {}))
+let runQueuedCallbacks = (): void => {
+  const run = nodeProcess._tickCallback ?? (() => void setImmediate(() => {}))
+  runQueuedCallbacks = run
+  withoutWarning("DEP0134", run)
+}
+
+/**
+ * Makes the first call of a function that is deprecated with `--pending-deprecation`, and drops the
+ * warning. Node emits it before anything else, so the calls that the function makes are not
+ * affected.
+ */
+const withoutWarning = (code: string, call: () => void): void => {
+  const { emitWarning } = nodeProcess
+  const restore = () => {
+    if (nodeProcess.emitWarning === emitOthers) nodeProcess.emitWarning = emitWarning
+  }
+  const emitOthers = (...args: ReadonlyArray<unknown>): void => {
+    restore()
+    if (args[2] !== code) Reflect.apply(emitWarning, nodeProcess, args)
+  }
+  nodeProcess.emitWarning = emitOthers
+  try {
+    call()
+  } finally {
+    restore()
+  }
+}
