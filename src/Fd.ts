@@ -187,7 +187,7 @@ export const own: (fd: number) => Effect.Effect<Fd, PollerError, Scope.Scope> = 
  * A FIFO that is opened for `"both"` is never at its end.
  *
  * - Fails with `NotFound` if the path does not exist.
- * - Fails with `PermissionDenied` if the process must not open it.
+ * - Fails with `PermissionDenied` if the process must not open it, or `node --permission` forbids it.
  * - Fails with `LimitReached` if the process has no descriptor left.
  * - Fails with `InvalidArgument` if the path or the access is invalid.
  * - Fails with `SystemError` if open(2) fails otherwise: with ENXIO for a FIFO to write that no

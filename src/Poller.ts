@@ -346,6 +346,7 @@ const fromAttachment = (
  * - Fails with `InvalidArgument` if an option is out of range
  * - Fails with `WorkerFailed` if the polling thread cannot be started
  * - Fails with `UnsupportedPlatform` if this system has no poller
+ * - Fails with `PermissionDenied` if `node --permission` forbids native code, or threads
  *
  * **Example**
  *
@@ -385,6 +386,7 @@ export const layerWorker = (options?: LayerOptions): Layer.Layer<Poller | Regist
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `InvalidArgument` if an option is out of range
  * - Fails with `UnsupportedPlatform` if this system has no poller
+ * - Fails with `PermissionDenied` if `node --permission` forbids native code
  *
  * **Example**
  *
@@ -424,6 +426,7 @@ export const layerEventLoop = (options?: LayerOptions): Layer.Layer<Poller | Reg
  *   option is out of range
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `UnsupportedPlatform` if this system has no poller
+ * - Fails with `PermissionDenied` if `node --permission` forbids native code
  *
  * **Gotchas**
  *
@@ -466,6 +469,7 @@ export const layerBlocking = (options?: LayerBlockingOptions): Layer.Layer<Polle
  * - Fails with `InvalidArgument` if the argument is not the handle of a poller, or is that of a
  *   `TestPoller`
  * - Fails with `UnsupportedPlatform` if this system has no poller
+ * - Fails with `PermissionDenied` if `node --permission` forbids native code
  *
  * **Example**
  *
@@ -511,6 +515,7 @@ export const layerAttach = (handle: PollerHandle): Layer.Layer<Poller | Registra
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `WorkerFailed` if the polling thread cannot be started
  * - Fails with `UnsupportedPlatform` if this system has no poller
+ * - Fails with `PermissionDenied` if `node --permission` forbids native code, or threads
  *
  * @category layers
  * @since 0.1.0

@@ -167,17 +167,25 @@ export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>("effect
 }
 
 /**
- * This process may not do that.
+ * This process may not do that: the kernel forbids it, or `node --permission` does.
+ *
+ * **Details**
+ *
+ * If Node forbids it, `code` is Node's own (`ERR_ACCESS_DENIED`), and the description names the
+ * option that allows it.
  *
  * @category errors
  * @since 0.1.0
  */
 export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effect-amy/PollerError/PermissionDenied")(
   "PermissionDenied",
-  kernelFields
+  {
+    ...kernelFields,
+    description: Schema.optionalKey(Schema.String)
+  }
 ) {
   override get message(): string {
-    return sentence(this, permissionText(this))
+    return sentence(this, this.description ?? permissionText(this))
   }
 }
 

@@ -7,6 +7,7 @@ import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { descriptorError, rangeError, restOf } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { openPipe } from "../kernel/pipe.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
@@ -203,9 +204,11 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
         try: () => new FdImpl(libc, openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY)),
         catch: (thrown) => {
           const { code, errno } = thrown as NodeJS.ErrnoException
-          return errno === undefined
-            ? invalidArgument(`invalid path (${code ?? String(thrown)}): expected a string without a zero byte`)
-            : fromErrno(`open("${path}")`, -errno)
+          if (errno !== undefined) return fromErrno(`open("${path}")`, -errno)
+          return (
+            deniedByNode(`open("${path}")`, thrown) ??
+            invalidArgument(`invalid path (${code ?? String(thrown)}): expected a string without a zero byte`)
+          )
         }
       })
     })

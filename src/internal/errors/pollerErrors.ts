@@ -29,6 +29,7 @@ import {
 import type { PollerMemory } from "../shared/pollerMemory.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { UnsupportedSystem } from "../libc/koffi.ts"
+import { deniedByNode } from "./nodePermission.ts"
 import { SystemCallError } from "../kernel/systemCallError.ts"
 
 const fail = (reason: PollerErrorReason): PollerError => new PollerError({ reason })
@@ -184,6 +185,8 @@ export const notOpen = (memory: PollerMemory): PollerError => {
 export const fromThrown = (thrown: unknown): PollerError => {
   if (thrown instanceof SystemCallError) return fromErrno(thrown.syscall, thrown.errno)
   if (thrown instanceof UnsupportedSystem) {
+    const denied = deniedByNode("dlopen", thrown)
+    if (denied !== undefined) return denied
     return fail(
       new UnsupportedPlatform({
         platform: process.platform,

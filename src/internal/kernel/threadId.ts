@@ -1,18 +1,25 @@
 /**
- * The kernel's numbers of threads, as `/proc` shows them. On a system without `/proc` a thread has
- * no number and counts as alive.
+ * The kernel's numbers of threads. Where the system has none that a program can look up, a thread
+ * has no number and counts as alive.
+ *
+ * The calls need neither `/proc` nor a permission of `node --permission`.
  */
-import { existsSync, readlinkSync } from "node:fs"
+import type { Libc } from "../libc/koffi.ts"
+import type { ThreadCalls } from "../libc/profiles/epollProfile.ts"
+
+const callsOf = ({ profile }: Libc): ThreadCalls | undefined =>
+  profile.selector === "epoll" ? profile.threadCalls[process.arch] : undefined
 
 /** Returns the kernel's number of this thread, or 0. */
-export const currentThread = (): number => {
-  try {
-    // <process>/task/<thread>
-    return Number(readlinkSync("/proc/thread-self").split("/").at(-1))
-  } catch {
-    return 0
-  }
+export const currentThread = (libc: Libc): number => {
+  const calls = callsOf(libc)
+  return calls === undefined ? 0 : Math.max(0, libc.functions.gettid(calls.gettid))
 }
 
-/** Whether a thread of this process is still running. */
-export const isAlive = (thread: number): boolean => thread === 0 || existsSync(`/proc/self/task/${thread}`)
+/** Whether a thread of this process is still running. Sends it no signal, but asks whether it could. */
+export const isAlive = (libc: Libc, thread: number): boolean => {
+  const calls = callsOf(libc)
+  if (thread === 0 || calls === undefined) return true
+  // A sandbox may refuse the call, which says nothing about the thread.
+  return libc.functions.tgkill(calls.tgkill, process.pid, thread, 0) !== -1 || libc.errno() !== libc.profile.errno.ESRCH
+}

@@ -52,7 +52,7 @@ export const open = Effect.fnUntraced(function* (
   // The process exits with the main thread, and waits for every other thread.
   if (isMainThread) yield* wakeOnExit({ memory, selector })
   yield* Effect.acquireRelease(
-    Effect.sync(() => setInterval(() => checkPollingThread(memory), safetyNet)),
+    Effect.sync(() => setInterval(() => checkPollingThread(libc, memory), safetyNet)),
     // It also keeps this thread alive while it is attached, as a listening socket would.
     (timer) => Effect.sync(() => clearInterval(timer))
   )
@@ -121,10 +121,10 @@ const join = (
   })
 
 const claim = (libc: Libc, memory: PollerMemory): number => {
-  const thread = currentThread()
+  const thread = currentThread(libc)
   const mailbox = memory.mailboxes.claim(thread)
   if (mailbox !== 0) return mailbox
-  for (const fd of memory.mailboxes.reap(isAlive)) libc.functions.close(fd)
+  for (const fd of memory.mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
   return memory.mailboxes.claim(thread)
 }
 
@@ -132,8 +132,8 @@ const claim = (libc: Libc, memory: PollerMemory): number => {
  * Fails the poller if its polling thread is gone. A terminated thread cannot report its end, not
  * even while it closes.
  */
-const checkPollingThread = (memory: PollerMemory): void => {
-  if (memory.state >= State.Closed || isAlive(memory.threadId)) return
+const checkPollingThread = (libc: Libc, memory: PollerMemory): void => {
+  if (memory.state >= State.Closed || isAlive(libc, memory.threadId)) return
   if (!memory.fail(0)) memory.advance(State.Closed)
   memory.mailboxes.wakeAll()
 }

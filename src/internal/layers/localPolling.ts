@@ -20,9 +20,9 @@ export interface LocalPolling {
 
 /** `onFailure` is called when the kernel refuses to wait, and this poller has failed. */
 export const localPolling = (opened: Opened, onFailure: () => void): LocalPolling => {
-  const { dispatcher, mailbox, memory, selector } = opened
+  const { dispatcher, libc, mailbox, memory, selector } = opened
   const router = new Router(memory, selector, { mailbox, accept: dispatcher.accept })
-  memory.threadId = currentThread()
+  memory.threadId = currentThread(libc)
 
   const poll = (timeout: number): number => {
     if (memory.state !== State.Open) return 0

@@ -43,7 +43,7 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
           const memory = PollerMemory.make(maxThreads, mailboxSize)
           const selector = Selectors.open(libc, batchSize)
           dispatcher.batch = new SocketBatch(libc, () => {})
-          return { libc, memory, selector, dispatcher, mailbox: memory.mailboxes.claim(currentThread()) }
+          return { libc, memory, selector, dispatcher, mailbox: memory.mailboxes.claim(currentThread(libc)) }
         },
         catch: (thrown) =>
           thrown instanceof RangeError
@@ -82,7 +82,7 @@ export const attachmentOf = ({ dispatcher, libc, mailbox, memory, selector }: Op
  * still be ending.
  */
 const closeLeft = (libc: Libc, memory: PollerMemory, times: number): void => {
-  for (const fd of memory.mailboxes.reap(isAlive)) libc.functions.close(fd)
+  for (const fd of memory.mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
   if (times > 0 && memory.mailboxes.isHeld) setTimeout(closeLeft, safetyNet, libc, memory, times - 1).unref()
 }
 

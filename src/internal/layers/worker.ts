@@ -6,6 +6,7 @@ import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
+import { deniedByNode } from "../errors/nodePermission.ts"
 import { workerFailed } from "../errors/pollerErrors.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
@@ -53,7 +54,9 @@ const start = ({ memory, selector }: Opened): Effect.Effect<Thread, PollerError>
   Effect.callback((resume) => {
     const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: selector.capacity }
     const failed = (cause: unknown) =>
-      resume(Effect.fail(workerFailed("the polling thread could not be started", cause)))
+      resume(
+        Effect.fail(deniedByNode("new Worker", cause) ?? workerFailed("the polling thread could not be started", cause))
+      )
     let worker: Worker
     memory.beginLoading()
     try {

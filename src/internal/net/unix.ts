@@ -208,7 +208,7 @@ export const listen = (
         yield* setBufferSizes(libc, fd, options)
         const place = placeOf(fd, () => unix.format(toUnixAddress(name)))
         yield* Socket.bind(libc, place, address)
-        const remove = name._tag === "Path" ? removal(name.bytes ?? name.path) : () => {}
+        const remove = name._tag === "Path" ? removal(libc, name.bytes ?? name.path) : () => {}
         yield* Effect.onError(Socket.listen(libc, place, backlog), () => Effect.sync(remove))
         return new UnixListenerImpl(net, fd, toUnixAddress(name), remove)
       })

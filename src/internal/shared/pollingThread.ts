@@ -31,8 +31,9 @@ const load = () => {
 }
 
 try {
-  const router = new Router(memory, borrow(load(), data.selector, data.batchSize), undefined)
-  memory.threadId = currentThread()
+  const library = load()
+  const router = new Router(memory, borrow(library, data.selector, data.batchSize), undefined)
+  memory.threadId = currentThread(library)
   parentPort!.postMessage("ready")
   while (memory.state === State.Open) router.poll(safetyNet)
 } catch (error) {

@@ -24,6 +24,7 @@ export interface CommonProfile {
     readonly EEXIST: number
     readonly EPERM: number
     readonly EMFILE: number
+    readonly ESRCH: number
   }
 }
 
@@ -35,5 +36,6 @@ export const commonErrno = {
   ENOENT: 2,
   EEXIST: 17,
   EPERM: 1,
-  EMFILE: 24
+  EMFILE: 24,
+  ESRCH: 3
 } as const satisfies Partial<CommonProfile["errno"]>

@@ -2,6 +2,12 @@
 import type { CommonProfile } from "./commonProfile.ts"
 import type { IoUringProfile } from "./ioUringProfile.ts"
 
+/** The numbers of the calls about threads, for syscall(2). */
+export interface ThreadCalls {
+  readonly gettid: number
+  readonly tgkill: number
+}
+
 /** Its timers and events are descriptors: timerfd_create(2) and eventfd(2). */
 export interface EpollProfile extends CommonProfile {
   readonly selector: "epoll"
@@ -34,6 +40,10 @@ export interface EpollProfile extends CommonProfile {
     readonly NONBLOCK: number
   }
   readonly ioUring: IoUringProfile
+  /** Of each architecture: older calls have no common numbers, as those of io_uring have. */
+  readonly threadCalls: { readonly [Arch in NodeJS.Architecture]?: ThreadCalls }
+  /** Opens a descriptor that only names a file, of whatever kind. */
+  readonly O_PATH: number
   /** The architectures whose C library counts time in 32 bits. */
   readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
 }

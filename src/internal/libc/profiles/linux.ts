@@ -71,6 +71,17 @@ export const linux: EpollProfile = {
       completions: 25
     }
   },
+  threadCalls: {
+    x64: { gettid: 186, tgkill: 234 },
+    ia32: { gettid: 224, tgkill: 270 },
+    arm: { gettid: 224, tgkill: 268 },
+    arm64: { gettid: 178, tgkill: 131 },
+    riscv64: { gettid: 178, tgkill: 131 },
+    loong64: { gettid: 178, tgkill: 131 },
+    ppc64: { gettid: 207, tgkill: 250 },
+    s390x: { gettid: 236, tgkill: 241 }
+  },
+  O_PATH: 0x20_0000,
   shortTimes: ["arm", "ia32"],
   socket: {
     AF_UNIX: 1,

@@ -30,8 +30,10 @@ export const absentFunctions: { readonly [Selector in Profile["selector"]]: Read
     "epoll_ctl",
     "epoll_wait",
     "eventfd",
+    "gettid",
     "io_uring_enter",
     "io_uring_setup",
+    "tgkill",
     "timerfd_create",
     "timerfd_settime"
   ])

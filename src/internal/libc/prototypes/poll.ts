@@ -1,4 +1,7 @@
-/** Prototypes of the calls that poll: epoll(7), io_uring(7), kqueue(2), and timerfd_create(2). */
+/**
+ * Prototypes of the calls that poll, epoll(7), io_uring(7), kqueue(2), and timerfd_create(2), and of
+ * those about the threads that do.
+ */
 export interface PollFunctions {
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
@@ -17,6 +20,9 @@ export interface PollFunctions {
     argument: null,
     size: number
   ) => number
+  /** Made by syscall(2), too: musl has no function for `tgkill`, and older glibcs for neither. */
+  readonly gettid: (number: number) => number
+  readonly tgkill: (number: number, process: number, thread: number, signal: number) => number
   readonly mmap: (
     address: null,
     length: number,
@@ -51,6 +57,8 @@ export const pollPrototypes: { readonly [Name in keyof PollFunctions]: string } 
   io_uring_setup: "intptr_t syscall(intptr_t number, unsigned int entries, void *params)",
   io_uring_enter:
     "intptr_t syscall(intptr_t number, int fd, unsigned int submit, unsigned int complete, unsigned int flags, void *argument, size_t size)",
+  gettid: "intptr_t syscall(intptr_t number)",
+  tgkill: "intptr_t syscall(intptr_t number, int process, int thread, int signal)",
   mmap: "intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, intptr_t offset)",
   munmap: "int munmap(intptr_t address, size_t length)",
   kqueue: "int kqueue(void)",
