@@ -138,6 +138,10 @@ export interface ConnectOptions extends SetOptions {
  * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout.
  * The bytes of a read that was made are lost with a fiber that is interrupted before its next step.
  *
+ * Leave a buffer as it is while a call waits. If it was transferred or has shrunk by then, the call
+ * fails with `InvalidArgument`, and what arrived is there for the next read. Shared and resizable
+ * memory is accepted.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -162,6 +162,10 @@ export interface Received {
  *
  * A fiber that is interrupted while it waits has read nothing, so a `read` may be given a timeout.
  *
+ * Leave a buffer as it is while a call waits. If it was transferred or has shrunk by then, the call
+ * fails with `InvalidArgument`, and what arrived is there for the next read. Shared and resizable
+ * memory is accepted.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -7,7 +7,7 @@ import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchReader } from "../delivery/batch.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
-import { rangeError, restOf } from "../errors/arguments.ts"
+import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { ByteCalls } from "./byteCalls.ts"
@@ -100,6 +100,8 @@ export class ByteReader implements BatchReader {
   #readingInto(buffer: Uint8Array, offset: number, length: number): Attempt<number> {
     const view = offset === 0 ? buffer : buffer.subarray(offset)
     return () => {
+      // Or the kernel would write where the buffer has no bytes any more.
+      if (view.length < length) return Effect.fail(changedError())
       const count = this.#read(view, length)
       return typeof count === "number" ? Effect.succeed(count) : count
     }

@@ -8,7 +8,7 @@ import type { Batch } from "../delivery/batch.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { ToFailure } from "../descriptor/waitedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
-import { rangeError, restOf } from "../errors/arguments.ts"
+import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { ByteCalls } from "./byteCalls.ts"
@@ -54,6 +54,7 @@ class WriteAll extends Effectable.Class<void, PollerError> {
   }
 
   asEffect(): Effect.Effect<void, PollerError> {
+    if (this.#buffer.length < this.#offset + this.#length) return Effect.fail(changedError())
     const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
     return this.#writer.writeAllNow(buffer, this.#length, false, Effect.fail)
   }
@@ -129,7 +130,13 @@ export class ByteWriter implements WriteTarget {
   /** Writes all of the chunks. Several are joined, so that they take one call. */
   writeChunks(chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, PollerError> {
     if (chunks.length === 1) return this.writeAll(chunks[0]!)
-    return Effect.suspend(() => this.writeAll(Buffer.concat(chunks)))
+    return Effect.suspend(() => {
+      for (const chunk of chunks) {
+        const invalid = rangeError(chunk, 0, restOf(chunk, 0), 0)
+        if (invalid !== undefined) return Effect.fail(invalid)
+      }
+      return this.writeAll(Buffer.concat(chunks))
+    })
   }
 
   /** Begins a `writeAll` now. If it goes on, an interruption ends only the waiting for it. */
@@ -189,6 +196,8 @@ export class ByteWriter implements WriteTarget {
   #putIntoBatch<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     return Effect.callback((resume) => {
       const batch = this.#batch!
+      // Or the batch would send bytes of others in their place.
+      if (all.length < length) return resume(toFailure(changedError()))
       if (!batch.isCollecting || !this.watchedFd.mayTry(this.watchedFd.writing)) {
         return resume(this.writeAllNow(all, length, goesOn, toFailure))
       }
@@ -202,6 +211,8 @@ export class ByteWriter implements WriteTarget {
 
   /** Writes now: returns the number of bytes, an error, or `undefined` if it would block. */
   writeSome(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
+    // Or the kernel would read where the buffer has no bytes any more.
+    if (view.length < length) return Effect.fail(changedError())
     for (;;) {
       const count = this.#calls.write(this.watchedFd.fd, view, length)
       if (count >= 0) return count

@@ -101,7 +101,9 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
    * may be reused.
    */
   get keeping(): Effect.Effect<void> {
-    return Effect.sync(() => (this.#rest = ownCopyOf(this.#rest, 0, this.#left)))
+    return Effect.sync(() => {
+      if (this.#rest.length >= this.#left) this.#rest = ownCopyOf(this.#rest, 0, this.#left)
+    })
   }
 
   /** Writes it in place of the batch, before something is done that has to come after it. */
@@ -152,7 +154,9 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
 
   #take(count: number): void {
     this.#left -= count
-    this.#rest = this.#rest.subarray(count)
+    // The next call finds out if the buffer was transferred, or has shrunk: no view of it can be
+    // made then.
+    this.#rest = this.#rest.length < count ? empty : this.#rest.subarray(count)
   }
 
   #give(result: Effect.Effect<void, E>): void {

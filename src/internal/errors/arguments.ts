@@ -27,9 +27,8 @@ export const rangeError = (
   least: number
 ): PollerError | undefined => {
   if (!(buffer instanceof Uint8Array)) return invalidArgument("invalid buffer: expected a Uint8Array")
-  if (buffer.length === 0 && buffer.buffer instanceof ArrayBuffer && buffer.buffer.detached) {
-    return invalidArgument("the buffer was transferred to another thread: pass one that this thread still has")
-  }
+  const transferred = transferredError(buffer)
+  if (transferred !== undefined) return transferred
   if (!Number.isInteger(offset) || offset < 0 || offset > buffer.length) {
     return invalidArgument(
       `invalid offset ${String(offset)}: expected an integer from 0 to the buffer's length, ${buffer.length}`
@@ -45,3 +44,15 @@ export const rangeError = (
   }
   return undefined
 }
+
+/** Returns the error of a buffer that has lost bytes which a call was given, while it waited. */
+export const changedError = (): PollerError =>
+  invalidArgument(
+    "the buffer was transferred to another thread, or has shrunk, while the call waited: leave it as it is until the call is over"
+  )
+
+/** Returns the error of a buffer that was transferred to another thread. */
+export const transferredError = (buffer: Uint8Array): PollerError | undefined =>
+  buffer.length === 0 && buffer.buffer instanceof ArrayBuffer && buffer.buffer.detached
+    ? invalidArgument("the buffer was transferred to another thread: pass one that this thread still has")
+    : undefined

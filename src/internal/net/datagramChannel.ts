@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
+import { changedError, transferredError } from "../errors/arguments.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -176,29 +177,35 @@ export class DatagramChannel {
    * is an `Exit` unless the datagram has to wait for room.
    */
   sendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> {
-    if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())
-    const attempt = () => this.#send(payload, to)
+    const invalid = payloadError(payload)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    const { length } = payload
+    const attempt = () => this.#send(payload, length, to)
     const { writing } = this.watchedFd
     return this.watchedFd.tryNow(writing, attempt, Effect.fail) ?? this.watchedFd.attempt(writing, attempt)
   }
 
   /** Sends as `sendUnsafe` does, and never waits for room. */
   trySendUnsafe(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<Option.Option<number>, PollerError> {
-    if (!(payload instanceof Uint8Array)) return Effect.fail(noBytes())
-    const sent = this.watchedFd.attemptOnce(this.watchedFd.writing, () => this.#send(payload, to))
+    const invalid = payloadError(payload)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    const sent = this.watchedFd.attemptOnce(this.watchedFd.writing, () => this.#send(payload, payload.length, to))
     return sent === undefined ? Effect.succeedNone : Effect.asSome(sent)
   }
 
-  #send(payload: Uint8Array, to: Uint8Array | undefined): Effect.Effect<number, PollerError> | undefined {
+  #send(
+    payload: Uint8Array,
+    length: number,
+    to: Uint8Array | undefined
+  ): Effect.Effect<number, PollerError> | undefined {
+    if (payload.length < length) return Effect.fail(changedError())
     const libc = this.#libc
     const { send, sendto } = libc.functions
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL
     const { fd } = this.watchedFd
     const result = retryInterrupted(libc, () =>
-      to === undefined
-        ? send(fd, payload, payload.length, flags)
-        : sendto(fd, payload, payload.length, flags, to, to.length)
+      to === undefined ? send(fd, payload, length, flags) : sendto(fd, payload, length, flags, to, to.length)
     )
     if (to === undefined) return unlessBlocked(libc, "send", this.watchedFd, result)
     if (result >= 0) return Effect.succeed(result)
@@ -207,4 +214,7 @@ export class DatagramChannel {
   }
 }
 
-const noBytes = () => invalidArgument("invalid payload of a datagram: expected a Uint8Array")
+const payloadError = (payload: Uint8Array): PollerError | undefined =>
+  payload instanceof Uint8Array
+    ? transferredError(payload)
+    : invalidArgument("invalid payload of a datagram: expected a Uint8Array")

@@ -26,7 +26,7 @@ import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { detachMethods } from "../objects/publicObject.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
-import { isDescriptor, rangeError, restOf } from "../errors/arguments.ts"
+import { changedError, isDescriptor, rangeError, restOf } from "../errors/arguments.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { encodeUnixName, placeOf, toUnixAddress, toUnixName, unix } from "./addresses.ts"
@@ -90,15 +90,17 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const { libc } = this
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
       const { fd } = this.watchedFd
+      const { length } = bytes
       // The descriptors go with the first byte. Bytes that did not fit follow in the same turn.
       let sent = -1
       return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
+        if (bytes.length < length) return Effect.fail(changedError())
         if (sent === -1) {
           // As they are now: the number of a descriptor that was closed meanwhile may have been
           // reused.
           const numbers = fds.map(toFd)
           if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
-          const message = new Message(libc, bytes, bytes.length, numbers.length)
+          const message = new Message(libc, bytes, length, numbers.length)
           message.setDescriptors(numbers)
           const result = retryInterrupted(libc, () =>
             libc.functions.sendmsg(fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -111,8 +113,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
               Effect.Effect<never, PollerError> | undefined
           sent = result
         }
-        while (sent < bytes.length) {
-          const rest = bytes.subarray(sent)
+        while (sent < length) {
+          const rest = bytes.subarray(sent, length)
           const result = retryInterrupted(libc, () =>
             libc.functions.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL)
           )
@@ -136,8 +138,10 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             `invalid number of descriptors ${String(most)}: expected an integer from 1 to ${mostDescriptors}`
           ))
     if (invalid !== undefined) return Effect.fail(invalid)
+    const room = buffer.length
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
-      const message = new Message(libc, buffer, buffer.length, most, roomForOthers)
+      if (buffer.length < room) return Effect.fail(changedError())
+      const message = new Message(libc, buffer, room, most, roomForOthers)
       const { fd } = this.watchedFd
       const length = retryInterrupted(libc, () =>
         libc.functions.recvmsg(fd, message.header, MSG_DONTWAIT | (MSG_CMSG_CLOEXEC ?? 0))
