@@ -1,8 +1,8 @@
 /**
  * B8: the time that `layerWorker` takes to start and to close, in a process that has done both
- * before. Users install JavaScript, so the library is compiled first. The rows without a target
- * measure the TypeScript sources. There the polling thread has to strip the types from each of its
- * files.
+ * before, and its memory. Users install JavaScript, so the library is compiled first. The rows
+ * without a target measure the TypeScript sources. There the polling thread has to strip the types
+ * from each of its files.
  */
 import type { Question, Row } from "./support/question.ts"
 
@@ -13,17 +13,28 @@ const row = (what: string, label: string, figure: string, below?: number): Row =
   ...(below === undefined ? {} : { target: { below } })
 })
 
+const memory = (label: string, figure: string, below: number): Row => ({
+  label: `${label}, layerWorker, compiled`,
+  ours: { side: "memory", name: figure },
+  unit: "kilobytes",
+  target: { below }
+})
+
 export const b8: Question = {
   name: "b8",
-  title: "start and close of layerWorker",
+  title: "start, close and memory of layerWorker",
   sides: ({ compiled, side }) => ({
     compiled: side("b8.ts", compiled()),
-    sources: side("b8.ts", "effect-amy")
+    sources: side("b8.ts", "effect-amy"),
+    memory: side("b8memory.ts", compiled())
   }),
   rows: [
     row("compiled", "start", "startMillis", 50),
     row("compiled", "close", "closeMillis", 20),
     row("sources", "start", "startMillis"),
-    row("sources", "close", "closeMillis")
+    row("sources", "close", "closeMillis"),
+    memory("shared memory of a layer with one thread", "sharedBytes", 200e3),
+    memory("resident memory after 2,000 layers, beyond the start", "grownBytes", 100e6),
+    memory("the largest that it was meanwhile, beyond the start", "peakBytes", 100e6)
   ]
 }

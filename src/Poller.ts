@@ -87,12 +87,12 @@ export interface LayerOptions {
   /**
    * How many entries the mailbox of one thread holds in shared memory: 1 to 1,048,576, rounded up
    * to a power of two. Defaults to 4,096. The polling thread keeps what does not fit, so this is a
-   * matter of speed and not of loss.
+   * matter of speed and not of loss. An entry takes eight bytes.
    */
   readonly mailboxSize?: number | undefined
   /**
    * How many threads may use the poller at the same time, with the one that builds it: 1 to 2,047.
-   * Defaults to 64.
+   * Defaults to 64. Each takes its memory when it attaches.
    */
   readonly maxThreads?: number | undefined
   /** How many entries one wait in the kernel reports at most: 1 to 65,536. Defaults to 1,024. */
@@ -465,7 +465,7 @@ export const layerBlocking = (options?: LayerBlockingOptions): Layer.Layer<Polle
  *
  * - Fails with `Closed` if that poller is closed
  * - Fails with `WorkerFailed` if its polling thread has died
- * - Fails with `LimitReached` if `maxThreads` threads use it already, or no descriptor is left
+ * - Fails with `LimitReached` if `maxThreads` threads use it already, or no descriptor or memory is left
  * - Fails with `InvalidArgument` if the argument is not the handle of a poller, or is that of a
  *   `TestPoller`
  * - Fails with `UnsupportedPlatform` if this system has no poller

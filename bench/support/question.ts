@@ -60,6 +60,7 @@ export const units = {
   micros: (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} µs`,
   millis: (value: number) => `${value.toFixed(1)} ms`,
   bytes: (value: number) => `${value.toFixed(0)} B`,
+  kilobytes: (value: number) => `${(value / 1e3).toFixed(0)} KB`,
   percent: (value: number) => `${value.toFixed(2)} %`,
   count: (value: number) => value.toFixed(0)
 } as const

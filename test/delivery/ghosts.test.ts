@@ -51,7 +51,7 @@ const busyUntil = (holds: (memory: PollerMemory) => boolean) =>
 const delivered = (memory: PollerMemory): number => {
   let sum = 0
   for (let mailbox = 1; mailbox <= memory.mailboxes.count; mailbox++) {
-    sum += Atomics.load(memory.words, memory.mailboxes.base(mailbox) + Box.Tail)
+    sum += Atomics.load(memory.mailboxes.box(mailbox), Box.Tail)
   }
   return sum
 }

@@ -13,8 +13,8 @@ const make = (size: number, startAt = 0) => {
   const mailbox = 2
   memory.mailboxes.claim(1)
   memory.mailboxes.claim(1)
-  const base = memory.mailboxes.base(mailbox)
-  memory.words[base + Box.Tail] = startAt | 0
+  const box = memory.mailboxes.box(mailbox)
+  box[Box.Tail] = startAt | 0
   const reader = new MailboxReader(memory, mailbox)
   const writer = new MailboxWriter(memory, mailbox)
   const push = (id: number, readiness: number) => writer.push(lowOf(id), highOf(id), readiness)
@@ -23,7 +23,7 @@ const make = (size: number, startAt = 0) => {
     const more = reader.drain((low, word) => entries.push([joinId(low, word), word >>> highBits]))
     return { entries, more }
   }
-  return { memory, base, reader, writer, push, drain, mailbox }
+  return { memory, box, reader, writer, push, drain, mailbox }
 }
 
 describe("a mailbox", () => {
@@ -79,7 +79,7 @@ describe("a mailbox", () => {
 
   it.each([0, 2 ** 31 - 3, -3, 2 ** 31 - 1, -1])("works when its counters wrap around, starting at %i", (startAt) => {
     for (const size of [1, 2, 8]) {
-      const { base, memory, drain, push, writer } = make(size, startAt)
+      const { box, memory, drain, push, writer } = make(size, startAt)
       let id = 0x1_0000_0000
       for (let turn = 0; turn < 6; turn++) {
         const expected: Array<readonly [number, number]> = []
@@ -90,7 +90,7 @@ describe("a mailbox", () => {
         writer.publish()
         expect(drain()).toEqual({ entries: expected, more: false })
       }
-      expect(memory.words[base + Box.Tail]).toBe((startAt + 6 * size) | 0)
+      expect(box[Box.Tail]).toBe((startAt + 6 * size) | 0)
       expect(memory.overflows).toBe(0)
     }
   })

@@ -31,13 +31,14 @@ const limit = 60_000
 
 /**
  * Runs a program as a process until it ends. Sends it the signal, if there is one, at the line
- * "ready". `flags` are further options of Node.
+ * "ready". `flags` are further options of Node. Kills it after `most` milliseconds.
  */
 export const runProgram = (
   name: string,
   args: ReadonlyArray<string>,
   signal?: NodeJS.Signals,
-  flags: ReadonlyArray<string> = []
+  flags: ReadonlyArray<string> = [],
+  most = limit
 ): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = spawn(process.execPath, [...execArgv, ...flags, fileURLToPath(locate(name)), ...args], {
@@ -46,7 +47,7 @@ export const runProgram = (
     let output = ""
     let errors = ""
     let ready: number | undefined
-    const killer = setTimeout(() => child.kill("SIGKILL"), limit)
+    const killer = setTimeout(() => child.kill("SIGKILL"), most)
     child.stdout.on("data", (chunk: Buffer) => {
       output += chunk.toString()
       if (ready !== undefined || !output.includes("ready\n")) return

@@ -91,16 +91,10 @@ const join = (
     }
     // If the poller closed in between, these are duplicates of other descriptors that have reused
     // its numbers.
-    const mailbox = memory.state === State.Open ? claim(libc, memory) : 0
-    if (mailbox === 0) {
+    const mailbox = memory.state === State.Open ? claim(libc, memory) : notOpen(memory)
+    if (typeof mailbox !== "number") {
       selector.close()
-      return Effect.fail(
-        memory.state === State.Open
-          ? limitReached(
-              `all ${memory.mailboxes.count} mailboxes of this poller are taken (build it with a larger maxThreads)`
-            )
-          : notOpen(memory)
-      )
+      return Effect.fail(mailbox)
     }
     memory.mailboxes.noteOpened(mailbox, selector.handle)
     const batch = new SocketBatch(libc, (fd) => memory.mailboxes.noteRing(mailbox, fd))
@@ -120,12 +114,25 @@ const join = (
     return Effect.succeed({ selector, mailbox, release })
   })
 
-const claim = (libc: Libc, memory: PollerMemory): number => {
+/** Claims a mailbox for this thread. Returns its number, or why there is none. */
+const claim = (libc: Libc, memory: PollerMemory): number | PollerError => {
+  const { mailboxes } = memory
   const thread = currentThread(libc)
-  const mailbox = memory.mailboxes.claim(thread)
-  if (mailbox !== 0) return mailbox
-  for (const fd of memory.mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
-  return memory.mailboxes.claim(thread)
+  try {
+    let mailbox = mailboxes.claim(thread)
+    if (mailbox !== 0) return mailbox
+    for (const fd of mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
+    mailbox = mailboxes.claim(thread)
+    if (mailbox !== 0) return mailbox
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw thrown
+    return limitReached(
+      `there is no memory for another mailbox of ${mailboxes.ringSize} entries (build the poller with a smaller mailboxSize)`
+    )
+  }
+  return limitReached(
+    `all ${mailboxes.capacity} mailboxes of this poller are taken (build it with a larger maxThreads)`
+  )
 }
 
 /**

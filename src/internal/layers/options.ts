@@ -4,9 +4,10 @@ import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { maxMailboxes } from "../kernel/userData.ts"
+import { mostEntries } from "../shared/pollerMemory.ts"
 
 const ranges = {
-  mailboxSize: { from: 1, to: 1 << 20, otherwise: 4096 },
+  mailboxSize: { from: 1, to: mostEntries, otherwise: 4096 },
   maxThreads: { from: 1, to: maxMailboxes, otherwise: 64 },
   batchSize: { from: 1, to: 65_536, otherwise: 1024 }
 } as const

@@ -17,8 +17,6 @@ export const pack = (high: number, readiness: number): number => (readiness << h
 export class MailboxWriter {
   readonly #memory: PollerMemory
   readonly #words: Int32Array
-  readonly #base: number
-  readonly #ring: number
   readonly #mask: number
   /** The entries that did not fit, by id. */
   readonly #overflow = new Map<number, { readonly low: number; word: number }>()
@@ -29,11 +27,9 @@ export class MailboxWriter {
 
   constructor(memory: PollerMemory, mailbox: number) {
     this.#memory = memory
-    this.#words = memory.words
-    this.#base = memory.mailboxes.base(mailbox)
-    this.#ring = this.#base + boxHeaderWords
+    this.#words = memory.mailboxes.box(mailbox)
     this.#mask = memory.mailboxes.ringSize - 1
-    this.#tail = Atomics.load(this.#words, this.#base + Box.Tail)
+    this.#tail = Atomics.load(this.#words, Box.Tail)
   }
 
   /** Writes one entry. The reader sees it after `publish`. */
@@ -45,15 +41,15 @@ export class MailboxWriter {
   /** Makes all written entries visible to the reader, and wakes it if it sleeps. */
   publish(): void {
     const words = this.#words
-    Atomics.store(words, this.#base + Box.Tail, this.#tail)
+    Atomics.store(words, Box.Tail, this.#tail)
     if (this.#overflow.size > 0) {
       // Announces the overflow before it looks for room again. A reader that empties the ring
       // meanwhile either has made that room visible, or sees the announcement before it sleeps.
-      Atomics.store(words, this.#base + Box.Overflow, 1)
+      Atomics.store(words, Box.Overflow, 1)
       this.#refill()
     }
     if (this.#pendingSync !== undefined && this.#overflow.size === 0) {
-      Atomics.store(words, this.#base + Box.SyncDone, this.#pendingSync)
+      Atomics.store(words, Box.SyncDone, this.#pendingSync)
       this.#pendingSync = undefined
     }
     this.#wake()
@@ -69,10 +65,10 @@ export class MailboxWriter {
 
   #write(low: number, word: number): boolean {
     if (this.#room === 0) {
-      this.#room = this.#mask + 1 - ((this.#tail - Atomics.load(this.#words, this.#base + Box.Head)) | 0)
+      this.#room = this.#mask + 1 - ((this.#tail - Atomics.load(this.#words, Box.Head)) | 0)
       if (this.#room === 0) return false
     }
-    const at = this.#ring + (this.#tail & this.#mask) * 2
+    const at = boxHeaderWords + (this.#tail & this.#mask) * 2
     this.#words[at] = low
     this.#words[at + 1] = word
     this.#tail = (this.#tail + 1) | 0
@@ -81,7 +77,7 @@ export class MailboxWriter {
   }
 
   #keep(low: number, word: number): void {
-    if (Atomics.load(this.#words, this.#base + Box.Owner) === 0) {
+    if (Atomics.load(this.#words, Box.Owner) === 0) {
       // The owner is gone, and takes nothing any more.
       this.#overflow.clear()
       return
@@ -98,15 +94,15 @@ export class MailboxWriter {
       if (!this.#write(low, word)) break
       this.#overflow.delete(id)
     }
-    Atomics.store(this.#words, this.#base + Box.Tail, this.#tail)
-    if (this.#overflow.size === 0) Atomics.store(this.#words, this.#base + Box.Overflow, 0)
+    Atomics.store(this.#words, Box.Tail, this.#tail)
+    if (this.#overflow.size === 0) Atomics.store(this.#words, Box.Overflow, 0)
   }
 
   #wake(): void {
-    const sleeping = this.#base + Box.Sleeping
-    if (Atomics.load(this.#words, sleeping) !== 1) return
-    if (Atomics.compareExchange(this.#words, sleeping, 1, 0) !== 1) return
-    Atomics.notify(this.#words, sleeping)
+    const words = this.#words
+    if (Atomics.load(words, Box.Sleeping) !== 1) return
+    if (Atomics.compareExchange(words, Box.Sleeping, 1, 0) !== 1) return
+    Atomics.notify(words, Box.Sleeping)
     this.#memory.countWakeup()
   }
 }
@@ -115,18 +111,14 @@ export class MailboxWriter {
 export class MailboxReader {
   readonly mailbox: number
   readonly #words: Int32Array
-  readonly #base: number
-  readonly #ring: number
   readonly #mask: number
 
   constructor(memory: PollerMemory, mailbox: number) {
     this.mailbox = mailbox
-    this.#words = memory.words
-    this.#base = memory.mailboxes.base(mailbox)
-    this.#ring = this.#base + boxHeaderWords
+    this.#words = memory.mailboxes.box(mailbox)
     this.#mask = memory.mailboxes.ringSize - 1
     // Skips what is left of the entries of a former owner.
-    Atomics.store(this.#words, this.#base + Box.Head, Atomics.load(this.#words, this.#base + Box.Tail))
+    Atomics.store(this.#words, Box.Head, Atomics.load(this.#words, Box.Tail))
   }
 
   /**
@@ -135,20 +127,20 @@ export class MailboxReader {
    */
   drain(accept: (low: number, word: number) => void): boolean {
     const words = this.#words
-    let head = words[this.#base + Box.Head]!
-    const tail = Atomics.load(words, this.#base + Box.Tail)
+    let head = words[Box.Head]!
+    const tail = Atomics.load(words, Box.Tail)
     for (; head !== tail; head = (head + 1) | 0) {
-      const at = this.#ring + (head & this.#mask) * 2
+      const at = boxHeaderWords + (head & this.#mask) * 2
       accept(words[at]!, words[at + 1]!)
     }
-    Atomics.store(words, this.#base + Box.Head, head)
-    return Atomics.compareExchange(words, this.#base + Box.Overflow, 1, 0) === 1
+    Atomics.store(words, Box.Head, head)
+    return Atomics.compareExchange(words, Box.Overflow, 1, 0) === 1
   }
 
   get isEmpty(): boolean {
     return (
-      Atomics.load(this.#words, this.#base + Box.Tail) === Atomics.load(this.#words, this.#base + Box.Head) &&
-      Atomics.load(this.#words, this.#base + Box.Overflow) === 0
+      Atomics.load(this.#words, Box.Tail) === Atomics.load(this.#words, Box.Head) &&
+      Atomics.load(this.#words, Box.Overflow) === 0
     )
   }
 
@@ -157,25 +149,25 @@ export class MailboxReader {
    * this, and either call `stayAwake` or wait for the promise of `awaitWake`.
    */
   fallAsleep(): void {
-    Atomics.store(this.#words, this.#base + Box.Sleeping, 1)
+    Atomics.store(this.#words, Box.Sleeping, 1)
   }
 
   stayAwake(): void {
-    Atomics.store(this.#words, this.#base + Box.Sleeping, 0)
+    Atomics.store(this.#words, Box.Sleeping, 0)
   }
 
   /**
    * Returns a promise that resolves once the owner is woken, or `undefined` if it has been already.
    */
   awaitWake(): Promise<unknown> | undefined {
-    const result = Atomics.waitAsync(this.#words, this.#base + Box.Sleeping, 1)
+    const result = Atomics.waitAsync(this.#words, Box.Sleeping, 1)
     return result.async ? result.value : undefined
   }
 
   /** Ends the owner's sleep from its own thread. */
   wakeOwner(): void {
     this.stayAwake()
-    Atomics.notify(this.#words, this.#base + Box.Sleeping)
+    Atomics.notify(this.#words, Box.Sleeping)
   }
 
   /**
@@ -183,11 +175,11 @@ export class MailboxReader {
    * caller has to wake the writer.
    */
   requestSync(): number {
-    return (Atomics.add(this.#words, this.#base + Box.SyncRequested, 1) + 1) | 0
+    return (Atomics.add(this.#words, Box.SyncRequested, 1) + 1) | 0
   }
 
   /** The number of the last sync that was completed. */
   get synced(): number {
-    return Atomics.load(this.#words, this.#base + Box.SyncDone)
+    return Atomics.load(this.#words, Box.SyncDone)
   }
 }

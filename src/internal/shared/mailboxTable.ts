@@ -36,75 +36,104 @@ export const boxHeaderWords = 64
 export const wordsPerMailbox = (ringSize: number): number => boxHeaderWords + ringSize * 2
 
 export class MailboxTable {
-  readonly words: Int32Array
-  /** The number of mailboxes. The first is number 1. */
-  readonly count: number
+  /** The most mailboxes that there can be. The first is number 1. */
+  readonly capacity: number
   /** The number of entries in one ring: a power of two. */
   readonly ringSize: number
+  readonly #buffer: SharedArrayBuffer
+  /** In bytes. */
   readonly #start: number
+  readonly #boxBytes: number
+  /** The words of each mailbox, at its number. */
+  readonly #boxes: Array<Int32Array | undefined> = []
 
-  /** `start` is the word at which the table begins. */
-  constructor(words: Int32Array, start: number, count: number, ringSize: number) {
-    this.words = words
+  /** `start` is the byte at which the table begins. It ends where the buffer ends. */
+  constructor(buffer: SharedArrayBuffer, start: number, capacity: number, ringSize: number) {
+    this.#buffer = buffer
     this.#start = start
-    this.count = count
+    this.#boxBytes = wordsPerMailbox(ringSize) * 4
+    this.capacity = capacity
     this.ringSize = ringSize
   }
 
-  /** Returns the word at which a mailbox begins. */
-  base(mailbox: number): number {
-    return this.#start + mailbox * wordsPerMailbox(this.ringSize)
+  /** The number of mailboxes for which there is memory. It grows with the threads that attach. */
+  get count(): number {
+    return Math.floor((this.#buffer.byteLength - this.#start) / this.#boxBytes)
+  }
+
+  /**
+   * Returns the words of a mailbox: its header and its ring. Their length is fixed, because V8 is
+   * slower with views that grow with their buffer.
+   */
+  box(mailbox: number): Int32Array {
+    return (this.#boxes[mailbox] ??= new Int32Array(this.#buffer, this.#bytesBefore(mailbox), this.#boxBytes / 4))
+  }
+
+  #bytesBefore(mailbox: number): number {
+    return this.#start + (mailbox - 1) * this.#boxBytes
   }
 
   /** The number of registrations of all threads together. */
   get registrations(): number {
     let sum = 0
-    for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      sum += Atomics.load(this.words, this.base(mailbox) + Box.Registrations)
-    }
+    for (let mailbox = this.count; mailbox > 0; mailbox--) sum += Atomics.load(this.box(mailbox), Box.Registrations)
     return sum
   }
 
   noteRegistrations(mailbox: number, count: number): void {
-    this.words[this.base(mailbox) + Box.Registrations] = count
+    this.box(mailbox)[Box.Registrations] = count
   }
 
-  /** Claims a mailbox for a thread. Returns 0 if all are taken. */
+  /**
+   * Claims a mailbox for a thread. Returns 0 if all are taken. Throws `RangeError` if there is no
+   * memory for another one.
+   */
   claim(thread: number): number {
     const owner = thread === 0 ? -1 : thread
-    for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      if (Atomics.compareExchange(this.words, this.base(mailbox) + Box.Owner, 0, owner) === 0) return mailbox
+    for (let mailbox = 1; mailbox <= this.capacity; mailbox++) {
+      if (mailbox > this.count) this.#growTo(mailbox)
+      if (Atomics.compareExchange(this.box(mailbox), Box.Owner, 0, owner) === 0) return mailbox
     }
     return 0
   }
 
+  /** Makes memory for mailboxes up to this one. Several threads may do so at once. */
+  #growTo(mailbox: number): void {
+    try {
+      this.#buffer.grow(this.#bytesBefore(mailbox + 1))
+    } catch (thrown) {
+      // Another thread may have grown it to more than this one asked for.
+      if (mailbox > this.count) throw thrown
+    }
+  }
+
   /** Gives a mailbox back. Entries that still come for it are dropped. */
   release(mailbox: number): void {
-    const base = this.base(mailbox)
-    this.words[base + Box.SelectorFd] = 0
-    this.words[base + Box.WakeFd] = 0
-    this.words[base + Box.RingFd] = 0
-    this.words[base + Box.Registrations] = 0
-    Atomics.store(this.words, base + Box.Owner, 0)
+    const box = this.box(mailbox)
+    box[Box.SelectorFd] = 0
+    box[Box.WakeFd] = 0
+    box[Box.RingFd] = 0
+    box[Box.Registrations] = 0
+    Atomics.store(box, Box.Owner, 0)
   }
 
   /** Notes what a mailbox's owner opened. If that thread is terminated, another one closes it. */
   noteOpened(mailbox: number, handle: SelectorHandle): void {
-    const base = this.base(mailbox)
-    this.words[base + Box.SelectorFd] = handle.fd + 1
-    this.words[base + Box.WakeFd] = handle.wake + 1
+    const box = this.box(mailbox)
+    box[Box.SelectorFd] = handle.fd + 1
+    box[Box.WakeFd] = handle.wake + 1
   }
 
   /** Notes, as `noteOpened` does, an io_uring that the owner opened later. */
   noteRing(mailbox: number, fd: number): void {
-    this.words[this.base(mailbox) + Box.RingFd] = fd + 1
+    this.box(mailbox)[Box.RingFd] = fd + 1
   }
 
   /** Whether an attached thread still has open what it opened. */
   get isHeld(): boolean {
-    for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      const base = this.base(mailbox)
-      if (Atomics.load(this.words, base + Box.Owner) > 0 && this.words[base + Box.SelectorFd] !== 0) return true
+    for (let mailbox = this.count; mailbox > 0; mailbox--) {
+      const box = this.box(mailbox)
+      if (Atomics.load(box, Box.Owner) > 0 && box[Box.SelectorFd] !== 0) return true
     }
     return false
   }
@@ -115,12 +144,12 @@ export class MailboxTable {
   reap(isAlive: (thread: number) => boolean): Array<number> {
     const left: Array<number> = []
     for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      const base = this.base(mailbox)
-      const owner = Atomics.load(this.words, base + Box.Owner)
+      const box = this.box(mailbox)
+      const owner = Atomics.load(box, Box.Owner)
       if (owner <= 0 || isAlive(owner)) continue
-      const opened = [Box.SelectorFd, Box.WakeFd, Box.RingFd].map((word) => this.words[base + word]!)
+      const opened = [Box.SelectorFd, Box.WakeFd, Box.RingFd].map((word) => box[word]!)
       // If two threads find it dead, only one of them closes.
-      if (Atomics.compareExchange(this.words, base + Box.Owner, owner, -1) !== owner) continue
+      if (Atomics.compareExchange(box, Box.Owner, owner, -1) !== owner) continue
       left.push(...opened.filter((fd) => fd !== 0).map((fd) => fd - 1))
       this.release(mailbox)
     }
@@ -129,17 +158,17 @@ export class MailboxTable {
 
   /** Returns the number of the sync that a mailbox's owner waits for, or `undefined`. */
   syncRequest(mailbox: number): number | undefined {
-    const base = this.base(mailbox)
-    const requested = Atomics.load(this.words, base + Box.SyncRequested)
-    return requested === Atomics.load(this.words, base + Box.SyncDone) ? undefined : requested
+    const box = this.box(mailbox)
+    const requested = Atomics.load(box, Box.SyncRequested)
+    return requested === Atomics.load(box, Box.SyncDone) ? undefined : requested
   }
 
   /** Wakes the owners of all mailboxes, so that they see a new state of the poller. */
   wakeAll(): void {
-    for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      const sleeping = this.base(mailbox) + Box.Sleeping
-      Atomics.store(this.words, sleeping, 0)
-      Atomics.notify(this.words, sleeping)
+    for (let mailbox = this.count; mailbox > 0; mailbox--) {
+      const box = this.box(mailbox)
+      Atomics.store(box, Box.Sleeping, 0)
+      Atomics.notify(box, Box.Sleeping)
     }
   }
 }

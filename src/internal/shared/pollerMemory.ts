@@ -4,7 +4,8 @@
  * no message.
  *
  * The block begins with a header in 32-bit words. After it comes each mailbox: its own header, then
- * its ring.
+ * its ring. The block has one mailbox at first, and grows when a thread attaches that finds no free
+ * one. Its address is reserved for all of them.
  */
 import { maxMailboxes } from "../kernel/userData.ts"
 import { now } from "../libc/realTime.ts"
@@ -41,49 +42,67 @@ const magic = 0x616d79
 /** 64-bit counters in the header, in units of eight bytes. Only the waiting thread writes them. */
 const Counter = { Waits: 8, Wakeups: 9, Overflows: 10 } as const
 
-const bytesFor = (mailboxes: number, ringSize: number): number =>
-  (headerWords + (mailboxes + 1) * wordsPerMailbox(ringSize)) * 4
-
 const headerWords = 64
+const headerBytes = headerWords * 4
+
+const bytesFor = (mailboxes: number, ringSize: number): number =>
+  headerBytes + mailboxes * wordsPerMailbox(ringSize) * 4
+
+/** The most entries of a ring. */
+export const mostEntries = 1 << 20
 
 export class PollerMemory {
   readonly buffer: SharedArrayBuffer
-  readonly words: Int32Array
   readonly mailboxes: MailboxTable
+  readonly #words: Int32Array
   readonly #nextId: BigInt64Array
   readonly #counters: Float64Array
   #hasLeft = false
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
-    this.words = new Int32Array(buffer)
-    this.mailboxes = new MailboxTable(this.words, headerWords, this.words[Word.Mailboxes]!, this.words[Word.RingSize]!)
+    // Of a fixed length, because V8 is slower with views that grow with their buffer.
+    this.#words = new Int32Array(buffer, 0, headerWords)
     this.#nextId = new BigInt64Array(buffer, Word.NextId * 4, 1)
     this.#counters = new Float64Array(buffer, 0, headerWords / 2)
+    this.mailboxes = new MailboxTable(buffer, headerBytes, this.#words[Word.Mailboxes]!, this.#words[Word.RingSize]!)
   }
 
+  /**
+   * Makes the memory of a poller, which can grow to this number of mailboxes. Throws `RangeError` if there is none.
+   */
   static make(mailboxes: number, ringSize: number): PollerMemory {
+    const count = Math.min(mailboxes, maxMailboxes)
     const size = 2 ** Math.ceil(Math.log2(ringSize))
-    const buffer = new SharedArrayBuffer(bytesFor(mailboxes, size))
-    const header = new Int32Array(buffer)
+    const buffer = new SharedArrayBuffer(bytesFor(1, size), { maxByteLength: bytesFor(count, size) })
+    const header = new Int32Array(buffer, 0, headerWords)
     header[Word.Magic] = magic
-    header[Word.Mailboxes] = Math.min(mailboxes, maxMailboxes)
+    header[Word.Mailboxes] = count
     header[Word.RingSize] = size
     new BigInt64Array(buffer, Word.NextId * 4, 1)[0] = 1n
     return new PollerMemory(buffer)
   }
 
-  /** Whether a buffer was made by `make`. */
+  /** Whether a buffer was made by `make`, whatever a foreign one contains. */
   static isPollerMemory(buffer: SharedArrayBuffer): boolean {
-    if (buffer.byteLength < headerWords * 4 || buffer.byteLength % 4 !== 0) return false
-    const header = new Int32Array(buffer)
+    if (!buffer.growable || buffer.byteLength < headerBytes) return false
+    const header = new Int32Array(buffer, 0, headerWords)
+    const count = header[Word.Mailboxes]!
+    const size = header[Word.RingSize]!
     return (
-      header[Word.Magic] === magic && buffer.byteLength === bytesFor(header[Word.Mailboxes]!, header[Word.RingSize]!)
+      header[Word.Magic] === magic &&
+      count >= 1 &&
+      count <= maxMailboxes &&
+      size >= 1 &&
+      size <= mostEntries &&
+      Number.isInteger(Math.log2(size)) &&
+      buffer.byteLength >= bytesFor(1, size) &&
+      buffer.maxByteLength === bytesFor(count, size)
     )
   }
 
   get state(): number {
-    const state = Atomics.load(this.words, Word.State)
+    const state = Atomics.load(this.#words, Word.State)
     return this.#hasLeft && state < State.Closed ? State.Closed : state
   }
 
@@ -95,30 +114,30 @@ export class PollerMemory {
   /** Moves on to a later state. A poller never returns to an earlier one. */
   advance(state: number): void {
     let current = this.state
-    while (current < state) current = Atomics.compareExchange(this.words, Word.State, current, state)
+    while (current < state) current = Atomics.compareExchange(this.#words, Word.State, current, state)
   }
 
   /**
    * Records that the waiting thread has died. Returns false if the poller was not open any more.
    */
   fail(errno: number): boolean {
-    if (Atomics.compareExchange(this.words, Word.State, State.Open, State.Failed) !== State.Open) return false
-    Atomics.store(this.words, Word.Errno, errno)
+    if (Atomics.compareExchange(this.#words, Word.State, State.Open, State.Failed) !== State.Open) return false
+    Atomics.store(this.#words, Word.Errno, errno)
     return true
   }
 
   /** The errno that the waiting thread failed with, or 0. */
   get failedWith(): number {
-    return Atomics.load(this.words, Word.Errno)
+    return Atomics.load(this.#words, Word.Errno)
   }
 
   /** The kernel's number of the waiting thread, or 0. */
   get threadId(): number {
-    return Atomics.load(this.words, Word.ThreadId)
+    return Atomics.load(this.#words, Word.ThreadId)
   }
 
   set threadId(id: number) {
-    Atomics.store(this.words, Word.ThreadId, id)
+    Atomics.store(this.#words, Word.ThreadId, id)
   }
 
   /**
@@ -126,22 +145,22 @@ export class PollerMemory {
    * abort the process.
    */
   beginLoading(): void {
-    Atomics.add(this.words, Word.Loading, 1)
+    Atomics.add(this.#words, Word.Loading, 1)
   }
 
   endLoading(): void {
-    Atomics.sub(this.words, Word.Loading, 1)
-    Atomics.notify(this.words, Word.Loading)
+    Atomics.sub(this.#words, Word.Loading, 1)
+    Atomics.notify(this.#words, Word.Loading)
   }
 
   /** Blocks until no thread is loading, for `timeout` milliseconds at most. */
   awaitLoaded(timeout: number): void {
     const until = now() + timeout
     for (;;) {
-      const loading = Atomics.load(this.words, Word.Loading)
+      const loading = Atomics.load(this.#words, Word.Loading)
       const left = until - now()
       if (loading === 0 || left <= 0) return
-      Atomics.wait(this.words, Word.Loading, loading, left)
+      Atomics.wait(this.#words, Word.Loading, loading, left)
     }
   }
 

@@ -90,7 +90,7 @@ export class Router {
   #serveMailboxes(): boolean {
     let woken = false
     const requests: Array<readonly [MailboxWriter, number]> = []
-    for (let mailbox = 1; mailbox <= this.#memory.mailboxes.count; mailbox++) {
+    for (let mailbox = this.#memory.mailboxes.count; mailbox > 0; mailbox--) {
       const request = this.#memory.mailboxes.syncRequest(mailbox)
       if (request !== undefined) requests.push([this.#writer(mailbox), request])
     }
