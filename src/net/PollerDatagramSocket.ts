@@ -40,7 +40,9 @@ import * as internal from "../internal/effectSocket/datagramSocket.ts"
 import type { Registrar } from "../Registrar.ts"
 
 /**
- * Where datagrams go. A name is looked up each time a reader is acquired.
+ * Where datagrams go. A name is looked up each time a reader is acquired: by the `AddressResolver` of
+ * `effect/net` in the context, or else by the system. The first IPv4 address is used, or the first
+ * address of all. `connect` goes on to the next one if connect(2) fails.
  *
  * @category options
  * @since 0.1.0
@@ -143,7 +145,7 @@ export interface CommonOptions {
  * Making it opens nothing and cannot fail. Acquiring a reader:
  *
  * - Fails with `DatagramSocketOpenError`. Its `cause` is the `PollerError`, or the error of the
- *   lookup.
+ *   lookup. If `connect` has tried several addresses, it is an `AggregateError` of theirs.
  *
  * Once the poller is closed, pulling and writing fail as on a closed socket.
  *

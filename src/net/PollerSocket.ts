@@ -79,8 +79,14 @@ export type Target =
  *
  * **Details**
  *
- * The host defaults to `"localhost"`. It is looked up for each connection, and its addresses are
- * tried in turn. A Unix socket ignores the options of TCP, as `NodeSocket` does.
+ * The host defaults to `"localhost"`. It is looked up for each connection: by the `AddressResolver` of
+ * `effect/net` in the context, or else by the system.
+ *
+ * Of several addresses, the first that accepts is used, as RFC 8305 has it ("happy eyeballs"). The
+ * families take turns. An attempt begins when one before it fails, or after 250 milliseconds, and
+ * those under way go on. Once one is connected, the others are closed.
+ *
+ * A Unix socket ignores the options of TCP, as `NodeSocket` does.
  *
  * @category options
  * @since 0.2.0
@@ -101,8 +107,9 @@ export type MakeOptions = Target &
  */
 export interface FromStreamOptions {
   /**
-   * The time that opening may take. After that, acquiring the reader fails with a `SocketOpenError`
-   * of kind `"Timeout"`.
+   * The time that opening may take: the lookup, and the attempts at every address. After that,
+   * acquiring the reader fails with a `SocketOpenError` of kind `"Timeout"`. Its `cause` is an
+   * `AggregateError` if attempts have failed before.
    */
   readonly openTimeout?: Duration.Input | undefined
 }
@@ -114,7 +121,8 @@ export interface FromStreamOptions {
  *
  * Making it cannot fail. Acquiring the reader:
  *
- * - Fails with `SocketOpenError`. Its `cause` is the `PollerError`.
+ * - Fails with `SocketOpenError`. Its `cause` is the `PollerError`. If several addresses of a host
+ *   were tried, it is an `AggregateError`, whose `errors` are the `PollerError` of each.
  *
  * **Example** (The server starts late)
  *

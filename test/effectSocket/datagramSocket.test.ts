@@ -4,9 +4,9 @@
  */
 import { NodeDatagramSocket } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { PollerDatagramSocket, Registrar } from "effect-amy"
-import { NetAddress } from "effect/net"
+import { AddressResolver, Dns, NetAddress } from "effect/net"
 import { DatagramSocket } from "effect/socket"
 import { networkInterfaces } from "node:os"
 import * as Dgram from "../support/dgram.ts"
@@ -57,6 +57,10 @@ const pullMany = (reader: DatagramSocket.Reader, count: number) =>
     while (received.length < count) received.push(...(yield* reader.pull))
     return received
   })
+
+/** Resolves a name to these addresses. */
+const resolving = (...addresses: ReadonlyArray<string>) =>
+  Layer.provide(AddressResolver.layer(), Dns.layerStatic({ hosts: { "several.test": addresses } }))
 
 const local = { bind: { address: "127.0.0.1" } }
 
@@ -429,6 +433,35 @@ for (const [name, layer] of nextLayerEntries()) {
         const { writer } = yield* opened(PollerDatagramSocket.make, { peer: { address: "127.0.0.1", port: 65_536 } })
         expect(yield* failureOf(writer.write({ payload: "x" }))).toBe("DatagramSocketWriteError Unknown")
       }).pipe(Effect.scoped, Effect.provide(layer()))
+    )
+
+    it.live("connects to the next address of a name if the system refuses the first", () =>
+      Effect.gen(function* () {
+        const server = yield* opened(PollerDatagramSocket.make, local)
+        // Without the option `broadcast`, connect(2) refuses a broadcast address.
+        const { writer } = yield* opened(PollerDatagramSocket.make, {
+          connect: { address: "several.test", port: server.port }
+        })
+        yield* writer.write({ payload: "hello" })
+        const [datagram] = yield* pullMany(server.reader, 1)
+        expect(text(datagram!)).toBe("hello")
+      }).pipe(Effect.scoped, Effect.provide(resolving("255.255.255.255", "127.0.0.1")), Effect.provide(layer()))
+    )
+
+    it.live("fails with the error of each address of a name if the system refuses all", () =>
+      Effect.gen(function* () {
+        const before = [...Kernel.openDescriptors().keys()]
+        const error = yield* Effect.flip(
+          Effect.scoped(opened(PollerDatagramSocket.make, { connect: { address: "several.test", port: 9 } }))
+        )
+        const { reason } = error
+        expect(reason).toMatchObject({ _tag: "DatagramSocketOpenError", kind: "PermissionDenied" })
+        expect((reason.cause as AggregateError).errors).toMatchObject([
+          { reason: { _tag: "PermissionDenied", address: "255.255.255.255:9" } },
+          { reason: { _tag: "PermissionDenied", address: "127.255.255.255:9" } }
+        ])
+        expect([...Kernel.openDescriptors().keys()]).toEqual(before)
+      }).pipe(Effect.provide(resolving("255.255.255.255", "127.255.255.255")), Effect.provide(layer()))
     )
 
     it.live("promise 8: fails pulls and writes with Closed once the poller is closed", () =>

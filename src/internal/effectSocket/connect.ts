@@ -10,6 +10,7 @@ import type { Registrar } from "../../Registrar.ts"
 import type { TcpStream } from "../../net/Tcp.ts"
 import type { UnixStream } from "../../net/Unix.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
+import { connectToAny } from "./happyEyeballs.ts"
 import { resolveHost } from "./resolveHost.ts"
 import * as EffectSocket from "./socket.ts"
 import { StreamSocket } from "../net/streamSocket.ts"
@@ -18,21 +19,31 @@ import * as Unix from "../net/unix.ts"
 import { unixTarget } from "./unixTarget.ts"
 
 export const make = (options: MakeOptions): Effect.Effect<Socket.Socket, never, Registrar> =>
-  fromStream(connect(options), options)
+  opened((failed) => connect(options, failed), options)
 
 export const fromStream = <R>(
   open: Effect.Effect<TcpStream | UnixStream, PollerError, R>,
   options?: FromStreamOptions
+): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> => opened(() => open, options)
+
+const opened = <R>(
+  open: (failed: Array<PollerError>) => Effect.Effect<TcpStream | UnixStream, PollerError | AggregateError, R>,
+  options?: FromStreamOptions
 ): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> =>
-  EffectSocket.make(Effect.mapError(Effect.flatMap(open, toStreamSocket), EffectSocket.openError), options)
+  EffectSocket.make(
+    (failed) => Effect.mapError(Effect.flatMap(open(failed), toStreamSocket), EffectSocket.openError),
+    options
+  )
 
 const toStreamSocket = (stream: unknown): Effect.Effect<StreamSocket<unknown>, PollerError> =>
   stream instanceof StreamSocket
     ? Effect.succeed(stream)
     : Effect.fail(invalidArgument("invalid stream: expected one that Tcp or Unix has opened"))
 
-const connect = (options: MakeOptions): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> =>
-  Effect.suspend((): Effect.Effect<TcpStream | UnixStream, PollerError, Registrar | Scope.Scope> => {
+type Connecting = Effect.Effect<TcpStream | UnixStream, PollerError | AggregateError, Registrar | Scope.Scope>
+
+const connect = (options: MakeOptions, failed: Array<PollerError>): Connecting =>
+  Effect.suspend((): Connecting => {
     const { address, host, keepAlive, noDelay, port } = options
     const unix = unixTarget(options)
     if (unix !== undefined) return Unix.connect(unix, {})
@@ -41,11 +52,8 @@ const connect = (options: MakeOptions): Effect.Effect<TcpStream | UnixStream, Po
       ...(keepAlive === undefined ? {} : { keepAlive })
     }
     if (address !== undefined) return Tcp.connect(address as NetAddress.InetAddressInput, tcpOptions)
-    return Effect.flatMap(addressesOf(host ?? "localhost", port!), ([first, ...others]) =>
-      others.reduce(
-        (connecting, next) => Effect.catch(connecting, () => Tcp.connect(next, tcpOptions)),
-        Tcp.connect(first, tcpOptions)
-      )
+    return Effect.flatMap(addressesOf(host ?? "localhost", port!), (addresses) =>
+      connectToAny(addresses, (one) => Tcp.connect(one, tcpOptions), failed)
     )
   })
 

@@ -24,15 +24,36 @@ export const open = (
   events: DatagramSocket.BackingEvents
 ): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
   Effect.gen(function* () {
-    const { bindAddress, family, remoteAddress } = yield* Effect.mapError(plan(options), (cause) =>
-      openError(cause, "AddressNotAvailable")
-    )
+    const fixed = fixedFamily(options)
+    const remotes = yield* lookedUp(resolve(options.connect ?? options.peer, fixed))
+    // connect(2) says at once if an address cannot be reached. Of a peer, only the network knows.
+    const candidates = options.connect === undefined ? [remotes[0]] : remotes
+    const failed: Array<SocketError> = []
+    for (const remote of candidates) {
+      const opened = yield* Effect.result(openAt(options, events, fixed, remote))
+      if (Result.isSuccess(opened)) return opened.success
+      failed.push(opened.failure)
+      if (!isOfConnect(opened.failure.reason.cause)) break
+    }
+    return yield* Effect.fail(failed.length === 1 ? failed[0]! : ofEveryAddress(failed))
+  })
+
+const openAt = (
+  options: MakeOptions,
+  events: DatagramSocket.BackingEvents,
+  fixed: NetAddress.IpFamily | undefined,
+  remoteAddress: NetAddress.InetAddress | undefined
+): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
+  Effect.gen(function* () {
+    const known = fixed ?? familyOf(remoteAddress)
+    const [bound] = yield* lookedUp(resolve(options.bind, known))
+    const family = known ?? familyOf(bound) ?? "IPv4"
     const remote = options.connect ?? options.peer
     const peer =
       remoteAddress === undefined ? undefined : { host: NetAddress.formatHost(remoteAddress), port: remote!.port }
     return yield* Effect.gen(function* () {
       const net = yield* network
-      const local = yield* withPort(bindAddress, options.bind?.port ?? 0)
+      const local = yield* withPort(bound ?? anywhere[family], options.bind?.port ?? 0)
       if (!NetAddress.isFamily(local, family)) {
         return yield* Effect.fail(
           invalidArgument(
@@ -48,27 +69,15 @@ export const open = (
     }).pipe(Effect.mapError((error) => openError(error)))
   })
 
-/** The addresses of the options, once names are looked up. */
-interface Plan {
-  readonly family: NetAddress.IpFamily
-  readonly bindAddress: NetAddress.InetAddress
-  readonly remoteAddress: NetAddress.InetAddress | undefined
-}
+const lookedUp = <A>(looking: Effect.Effect<A, ResolveError>): Effect.Effect<A, SocketError> =>
+  Effect.mapError(looking, (cause) => openError(cause, "AddressNotAvailable"))
 
 const families = { ipv4: "IPv4", ipv6: "IPv6" } as const
 
-const plan = (options: MakeOptions): Effect.Effect<Plan, ResolveError> =>
-  Effect.gen(function* () {
-    const { bind, connect, peer } = options
-    const fixed =
-      (options.family === undefined ? undefined : families[options.family]) ??
-      (bind?.address === undefined ? undefined : familyOfHost(bind.address))
-    const remote = yield* resolve(connect ?? peer, fixed)
-    const known = fixed ?? familyOf(remote)
-    const bound = yield* resolve(bind, known)
-    const family = known ?? familyOf(bound) ?? "IPv4"
-    return { family, bindAddress: bound ?? anywhere[family], remoteAddress: remote }
-  })
+/** Returns the family that the options decide on before anything is looked up. */
+const fixedFamily = ({ bind, family }: MakeOptions): NetAddress.IpFamily | undefined =>
+  (family === undefined ? undefined : families[family]) ??
+  (bind?.address === undefined ? undefined : familyOfHost(bind.address))
 
 const anywhere = {
   IPv4: NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0),
@@ -78,18 +87,23 @@ const anywhere = {
 const familyOf = (address: NetAddress.InetAddress | undefined): NetAddress.IpFamily | undefined =>
   address && (NetAddress.isInetAddressV4(address) ? "IPv4" : "IPv6")
 
-/** Resolves an endpoint without its port. IPv4 is preferred unless the family is known. */
+/** Resolves an endpoint without its port. IPv4 comes first unless the family is known. */
 const resolve = (
   endpoint: { readonly address?: string | NetAddress.IpAddress | undefined } | undefined,
   family: NetAddress.IpFamily | undefined
-): Effect.Effect<NetAddress.InetAddress | undefined, ResolveError> => {
-  if (endpoint?.address === undefined) return Effect.undefined
+): Effect.Effect<ReadonlyArray<NetAddress.InetAddress>, ResolveError> => {
+  if (endpoint?.address === undefined) return Effect.succeed([])
   // An `InetAddress` may have a zone, which its IP address alone does not have.
-  if (NetAddress.isInetAddress(endpoint)) return Effect.succeed(endpoint)
-  return Effect.map(
-    resolveHost(endpoint.address, 0, family),
-    (found) => found.find(NetAddress.isInetAddressV4) ?? found[0]
-  )
+  if (NetAddress.isInetAddress(endpoint)) return Effect.succeed([endpoint])
+  return Effect.map(resolveHost(endpoint.address, 0, family), (found) => [
+    ...found.filter(NetAddress.isInetAddressV4),
+    ...found.filter(NetAddress.isInetAddressV6)
+  ])
+}
+
+const isOfConnect = (cause: unknown): boolean => {
+  const reason = reasonOf(cause)
+  return reason !== undefined && "syscall" in reason && reason.syscall === "connect"
 }
 
 const withPort = (
@@ -254,6 +268,16 @@ const openError = (
   kind: DatagramSocket.DatagramSocketOpenError["kind"] = openKind(cause)
 ): SocketError =>
   new DatagramSocket.DatagramSocketError({ reason: new DatagramSocket.DatagramSocketOpenError({ kind, cause }) })
+
+/** Joins the errors of several addresses. */
+const ofEveryAddress = (errors: ReadonlyArray<SocketError>): SocketError => {
+  const causes = errors.map(({ reason }) => reason.cause)
+  const texts = causes.map((cause) => (cause instanceof Error ? cause.message : String(cause)))
+  return openError(
+    new AggregateError(causes, `none of the addresses could be connected to (${texts.join("; ")})`),
+    openKind(causes[0])
+  )
+}
 
 const openKind = (cause: unknown): DatagramSocket.DatagramSocketOpenError["kind"] => {
   const tag = reasonOf(cause)?._tag

@@ -1,8 +1,9 @@
 /**
  * Resolves hosts to addresses: names by the system's resolver, literal addresses without a lookup.
  *
- * `AddressResolver` of `effect/net` does the work. It is made here, because its layer for Node is
- * in `@effect/platform-node`, which this library does not depend on.
+ * `AddressResolver` of `effect/net` does the work: the one in the context, if there is one. Otherwise
+ * it is made here, because its layer for Node is in `@effect/platform-node`, which this library does
+ * not depend on.
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -75,9 +76,10 @@ export const resolveHost = (
 ): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, ResolveError> =>
   Effect.suspend(() => {
     // The family limits lookups alone. A literal of another family fails later, at its socket.
-    return familyOfHost(host) === undefined
-      ? resolver.resolve({ host, port }, { family })
-      : resolver.resolve({ host, port })
+    if (familyOfHost(host) !== undefined) return resolver.resolve({ host, port })
+    return Effect.flatMap(Effect.serviceOption(AddressResolver.AddressResolver), (given) =>
+      Option.getOrElse(given, () => resolver).resolve({ host, port }, { family })
+    )
   })
 
 /** Returns the family of a literal address, or undefined for a name. */

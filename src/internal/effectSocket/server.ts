@@ -49,7 +49,10 @@ const run = <R, E, _>(
         }),
         ({ owned }) => Effect.sync(() => void owned.closeUnsafe())
       )
-      return Effect.flatMap(EffectSocket.make(open), handler).pipe(
+      return Effect.flatMap(
+        EffectSocket.make(() => open),
+        handler
+      ).pipe(
         Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
         // No other owner closes the connection of a handler that has not acquired the reader.
         Effect.ensuring(

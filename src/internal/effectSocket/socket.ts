@@ -30,25 +30,35 @@ const failWrite = (cause: PollerError) => Effect.fail(writeError(cause))
 export const openError = (cause: unknown): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) })
 
-const openTimeout = (): Socket.SocketError =>
+const tooLong = "opening the connection took longer than openTimeout"
+
+const openTimeout = (failed: ReadonlyArray<PollerError>): Socket.SocketError =>
   new Socket.SocketError({
     reason: new Socket.SocketOpenError({
       kind: "Timeout",
-      cause: new Error("opening the connection took longer than openTimeout")
+      cause: failed.length === 0 ? new Error(tooLong) : new AggregateError(failed, tooLong)
     })
   })
 
-/** Makes a socket. The scope in which a connection is opened also closes it. */
+/**
+ * Makes a socket. The scope in which a connection is opened also closes it. Opening one adds to
+ * `failed` the attempts that have failed, while others go on.
+ */
 export const make = <R>(
-  open: Effect.Effect<Connection, Socket.SocketError, R>,
+  open: (failed: Array<PollerError>) => Effect.Effect<Connection, Socket.SocketError, R>,
   options?: { readonly openTimeout?: Duration.Input | undefined }
 ): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((services: Context.Context<Exclude<R, Scope.Scope>>) => {
     const state = new State()
-    const opening =
-      options?.openTimeout === undefined
-        ? open
-        : Effect.timeoutOrElse(open, { duration: options.openTimeout, orElse: () => Effect.fail(openTimeout()) })
+    const opening = Effect.suspend(() => {
+      const failed: Array<PollerError> = []
+      return options?.openTimeout === undefined
+        ? open(failed)
+        : Effect.timeoutOrElse(open(failed), {
+            duration: options.openTimeout,
+            orElse: () => Effect.fail(openTimeout(failed))
+          })
+    })
     const reader = Effect.flatMap(opening, (connection) => {
       const session = new Session(connection)
       const begin = Effect.sync(() => {
