@@ -53,15 +53,15 @@ describe("the epoll selector", () => {
   it("reports a modified registration again, to its new mailbox, and a removed one no more", () => {
     expect(selector.add(fd, Interest.Read | Interest.Write, 3, 42)).toBe(0)
     expect(reported()).toEqual([[3, 42, Readiness.Writable]])
-    expect(selector.modify(fd, Interest.Write, 4, 43)).toBe(0)
-    expect(reported()).toEqual([[4, 43, Readiness.Writable]])
-    expect(selector.modify(fd, Interest.Write | Interest.Oneshot, 4, 43)).toBe(0)
-    expect(reported()).toEqual([[4, 43, Readiness.Writable]])
+    expect(selector.modify(fd, Interest.Write, 4, 42)).toBe(0)
+    expect(reported()).toEqual([[4, 42, Readiness.Writable]])
+    expect(selector.modify(fd, Interest.Write | Interest.Oneshot, 4, 42)).toBe(0)
+    expect(reported()).toEqual([[4, 42, Readiness.Writable]])
     Kernel.signal(fd)
     Kernel.drain(fd)
     expect(reported()).toEqual([])
-    expect(selector.modify(fd, Interest.Write, 4, 43)).toBe(0)
-    expect(selector.remove(fd)).toBe(0)
+    expect(selector.modify(fd, Interest.Write, 4, 42)).toBe(0)
+    expect(selector.remove(fd, 42)).toBe(0)
     expect(reported()).toEqual([])
   })
 
@@ -125,7 +125,7 @@ describe("the epoll selector", () => {
 
   it("ends a wait early for a signal, and throws any other failure of a wait", () => {
     expect(borrow(failing(4), selector.handle, 1).wait(1000)).toBe(0)
-    const dead = borrow(libc(), { fd: -1, wake: -1 }, 1)
+    const dead = borrow(libc(), { ...selector.handle, fd: -1 }, 1)
     expect(() => dead.wait(0)).toThrow(new SystemCallError("epoll_wait", EBADF))
   })
 
@@ -136,7 +136,9 @@ describe("the epoll selector", () => {
     expect(() => open(withoutEventfd, 1)).toThrow("eventfd failed with errno 9")
     const refusing: Libc = { ...real, errno: () => EPERM, functions: { ...real.functions, epoll_ctl: () => -1 } }
     expect(() => open(refusing, 1)).toThrow("epoll_ctl(ADD) failed with errno 1")
-    expect(() => attach(real, { fd, wake: -1 })).toThrow("fcntl(F_DUPFD_CLOEXEC) failed with errno 9")
+    expect(() => attach(real, { ...selector.handle, fd, wake: -1 })).toThrow(
+      "fcntl(F_DUPFD_CLOEXEC) failed with errno 9"
+    )
     expect(Kernel.openDescriptors().size).toBe(count)
   })
 

@@ -14,15 +14,14 @@ describe("the notes of registrations", () => {
       expect(other.userData(fd)).toBe(0n)
       expect(one.reserve(fd)).toBe(true)
       expect(one.claim(fd, 0n, maxMailboxes, Number.MAX_SAFE_INTEGER, Both)).toBe(true)
-      expect(other.isNoted(fd, Number.MAX_SAFE_INTEGER)).toBe(true)
       expect(other.interest(fd)).toBe(Both)
       // A claim that knows nothing of this one comes too late.
       expect(other.claim(fd, 0n, 1, 1, Interest.Read)).toBe(false)
       expect(other.claim(fd, one.userData(fd), 1, 1, Interest.Read)).toBe(true)
       one.forget(fd)
-      expect([other.userData(fd), other.interest(fd), other.isNoted(fd, 1)]).toEqual([0n, 0, false])
+      expect([other.userData(fd), other.interest(fd)]).toEqual([0n, 0])
     }
     expect(one.reserve(2 ** 22)).toBe(false)
-    expect([one.userData(2 ** 22), one.interest(-1), one.isNoted(2 ** 31, 0)]).toEqual([0n, 0, false])
+    expect([one.userData(2 ** 22), one.interest(-1), one.interest(2 ** 31)]).toEqual([0n, 0, 0])
   })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { AsyncFd } from "effect-amy"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
+import { Refused } from "../../src/internal/kernel/owners.ts"
 import type { Selector } from "../../src/internal/kernel/selector.ts"
 import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
 import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
@@ -63,10 +64,10 @@ describe.each([
     expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Readiness.Writable]])
     receive()
     expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Readiness.Readable]])
-    expect(selector.modify(fd, Both, 3, 7)).toBe(0)
+    expect(selector.modify(fd, Both, 4, Number.MAX_SAFE_INTEGER)).toBe(0)
     expect(reported(selector)).toEqual([
-      [3, 7, Readiness.Readable],
-      [3, 7, Readiness.Writable]
+      [4, Number.MAX_SAFE_INTEGER, Readiness.Readable],
+      [4, Number.MAX_SAFE_INTEGER, Readiness.Writable]
     ])
     expect(reported(selector)).toEqual([])
   })
@@ -214,17 +215,42 @@ describe.each([
       expect(selector.add(fd, Interest.Read, 1, 1)).toBe(0)
       for (const each of [selector, attached]) {
         expect(each.add(fd, Interest.Write, 2, 2)).toBe(EEXIST)
-        expect(each.isRegisteredAs(fd, 1)).toBe(true)
-        expect(each.isRegisteredAs(fd, 2)).toBe(false)
+        expect(each.modify(fd, Interest.Write, 2, 2)).toBe(Refused.Another)
+        expect(each.remove(fd, 2)).toBe(Refused.Another)
       }
       expect(filtersOf(fd)).toEqual([-1])
       receive()
       expect(reported(selector)).toEqual([[1, 1, Readiness.Readable]])
       expect(attached.remove(fd)).toBe(0)
-      expect(selector.isRegisteredAs(fd, 1)).toBe(false)
       expect(attached.add(fd, Interest.Write, 2, 2)).toBe(0)
       expect(selector.add(fd, Interest.Write, 3, 3)).toBe(EEXIST)
       expect(reported(selector)).toEqual([[2, 2, Readiness.Writable]])
+    })
+
+    it("leaves a number alone that another registration or the library itself has by now", () => {
+      const { fd, receive, selector, system } = start()
+      const attached = attach(system.libc, selector.handle)
+      expect(selector.add(fd, Both, 1, 1)).toBe(0)
+      system.close(fd)
+      expect(system.socket()).toBe(fd)
+      expect(attached.add(fd, Interest.Read, 2, 2)).toBe(0)
+      expect(selector.remove(fd, 1)).toBe(Refused.Another)
+      expect(selector.modify(fd, Both, 1, 1)).toBe(Refused.Another)
+      receive()
+      expect(reported(selector)).toEqual([[2, 2, Readiness.Readable]])
+      expect(attached.remove(fd, 2)).toBe(0)
+      const trigger = selector.openTrigger(1, 3)
+      const reader = trigger.handle % 2 ** 26
+      for (const each of [selector, attached]) {
+        expect(each.isOwn(reader)).toBe(true)
+        expect(each.add(reader, Interest.Read, 1, 4)).toBe(Refused.Library)
+        expect(each.modify(reader, Interest.Read, 1, 3)).toBe(Refused.Library)
+        expect(each.remove(reader)).toBe(Refused.Library)
+      }
+      trigger.trigger()
+      expect(reported(selector)).toEqual([[1, 3, Readiness.Readable]])
+      trigger.close()
+      expect(selector.isOwn(reader)).toBe(false)
     })
 
     it("registers the number of a closed descriptor again, whatever is noted of it", () => {
@@ -267,7 +293,6 @@ describe.each([
       expect(selector.add(fd, Both, 1, 1)).toBe(EPIPE)
       expect(filtersOf(fd)).toEqual([])
       expect(selector.remove(fd)).toBe(ENOENT)
-      expect(selector.isRegisteredAs(fd, 1)).toBe(false)
       expect(selector.add(fd, Interest.Read, 1, 1)).toBe(0)
       expect(selector.modify(fd, Both, 1, 1)).toBe(EPIPE)
       expect(filtersOf(fd)).toEqual([])

@@ -146,8 +146,9 @@ describe("the memory of a poller", () => {
   it("returns the descriptors of terminated threads once", () => {
     const memory = PollerMemory.make(4, 1)
     for (const thread of [100, 200, 0, 300]) memory.mailboxes.claim(thread)
-    memory.mailboxes.noteOpened(2, { fd: 0, wake: 41 })
-    memory.mailboxes.noteOpened(4, { fd: 50, wake: 51 })
+    const owners = memory.buffer
+    memory.mailboxes.noteOpened(2, { fd: 0, wake: 41, owners })
+    memory.mailboxes.noteOpened(4, { fd: 50, wake: 51, owners })
     const alive = new Set([100])
     const isAlive = (thread: number) => alive.has(thread)
     expect(memory.mailboxes.reap(isAlive)).toEqual([0, 41, 50, 51])

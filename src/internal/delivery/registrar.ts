@@ -7,12 +7,13 @@ import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { FdLike, RegisterOptions, Registrar, RegistrationId } from "../../Registrar.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { toMillis } from "../errors/timeout.ts"
-import { fromErrno, fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
+import { fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
 import { interestError, toInterest } from "./interest.ts"
-import { add, count, refusal, release } from "./registration.ts"
+import { add, count, failureOf, loseIfOver, ofLibrary, refusal, release } from "./registration.ts"
 import type { Registration, Source } from "./registrations.ts"
 import { watch } from "./watch.ts"
 import type { Attachment } from "./attachment.ts"
+import { Refused } from "../kernel/owners.ts"
 import { Interest } from "../kernel/selector.ts"
 import * as UserEvent from "./userEvent.ts"
 
@@ -56,13 +57,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     }
     const known = dispatcher.registrations.byFd(fd)
     const elsewhere = dispatcher.registrations.byId(id)
-    // A descriptor that this thread knows under another id may have been closed, and its number
-    // registered by another thread.
-    const isOther = known !== undefined && known.id !== id && !(selector.isRegisteredAs(fd, id) ?? known.id < id)
-    if ((elsewhere !== undefined && elsewhere !== known) || isOther) {
-      return Exit.fail(
-        notRegistered(`this descriptor is not registered as ${id}: pass the id that register returned for it`, fd)
-      )
+    if (elsewhere !== undefined && elsewhere !== known) {
+      return Exit.fail(selector.isOwn(fd) ? ofLibrary(fd) : notRegisteredAs(fd, id))
     }
     const exclusive = (interest & Interest.Exclusive) !== 0
     if (exclusive || (known?.id === id && known.exclusive)) {
@@ -74,7 +70,12 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
       )
     }
     const errno = selector.modify(fd, interest, mailbox, id)
-    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.modify, errno, { fd }))
+    if (errno !== 0) {
+      const error =
+        errno === Refused.Another ? notRegisteredAs(fd, id) : failureOf(selector.syscalls.modify, errno, { fd })
+      loseIfOver(attachment, elsewhere, errno, error)
+      return Exit.fail(error)
+    }
     if (known?.id !== id) {
       dispatcher.add(id, fd, false)
       count(attachment)
@@ -87,9 +88,14 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     const fd = toFd(fdLike)
     const refused = check(fd, 0)
     if (refused !== undefined) return Exit.fail(refused)
-    const errno = selector.remove(fd)
-    if (errno !== 0) return Exit.fail(fromErrno(selector.syscalls.remove, errno, { fd }))
+    // What this thread has registered, or else what another thread has.
     const known = dispatcher.registrations.byFd(fd)
+    const errno = selector.remove(fd, known?.id)
+    if (errno !== 0) {
+      const error = failureOf(selector.syscalls.remove, errno, { fd })
+      loseIfOver(attachment, known, errno, error)
+      return Exit.fail(error)
+    }
     if (known !== undefined) {
       dispatcher.remove(known)
       known.source?.end?.(notRegistered("this descriptor was deregistered while a fiber waited for it", fd))
@@ -150,6 +156,9 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   attachments.set(service, attachment)
   return service
 }
+
+const notRegisteredAs = (fd: number, id: number): PollerError =>
+  notRegistered(`this descriptor is not registered as ${id}: pass the id that register returned for it`, fd)
 
 /** The attachment behind each service. */
 const attachments = new WeakMap<Registrar["Service"], Attachment>()

@@ -9,10 +9,11 @@ import type { Batch } from "../delivery/batch.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { type Attempt, Direction, type Waiter } from "./direction.ts"
 import type { Registration, Source } from "../delivery/registrations.ts"
-import { fromErrno, notOpen } from "../errors/pollerErrors.ts"
+import { notOpen } from "../errors/pollerErrors.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import * as Registering from "../delivery/registration.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
+import { queueMicrotask } from "../libc/realTime.ts"
 import { Place } from "./place.ts"
 import { Turn } from "./turn.ts"
 import type { ToFailure } from "./waitedFd.ts"
@@ -78,7 +79,12 @@ export class WatchedFd implements Source {
       return undefined
     }
     const errno = selector.modify(this.fd, wanted, mailbox, this.#registration.id)
-    if (errno !== 0) return fromErrno(selector.syscalls.modify, errno, this)
+    if (errno !== 0) {
+      const error = Registering.failureOf(selector.syscalls.modify, errno, this)
+      // Not here, because the caller may be about to fail one of the fibers that this fails.
+      queueMicrotask(() => Registering.loseIfOver(attachment, this.#registration, errno, error))
+      return error
+    }
     this.#interest = wanted
     attachment.afterRegistering?.()
     return undefined

@@ -4,7 +4,7 @@ import type { EpollProfile } from "../libc/profiles/epollProfile.ts"
 import { duplicate } from "./duplicate.ts"
 import { decodeEvents, encodeEvent, encodeInterest, epollEventLayout } from "./epollEvent.ts"
 import { openEventfd, openTrigger, signalEventfd } from "./eventfd.ts"
-import { isListed } from "./fdinfo.ts"
+import { Owner, Owners, ownerOf, Refused, refusalOf } from "./owners.ts"
 import type { Selector, SelectorHandle } from "./selector.ts"
 import { Interest } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
@@ -21,7 +21,7 @@ export const open = (libc: Epoll, batchSize: number): Selector => {
   const fd = functions.epoll_create1(profile.epoll.CLOEXEC)
   if (fd === -1) throw new SystemCallError("epoll_create1", libc.errno())
   try {
-    return make(libc, { fd, wake: openWake(libc, fd) }, batchSize)
+    return make(libc, { fd, wake: openWake(libc, fd), owners: Owners.make().buffer }, batchSize)
   } catch (thrown) {
     functions.close(fd)
     throw thrown
@@ -43,7 +43,7 @@ const openWake = (libc: Epoll, epfd: number): number => {
  */
 export const attach = (libc: Epoll, handle: SelectorHandle): Selector => {
   const [fd, wake] = duplicate(libc, [handle.fd, handle.wake])
-  return make(libc, { fd: fd!, wake: wake! }, 0)
+  return make(libc, { ...handle, fd: fd!, wake: wake! }, 0)
 }
 
 /**
@@ -55,31 +55,53 @@ export const borrow = (libc: Epoll, handle: SelectorHandle, batchSize: number): 
 const make = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector => {
   const { errno, functions, profile } = libc
   const { epoll_ctl, epoll_wait } = functions
-  const { EINTR } = profile.errno
+  const { EEXIST, EINTR } = profile.errno
   const { CTL_ADD, CTL_DEL, CTL_MOD } = profile.epoll
   const epfd = handle.fd
   const layout = epollEventLayout(profile, process.arch)
   const toReadiness = decodeEvents(profile)
   const batch = new Int32Array(layout.stride * batchSize)
   const control = bindControl(libc, epfd)
+  const owners = new Owners(handle.owners)
 
   /** Registers a descriptor that the library opened. Throws `SystemCallError`. */
   const watchOwn = (fd: number, mailbox: number, id: number): void => {
+    const owner = owners.lock(fd)
     const reason = control(CTL_ADD, fd, Interest.Read, mailbox, id)
+    owners.unlock(fd, reason === 0 ? Owner.Library : owner)
     if (reason !== 0) throw new SystemCallError("epoll_ctl(ADD)", reason)
   }
 
-  const unwatchOwn = (fd: number): void => void epoll_ctl(epfd, CTL_DEL, fd, null)
+  const unwatchOwn = (fd: number): void => {
+    owners.lock(fd)
+    epoll_ctl(epfd, CTL_DEL, fd, null)
+    owners.unlock(fd, Owner.None)
+  }
 
   return {
     handle,
     syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
     lacks: 0,
     capacity: batchSize,
-    add: (fd, interest, mailbox, id) => control(CTL_ADD, fd, interest, mailbox, id),
-    modify: (fd, interest, mailbox, id) => control(CTL_MOD, fd, interest, mailbox, id),
-    remove: (fd) => (epoll_ctl(epfd, CTL_DEL, fd, null) === -1 ? errno() : 0),
-    isRegisteredAs: (fd, id) => isListed(epfd, fd, id),
+    add(fd, interest, mailbox, id) {
+      const owner = owners.lock(fd)
+      const reason = control(CTL_ADD, fd, interest, mailbox, id)
+      owners.unlock(fd, reason === 0 ? ownerOf(id) : owner)
+      return reason === EEXIST && owner === Owner.Library ? Refused.Library : reason
+    },
+    modify(fd, interest, mailbox, id) {
+      const owner = owners.lock(fd)
+      const reason = refusalOf(owner, id) || control(CTL_MOD, fd, interest, mailbox, id)
+      owners.unlock(fd, owner)
+      return reason
+    },
+    remove(fd, id) {
+      const owner = owners.lock(fd)
+      const reason = refusalOf(owner, id) || (epoll_ctl(epfd, CTL_DEL, fd, null) === -1 ? errno() : 0)
+      owners.unlock(fd, reason === 0 ? Owner.None : owner)
+      return reason
+    },
+    isOwn: (fd) => owners.isLibrary(fd),
     wait(timeout) {
       const count = epoll_wait(epfd, batch, batchSize, timeout)
       if (count >= 0) return count
@@ -91,8 +113,8 @@ const make = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector 
     low: (index) => batch[index * layout.stride + layout.data]!,
     high: (index) => batch[index * layout.stride + layout.data + 1]! & highMask,
     readiness: (index) => toReadiness(batch[index * layout.stride]!),
-    openAlarm: (mailbox) => openAlarm(libc, (fd) => watchOwn(fd, mailbox, 0)),
-    // Unwatched before it is closed: a duplicate that another thread holds keeps the registration.
+    // Unwatched before they are closed: a duplicate that another thread holds keeps the registration.
+    openAlarm: (mailbox) => openAlarm(libc, (fd) => watchOwn(fd, mailbox, 0), unwatchOwn),
     openTrigger: (mailbox, id) => openTrigger(libc, (fd) => watchOwn(fd, mailbox, id), unwatchOwn),
     wake: () => signalEventfd(libc, handle.wake),
     close() {

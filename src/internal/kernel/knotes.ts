@@ -10,7 +10,7 @@
  * A note has four words: two of user data, the interest, and a spare one.
  */
 import { Interest } from "./selector.ts"
-import { highMask, highWordOf, joinId, lowOf } from "./userData.ts"
+import { highWordOf, lowOf } from "./userData.ts"
 
 const words = 4
 const firstSize = 1024
@@ -71,11 +71,6 @@ export class Knotes {
   /** Returns the interest that is noted, or 0. */
   interest(fd: number): number {
     return this.#has(fd) ? Atomics.load(this.#words, fd * words + 2) & ~Reported : 0
-  }
-
-  isNoted(fd: number, id: number): boolean {
-    if (!this.#has(fd)) return false
-    return joinId(this.#words[fd * words]!, this.#words[fd * words + 1]! & highMask) === id
   }
 
   /**

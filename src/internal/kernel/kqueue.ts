@@ -12,6 +12,7 @@ import { decodeEvents, encodeKevent, filterOf, Kevent } from "./kevent.ts"
 import { bindChangeKnote } from "./knoteChange.ts"
 import { Knotes } from "./knotes.ts"
 import { openAlarm } from "./knoteTimer.ts"
+import { Owner, Owners, ownerOf, Refused, refusalOf } from "./owners.ts"
 import type { Pipe } from "./pipe.ts"
 import { closePipe, drainPipe, fillPipe, openPipe } from "./pipe.ts"
 import { openTrigger } from "./pipeTrigger.ts"
@@ -33,7 +34,8 @@ export const open = (libc: Kqueue, batchSize: number): Selector => {
   setCloseOnExec(libc, [fd])
   try {
     const { reader, writer } = openWake(libc, fd)
-    return make(libc, { fd, wake: writer, knotes: Knotes.make().buffer }, batchSize, reader)
+    const handle = { fd, wake: writer, owners: Owners.make().buffer, knotes: Knotes.make().buffer }
+    return make(libc, handle, batchSize, reader)
   } catch (thrown) {
     functions.close(fd)
     throw thrown
@@ -83,6 +85,7 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
   const { EV_DISPATCH, NOTE_OOB, NOTE_TRIGGER, layout } = profile.kqueue
   const kq = handle.fd
   const { stride } = layout
+  const owners = new Owners(handle.owners)
   const knotes = new Knotes(handle.knotes!)
   const toReadiness = decodeEvents(profile)
   const changes = new Int32Array(stride * 3)
@@ -172,11 +175,53 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
 
   /** Registers a descriptor that the library opened. Throws `SystemCallError`. */
   const watchOwn = (fd: number, mailbox: number, id: number): void => {
+    const owner = owners.lock(fd)
     const reason = change(fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, mailbox, id)
+    owners.unlock(fd, reason === 0 ? Owner.Library : owner)
     if (reason !== 0) throw new SystemCallError("kevent(ADD)", reason)
   }
 
-  const unwatchOwn = (fd: number): void => void change(fd, EVFILT_READ, EV_DELETE)
+  const unwatchOwn = (fd: number): void => {
+    owners.lock(fd)
+    change(fd, EVFILT_READ, EV_DELETE)
+    owners.unlock(fd, Owner.None)
+  }
+
+  const add = (fd: number, interest: number, mailbox: number, id: number): number => {
+    if (fd < 0) return EBADF
+    if ((interest & lacks) !== 0) return EINVAL
+    // A kqueue accepts files, only to report them for ever.
+    if (isFile(fd)) return EPERM
+    if (!knotes.reserve(fd)) return EMFILE
+    const known = knotes.userData(fd)
+    if (known !== 0n && isWatched(fd, known)) return EEXIST
+    return knotes.claim(fd, known, mailbox, id, interest) ? watch(fd, interest, mailbox, id) : EEXIST
+  }
+
+  const modify = (fd: number, interest: number, mailbox: number, id: number): number => {
+    if (fd < 0) return EBADF
+    if ((interest & lacks) !== 0) return EINVAL
+    if (!knotes.reserve(fd)) return EBADF
+    // The note comes first, so that a late report of a filter that is no longer asked for is
+    // dropped. The knotes are deleted and added anew, because a new knote reports present
+    // readiness. One that is changed need not.
+    const before = interestOf(fd)
+    knotes.note(fd, mailbox, id, interest)
+    const reason = unwatch(fd, before)
+    if (reason !== 0) {
+      knotes.forget(fd)
+      return isFile(fd) ? EPERM : reason
+    }
+    return watch(fd, interest, mailbox, id)
+  }
+
+  const remove = (fd: number): number => {
+    if (fd < 0) return EBADF
+    const reason = unwatch(fd, interestOf(fd))
+    if (reason !== 0) return isFile(fd) ? EPERM : reason
+    knotes.forget(fd)
+    return 0
+  }
 
   return {
     handle,
@@ -184,39 +229,24 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
     lacks,
     capacity: batchSize,
     add(fd, interest, mailbox, id) {
-      if (fd < 0) return EBADF
-      if ((interest & lacks) !== 0) return EINVAL
-      // A kqueue accepts files, only to report them for ever.
-      if (isFile(fd)) return EPERM
-      if (!knotes.reserve(fd)) return EMFILE
-      const known = knotes.userData(fd)
-      if (known !== 0n && isWatched(fd, known)) return EEXIST
-      return knotes.claim(fd, known, mailbox, id, interest) ? watch(fd, interest, mailbox, id) : EEXIST
+      const owner = owners.lock(fd)
+      const reason = owner === Owner.Library ? Refused.Library : add(fd, interest, mailbox, id)
+      owners.unlock(fd, reason === 0 ? ownerOf(id) : owner)
+      return reason
     },
     modify(fd, interest, mailbox, id) {
-      if (fd < 0) return EBADF
-      if ((interest & lacks) !== 0) return EINVAL
-      if (!knotes.reserve(fd)) return EBADF
-      // The note comes first, so that a late report of a filter that is no longer asked for is
-      // dropped. The knotes are deleted and added anew, because a new knote reports present
-      // readiness. One that is changed need not.
-      const before = interestOf(fd)
-      knotes.note(fd, mailbox, id, interest)
-      const reason = unwatch(fd, before)
-      if (reason !== 0) {
-        knotes.forget(fd)
-        return isFile(fd) ? EPERM : reason
-      }
-      return watch(fd, interest, mailbox, id)
+      const owner = owners.lock(fd)
+      const reason = refusalOf(owner, id) || modify(fd, interest, mailbox, id)
+      owners.unlock(fd, owner)
+      return reason
     },
-    remove(fd) {
-      if (fd < 0) return EBADF
-      const reason = unwatch(fd, interestOf(fd))
-      if (reason !== 0) return isFile(fd) ? EPERM : reason
-      knotes.forget(fd)
-      return 0
+    remove(fd, id) {
+      const owner = owners.lock(fd)
+      const reason = refusalOf(owner, id) || remove(fd)
+      owners.unlock(fd, reason === 0 ? Owner.None : owner)
+      return reason
     },
-    isRegisteredAs: (fd, id) => knotes.isNoted(fd, id),
+    isOwn: (fd) => owners.isLibrary(fd),
     wait(timeout) {
       time[0] = Math.floor(timeout / 1000)
       time[2] = (timeout % 1000) * 1e6

@@ -36,6 +36,8 @@ export interface SelectorHandle {
   readonly fd: number
   /** The descriptor that wakes the waiting thread, or -1 if the kernel needs none. */
   readonly wake: number
+  /** Which registration each number belongs to: `owners.ts`. */
+  readonly owners: SharedArrayBuffer
   /** What the threads know of each other's registrations, if the kernel does not. */
   readonly knotes?: SharedArrayBuffer
 }
@@ -77,18 +79,24 @@ export interface Selector {
    */
   readonly lacks: number
 
-  /** Watches a descriptor, and reports to a mailbox under an id. Returns 0, or the errno. */
-  readonly add: (fd: number, interest: number, mailbox: number, id: number) => number
-  /** Changes what is watched, and reports present readiness again. Returns 0, or the errno. */
-  readonly modify: (fd: number, interest: number, mailbox: number, id: number) => number
-  /** Returns 0, or the errno. */
-  readonly remove: (fd: number) => number
-
   /**
-   * Whether a descriptor is registered under an id. Returns `undefined` if the kernel does not say.
-   * Slow: only for cases of doubt.
+   * Watches a descriptor, and reports to a mailbox under an id. Returns 0, the errno, or
+   * `Refused.Library` in place of EEXIST.
    */
-  readonly isRegisteredAs: (fd: number, id: number) => boolean | undefined
+  readonly add: (fd: number, interest: number, mailbox: number, id: number) => number
+  /**
+   * Changes what is watched, and reports present readiness again. Returns 0, the errno, or why this
+   * was `Refused`: the descriptor is not registered under this id.
+   */
+  readonly modify: (fd: number, interest: number, mailbox: number, id: number) => number
+  /**
+   * Removes the registration of a descriptor if it has this id, or whichever id it has if there is
+   * none. Returns 0, the errno, or why this was `Refused`.
+   */
+  readonly remove: (fd: number, id?: number) => number
+
+  /** Whether a descriptor is one that the library opened and registered here. */
+  readonly isOwn: (fd: number) => boolean
 
   /**
    * Waits in the kernel. Returns the number of entries that `mailbox`, `low`, `high` and

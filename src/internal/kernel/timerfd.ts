@@ -6,11 +6,15 @@ import type { Alarm } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
 
 /**
- * Opens an alarm. `watch` registers its descriptor with the selector, and throws if it cannot. A
- * descriptor that is watched edge-triggered is reported at each expiry, so it need not be read.
- * Throws `SystemCallError`.
+ * Opens an alarm. `watch` registers its descriptor with the selector, and throws if it cannot;
+ * `unwatch` is called before the descriptor is closed. A descriptor that is watched edge-triggered
+ * is reported at each expiry, so it need not be read. Throws `SystemCallError`.
  */
-export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void): Alarm => {
+export const openAlarm = (
+  libc: Libc<EpollProfile>,
+  watch: (fd: number) => void,
+  unwatch: (fd: number) => void
+): Alarm => {
   const { functions, profile } = libc
   const { CLOCK_MONOTONIC, CLOEXEC, NONBLOCK } = profile.timerfd
   const fd = functions.timerfd_create(CLOCK_MONOTONIC, CLOEXEC | NONBLOCK)
@@ -35,7 +39,10 @@ export const openAlarm = (libc: Libc<EpollProfile>, watch: (fd: number) => void)
       const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
       functions.timerfd_settime(fd, 0, value, null)
     },
-    close: () => void functions.close(fd)
+    close() {
+      unwatch(fd)
+      functions.close(fd)
+    }
   }
 }
 

@@ -20,7 +20,14 @@ export interface Contents extends PollerHandle {
 }
 
 const isSelectorHandle = (u: unknown): u is SelectorHandle =>
-  isObject(u) && "fd" in u && Number.isInteger(u.fd) && "wake" in u && Number.isInteger(u.wake)
+  isObject(u) &&
+  "fd" in u &&
+  Number.isInteger(u.fd) &&
+  "wake" in u &&
+  Number.isInteger(u.wake) &&
+  "owners" in u &&
+  isSharedArrayBuffer(u.owners) &&
+  u.owners.byteLength % 4 === 0
 
 const isContents = (u: unknown): u is Contents =>
   hasProperty(u, TypeId) &&

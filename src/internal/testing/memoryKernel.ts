@@ -4,6 +4,7 @@
  * system.
  */
 import { constants } from "node:os"
+import { Refused } from "../kernel/owners.ts"
 import type { Alarm, Selector, Trigger } from "../kernel/selector.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
 import { highOf, lowOf } from "../kernel/userData.ts"
@@ -143,7 +144,7 @@ export class MemoryKernel {
       return 0
     }
     return {
-      handle: { fd: -1, wake: -1 },
+      handle: { fd: -1, wake: -1, owners: new SharedArrayBuffer(0) },
       syscalls: { add: "epoll_ctl(ADD)", modify: "epoll_ctl(MOD)", remove: "epoll_ctl(DEL)" },
       lacks: 0,
       capacity,
@@ -157,18 +158,20 @@ export class MemoryKernel {
         const descriptor = this.#descriptors.get(fd)
         if (descriptor === undefined) return EBADF
         if (!descriptor.pollable) return EPERM
-        return descriptor.watch === undefined ? ENOENT : watch(descriptor, interest, mailbox, id)
+        if (descriptor.watch === undefined) return ENOENT
+        return descriptor.watch.id === id ? watch(descriptor, interest, mailbox, id) : Refused.Another
       },
-      remove: (fd) => {
+      remove: (fd, id) => {
         const descriptor = this.#descriptors.get(fd)
         if (descriptor === undefined) return EBADF
         if (!descriptor.pollable) return EPERM
         if (descriptor.watch === undefined) return ENOENT
+        if (id !== undefined && descriptor.watch.id !== id) return Refused.Another
         descriptor.watch = undefined
         this.#ready.delete(descriptor)
         return 0
       },
-      isRegisteredAs: (fd, id) => this.#descriptors.get(fd)?.watch?.id === id,
+      isOwn: () => false,
       wait: () => {
         batch = this.#collect(capacity)
         return batch.length
