@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { writeSync } from "node:fs"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { shownThread } from "../../src/internal/kernel/threadId.ts"
 import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
 import { block } from "../support/thread.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
@@ -20,10 +21,10 @@ if (isMainThread) {
   void Effect.runPromise(Effect.provide(program, Poller.layerWorker()))
 } else {
   const memory = new PollerMemory(workerData as SharedArrayBuffer)
-  memory.beginLoading()
+  const place = memory.loading.begin(shownThread())
   parentPort!.postMessage("loading")
   block(200)
   // `console.log` would leave the writing to the main thread.
   writeSync(1, "loaded\n")
-  memory.endLoading()
+  memory.loading.end(place)
 }

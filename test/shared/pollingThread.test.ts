@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import { open } from "../../src/internal/kernel/openSelector.ts"
 import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
+import { currentThread } from "../../src/internal/kernel/threadId.ts"
 import { highBits, joinId } from "../../src/internal/kernel/userData.ts"
 import { libc } from "../../src/internal/libc/koffi.ts"
 import { MailboxReader } from "../../src/internal/shared/mailbox.ts"
@@ -33,8 +34,8 @@ it("the polling thread fills mailboxes until the poller closes, and loads nothin
   const fd = Kernel.eventfd()
   expect(selector.add(fd, Interest.Read, mailbox, 7)).toBe(0)
 
-  memory.beginLoading()
-  const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: 1 }
+  const loading = memory.loading.begin(currentThread(libc()))
+  const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: 1, loading }
   const worker = new Worker(new URL("../../src/internal/shared/pollingThread.ts", import.meta.url), {
     workerData: data,
     execArgv: ["--import", `data:text/javascript,${encodeURIComponent(postModules)}`]

@@ -2,8 +2,10 @@
  * The kernel's numbers of threads. Where the system has none that a program can look up, a thread
  * has no number and counts as alive.
  *
- * The calls need neither `/proc` nor a permission of `node --permission`.
+ * The calls need neither `/proc` nor a permission of `node --permission`, except before the C
+ * library is loaded.
  */
+import { readlinkSync } from "node:fs"
 import type { Libc } from "../libc/koffi.ts"
 import type { ThreadCalls } from "../libc/profiles/epollProfile.ts"
 
@@ -14,6 +16,20 @@ const callsOf = ({ profile }: Libc): ThreadCalls | undefined =>
 export const currentThread = (libc: Libc): number => {
   const calls = callsOf(libc)
   return calls === undefined ? 0 : Math.max(0, libc.functions.gettid(calls.gettid))
+}
+
+/**
+ * Returns the kernel's number of this thread before the C library is loaded: `/proc` shows it, where
+ * a process may read it. Returns 0 elsewhere.
+ */
+export const shownThread = (): number => {
+  try {
+    const [process_, , thread] = readlinkSync("/proc/thread-self").split("/")
+    // A `/proc` of another namespace has other numbers.
+    return Number(process_) === process.pid ? Number(thread) : 0
+  } catch {
+    return 0
+  }
 }
 
 /** Whether a thread of this process is still running. Sends it no signal, but asks whether it could. */

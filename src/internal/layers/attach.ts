@@ -12,14 +12,13 @@ import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
 import { closed, fromThrown, limitReached, notOpen } from "../errors/pollerErrors.ts"
-import type { Libc } from "../libc/koffi.ts"
+import { isLoaded, type Libc, libc as loadLibc } from "../libc/koffi.ts"
 import { clearInterval, setInterval } from "../libc/realTime.ts"
 import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector, SelectorHandle } from "../kernel/selector.ts"
-import { currentThread, isAlive } from "../kernel/threadId.ts"
+import { currentThread, isAlive, shownThread } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { wakeOnExit } from "./openPoller.ts"
-import { loadLibc } from "../errors/loadLibc.ts"
 import * as Handle from "./pollerHandle.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import { safetyNet } from "../shared/router.ts"
@@ -29,11 +28,7 @@ export const open = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
   const { memory: buffer, selector: handle } = yield* Handle.open(pollerHandle)
   const memory = new PollerMemory(buffer)
-  const libc = yield* Effect.acquireUseRelease(
-    Effect.sync(() => memory.beginLoading()),
-    () => loadLibc,
-    () => Effect.sync(() => memory.endLoading())
-  )
+  const libc = yield* Effect.try({ try: () => load(memory), catch: fromThrown })
   const dispatcher = yield* Dispatcher.make
   const { mailbox, release, selector } = yield* Effect.acquireRelease(
     join(libc, memory, handle, dispatcher),
@@ -50,7 +45,7 @@ export const open = Effect.fnUntraced(function* (
     (consumer) => Effect.sync(() => consumer.stop())
   )
   // The process exits with the main thread, and waits for every other thread.
-  if (isMainThread) yield* wakeOnExit({ memory, selector })
+  if (isMainThread) yield* wakeOnExit({ libc, memory, selector })
   yield* Effect.acquireRelease(
     Effect.sync(() => setInterval(() => checkPollingThread(libc, memory), safetyNet)),
     // It also keeps this thread alive while it is attached, as a listening socket would.
@@ -68,6 +63,17 @@ export const open = Effect.fnUntraced(function* (
     openAlarm: () => selector.openAlarm(mailbox)
   }
 })
+
+/** Loads the C library. Until then, the exit of the process waits for this thread. */
+const load = (memory: PollerMemory): Libc => {
+  if (isLoaded()) return loadLibc()
+  const place = memory.loading.begin(shownThread())
+  try {
+    return loadLibc()
+  } finally {
+    memory.loading.end(place)
+  }
+}
 
 interface Joined {
   readonly selector: Selector

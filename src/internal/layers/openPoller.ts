@@ -9,7 +9,6 @@ import { onExit } from "./exitHook.ts"
 import { closed, fromThrown, limitReached } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { setTimeout } from "../libc/realTime.ts"
-import type { Attachment } from "../delivery/attachment.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector } from "../kernel/selector.ts"
@@ -91,19 +90,21 @@ const closeLeft = (libc: Libc, memory: PollerMemory, times: number): void => {
  * attached to it.
  */
 export const wakeOnExit = ({
+  libc,
   memory,
   selector
-}: Pick<Attachment, "memory" | "selector">): Effect.Effect<void, never, Scope.Scope> =>
+}: Pick<Opened, "libc" | "memory" | "selector">): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
       onExit(() => {
         // Once it has ended, the descriptor that wakes it may be closed, and its number reused.
-        if (memory.state >= State.Closed) return
-        memory.advance(State.Closed)
-        memory.mailboxes.wakeAll()
-        selector.wake()
+        if (memory.state < State.Closed) {
+          memory.advance(State.Closed)
+          memory.mailboxes.wakeAll()
+          selector.wake()
+        }
         // Node ends the threads next.
-        memory.awaitLoaded(safetyNet)
+        memory.loading.awaitAll(safetyNet, (thread) => isAlive(libc, thread))
       })
     ),
     (cancel) => Effect.sync(cancel)

@@ -8,6 +8,7 @@ import type { Attachment } from "../delivery/attachment.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { workerFailed } from "../errors/pollerErrors.ts"
+import { currentThread } from "../kernel/threadId.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
 import { attachmentOf, failWith, open as openPoller, type Opened } from "./openPoller.ts"
@@ -50,20 +51,22 @@ interface Thread {
   readonly exited: Effect.Effect<unknown>
 }
 
-const start = ({ memory, selector }: Opened): Effect.Effect<Thread, PollerError> =>
+const start = ({ libc, memory, selector }: Opened): Effect.Effect<Thread, PollerError> =>
   Effect.callback((resume) => {
-    const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: selector.capacity }
-    const failed = (cause: unknown) =>
+    // Its place while it loads is this thread's until it has begun to run.
+    const loading = memory.loading.begin(currentThread(libc))
+    const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: selector.capacity, loading }
+    const failed = (cause: unknown) => {
+      memory.loading.end(loading)
       resume(
         Effect.fail(deniedByNode("new Worker", cause) ?? workerFailed("the polling thread could not be started", cause))
       )
+    }
     let worker: Worker
-    memory.beginLoading()
     try {
       // Without the options of this process: its loaders and profilers are not for this thread.
       worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
     } catch (cause) {
-      memory.endLoading()
       return failed(cause)
     }
     let reason: unknown

@@ -75,6 +75,9 @@ let bound: Libc | undefined
 /** Returns the C library of this process. Throws `UnsupportedSystem` as `load` does. */
 export const libc = (): Libc => (bound ??= load(process.platform))
 
+/** Whether this thread has loaded it. */
+export const isLoaded = (): boolean => bound !== undefined
+
 /**
  * Replaces the C library that this thread uses, so that a test can simulate another system.
  * `undefined` restores the thread's own. Returns the one that was in use before.

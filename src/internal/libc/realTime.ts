@@ -28,3 +28,11 @@ const { now: nowOf } = Object.getPrototypeOf(performance) as Performance
  * it is CLOCK_MONOTONIC, by which the kernel's timers run.
  */
 export const now: () => number = nowOf.bind(performance)
+
+const { timeOrigin } = performance
+
+/**
+ * Returns milliseconds on a clock that all threads share, as long as the system's clock is not set
+ * between the starts of two threads.
+ */
+export const sharedNow = (): number => timeOrigin + now()

@@ -8,7 +8,7 @@
  * one. Its address is reserved for all of them.
  */
 import { maxMailboxes } from "../kernel/userData.ts"
-import { now } from "../libc/realTime.ts"
+import { LoadingThreads, loadingPlaces } from "./loadingThreads.ts"
 import { MailboxTable, wordsPerMailbox } from "./mailboxTable.ts"
 
 export const State = {
@@ -33,8 +33,8 @@ const Word = {
   ThreadId: 7,
   /** Marks a block as the memory of a poller. */
   Magic: 8,
-  /** The number of threads that are loading native code. */
-  Loading: 9
+  /** The first place of a thread that is loading native code. The places take the rest of the header. */
+  Loading: 32
 } as const
 
 const magic = 0x616d79
@@ -54,6 +54,8 @@ export const mostEntries = 1 << 20
 export class PollerMemory {
   readonly buffer: SharedArrayBuffer
   readonly mailboxes: MailboxTable
+  /** The threads of this poller that are loading native code. */
+  readonly loading: LoadingThreads
   readonly #words: Int32Array
   readonly #nextId: BigInt64Array
   readonly #counters: Float64Array
@@ -63,6 +65,7 @@ export class PollerMemory {
     this.buffer = buffer
     // Of a fixed length, because V8 is slower with views that grow with their buffer.
     this.#words = new Int32Array(buffer, 0, headerWords)
+    this.loading = new LoadingThreads(new Int32Array(buffer, Word.Loading * 4, loadingPlaces))
     this.#nextId = new BigInt64Array(buffer, Word.NextId * 4, 1)
     this.#counters = new Float64Array(buffer, 0, headerWords / 2)
     this.mailboxes = new MailboxTable(buffer, headerBytes, this.#words[Word.Mailboxes]!, this.#words[Word.RingSize]!)
@@ -138,30 +141,6 @@ export class PollerMemory {
 
   set threadId(id: number) {
     Atomics.store(this.#words, Word.ThreadId, id)
-  }
-
-  /**
-   * Called before a thread loads native code. If the thread ended before `endLoading`, koffi would
-   * abort the process.
-   */
-  beginLoading(): void {
-    Atomics.add(this.#words, Word.Loading, 1)
-  }
-
-  endLoading(): void {
-    Atomics.sub(this.#words, Word.Loading, 1)
-    Atomics.notify(this.#words, Word.Loading)
-  }
-
-  /** Blocks until no thread is loading, for `timeout` milliseconds at most. */
-  awaitLoaded(timeout: number): void {
-    const until = now() + timeout
-    for (;;) {
-      const loading = Atomics.load(this.#words, Word.Loading)
-      const left = until - now()
-      if (loading === 0 || left <= 0) return
-      Atomics.wait(this.#words, Word.Loading, loading, left)
-    }
   }
 
   /** Gives out an id. */

@@ -3,12 +3,13 @@
  * neither `effect` nor anything else that it can do without, because loading is most of its start.
  */
 import { parentPort, workerData } from "node:worker_threads"
+import type { LoadingPlace } from "./loadingThreads.ts"
 import { PollerMemory, State } from "./pollerMemory.ts"
 import { libc } from "../libc/koffi.ts"
 import { borrow } from "../kernel/openSelector.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
 import { SystemCallError } from "../kernel/systemCallError.ts"
-import { currentThread } from "../kernel/threadId.ts"
+import { currentThread, shownThread } from "../kernel/threadId.ts"
 import { Router, safetyNet } from "./router.ts"
 
 /** What the thread that starts it passes on. */
@@ -16,17 +17,20 @@ export interface ThreadData {
   readonly memory: SharedArrayBuffer
   readonly selector: SelectorHandle
   readonly batchSize: number
+  /** Where this thread is noted until it has loaded the C library. */
+  readonly loading: LoadingPlace
 }
 
 const data = workerData as ThreadData
 const memory = new PollerMemory(data.memory)
 
-/** Loads the C library. Until then, the thread that started this one does not terminate it. */
+/** Loads the C library. Until then, the exit of the process waits for this thread. */
 const load = () => {
+  const place = memory.loading.takeOver(data.loading, shownThread())
   try {
     return libc()
   } finally {
-    memory.endLoading()
+    memory.loading.end(place)
   }
 }
 

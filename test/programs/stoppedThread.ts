@@ -1,0 +1,55 @@
+/**
+ * A thread that attaches to a poller, registers a descriptor, and closes its layer. It stops for ever before one
+ * step of that, so that it can be terminated there: before it loads koffi, or before a call of the
+ * C library.
+ */
+import { Effect } from "effect"
+import { Poller, Registrar } from "effect-amy"
+import { registerHooks } from "node:module"
+import { parentPort, workerData } from "node:worker_threads"
+import { type Libc, libc, provideLibc } from "../../src/internal/libc/koffi.ts"
+import { block } from "../support/thread.ts"
+
+export interface StoppedData {
+  readonly handle: Poller.PollerHandle
+  /** A descriptor to register. */
+  readonly fd: number
+  /** The number of the call, from 1 on. 0 is the loading of koffi. */
+  readonly step: number
+}
+
+const { fd, handle, step } = workerData as StoppedData
+const port = parentPort!
+
+const stop = (at: string): never => {
+  port.postMessage(at)
+  for (;;) block(60_000)
+}
+
+/** Counts the calls, and stops before one of them. */
+const counting = (real: Libc): Libc => {
+  let calls = 0
+  const functions = Object.fromEntries(
+    Object.entries(Object.getOwnPropertyDescriptors(real.functions)).map(([name, { value }]) => [
+      name,
+      (...args: ReadonlyArray<unknown>) => {
+        if (++calls === step) stop(name)
+        return (value as (...args: ReadonlyArray<unknown>) => number)(...args)
+      }
+    ])
+  ) as unknown as Libc["functions"]
+  return { ...real, functions }
+}
+
+if (step === 0) {
+  registerHooks({
+    resolve: (specifier, context, next) => (specifier === "koffi" ? stop(specifier) : next(specifier, context))
+  })
+} else {
+  provideLibc(counting(libc()))
+}
+
+await Effect.runPromise(
+  Effect.scoped(Registrar.registerScoped(fd, "Read")).pipe(Effect.provide(Poller.layerAttach(handle)))
+)
+port.postMessage("done")
