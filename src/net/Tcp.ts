@@ -155,9 +155,10 @@ export interface TcpStream extends Inspectable {
   readonly localAddress: Effect.Effect<NetAddress.InetAddress, PollerError>
 
   /**
-   * The address of the peer: getpeername(2).
+   * The address of the peer: getpeername(2). It is remembered, also after a reset.
    *
-   * - Fails with `NotConnected` if the connection has been reset.
+   * - Fails with `NotConnected` if another part of the program was still connecting the socket when
+   *   {@link fromFd} took it over, and the connection was not made.
    * - Fails with `Closed` if the connection is closed.
    */
   readonly remoteAddress: Effect.Effect<NetAddress.InetAddress, PollerError>
@@ -239,9 +240,9 @@ export interface TcpStream extends Inspectable {
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 
   /**
-   * Ends writing, reading, or both: shutdown(2). The other direction goes on.
+   * Ends writing, reading, or both: shutdown(2). The other direction goes on. It succeeds where the
+   * connection is gone already, as after a reset.
    *
-   * - Fails with `NotConnected` if the connection has been reset.
    * - Fails with `InvalidArgument` if the direction is invalid.
    * - Fails with `Closed` if the connection is closed.
    */
@@ -436,11 +437,12 @@ export const connect: (
  *
  * **Details**
  *
- * - Fails with `InvalidArgument` if the descriptor is not a TCP socket.
+ * - Fails with `InvalidArgument` if the descriptor is not a TCP socket, if it listens, or if it is
+ *   not connected. The message names the function to use.
  * - Fails with `BadDescriptor` if the descriptor is not open.
  *
- * The descriptor stays its owner's then. Whether the socket is connected is not checked, and its
- * blocking mode stays as it is: no call waits in the kernel in either mode.
+ * The descriptor stays its owner's then, and nothing about it has changed. The blocking mode of the
+ * socket stays as it is: no call waits in the kernel in either mode.
  *
  * **Gotchas**
  *

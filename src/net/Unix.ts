@@ -179,9 +179,10 @@ export interface UnixStream extends Inspectable {
   readonly localAddress: Effect.Effect<UnixAddress, PollerError>
 
   /**
-   * The address of the peer: getpeername(2).
+   * The address of the peer: getpeername(2). It is remembered.
    *
-   * - Fails with `NotConnected` if the socket is not connected.
+   * - Fails with `NotConnected` if another part of the program was still connecting the socket when
+   *   {@link fromFd} took it over, and the connection was not made.
    * - Fails with `Closed` if the connection is closed.
    */
   readonly remoteAddress: Effect.Effect<UnixAddress, PollerError>
@@ -259,9 +260,9 @@ export interface UnixStream extends Inspectable {
   readonly sink: Sink.Sink<void, Uint8Array, never, PollerError>
 
   /**
-   * Ends writing, reading, or both: shutdown(2). The other direction goes on.
+   * Ends writing, reading, or both: shutdown(2). The other direction goes on. It succeeds where the
+   * connection is gone already, as after a reset.
    *
-   * - Fails with `NotConnected` if the connection is gone.
    * - Fails with `InvalidArgument` if the direction is invalid.
    * - Fails with `Closed` if the connection is closed.
    */
@@ -528,10 +529,11 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
  *
  * **Details**
  *
- * - Fails with `InvalidArgument` if the descriptor is not a Unix stream socket.
+ * - Fails with `InvalidArgument` if the descriptor is not a Unix stream socket, if it listens, or if
+ *   it is not connected. The message names the function to use.
  * - Fails with `BadDescriptor` if the descriptor is not open.
  *
- * The descriptor stays its owner's then. Whether the socket is connected is not checked.
+ * The descriptor stays its owner's then, and nothing about it has changed.
  *
  * **Gotchas**
  *

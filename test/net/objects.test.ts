@@ -128,9 +128,10 @@ describe("the printed form", () => {
     Effect.gen(function* () {
       const { client, listener, server } = yield* tcpPair
       const there = NetAddress.formatInet(listener.address)
+      const here = NetAddress.formatInet(yield* client.localAddress)
       Kernel.closeWithReset(yield* client.take)
       expect(yield* reasonOf(server.read(new Uint8Array(1)))).toBe("ConnectionReset")
-      expect(String(server)).toBe(`TcpStream(${there} <- ?)`)
+      expect(String(server)).toBe(`TcpStream(${there} <- ${here})`)
 
       const other = yield* Tcp.connect(there)
       Kernel.close(other.fd)

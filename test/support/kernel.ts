@@ -231,6 +231,9 @@ export const connectInVain = (): number => {
   return fd
 }
 
+/** Opens a non-blocking stream socket of a domain, and neither binds nor connects it. */
+export const unconnected = (domain: number): number => check("socket", net.socket(domain, 1 | NONBLOCK | CLOEXEC, 0))
+
 /** Makes a Unix socket of Linux receive the credentials of senders: SO_PASSCRED. */
 export const passCredentials = (fd: number): void =>
   void check("setsockopt", net.setsockopt(fd, 1, 16, new Int32Array([1]), 4))

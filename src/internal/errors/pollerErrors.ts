@@ -100,7 +100,7 @@ export const reasonByCode: ReasonByCode = {
   ENONET: unreachable,
   ENOSPC: limit,
   ENOTCONN: notConnected,
-  ENOTSOCK: argument("this descriptor is not a socket (pass one that is)"),
+  ENOTSOCK: argument("this descriptor is not a socket (pass one that is, or watch it with AsyncFd)"),
   EPERM: (call) => new PermissionDenied(call),
   EPIPE: (call) => new BrokenPipe(call),
   EPROTOTYPE: argument("the socket at this path is of another kind (pass the path of a stream socket)"),

@@ -63,8 +63,8 @@ export const toBacklog = (backlog = defaultBacklog): Effect.Effect<number, Polle
 export interface ListenerParts<Connection, Address> {
   readonly family: Family<Address>
   readonly address: Address
-  /** Makes a connection of an accepted descriptor. */
-  readonly wrap: (fd: number) => Connection
+  /** Makes a connection of an accepted descriptor, and of the address of its peer. */
+  readonly wrap: (fd: number, peer: Socket.PackedAddress) => Connection
   /** Called before the listener is closed, while its descriptor is still open. */
   readonly onClose?: (() => void) | undefined
 }
@@ -120,7 +120,7 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
       Effect.tap(
         this.#when(restore, () => {
           const fd = this.#accept()
-          return typeof fd === "number" ? Effect.succeed(this.#parts.wrap(fd)) : fd
+          return typeof fd === "number" ? Effect.succeed(this.#wrap(fd)) : fd
         }),
         ({ owned }) => Effect.addFinalizer(() => Effect.sync(() => void owned.closeUnsafe()))
       )
@@ -139,12 +139,12 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
       this.#when(restore, () => {
         const first = this.#accept()
         if (typeof first !== "number") return first
-        const accepted: [Connection, ...Array<Connection>] = [this.#parts.wrap(first)]
+        const accepted: [Connection, ...Array<Connection>] = [this.#wrap(first)]
         while (accepted.length < most) {
           const fd = this.#accept()
           // The next call meets an error again.
           if (typeof fd !== "number") break
-          accepted.push(this.#parts.wrap(fd))
+          accepted.push(this.#wrap(fd))
         }
         return Effect.sync(() => use(accepted))
       })
@@ -177,6 +177,10 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
         ? Effect.andThen(Effect.logWarning("a listener cannot accept connections, and will try again", error), pause)
         : pause
     })
+  }
+
+  #wrap(accepted: number): Connection {
+    return this.#parts.wrap(accepted, Socket.acceptedPeer())
   }
 
   #accept(): number | Effect.Effect<never, PollerError> | undefined {

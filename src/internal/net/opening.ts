@@ -5,7 +5,7 @@ import type { PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import { type OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
-import type { Family } from "./addresses.ts"
+import { check, type Found, type Kind } from "./foreignSocket.ts"
 import { type Network, network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 
@@ -19,20 +19,11 @@ export const open = <A>(
   Effect.flatMap(Socket.open(libc, domain, type), (fd) => Socket.closeOnFailure(libc, fd, use(fd)))
 
 /**
- * Takes over an open socket until the scope closes. `make` is called with the address that the
- * socket is bound to.
- *
- * A descriptor of another kind stays its owner's.
+ * Takes over an open socket until the scope closes. A descriptor of another kind stays its owner's.
  */
-export const adopt = <Address, A extends { readonly owned: OwnedFd }>(
+export const adopt = <A extends { readonly owned: OwnedFd }>(
   fd: number,
-  type: "SOCK_STREAM" | "SOCK_DGRAM",
-  family: Family<Address>,
-  what: string,
-  make: (net: Network, fd: number, bound: Address) => A
+  kind: Kind,
+  make: (net: Network, fd: number, found: Found) => A
 ): Effect.Effect<A, PollerError, Registrar | Scope.Scope> =>
-  Effect.flatMap(network, (net) => {
-    const { libc } = net
-    const check = Socket.check(libc, fd, libc.profile.socket[type], family, what)
-    return scoped(Effect.map(check, (bound) => make(net, fd, family.decode(libc, bound))))
-  })
+  Effect.flatMap(network, (net) => scoped(Effect.map(check(net.libc, fd, kind), (found) => make(net, fd, found))))

@@ -4,8 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import { fromErrno, invalidArgument, type Where } from "../errors/pollerErrors.ts"
-import { descriptorError } from "../errors/arguments.ts"
+import { fromErrno, type Where } from "../errors/pollerErrors.ts"
 import { setFlags } from "../kernel/descriptorFlags.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
@@ -51,18 +50,42 @@ export const openPair = (
   )
 }
 
+// All accepting on this thread shares these.
+const from = Buffer.alloc(capacity)
+const fromLength = new Uint32Array(1)
+
 /**
  * Accepts a connection: accept4(2), or accept(2) and fcntl(2). Returns its descriptor, or the
- * negative errno.
+ * negative errno. `acceptedPeer` then returns the address of the peer.
  */
 export const accept = (libc: Libc, fd: number): number => {
   if (libc.profile.socket.hasAccept4) {
-    return retryInterrupted(libc, () => libc.functions.accept4(fd, null, null, creationFlags(libc)))
+    return retryInterrupted(libc, () => {
+      fromLength[0] = capacity
+      return libc.functions.accept4(fd, from, fromLength, creationFlags(libc))
+    })
   }
-  const accepted = retryInterrupted(libc, () => libc.functions.accept(fd, null, null))
+  const accepted = retryInterrupted(libc, () => {
+    fromLength[0] = capacity
+    return libc.functions.accept(fd, from, fromLength)
+  })
   if (accepted >= 0) setFlags(libc, [accepted])
   return accepted
 }
+
+/**
+ * The bytes of an address as a string. It is kept as long as its connection, and takes a quarter of
+ * the memory of an array.
+ */
+export type PackedAddress = string
+
+const pack = (bytes: Uint8Array, length: number): PackedAddress =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(length, bytes.length)).toString("latin1")
+
+export const unpack = (address: PackedAddress): Uint8Array => Buffer.from(address, "latin1")
+
+/** Returns the address of the peer of the connection that was accepted last, or an empty string. */
+export const acceptedPeer = (): PackedAddress => from.toString("latin1", 0, Math.min(fromLength[0]!, capacity))
 
 /** The descriptor of a call, and the address that its errors name. */
 export type Place = Where & { readonly fd: number }
@@ -85,11 +108,17 @@ const readAddress = (libc: Libc, fd: number, side: Side): Uint8Array | number =>
   return result < 0 ? result : bytes.subarray(0, Math.min(length[0]!, capacity))
 }
 
+/** Returns an address of a socket, or undefined if it has none. */
+export const packedAddressOf = (libc: Libc, fd: number, side: Side): PackedAddress | undefined => {
+  const address = readAddress(libc, fd, side)
+  return typeof address === "number" ? undefined : pack(address, address.length)
+}
+
 /** Returns the bytes of an address of a socket: getsockname(2) or getpeername(2). */
-export const addressOf = (libc: Libc, fd: number, side: Side): Effect.Effect<Uint8Array, PollerError> =>
+export const addressOf = (libc: Libc, place: Place, side: Side): Effect.Effect<Uint8Array, PollerError> =>
   Effect.suspend(() => {
-    const address = readAddress(libc, fd, side)
-    return typeof address === "number" ? Effect.fail(fromErrno(side, -address, { fd })) : Effect.succeed(address)
+    const address = readAddress(libc, place.fd, side)
+    return typeof address === "number" ? Effect.fail(fromErrno(side, -address, place)) : Effect.succeed(address)
   })
 
 /** Returns an address of a socket as text, or undefined if the kernel does not know it any more. */
@@ -105,7 +134,7 @@ export const describe = <Address>(
 
 export const setOption = (
   libc: Libc,
-  fd: number,
+  place: Place,
   level: number,
   name: number,
   value: number | Uint8Array
@@ -113,7 +142,7 @@ export const setOption = (
   Effect.suspend(() => {
     const bytes = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value
     return Effect.asVoid(
-      systemCall(libc, "setsockopt", { fd }, () => libc.functions.setsockopt(fd, level, name, bytes, bytes.length))
+      systemCall(libc, "setsockopt", place, () => libc.functions.setsockopt(place.fd, level, name, bytes, bytes.length))
     )
   })
 
@@ -132,27 +161,3 @@ export const takeError = (libc: Libc, syscall: string, place: Place): PollerErro
   const errno = getOption(libc, place.fd, SOL_SOCKET, SO_ERROR)
   return errno === 0 ? undefined : fromErrno(syscall, Math.abs(errno), place)
 }
-
-/**
- * Returns the address of an open socket. Fails with `InvalidArgument` if the descriptor is of
- * another kind.
- */
-export const check = <Address>(
-  libc: Libc,
-  fd: number,
-  type: number,
-  { includes }: Family<Address>,
-  what: string
-): Effect.Effect<Uint8Array, PollerError> =>
-  Effect.suspend(() => {
-    const invalid = descriptorError(fd, "an integer")
-    if (invalid !== undefined) return Effect.fail(invalid)
-    const { SOL_SOCKET, SO_TYPE } = libc.profile.socket
-    const found = getOption(libc, fd, SOL_SOCKET, SO_TYPE)
-    if (found < 0) return Effect.fail(fromErrno("getsockopt", -found, { fd }))
-    const wrong = Effect.fail(invalidArgument(`this descriptor is another kind of socket: expected a ${what}`, fd))
-    if (found !== type) return wrong
-    return Effect.flatMap(addressOf(libc, fd, "getsockname"), (address) =>
-      includes(libc, address) ? Effect.succeed(address) : wrong
-    )
-  })

@@ -16,12 +16,12 @@ export const largestInt = 0x7fff_ffff
 /** Sets an option that is on or off. Leaves it alone if `on` is undefined. */
 export const enable = (
   libc: Libc,
-  fd: number,
+  place: Socket.Place,
   level: number,
   name: number,
   on: boolean | undefined
 ): Effect.Effect<void, PollerError> =>
-  on === undefined ? Effect.void : Socket.setOption(libc, fd, level, name, on ? 1 : 0)
+  on === undefined ? Effect.void : Socket.setOption(libc, place, level, name, on ? 1 : 0)
 
 export interface BufferSizes {
   readonly sendBufferSize?: number | undefined
@@ -42,25 +42,33 @@ export const checkBufferSizes = ({
   return Effect.void
 }
 
-export const setBufferSizes = (libc: Libc, fd: number, options: BufferSizes): Effect.Effect<void, PollerError> =>
+export const setBufferSizes = (
+  libc: Libc,
+  place: Socket.Place,
+  options: BufferSizes
+): Effect.Effect<void, PollerError> =>
   Effect.gen(function* () {
     const { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } = libc.profile.socket
     const { receiveBufferSize, sendBufferSize } = options
-    if (sendBufferSize !== undefined) yield* Socket.setOption(libc, fd, SOL_SOCKET, SO_SNDBUF, sendBufferSize)
-    if (receiveBufferSize !== undefined) yield* Socket.setOption(libc, fd, SOL_SOCKET, SO_RCVBUF, receiveBufferSize)
+    if (sendBufferSize !== undefined) yield* Socket.setOption(libc, place, SOL_SOCKET, SO_SNDBUF, sendBufferSize)
+    if (receiveBufferSize !== undefined) yield* Socket.setOption(libc, place, SOL_SOCKET, SO_RCVBUF, receiveBufferSize)
   })
 
-export const setTcpOptions = (libc: Libc, fd: number, options: Tcp.SetOptions): Effect.Effect<void, PollerError> =>
+export const setTcpOptions = (
+  libc: Libc,
+  place: Socket.Place,
+  options: Tcp.SetOptions
+): Effect.Effect<void, PollerError> =>
   Effect.gen(function* () {
     const { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_NODELAY } = libc.profile.socket
     const keepAlive = yield* toKeepAlive(libc, options.keepAlive)
     yield* checkBufferSizes(options)
-    yield* enable(libc, fd, IPPROTO_TCP, TCP_NODELAY, options.noDelay)
+    yield* enable(libc, place, IPPROTO_TCP, TCP_NODELAY, options.noDelay)
     if (options.keepAlive !== undefined) {
-      yield* enable(libc, fd, SOL_SOCKET, SO_KEEPALIVE, options.keepAlive !== false)
+      yield* enable(libc, place, SOL_SOCKET, SO_KEEPALIVE, options.keepAlive !== false)
     }
-    for (const [name, value] of keepAlive) yield* Socket.setOption(libc, fd, IPPROTO_TCP, name, value)
-    yield* setBufferSizes(libc, fd, options)
+    for (const [name, value] of keepAlive) yield* Socket.setOption(libc, place, IPPROTO_TCP, name, value)
+    yield* setBufferSizes(libc, place, options)
   })
 
 /**
@@ -104,13 +112,13 @@ const seconds = (duration: Duration.Input | undefined): number | undefined => {
 
 export const setOption = (
   libc: Libc,
-  fd: number,
+  place: Socket.Place,
   { level, name, value }: Multicast.Option
-): Effect.Effect<void, PollerError> => Socket.setOption(libc, fd, level, name, value)
+): Effect.Effect<void, PollerError> => Socket.setOption(libc, place, level, name, value)
 
 export const setUdpOptions = (
   libc: Libc,
-  fd: number,
+  place: Socket.Place,
   isIpv6: boolean,
   options: Udp.SetOptions
 ): Effect.Effect<void, PollerError> =>
@@ -118,8 +126,8 @@ export const setUdpOptions = (
     const given = toUdpOptions(libc.profile.socket, isIpv6, options)
     if (isPollerError(given)) return yield* Effect.fail(given)
     yield* checkBufferSizes(options)
-    for (const option of given) yield* setOption(libc, fd, option)
-    yield* setBufferSizes(libc, fd, options)
+    for (const option of given) yield* setOption(libc, place, option)
+    yield* setBufferSizes(libc, place, options)
   })
 
 const hopsError = (what: string, value: number, least: number): PollerError | undefined =>

@@ -3,17 +3,18 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
+import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { ByteCalls } from "../bytes/byteCalls.ts"
 import { ByteChannel } from "../bytes/byteChannel.ts"
 import { sinkOf, streamOf } from "../bytes/streams.ts"
-import { invalidArgument } from "../errors/pollerErrors.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { Interest } from "../kernel/selector.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
-import { systemCall } from "../descriptor/systemCall.ts"
+import { retryInterrupted } from "../kernel/retry.ts"
 import { type Family, unnamed } from "./addresses.ts"
 import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
@@ -46,14 +47,19 @@ export abstract class StreamSocket<Address> extends PublicObject {
   readonly #libc: Libc
   readonly #channel: ByteChannel
   readonly #family: Family<Address>
-  /** The address of the peer, if this end has connected to it. */
-  readonly #peer: Address | undefined
+  /** The address of the peer: as it was connected to, or packed, as the kernel reported it. */
+  readonly #peer: Address | Socket.PackedAddress
 
   static {
     detachMethods(this)
   }
 
-  constructor({ attachment, libc }: Network, fd: number, family: Family<Address>, peer?: Address) {
+  constructor(
+    { attachment, libc }: Network,
+    fd: number,
+    family: Family<Address>,
+    peer: Address | Socket.PackedAddress
+  ) {
     super()
     this.#libc = libc
     this.#family = family
@@ -109,17 +115,37 @@ export abstract class StreamSocket<Address> extends PublicObject {
     })
   }
 
-  get localAddress(): Effect.Effect<Address, PollerError> {
-    return this.#address("getsockname")
+  /** Notes the error that the kernel has reported already. Returns this. */
+  brokenBy(errno: number): this {
+    if (errno !== 0) this.#channel.reader.breakWith(errno)
+    return this
   }
 
+  get localAddress(): Effect.Effect<Address, PollerError> {
+    return this.#owned.use(() => this.#address("getsockname"))
+  }
+
+  /** The kernel forgets the address once the peer has reset the connection. */
   get remoteAddress(): Effect.Effect<Address, PollerError> {
-    return this.#address("getpeername")
+    return this.#owned.use(() => {
+      const known = this.#knownPeer
+      // What the kernel reported needs no second call. What a program has connected to does: it
+      // may be a wildcard.
+      if (known !== undefined && typeof this.#peer === "string") return Effect.succeed(known)
+      const address = this.#address("getpeername")
+      return known === undefined ? address : Effect.catchIf(address, isForgotten, () => Effect.succeed(known))
+    })
+  }
+
+  get #knownPeer(): Address | undefined {
+    const peer = this.#peer
+    if (typeof peer !== "string") return peer
+    return peer === "" ? undefined : this.#family.decode(this.#libc, Socket.unpack(peer))
   }
 
   #address(side: Socket.Side): Effect.Effect<Address, PollerError> {
-    return this.#owned.use((fd) =>
-      Effect.map(Socket.addressOf(this.#libc, fd, side), (bytes) => this.#family.decode(this.#libc, bytes))
+    return Effect.map(Socket.addressOf(this.#libc, this.#watchedFd, side), (bytes) =>
+      this.#family.decode(this.#libc, bytes)
     )
   }
 
@@ -159,7 +185,11 @@ export abstract class StreamSocket<Address> extends PublicObject {
     const libc = this.#libc
     return this.#owned.use((fd) => {
       this.#channel.writer.flush()
-      return Effect.asVoid(systemCall(libc, "shutdown", this.#watchedFd, () => libc.functions.shutdown(fd, way)))
+      const result = retryInterrupted(libc, () => libc.functions.shutdown(fd, way))
+      // Nothing is left to shut down once the connection is gone.
+      return result >= 0 || result === -constants.errno.ENOTCONN
+        ? Effect.void
+        : Effect.fail(fromErrno("shutdown", -result, this.#watchedFd))
     })
   }
 
@@ -168,9 +198,9 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return fd === -1 ? undefined : Socket.describe(this.#libc, fd, side, this.#family)
   }
 
-  /** The kernel forgets the address of a peer that has reset the connection. */
   get #peerText(): string | undefined {
-    return this.#peer === undefined ? this.#describe("getpeername") : this.#family.format(this.#peer)
+    const known = this.#knownPeer
+    return known === undefined ? this.#describe("getpeername") : this.#family.format(known)
   }
 
   /** The address that errors say: the peer's, if it has one. */
@@ -193,3 +223,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return `${this.kind}(${this.#describe("getsockname") ?? "?"} <- ${this.#peerText ?? "?"})`
   }
 }
+
+/** Whether the kernel has no address of the peer any more. The BSDs and macOS return EINVAL. */
+const isForgotten = ({ reason }: PollerError): boolean =>
+  "code" in reason && (reason.code === "ENOTCONN" || reason.code === "EINVAL")

@@ -9,6 +9,7 @@ import { scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods } from "../objects/publicObject.ts"
 import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
 import { connected } from "./connecting.ts"
+import { tcp } from "./foreignSocket.ts"
 import { Listener, toBacklog } from "./listener.ts"
 import { type Network, network } from "./network.ts"
 import { adopt, open } from "./opening.ts"
@@ -24,7 +25,7 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
     detachMethods(this)
   }
 
-  constructor(net: Network, fd: number, peer?: NetAddress.InetAddress) {
+  constructor(net: Network, fd: number, peer: NetAddress.InetAddress | Socket.PackedAddress) {
     super(net, fd, inet, peer)
   }
 
@@ -37,7 +38,7 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.owned.use((fd) => setTcpOptions(this.libc, fd, options ?? {}))
+    return this.owned.use(() => setTcpOptions(this.libc, this.watchedFd, options ?? {}))
   }
 }
 
@@ -47,7 +48,7 @@ export const ListenerTypeId = "~effect-amy/TcpListener"
 
 class TcpListenerImpl extends Listener<TcpStreamImpl, NetAddress.InetAddress> implements TcpListener {
   constructor(net: Network, fd: number, address: NetAddress.InetAddress) {
-    super(net, fd, { family: inet, address, wrap: (accepted) => new TcpStreamImpl(net, accepted) })
+    super(net, fd, { family: inet, address, wrap: (accepted, peer) => new TcpStreamImpl(net, accepted, peer) })
   }
 
   get [ListenerTypeId](): typeof ListenerTypeId {
@@ -75,17 +76,17 @@ export const listen = (
     const bytes = Sockaddr.encodeInet(profile.socket, address)
     const opening = open(libc, domainOf(profile.socket, address), SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
-        // A port that was in use a moment ago may be taken again at once.
-        yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, options.reuseAddress ?? true)
-        yield* enable(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
-        if (address._tag === "InetAddressV6")
-          yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
-        // The connections that it accepts inherit these.
-        yield* setTcpOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
         const place = placeOf(fd, () => NetAddress.formatInet(address))
+        // A port that was in use a moment ago may be taken again at once.
+        yield* enable(libc, place, SOL_SOCKET, SO_REUSEADDR, options.reuseAddress ?? true)
+        yield* enable(libc, place, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
+        if (address._tag === "InetAddressV6")
+          yield* enable(libc, place, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
+        // The connections that it accepts inherit these.
+        yield* setTcpOptions(libc, place, { ...options, noDelay: options.noDelay ?? true })
         yield* Socket.bind(libc, place, bytes)
         yield* Socket.listen(libc, place, backlog)
-        const bound = yield* Socket.addressOf(libc, fd, "getsockname")
+        const bound = yield* Socket.addressOf(libc, place, "getsockname")
         return new TcpListenerImpl(net, fd, inet.decode(libc, bound))
       })
     )
@@ -106,18 +107,19 @@ export const connect = (
     const bytes = Sockaddr.encodeInet(profile.socket, address)
     const opening = open(libc, domainOf(profile.socket, address), SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
-        yield* setTcpOptions(libc, fd, { ...options, noDelay: options.noDelay ?? true })
+        const socket = new TcpStreamImpl(net, fd, address)
+        yield* setTcpOptions(libc, socket.watchedFd, { ...options, noDelay: options.noDelay ?? true })
         if (local !== undefined) {
           const localBytes = Sockaddr.encodeInet(profile.socket, local)
-          yield* enable(libc, fd, SOL_SOCKET, SO_REUSEADDR, true)
           const place = placeOf(fd, () => NetAddress.formatInet(local))
+          yield* enable(libc, place, SOL_SOCKET, SO_REUSEADDR, true)
           yield* Socket.bind(libc, place, localBytes)
         }
-        return new TcpStreamImpl(net, fd, address)
+        return socket
       })
     )
     return yield* connected(libc, opening, bytes, options.timeout)
   })
 
 export const fromFd = (fd: number): Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> =>
-  adopt(fd, "SOCK_STREAM", inet, "TCP socket", (net) => new TcpStreamImpl(net, fd))
+  adopt(fd, tcp, (net, fd, found) => new TcpStreamImpl(net, fd, found.peer).brokenBy(found.brokenBy))

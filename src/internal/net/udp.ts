@@ -18,6 +18,7 @@ import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
+import { udp } from "./foreignSocket.ts"
 import * as Multicast from "./multicast.ts"
 import { type Network, network } from "./network.ts"
 import * as Opening from "./opening.ts"
@@ -60,6 +61,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
 
   get channel(): DatagramChannel {
     return this.#channel
+  }
+
+  get #watchedFd(): WatchedFd {
+    return this.#channel.watchedFd
   }
 
   get fd(): number {
@@ -174,13 +179,15 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
 
   /** Asks the kernel, because a connected socket has a narrower address than the bound one. */
   get localAddress(): Effect.Effect<NetAddress.InetAddress, PollerError> {
-    return this.#owned.use((fd) =>
-      Effect.map(Socket.addressOf(this.#libc, fd, "getsockname"), (bytes) => inet.decode(this.#libc, bytes))
+    return this.#owned.use(() =>
+      Effect.map(Socket.addressOf(this.#libc, this.#watchedFd, "getsockname"), (bytes) =>
+        inet.decode(this.#libc, bytes)
+      )
     )
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.#owned.use((fd) => setUdpOptions(this.#libc, fd, this.#isIpv6, options ?? {}))
+    return this.#owned.use(() => setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, options ?? {}))
   }
 
   joinMulticast(options: JoinMulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
@@ -190,9 +197,12 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   /** Joins a group. Returns the effect that leaves it again. */
   join(options: JoinMulticastOptions): Effect.Effect<Effect.Effect<void>, PollerError> {
     const libc = this.#libc
-    return this.#owned.use((fd) =>
+    return this.#owned.use(() =>
       Effect.flatMap(Multicast.membership(libc.profile.socket, this.#isIpv6, options), ({ join, leave }) =>
-        Effect.as(setOption(libc, fd, join), Effect.ignore(this.#owned.use((fd) => setOption(libc, fd, leave))))
+        Effect.as(
+          setOption(libc, this.#watchedFd, join),
+          Effect.ignore(this.#owned.use(() => setOption(libc, this.#watchedFd, leave)))
+        )
       )
     )
   }
@@ -255,14 +265,15 @@ export const open = (
   const isIpv6 = address._tag === "InetAddressV6"
   return Opening.open(libc, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
     Effect.gen(function* () {
+      const place = placeOf(fd, () => NetAddress.formatInet(address))
       // Sharing a port has two names. On the BSDs and macOS, SO_REUSEADDR only lets sockets share a
       // group.
-      yield* enable(libc, fd, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
-      yield* enable(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
-      if (isIpv6) yield* enable(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
-      yield* setUdpOptions(libc, fd, isIpv6, options)
+      yield* enable(libc, place, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
+      yield* enable(libc, place, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
+      if (isIpv6) yield* enable(libc, place, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
+      yield* setUdpOptions(libc, place, isIpv6, options)
       yield* bindTo(libc, fd, address)
-      const bound = yield* Socket.addressOf(libc, fd, "getsockname")
+      const bound = yield* Socket.addressOf(libc, place, "getsockname")
       return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
     })
   )
@@ -279,4 +290,4 @@ export const bind = (
   })
 
 export const fromFd = (fd: number): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
-  Opening.adopt(fd, "SOCK_DGRAM", inet, "UDP socket", (net, fd, bound) => new UdpSocketImpl(net, fd, bound))
+  Opening.adopt(fd, udp, (net, fd, { bound }) => new UdpSocketImpl(net, fd, inet.decode(net.libc, bound)))

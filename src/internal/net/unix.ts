@@ -33,6 +33,7 @@ import { encodeUnixName, placeOf, toUnixAddress, toUnixName, unix } from "./addr
 import { removal } from "./boundPath.ts"
 import { connected, within } from "./connecting.ts"
 import { Message } from "./descriptorMessage.ts"
+import { unixStream } from "./foreignSocket.ts"
 import { Listener, toBacklog } from "./listener.ts"
 import { type Network, network } from "./network.ts"
 import { adopt, open } from "./opening.ts"
@@ -64,7 +65,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     detachMethods(this)
   }
 
-  constructor(net: Network, fd: number, peer?: UnixAddress) {
+  constructor(net: Network, fd: number, peer: UnixAddress | Socket.PackedAddress) {
     super(net, fd, unix, peer)
   }
 
@@ -77,9 +78,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.owned.use((fd) => {
+    return this.owned.use(() => {
       const sizes = options ?? {}
-      return Effect.andThen(checkBufferSizes(sizes), setBufferSizes(this.libc, fd, sizes))
+      return Effect.andThen(checkBufferSizes(sizes), setBufferSizes(this.libc, this.watchedFd, sizes))
     })
   }
 
@@ -181,7 +182,12 @@ export const ListenerTypeId = "~effect-amy/UnixListener"
 
 class UnixListenerImpl extends Listener<UnixStreamImpl, UnixAddress> implements UnixListener {
   constructor(net: Network, fd: number, address: UnixAddress, onClose: () => void) {
-    super(net, fd, { family: unix, address, wrap: (accepted) => new UnixStreamImpl(net, accepted), onClose })
+    super(net, fd, {
+      family: unix,
+      address,
+      wrap: (accepted, peer) => new UnixStreamImpl(net, accepted, peer),
+      onClose
+    })
   }
 
   get [ListenerTypeId](): typeof ListenerTypeId {
@@ -209,8 +215,8 @@ export const listen = (
     const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
     const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
-        yield* setBufferSizes(libc, fd, options)
         const place = placeOf(fd, () => unix.format(toUnixAddress(name)))
+        yield* setBufferSizes(libc, place, options)
         yield* Socket.bind(libc, place, address)
         const remove = name._tag === "Path" ? removal(libc, name.bytes ?? name.path) : () => {}
         yield* Effect.onError(Socket.listen(libc, place, backlog), () => Effect.sync(remove))
@@ -233,7 +239,10 @@ export const connect = (
     yield* checkBufferSizes(options)
     const { AF_UNIX, SOCK_STREAM } = libc.profile.socket
     const opening = open(libc, AF_UNIX, SOCK_STREAM, (fd) =>
-      Effect.as(setBufferSizes(libc, fd, options), new UnixStreamImpl(net, fd, peer))
+      Effect.suspend(() => {
+        const socket = new UnixStreamImpl(net, fd, peer)
+        return Effect.as(setBufferSizes(libc, socket.watchedFd, options), socket)
+      })
     )
     // With a full backlog, Linux fails at once, and does not report when there is room again.
     const connecting = Effect.retry(connected(libc, opening, address), { while: isFull, schedule: untilRoom })
@@ -245,13 +254,15 @@ const isFull = ({ reason }: PollerError): boolean =>
 
 const untilRoom = Schedule.min([Schedule.exponential("1 millis"), Schedule.spaced("100 millis")])
 
+const ofPair: UnixAddress = { _tag: "UnixUnnamedAddress" }
+
 export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], PollerError, Registrar | Scope.Scope> =
   Effect.flatMap(network, (net) => {
     const { AF_UNIX, SOCK_STREAM } = net.libc.profile.socket
     return Effect.acquireRelease(
       Effect.map(
         Socket.openPair(net.libc, AF_UNIX, SOCK_STREAM),
-        ([one, other]) => [new UnixStreamImpl(net, one), new UnixStreamImpl(net, other)] as const
+        ([one, other]) => [new UnixStreamImpl(net, one, ofPair), new UnixStreamImpl(net, other, ofPair)] as const
       ),
       (pair) =>
         Effect.sync(() => {
@@ -261,4 +272,4 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
   })
 
 export const fromFd = (fd: number): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
-  adopt(fd, "SOCK_STREAM", unix, "Unix stream socket", (net) => new UnixStreamImpl(net, fd))
+  adopt(fd, unixStream, (net, fd, found) => new UnixStreamImpl(net, fd, found.peer).brokenBy(found.brokenBy))

@@ -33,6 +33,7 @@ export const socketCommon = {
   pathCapacity: 104,
   hasAbstractNames: false,
   SOL_SOCKET: 0xffff,
+  SO_ACCEPTCONN: 0x2,
   SO_BROADCAST: 0x20,
   SO_ERROR: 0x1007,
   SO_KEEPALIVE: 8,
@@ -61,6 +62,7 @@ export const socketCommon = {
   IPV6_LEAVE_GROUP: 13,
   MSG_DONTWAIT: 0x80,
   MSG_CTRUNC: 0x20,
+  MSG_PEEK: 0x2,
   SCM_RIGHTS: 1
 } as const satisfies Partial<SocketProfile>
 

@@ -19,6 +19,7 @@ export interface SocketProfile {
   /** Whether Unix addresses can be abstract names instead of paths. */
   readonly hasAbstractNames: boolean
   readonly SOL_SOCKET: number
+  readonly SO_ACCEPTCONN: number
   readonly SO_BROADCAST: number
   readonly SO_ERROR: number
   readonly SO_KEEPALIVE: number
@@ -64,6 +65,7 @@ export interface SocketProfile {
   readonly groupSourceRequest: { readonly size: number; readonly group: number; readonly source: number }
   readonly MSG_DONTWAIT: number
   readonly MSG_NOSIGNAL: number
+  readonly MSG_PEEK: number
   readonly MSG_CTRUNC: number
   /** Makes received descriptors close-on-exec. `undefined` if fcntl(2) must do so afterwards. */
   readonly MSG_CMSG_CLOEXEC: number | undefined

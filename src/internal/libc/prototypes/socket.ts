@@ -1,7 +1,7 @@
 /** Prototypes of the calls on sockets. Addresses are the bytes of a `struct sockaddr`. */
 export interface SocketFunctions {
-  readonly accept: (fd: number, address: null, length: null) => number
-  readonly accept4: (fd: number, address: null, length: null, flags: number) => number
+  readonly accept: (fd: number, address: Uint8Array, length: Uint32Array) => number
+  readonly accept4: (fd: number, address: Uint8Array, length: Uint32Array, flags: number) => number
   readonly bind: (fd: number, address: Uint8Array, length: number) => number
   readonly connect: (fd: number, address: Uint8Array | null, length: number) => number
   readonly getpeername: (fd: number, address: Uint8Array, length: Uint32Array) => number
