@@ -60,6 +60,12 @@ describe("npm run lint", () => {
     expect(lint("src/Poller.ts", "export const a = setTimeout\n")).toContain("libc/realTime.ts has the real one")
   })
 
+  it("fails on an instanceof that a value of another realm would not pass", () => {
+    const names = ["Uint8Array", "ArrayBuffer", "Error", "RangeError", "Map", "Promise"]
+    const text = `export const a = (u: unknown) => [${names.map((name) => `u instanceof ${name}`).join()}]\n`
+    expect(lint("src/internal/delivery/a.ts", text)).toContain("6 errors")
+  })
+
   it("fails on an arrow upwards, whichever two rooms it joins", () => {
     // Each room with the next one above it.
     for (const [index, above] of rooms.slice(1).entries()) {

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchReader } from "../delivery/batch.ts"
 import type { Attempt } from "../descriptor/direction.ts"
@@ -114,7 +115,7 @@ export class ByteReader implements BatchReader {
       () => {
         const chunk = this.takeChunk()
         if (chunk === null) return Effect.undefined
-        return chunk instanceof Uint8Array ? Effect.succeed(chunk) : chunk
+        return isUint8Array(chunk) ? Effect.succeed(chunk) : chunk
       },
       chunkSize
     )

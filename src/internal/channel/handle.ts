@@ -3,12 +3,13 @@
  * arrives.
  */
 import { hasProperty } from "effect/Predicate"
-import { MessagePort } from "node:worker_threads"
+import type { MessagePort } from "node:worker_threads"
 import { isSharedArrayBuffer } from "node:util/types"
 import type { SenderHandle } from "../../PollChannel.ts"
 import type { UserEventHandle } from "../../UserEvent.ts"
 import { isUserEventHandle } from "../delivery/userEvent.ts"
 import { sharedBytes } from "./counts.ts"
+import { isMessagePort } from "./realm.ts"
 
 export const TypeId = "~effect-amy/PollChannel/SenderHandle"
 
@@ -23,7 +24,7 @@ const isContents = (u: unknown): u is Contents =>
   hasProperty(u, TypeId) &&
   u[TypeId] === TypeId &&
   hasProperty(u, "port") &&
-  u.port instanceof MessagePort &&
+  isMessagePort(u.port) &&
   hasProperty(u, "shared") &&
   isSharedArrayBuffer(u.shared) &&
   u.shared.byteLength === sharedBytes &&

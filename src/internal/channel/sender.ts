@@ -9,6 +9,7 @@ import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { Counts } from "./counts.ts"
 import * as Handle from "./handle.ts"
+import { portHere } from "./realm.ts"
 
 export const TypeId = "~effect-amy/PollChannel/Sender"
 
@@ -200,7 +201,10 @@ export const fromHandle = Effect.fnUntraced(function* <A>(
   if (counts.isReceiverGone || isClosed(contents.port)) return yield* receiverGone()
   const event = yield* UserEvents.fromHandle(contents.event)
   return yield* Effect.acquireRelease(
-    Effect.sync(() => new SenderImpl<A>(counts, event, contents.port)),
+    Effect.sync(() => {
+      used.add(contents.port)
+      return new SenderImpl<A>(counts, event, portHere(contents.port))
+    }),
     (sender) => sender.close
   )
 })

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { constants, openSync } from "node:fs"
+import { isUint8Array } from "node:util/types"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { descriptorError, rangeError, restOf } from "../errors/arguments.ts"
@@ -161,7 +162,7 @@ export class FdImpl extends PublicObject implements Fd {
 }
 
 const buffersError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined =>
-  !Array.isArray(buffers) || !buffers.every((buffer) => buffer instanceof Uint8Array)
+  !Array.isArray(buffers) || !buffers.every((buffer) => isUint8Array(buffer))
     ? invalidArgument("invalid buffers: expected an array of Uint8Array")
     : buffers.length === 0 || buffers.length > mostBuffers
       ? invalidArgument(`invalid number of buffers ${buffers.length}: expected 1 to ${mostBuffers}`)

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import { isNativeError } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import type { FromStreamOptions, MakeOptions } from "../../net/PollerSocket.ts"
 import type { Registrar } from "../../Registrar.ts"
@@ -65,7 +66,7 @@ export const addressesOf = (
   Effect.mapError(resolveHost(host, port), (error) =>
     invalidArgument(
       error._tag === "DnsError"
-        ? `the host "${host}" cannot be looked up: ${error.cause instanceof Error ? error.cause.message : error.message}`
+        ? `the host "${host}" cannot be looked up: ${isNativeError(error.cause) ? error.cause.message : error.message}`
         : `the host "${host}" or the port ${port} is invalid: ${error.message}`
     )
   )

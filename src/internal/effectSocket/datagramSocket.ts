@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
+import { isNativeError } from "node:util/types"
 import type { MakeOptions } from "../../net/PollerDatagramSocket.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
@@ -272,7 +273,7 @@ const openError = (
 /** Joins the errors of several addresses. */
 const ofEveryAddress = (errors: ReadonlyArray<SocketError>): SocketError => {
   const causes = errors.map(({ reason }) => reason.cause)
-  const texts = causes.map((cause) => (cause instanceof Error ? cause.message : String(cause)))
+  const texts = causes.map((cause) => (isNativeError(cause) ? cause.message : String(cause)))
   return openError(
     new AggregateError(causes, `none of the addresses could be connected to (${texts.join("; ")})`),
     openKind(causes[0])

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import { chunkSize } from "../bytes/byteReader.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
@@ -139,7 +140,7 @@ class Session {
         const chunk = channel.reader.takeChunk()
         if (chunk === undefined) return undefined
         if (chunk === null) return this.#end(closeError(1000))
-        return chunk instanceof Uint8Array ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
+        return isUint8Array(chunk) ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
       },
       toFailure,
       chunkSize

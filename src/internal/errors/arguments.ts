@@ -1,4 +1,5 @@
 /** Checks of the arguments that callers pass. */
+import { isArrayBuffer, isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import { invalidArgument } from "./pollerErrors.ts"
 
@@ -17,7 +18,7 @@ export const descriptorError = (value: unknown, expected: string): PollerError |
  * says so.
  */
 export const restOf = (buffer: Uint8Array | undefined | null, offset: number): number =>
-  (buffer?.length ?? NaN) - offset
+  (isUint8Array(buffer) ? buffer.length : NaN) - offset
 
 /** Returns the error if a part of a buffer is invalid. */
 export const rangeError = (
@@ -26,7 +27,7 @@ export const rangeError = (
   length: number,
   least: number
 ): PollerError | undefined => {
-  if (!(buffer instanceof Uint8Array)) return invalidArgument("invalid buffer: expected a Uint8Array")
+  if (!isUint8Array(buffer)) return invalidArgument("invalid buffer: expected a Uint8Array")
   const transferred = transferredError(buffer)
   if (transferred !== undefined) return transferred
   if (!Number.isInteger(offset) || offset < 0 || offset > buffer.length) {
@@ -53,6 +54,6 @@ export const changedError = (): PollerError =>
 
 /** Returns the error of a buffer that was transferred to another thread. */
 export const transferredError = (buffer: Uint8Array): PollerError | undefined =>
-  buffer.length === 0 && buffer.buffer instanceof ArrayBuffer && buffer.buffer.detached
+  buffer.length === 0 && isArrayBuffer(buffer.buffer) && buffer.buffer.detached
     ? invalidArgument("the buffer was transferred to another thread: pass one that this thread still has")
     : undefined

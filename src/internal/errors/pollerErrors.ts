@@ -1,6 +1,7 @@
 /** Makes each `PollerError` from what happened. */
 import { constants } from "node:os"
 import { getSystemErrorMap } from "node:util"
+import { isNativeError } from "node:util/types"
 import {
   AddressInUse,
   AddressNotAvailable,
@@ -178,6 +179,9 @@ export const notOpen = (memory: PollerMemory): PollerError => {
       : `the thread that waited in the kernel has died of ${errnoName(errno)}`
   )
 }
+
+/** Whether an allocation failed. The error may belong to another realm than this module. */
+export const isRangeError = (thrown: unknown): boolean => isNativeError(thrown) && thrown.name === "RangeError"
 
 /**
  * Returns the error for what opening a selector threw. Throws anything unforeseen on, as a defect.

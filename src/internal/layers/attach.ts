@@ -11,7 +11,7 @@ import { SocketBatch } from "../bytes/socketBatch.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
-import { closed, fromThrown, limitReached, notOpen } from "../errors/pollerErrors.ts"
+import { closed, fromThrown, isRangeError, limitReached, notOpen } from "../errors/pollerErrors.ts"
 import { isLoaded, type Libc, libc as loadLibc } from "../libc/koffi.ts"
 import { clearInterval, setInterval } from "../libc/realTime.ts"
 import * as Selectors from "../kernel/openSelector.ts"
@@ -131,7 +131,7 @@ const claim = (libc: Libc, memory: PollerMemory): number | PollerError => {
     mailbox = mailboxes.claim(thread)
     if (mailbox !== 0) return mailbox
   } catch (thrown) {
-    if (!(thrown instanceof RangeError)) throw thrown
+    if (!isRangeError(thrown)) throw thrown
     return limitReached(
       `there is no memory for another mailbox of ${mailboxes.ringSize} entries (build the poller with a smaller mailboxSize)`
     )

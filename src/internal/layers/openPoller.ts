@@ -6,7 +6,7 @@ import { SocketBatch } from "../bytes/socketBatch.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
-import { closed, fromThrown, limitReached } from "../errors/pollerErrors.ts"
+import { closed, fromThrown, isRangeError, limitReached } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { setTimeout } from "../libc/realTime.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
@@ -45,7 +45,7 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
           return { libc, memory, selector, dispatcher, mailbox: memory.mailboxes.claim(currentThread(libc)) }
         },
         catch: (thrown) =>
-          thrown instanceof RangeError
+          isRangeError(thrown)
             ? limitReached(
                 `there is no memory for ${maxThreads} mailboxes of ${mailboxSize} entries each (lower maxThreads or mailboxSize)`
               )

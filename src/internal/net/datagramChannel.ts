@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
+import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import type { Datagram } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
@@ -215,6 +216,6 @@ export class DatagramChannel {
 }
 
 const payloadError = (payload: Uint8Array): PollerError | undefined =>
-  payload instanceof Uint8Array
+  isUint8Array(payload)
     ? transferredError(payload)
     : invalidArgument("invalid payload of a datagram: expected a Uint8Array")

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
+import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import type { JoinMulticastOptions } from "../../net/Udp.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
@@ -59,9 +60,7 @@ export const outgoing = (
       : index
   }
   const address = interface4(input)
-  return address instanceof Uint8Array
-    ? { level: profile.IPPROTO_IP, name: profile.IP_MULTICAST_IF, value: address }
-    : address
+  return isUint8Array(address) ? { level: profile.IPPROTO_IP, name: profile.IP_MULTICAST_IF, value: address } : address
 }
 
 export const membership = (
@@ -101,7 +100,7 @@ const membership4 = (
   source: NetAddress.Ipv4Address | undefined
 ): Membership | PollerError => {
   const local = interface4(ingress)
-  if (!(local instanceof Uint8Array)) return local
+  if (!isUint8Array(local)) return local
   const groupBytes = Uint8Array.from(NetAddress.ipv4ToOctets(group))
   if (source === undefined) {
     const value = Uint8Array.from([...groupBytes, ...local])
