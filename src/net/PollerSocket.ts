@@ -40,6 +40,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -50,7 +51,7 @@ import * as internal from "../internal/effectSocket/connect.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 import type { KeepAlive, TcpStream } from "./Tcp.ts"
-import type { UnixAddressInput, UnixStream } from "./Unix.ts"
+import type { UnixAddress, UnixAddressInput, UnixStream } from "./Unix.ts"
 
 /**
  * Where to connect to, or to listen: an address, a host and a port, or the path of a Unix socket.
@@ -113,6 +114,84 @@ export interface FromStreamOptions {
    */
   readonly openTimeout?: Duration.Input | undefined
 }
+
+/**
+ * The address of one end of a connection.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Address = NetAddress.InetAddress | UnixAddress
+
+/**
+ * The connection behind a `Socket`: its addresses, and its options. `PollerSocketServer` provides each
+ * handler with its own, as `NodeSocketServer` does with `NetSocket`.
+ *
+ * **When to use**
+ *
+ * Use it for an access log, to refuse a peer by its address before anything is read, or to set an
+ * option of one connection.
+ *
+ * **Details**
+ *
+ * The socket stays the handler's: read and write with the `Socket` that the handler is given.
+ * Closing the connection, or taking its descriptor, ends that `Socket`.
+ *
+ * Behind the layer of a server, a handler finds it with `Effect.serviceOption`, because the type of
+ * `SocketServer` does not say that it is provided. With `PollerSocketServer.make` it does.
+ *
+ * **Example** (An access log)
+ *
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Poller, PollerSocket, PollerSocketServer, Tcp } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const server = yield* PollerSocketServer.make({ host: "127.0.0.1", port: 0 })
+ *   const running = server.run((socket) =>
+ *     Effect.gen(function* () {
+ *       const { remoteAddress, socket: stream } = yield* PollerSocket.Connection
+ *       const from = yield* remoteAddress
+ *       yield* Console.log(from._tag)
+ *       if (Tcp.isTcpStream(stream)) yield* stream.setOptions({ keepAlive: true })
+ *       yield* Effect.scoped(Effect.flatMap(socket.reader, ({ pull }) => pull))
+ *     })
+ *   )
+ *   yield* Effect.forkScoped(running)
+ *
+ *   const client = yield* PollerSocket.make({ address: server.address })
+ *   const { pull } = yield* client.reader
+ *   yield* (yield* client.writer).write("hello")
+ *   yield* Effect.ignore(pull)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => InetAddressV4
+ * ```
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class Connection extends Context.Service<
+  Connection,
+  {
+    /** The address of this end. Fails with `Closed`. */
+    readonly localAddress: Effect.Effect<Address, PollerError>
+
+    /**
+     * The address of the peer. That of a Unix socket is mostly unnamed.
+     *
+     * - Fails with `Closed` if the connection is closed.
+     * - Fails with `NotConnected` if the connection is gone, and the system has lost the address.
+     */
+    readonly remoteAddress: Effect.Effect<Address, PollerError>
+
+    /**
+     * The connection itself, with its options and its descriptor. `Tcp.isTcpStream` and
+     * `Unix.isUnixStream` tell which of the two it is.
+     */
+    readonly socket: TcpStream | UnixStream
+  }
+>()("effect-amy/PollerSocket/Connection") {}
 
 /**
  * Makes a socket that connects each time its reader is acquired.

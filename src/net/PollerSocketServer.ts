@@ -7,6 +7,8 @@
  * is logged. Interrupting `run` interrupts every handler. Once the server's own scope has closed,
  * the handlers that are at work go on to their end, and then `run` fails.
  *
+ * A handler finds the address of its peer in the service `PollerSocket.Connection`.
+ *
  * A connection is closed with the scope of its socket's reader, or with its handler if that never
  * acquired a reader. As in `Tcp`, one call reads all connections that become ready together, and
  * another writes to them.
@@ -34,7 +36,9 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as internal from "../internal/effectSocket/server.ts"
-import type { Target } from "./PollerSocket.ts"
+import type * as NetAddress from "effect/net/NetAddress"
+import type * as Socket from "effect/socket/Socket"
+import { Connection, type Target } from "./PollerSocket.ts"
 import type { Registrar } from "../Registrar.ts"
 import type { KeepAlive } from "./Tcp.ts"
 
@@ -56,6 +60,25 @@ export type MakeOptions = Target & {
   readonly ipv6Only?: boolean | undefined
   readonly noDelay?: boolean | undefined
   readonly keepAlive?: boolean | KeepAlive | undefined
+}
+
+/**
+ * What {@link make} returns: a `SocketServer` whose type says that handlers are provided with their
+ * `PollerSocket.Connection`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Server {
+  /**
+   * The address that it listens at. The path of an abstract name begins with a zero byte.
+   */
+  readonly address: NetAddress.SocketAddress
+
+  /** Runs a handler for each connection, in a fiber of its own. */
+  readonly run: <R, E, _>(
+    handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
+  ) => Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>>
 }
 
 /**
@@ -86,13 +109,15 @@ export type MakeOptions = Target & {
  * @category constructors
  * @since 0.1.0
  */
-export const make: (
+export const make = (
   options: MakeOptions
-) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Registrar | Scope.Scope> =
-  internal.make
+): Effect.Effect<Server, SocketServer.SocketServerError, Registrar | Scope.Scope> => internal.make(options, Connection)
 
 /**
  * Provides the server that {@link make} makes.
+ *
+ * Its handlers are provided with `PollerSocket.Connection`, too. To look at each connection of a
+ * server of RPC or Cluster, wrap the service: docs/guide.md has a program.
  *
  * @category layers
  * @since 0.1.0

@@ -299,8 +299,9 @@ describe("the services of effect/socket", () => {
     expectTypeOf(PollerSocketServer.make).toEqualTypeOf<
       (
         options: PollerSocketServer.MakeOptions
-      ) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Needs>
+      ) => Effect.Effect<PollerSocketServer.Server, SocketServer.SocketServerError, Needs>
     >()
+    expectTypeOf<PollerSocketServer.Server>().toExtend<SocketServer.SocketServer["Service"]>()
     expectTypeOf(PollerSocketServer.layer).toEqualTypeOf<
       (
         options: PollerSocketServer.MakeOptions
@@ -326,6 +327,33 @@ describe("the services of effect/socket", () => {
       const socket = PollerSocket.fromStream(open)
       expectTypeOf(socket).toEqualTypeOf<Effect.Effect<Socket.Socket, never, Service>>()
       return socket
+    })
+  })
+
+  it("provide a handler with its connection, and require its other services", () => {
+    type Address = NetAddress.InetAddress | Unix.UnixAddress
+    same<
+      Same<
+        PollerSocket.Connection["Service"],
+        {
+          readonly localAddress: Effect.Effect<Address, Failure>
+          readonly remoteAddress: Effect.Effect<Address, Failure>
+          readonly socket: Tcp.TcpStream | Unix.UnixStream
+        }
+      >
+    >(true)
+    compiled((server: PollerSocketServer.Server = {} as PollerSocketServer.Server) => {
+      const running = server.run(() =>
+        Effect.gen(function* () {
+          const { remoteAddress, socket } = yield* PollerSocket.Connection
+          if (Tcp.isTcpStream(socket)) yield* socket.setOptions({ noDelay: maybe })
+          else expectTypeOf(socket).toEqualTypeOf<Unix.UnixStream>()
+          expectTypeOf(yield* Effect.map(remoteAddress, (address) => address)).toEqualTypeOf<Address>()
+          yield* handler(undefined)
+        })
+      )
+      expectTypeOf(running).toEqualTypeOf<Effect.Effect<never, SocketServer.SocketServerError, Service | Scope.Scope>>()
+      return running
     })
   })
 

@@ -1,11 +1,15 @@
 /** Listeners as `SocketServer` of `effect/socket`. */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type { PollerError } from "../../PollerError.ts"
-import type { MakeOptions } from "../../net/PollerSocketServer.ts"
+import type { Connection } from "../../net/PollerSocket.ts"
+import type { MakeOptions, Server } from "../../net/PollerSocketServer.ts"
+import type { TcpStream } from "../../net/Tcp.ts"
+import type { UnixStream } from "../../net/Unix.ts"
 import type { Registrar } from "../../Registrar.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import * as EffectSocket from "./socket.ts"
@@ -22,21 +26,43 @@ interface Bound {
   readonly address: NetAddress.SocketAddress
 }
 
+/** `tag` is that of the service by which a handler finds its connection. */
 export const make = (
-  options: MakeOptions
-): Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Registrar | Scope.Scope> =>
+  options: MakeOptions,
+  tag: Tag
+): Effect.Effect<Server, SocketServer.SocketServerError, Registrar | Scope.Scope> =>
   Effect.map(
     Effect.mapError(
       listen(options),
       (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
     ),
-    ({ address, listener }) => SocketServer.SocketServer.of({ address, run: (handler) => run(listener, handler) })
+    ({ address, listener }) => ({ address, run: (handler) => run(listener, handler, tag) })
   )
+
+type Tag = Context.Key<Connection, Connection["Service"]>
+
+/** What a handler can know of its connection. Makes the effects only when they are asked for. */
+class ConnectionImpl {
+  readonly socket: TcpStream | UnixStream
+
+  constructor(socket: TcpStream | UnixStream) {
+    this.socket = socket
+  }
+
+  get localAddress(): Connection["Service"]["localAddress"] {
+    return this.socket.localAddress
+  }
+
+  get remoteAddress(): Connection["Service"]["remoteAddress"] {
+    return this.socket.remoteAddress
+  }
+}
 
 const run = <R, E, _>(
   listener: Bound["listener"],
-  handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>
-): Effect.Effect<never, SocketServer.SocketServerError, R> =>
+  handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>,
+  tag: Tag
+): Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>> =>
   Effect.mapError(
     listener.serve((connection) => {
       let isTaken = false
@@ -53,6 +79,7 @@ const run = <R, E, _>(
         EffectSocket.make(() => open),
         handler
       ).pipe(
+        Effect.provideService(tag, new ConnectionImpl(connection as unknown as TcpStream | UnixStream)),
         Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
         // No other owner closes the connection of a handler that has not acquired the reader.
         Effect.ensuring(
@@ -63,7 +90,7 @@ const run = <R, E, _>(
       )
     }),
     (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerUnknownError({ cause }) })
-  ) as Effect.Effect<never, SocketServer.SocketServerError, R>
+  ) as Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>>
 
 const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend(() => {
