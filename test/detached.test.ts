@@ -4,6 +4,7 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import {
   AsyncFd,
   Fd,
+  ForeignFd,
   FrameReader,
   FrameWriter,
   LineReader,
@@ -67,6 +68,14 @@ const kinds: { readonly [name: string]: Kind } = {
   AsyncFd: {
     make: watched,
     given: { ...streamMethods, readWhenReady: [attempt], writeWhenReady: [attempt] }
+  },
+  ForeignFd: {
+    make: Effect.flatMap(scopedFds(Kernel.socketPair), ([fd]) => ForeignFd.make(fd)),
+    given: { wait: ["Write"] }
+  },
+  ForeignFdSet: {
+    make: ForeignFd.makeSet,
+    given: { update: [0, "None"], updateTimeout: [0], wait: [{ timeout: 0 }] }
   },
   Ready: { make: Effect.flatMap(watched, ({ writable }) => writable) },
   TcpStream: {

@@ -21,6 +21,7 @@ const rooms = [
   "objects",
   "delivery",
   "descriptor",
+  "foreign",
   "bytes",
   "channel",
   "net",

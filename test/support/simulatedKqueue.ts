@@ -98,6 +98,7 @@ export class SimulatedKqueue {
       fcntl: (fd, command, _, argument) => this.#fcntl(fd, command, argument),
       pipe: (fds) => this.#pipe(fds, 0),
       pipe2: (fds, flags) => this.#pipe(fds, flags),
+      poll: (fds) => this.#poll(fds),
       read: (fd, buffer, count) => this.#read(fd, buffer, count),
       write: (fd, _, count) => this.#write(fd, count)
     }
@@ -106,7 +107,7 @@ export class SimulatedKqueue {
       functions: new Proxy(functions, {
         get: (all, name) => Reflect.get(all, name) ?? (() => this.#refuse(String(name)))
       }) as Libc["functions"],
-      errno: () => this.#errno,
+      errno: (value = this.#errno) => (this.#errno = value),
       watchReadable: (fd, onReadable) => this.#watch(fd, onReadable),
       isFile: (fd) => this.#files.get(fd)?.kind === "file"
     }
@@ -211,11 +212,34 @@ export class SimulatedKqueue {
   #look({ data, file, filter, fflags }: Knote): { readonly ready: boolean; readonly flags: number; fflags: number } {
     const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_WRITE } = this.#profile.kqueue
     const end = (atEnd: boolean) => (atEnd ? { flags: EV_EOF, fflags: file!.error } : { flags: 0, fflags: 0 })
+    if (file?.kind === "kqueue") return { ready: filter === EVFILT_READ && this.#hasEvents(file), ...end(false) }
     if (filter === EVFILT_READ) return { ready: file!.pending > 0 || file!.readEnd, ...end(file!.readEnd) }
     if (filter === EVFILT_WRITE) return { ready: file!.isWritable || file!.writeEnd, ...end(file!.writeEnd) }
     if (filter === EVFILT_EXCEPT) return { ready: file!.urgent > 0, flags: 0, fflags: this.#profile.kqueue.NOTE_OOB }
     if (filter === EVFILT_TIMER) return { ready: data > 0, flags: 0, fflags: 0 }
     return { ready: (fflags & NOTE_TRIGGER) !== 0, flags: 0, fflags: fflags & ~NOTE_TRIGGER }
+  }
+
+  /** Whether a kqueue has something to report, which makes it readable. */
+  #hasEvents(kq: File): boolean {
+    return [...kq.active].some((note) => !note.isDisabled && this.#look(note).ready)
+  }
+
+  /** Looks at one descriptor, as poll(2) does. Its flags are those of System V. */
+  #poll(fds: Int32Array): number {
+    const file = this.#files.get(fds[0]!)
+    let events = 0
+    if (file === undefined) events = 0x20
+    else if (file.kind === "file") events = 0x5 & fds[1]!
+    else {
+      const isReadable = file.kind === "kqueue" ? this.#hasEvents(file) : file.pending > 0 || file.readEnd
+      if (isReadable) events |= 0x1 & fds[1]!
+      if (file.isWritable || file.writeEnd) events |= 0x4 & fds[1]!
+      if (file.error !== 0) events |= 0x8
+      if (file.readEnd && file.writeEnd) events |= 0x10
+    }
+    fds[1] = (fds[1]! & 0xffff) | (events << 16)
+    return events === 0 ? 0 : 1
   }
 
   /** Notifies every knote of a file and a filter. */
@@ -230,7 +254,9 @@ export class SimulatedKqueue {
   #evaluate(note: Knote): void {
     if (!this.#look(note).ready) return
     note.kq.active.add(note)
-    if (!note.isDisabled) note.kq.onActive()
+    if (note.isDisabled) return
+    note.kq.onActive()
+    this.#happened(note.kq, this.#profile.kqueue.EVFILT_READ)
   }
 
   #drop(note: Knote): void {

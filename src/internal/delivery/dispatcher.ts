@@ -149,6 +149,13 @@ export class Dispatcher {
     this.#timers?.expire((id) => {
       const registration = this.registrations.byId(id)
       if (registration === undefined) return
+      // What waits for this timer alone is offered it together with the reports of this batch.
+      if (registration.source?.consume !== undefined) {
+        this.#consumable.push(registration)
+        this.#consumableBits.push(Readiness.Readable)
+        this.registrations.removeId(id)
+        return
+      }
       this.#report(registration, Readiness.Readable)
       if (!this.#timers!.has(id)) this.#fired.add(registration)
     })

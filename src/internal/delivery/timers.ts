@@ -50,6 +50,12 @@ export class Timers {
     return this.#byId.has(id)
   }
 
+  /** Whether a timer has to be reported by now. */
+  isDue(id: number): boolean {
+    const timer = this.#byId.get(id)
+    return timer !== undefined && timer.deadline <= this.#alarm.now()
+  }
+
   /** Reports all timers that are due, the earliest first, and sets the alarm for the next. */
   expire(report: (id: number) => void): void {
     const now = this.#alarm.now()

@@ -7,6 +7,8 @@ import { openEventfd, openTrigger, signalEventfd } from "./eventfd.ts"
 import { Owner, Owners, ownerOf, Refused, refusalOf } from "./owners.ts"
 import type { Selector, SelectorHandle } from "./selector.ts"
 import { Interest } from "./selector.ts"
+import { bindReadinessNow } from "./pollNow.ts"
+import { openLevelSet } from "./epollSet.ts"
 import { SystemCallError } from "./systemCallError.ts"
 import { openAlarm } from "./timerfd.ts"
 import { highBits, highMask } from "./userData.ts"
@@ -102,6 +104,8 @@ const make = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector 
       return reason
     },
     isOwn: (fd) => owners.isLibrary(fd),
+    readinessNow: bindReadinessNow(libc),
+    openLevelSet: () => openLevelSet(libc),
     wait(timeout) {
       const count = epoll_wait(epfd, batch, batchSize, timeout)
       if (count >= 0) return count

@@ -18,6 +18,8 @@ import { closePipe, drainPipe, fillPipe, openPipe } from "./pipe.ts"
 import { openTrigger } from "./pipeTrigger.ts"
 import type { Selector, SelectorHandle } from "./selector.ts"
 import { Interest } from "./selector.ts"
+import { openLevelSet } from "./kqueueSet.ts"
+import { bindReadinessNow } from "./pollNow.ts"
 import { SystemCallError } from "./systemCallError.ts"
 import { highBits, highMask, highWordOf, lowOf } from "./userData.ts"
 
@@ -247,6 +249,8 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
       return reason
     },
     isOwn: (fd) => owners.isLibrary(fd),
+    readinessNow: bindReadinessNow(libc),
+    openLevelSet: () => openLevelSet(libc),
     wait(timeout) {
       time[0] = Math.floor(timeout / 1000)
       time[2] = (timeout % 1000) * 1e6

@@ -69,6 +69,27 @@ export interface Trigger {
 /** The handle of a trigger that works on one thread only, as in the poller for tests. */
 export const localTrigger = -1
 
+/**
+ * A set of descriptors that reports each for as long as it is ready. It is a descriptor itself,
+ * readable while one of the set is ready.
+ */
+export interface LevelSet {
+  readonly fd: number
+  /**
+   * Sets what a descriptor is watched for, by bits of `Interest`. With 0 it is watched no longer.
+   * Returns 0, or the errno.
+   */
+  readonly update: (fd: number, interest: number) => number
+  /**
+   * Returns how many descriptors are ready now, which `ready` and `readiness` then describe. If
+   * there are more than one look can report, the next reports others. Throws `SystemCallError`.
+   */
+  readonly look: () => number
+  readonly ready: (index: number) => number
+  readonly readiness: (index: number) => number
+  readonly close: () => void
+}
+
 export interface Selector {
   readonly handle: SelectorHandle
   /** How errors name the calls behind `add`, `modify` and `remove`. */
@@ -94,6 +115,14 @@ export interface Selector {
    * none. Returns 0, the errno, or why this was `Refused`.
    */
   readonly remove: (fd: number, id?: number) => number
+
+  /**
+   * Returns what a descriptor is ready for at this moment, 0 if there is nothing, or the negated
+   * errno. The descriptor need not be registered.
+   */
+  readonly readinessNow: (fd: number, interest: number) => number
+  /** Opens a level-triggered set. Throws `SystemCallError`. */
+  readonly openLevelSet: () => LevelSet
 
   /** Whether a descriptor is one that the library opened and registered here. */
   readonly isOwn: (fd: number) => boolean

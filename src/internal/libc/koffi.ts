@@ -18,8 +18,8 @@ import { bindWatchReadable } from "./uvPoll.ts"
 export interface Libc<P extends Profile = Profile> {
   readonly profile: P
   readonly functions: Functions
-  /** Returns `errno` as the last call on this thread left it. */
-  readonly errno: () => number
+  /** Returns `errno` as the last call on this thread left it. With a value, sets it. */
+  readonly errno: (value?: number) => number
   /** Returns the address of a view's bytes. They stay there while something refers to the view. */
   readonly addressOf: (bytes: Uint8Array) => bigint
   /**
@@ -62,7 +62,7 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   return {
     profile,
     functions: bindFunctions(library, profile),
-    errno: () => koffi.errno(),
+    errno: (value) => (value === undefined ? koffi.errno() : koffi.errno(value)),
     addressOf: (bytes) => koffi.address(bytes),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),
     watchReadable: bindWatchReadable(koffi, library),

@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os"
 import { Refused } from "../kernel/owners.ts"
-import type { Alarm, Selector, Trigger } from "../kernel/selector.ts"
+import type { Alarm, LevelSet, Selector, Trigger } from "../kernel/selector.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
 import { highOf, lowOf } from "../kernel/userData.ts"
 import { localTrigger } from "../kernel/selector.ts"
@@ -28,6 +28,8 @@ interface Descriptor {
   /** What the descriptor is ready for now, in `Readiness` bits. */
   state: number
   watch: Watch | undefined
+  /** Of a level-triggered set: its members, with the interest in each. */
+  readonly members?: Map<number, number>
 }
 
 interface Entry {
@@ -65,7 +67,9 @@ export class MemoryKernel {
     const descriptor = this.#descriptors.get(fd)
     if (descriptor === undefined) return false
     this.#ready.delete(descriptor)
-    return this.#descriptors.delete(fd)
+    this.#descriptors.delete(fd)
+    for (const { members } of this.#descriptors.values()) members?.delete(fd)
+    return true
   }
 
   /**
@@ -77,6 +81,7 @@ export class MemoryKernel {
     if (descriptor === undefined) return false
     descriptor.state |= bits
     this.#edge(descriptor, bits)
+    for (const set of this.#descriptors.values()) if (set.members?.has(fd) === true) this.#edge(set, Readiness.Readable)
     return true
   }
 
@@ -99,21 +104,74 @@ export class MemoryKernel {
     )
   }
 
-  /** Reports a registration that has no descriptor. */
-  send(mailbox: number, id: number): void {
+  /**
+   * Reports a registration that has no descriptor. With `later`, no consumer runs before this
+   * returns.
+   */
+  send(mailbox: number, id: number, later = false): void {
     if (!this.#sent.some((entry) => entry.mailbox === mailbox && entry.id === id)) {
       this.#sent.push({ mailbox, id, readiness: Readiness.Readable })
     }
-    this.onEdge()
+    if (later) queueMicrotask(() => this.onEdge())
+    else this.onEdge()
   }
 
   #edge(descriptor: Descriptor, bits: number): void {
     if (descriptor.watch === undefined || !descriptor.watch.armed) return
     // An end that closes is reported to every interest, and anything else to the interest in it.
     const cause = (bits & (hangUp | Readiness.Error)) === 0 ? bits : ~0
-    if ((visible(descriptor.watch.interest, descriptor.state) & cause) === 0) return
+    if ((visible(descriptor.watch.interest, this.#stateOf(descriptor)) & cause) === 0) return
     this.#ready.add(descriptor)
     this.onEdge()
+  }
+
+  /** Returns what a descriptor is ready for. A set is readable while one of its members is ready. */
+  #stateOf({ members, state }: Descriptor): number {
+    if (members === undefined) return state
+    for (const [fd, interest] of members) if (this.#readiness(fd, interest) > 0) return Readiness.Readable
+    return 0
+  }
+
+  /** Returns what a number is ready for, or the negated errno. */
+  #readiness(fd: number, interest: number): number {
+    const descriptor = this.#descriptors.get(fd)
+    if (descriptor === undefined) return -EBADF
+    // A file is always ready.
+    return descriptor.pollable ? visible(interest, this.#stateOf(descriptor)) : interest
+  }
+
+  #openLevelSet(): LevelSet {
+    const members = new Map<number, number>()
+    const set: Descriptor = { pollable: true, state: 0, watch: undefined, members }
+    let number = 3
+    while (this.#descriptors.has(number)) number++
+    this.#descriptors.set(number, set)
+    let found: ReadonlyArray<readonly [fd: number, readiness: number]> = []
+    return {
+      fd: number,
+      update: (fd, interest) => {
+        if (interest === 0) {
+          members.delete(fd)
+          return 0
+        }
+        const descriptor = this.#descriptors.get(fd)
+        if (descriptor === undefined) return EBADF
+        if (!descriptor.pollable) return EPERM
+        members.set(fd, interest)
+        // Not now, because no fiber runs within a call to the kernel.
+        queueMicrotask(() => this.#edge(set, Readiness.Readable))
+        return 0
+      },
+      look: () => {
+        found = Array.from(members, ([fd, interest]) => [fd, this.#readiness(fd, interest)] as const).filter(
+          ([, readiness]) => readiness > 0
+        )
+        return found.length
+      },
+      ready: (index) => found[index]![0],
+      readiness: (index) => found[index]![1],
+      close: () => void this.close(number)
+    }
   }
 
   /** Takes what is ready, up to `capacity` entries. */
@@ -122,10 +180,10 @@ export class MemoryKernel {
     for (const descriptor of this.#ready) {
       if (entries.length === capacity) break
       this.#ready.delete(descriptor)
-      const { state, watch } = descriptor
+      const { watch } = descriptor
       if (watch === undefined) continue
       // A state that is over by now is not reported.
-      const readiness = visible(watch.interest, state)
+      const readiness = visible(watch.interest, this.#stateOf(descriptor))
       if (readiness === 0) continue
       if ((watch.interest & Interest.Oneshot) !== 0) watch.armed = false
       entries.push({ mailbox: watch.mailbox, id: watch.id, readiness })
@@ -172,6 +230,8 @@ export class MemoryKernel {
         return 0
       },
       isOwn: () => false,
+      readinessNow: (fd, interest) => this.#readiness(fd, interest),
+      openLevelSet: () => this.#openLevelSet(),
       wait: () => {
         batch = this.#collect(capacity)
         return batch.length

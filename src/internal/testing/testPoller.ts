@@ -35,7 +35,7 @@ export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(func
   const kernel = new MemoryKernel()
   const memory = PollerMemory.make(1, 1)
   const mailbox = memory.mailboxes.claim(0)
-  const selector = kernel.selector(1024, () => clockAlarm(clock, () => kernel.send(mailbox, 0)))
+  const selector = kernel.selector(1024, () => clockAlarm(clock, (isInside) => kernel.send(mailbox, 0, isInside)))
   const dispatcher = yield* Dispatcher.make
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -102,8 +102,11 @@ const toRegistration = ({ fd, id, interest }: MemoryKernel["registered"][number]
   exclusive: (interest & Interest.Exclusive) !== 0
 })
 
-/** Makes an alarm that follows the clock of the program. */
-const clockAlarm = (clock: Clock.Clock, expire: () => void): Alarm => {
+/**
+ * Makes an alarm that follows the clock of the program. `expire` gets whether it is called within
+ * the call that sets the alarm.
+ */
+const clockAlarm = (clock: Clock.Clock, expire: (isInside: boolean) => void): Alarm => {
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   let waiting: Fiber.Fiber<void> | undefined
   const cancel = () => {
@@ -116,7 +119,9 @@ const clockAlarm = (clock: Clock.Clock, expire: () => void): Alarm => {
       cancel()
       if (deadline === Infinity) return
       const left = Duration.millis(Math.max(0, Math.ceil(deadline - now())))
-      waiting = Effect.runFork(Effect.map(clock.sleep(left), expire))
+      let isInside = true
+      waiting = Effect.runFork(Effect.map(clock.sleep(left), () => expire(isInside)))
+      isInside = false
     },
     close: cancel
   }

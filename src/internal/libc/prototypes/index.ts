@@ -26,6 +26,7 @@ export const prototypes: { readonly [Name in keyof Functions]: string } = {
 export const absentFunctions: { readonly [Selector in Profile["selector"]]: ReadonlySet<string> } = {
   epoll: new Set(["kqueue", "kevent"]),
   kqueue: new Set([
+    "dup3",
     "epoll_create1",
     "epoll_ctl",
     "epoll_wait",

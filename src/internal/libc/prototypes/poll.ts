@@ -1,8 +1,11 @@
 /**
- * Prototypes of the calls that poll, epoll(7), io_uring(7), kqueue(2), and timerfd_create(2), and of
- * those about the threads that do.
+ * Prototypes of the calls that poll, poll(2), epoll(7), io_uring(7), kqueue(2), and timerfd_create(2),
+ * and of those about the threads that do.
  */
 export interface PollFunctions {
+  /** Takes an array of `struct pollfd`. */
+  readonly poll: (fds: Int32Array, nfds: number, timeout: number) => number
+  readonly dup3: (oldFd: number, newFd: number, flags: number) => number
   readonly epoll_create1: (flags: number) => number
   readonly epoll_ctl: (epfd: number, op: number, fd: number, event: Int32Array | null) => number
   readonly epoll_wait: (epfd: number, events: Int32Array, maxevents: number, timeout: number) => number
@@ -51,6 +54,8 @@ export interface PollFunctions {
 }
 
 export const pollPrototypes: { readonly [Name in keyof PollFunctions]: string } = {
+  poll: "int poll(void *fds, unsigned long nfds, int timeout)",
+  dup3: "int dup3(int old_fd, int new_fd, int flags)",
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epfd, int op, int fd, void *event)",
   epoll_wait: "int epoll_wait(int epfd, void *events, int maxevents, int timeout)",

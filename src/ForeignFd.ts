@@ -1,0 +1,338 @@
+/**
+ * Waits for a descriptor that somebody else reads: a C library called through koffi, such as libpq,
+ * ZeroMQ, c-ares or libcurl.
+ *
+ * Such a library was written for select(2) and poll(2). It reads as much as it likes, and does not
+ * say whether anything is left. It may close its socket, and open another under the same number. So
+ * a wait of this module is level-triggered: it returns what is ready now, or what becomes ready
+ * first. The descriptor is asked for anew before each wait. Nothing here reads the descriptor,
+ * closes it, or changes its mode.
+ *
+ * There are three forms, for three kinds of library:
+ *
+ * - {@link make} waits for one descriptor at a time.
+ * - {@link drive} runs the loop for a library that does a step, and then says what it waits for.
+ * - {@link makeSet} is for a library that names its descriptors in a callback as it goes.
+ *
+ * For a descriptor that the program reads itself, use `AsyncFd`.
+ *
+ * @since 0.2.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { Inspectable } from "effect/Inspectable"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Event } from "./Event.ts"
+import * as internalDrive from "./internal/foreign/drive.ts"
+import * as internal from "./internal/foreign/foreignFd.ts"
+import * as internalSet from "./internal/foreign/foreignFdSet.ts"
+import type { PollerError } from "./PollerError.ts"
+import type { FdLike, Registrar } from "./Registrar.ts"
+
+/**
+ * Options of a wait.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface WaitOptions {
+  /**
+   * The longest time to wait. Zero only looks. By default a wait has no limit. The time is the
+   * poller's, as that of `Registrar.timeout`, and never too short.
+   */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/**
+ * A descriptor, and what it is ready for or waited for.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ReadyFd {
+  readonly fd: number
+  readonly event: Event
+}
+
+/**
+ * A descriptor that somebody else reads.
+ *
+ * **Details**
+ *
+ * Its methods can be passed on: `const { wait } = foreign`. It prints as `ForeignFd(7)`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ForeignFd extends Inspectable {
+  readonly [internal.TypeId]: typeof internal.TypeId
+
+  /** The number of the descriptor, asked for now. -1 if there is none. */
+  readonly fd: number
+
+  /**
+   * Returns what is ready now, or what becomes ready first. An error or a hang-up makes ready
+   * whatever is waited for: the library's next call finds out. With a timeout, gives none once the
+   * time is over.
+   *
+   * Any number of fibers may wait. If one of them takes what was ready, the others go on waiting. A
+   * descriptor that cannot be watched, such as a file, is always ready.
+   *
+   * - Fails with `BadDescriptor` if the number is not that of an open descriptor.
+   * - Fails with `InvalidArgument` if the number is not an integer or belongs to the poller itself,
+   *   if the function that returns it throws, or if the event or the timeout is invalid.
+   * - Fails with `AlreadyRegistered` if the descriptor is registered in another way: with
+   *   `Registrar`, with `AsyncFd`, or by another thread.
+   * - Fails with `NotRegistered` if the descriptor was closed during the wait, and this thread has
+   *   registered its number in another way.
+   * - Fails with `LimitReached` if the kernel can watch no more.
+   * - Fails with `Closed` once the scope or the poller is closed.
+   * - Fails with `WorkerFailed` once the polling thread has died.
+   */
+  readonly wait: {
+    (
+      event: Event,
+      options: WaitOptions & { readonly timeout: Duration.Input }
+    ): Effect.Effect<Option.Option<Event>, PollerError>
+    (event: Event, options?: { readonly timeout?: undefined }): Effect.Effect<Event, PollerError>
+  }
+
+  /**
+   * Asks for the descriptor anew, on behalf of the fibers that wait. For a library that may have
+   * closed or replaced its descriptor during their wait, which no system reports.
+   */
+  readonly refresh: Effect.Effect<void>
+}
+
+/**
+ * What a step of {@link drive} gives: a result, or what to wait for before the next step.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Step<A> =
+  | { readonly _tag: "Done"; readonly value: A }
+  | {
+      readonly _tag: "Wait"
+      readonly fds: ReadonlyArray<ReadyFd>
+      readonly timeout: Duration.Input | undefined
+    }
+
+/**
+ * The descriptors that a library has named, and one time limit.
+ *
+ * **Details**
+ *
+ * `update` and `updateTimeout` are plain functions that neither wait nor throw, to be called in the
+ * library's callbacks. No fiber runs inside of them.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ForeignFdSet extends Inspectable {
+  readonly [internalSet.TypeId]: typeof internalSet.TypeId
+
+  /** How many descriptors there are. */
+  readonly size: number
+
+  /**
+   * Sets what a descriptor is waited for, from now on. `"None"` removes it. Does nothing once the
+   * scope has closed.
+   *
+   * If it cannot be done, the next `wait` fails with the reason.
+   */
+  readonly update: (fd: number, event: Event | "None") => void
+
+  /**
+   * Sets the time after which `wait` returns an empty array, once. It replaces the one before, and
+   * `undefined` removes it.
+   */
+  readonly updateTimeout: (timeout: Duration.Input | undefined) => void
+
+  /**
+   * Returns the descriptors that are ready now, or those that become ready first. Returns an empty
+   * array once the time of `updateTimeout`, or that of this call, is over.
+   *
+   * - Fails with `BadDescriptor` if `update` was given a number that is not open.
+   * - Fails with `NotPollable` if `update` was given a regular file or a directory.
+   * - Fails with `InvalidArgument` if an argument of `update`, `updateTimeout` or this call is
+   *   invalid.
+   * - Fails with `LimitReached` if the kernel can watch no more.
+   * - Fails with `Closed` once the scope or the poller is closed.
+   * - Fails with `WorkerFailed` once the polling thread has died.
+   */
+  readonly wait: (options?: WaitOptions) => Effect.Effect<ReadonlyArray<ReadyFd>, PollerError>
+}
+
+/**
+ * Returns whether a value is a {@link ForeignFd}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isForeignFd: (u: unknown) => u is ForeignFd = internal.isForeignFd
+
+/**
+ * Returns whether a value is a {@link ForeignFdSet}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isForeignFdSet: (u: unknown) => u is ForeignFdSet = internalSet.isForeignFdSet
+
+/**
+ * Makes waits for a descriptor, or for the one that a function returns: the function is called
+ * before each wait.
+ *
+ * **Details**
+ *
+ * Nothing is registered before a wait needs it. The descriptor may be closed at any time, by its
+ * owner.
+ *
+ * - Fails with `InvalidArgument` if the `Registrar` was not made by this library.
+ *
+ * **Example** (A library's socket)
+ *
+ * ```ts
+ * import { Effect, Fiber } from "effect"
+ * import { Fd, ForeignFd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   // In place of a library: a pipe, of which each "call" reads a part.
+ *   const { reader, writer } = yield* Fd.pipe
+ *   const foreign = yield* ForeignFd.make(() => reader.fd)
+ *   const waiting = yield* Effect.forkChild(foreign.wait("Read"))
+ *   yield* writer.tryWrite(new TextEncoder().encode("hello"))
+ *   console.log(yield* Fiber.join(waiting))
+ *
+ *   // A part is left, so the descriptor is still ready.
+ *   yield* reader.tryRead(new Uint8Array(3))
+ *   console.log(yield* foreign.wait("Read"))
+ *   yield* reader.tryRead(new Uint8Array(3))
+ *   console.log((yield* foreign.wait("Read", { timeout: "1 millis" }))._tag)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+ * // => Read
+ * // => Read
+ * // => None
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const make: (fd: FdLike | (() => number)) => Effect.Effect<ForeignFd, PollerError, Registrar | Scope.Scope> =
+  internal.make
+
+/**
+ * Runs a library that does a step, and then says what it waits for and how long. `step` is called
+ * at once, and again whenever something that it waits for is ready or the time is over. Its argument
+ * is what became ready: nothing at the first call, and nothing once the time is over.
+ *
+ * **Details**
+ *
+ * - Fails as the step does.
+ * - Fails with `BadDescriptor` if a step names a number that is not open.
+ * - Fails with `InvalidArgument` if a step names neither a descriptor nor a timeout, or names an
+ *   invalid one.
+ * - Fails with `AlreadyRegistered` if a descriptor is registered in another way.
+ * - Fails with `LimitReached` if the kernel can watch no more.
+ * - Fails with `Closed` or `WorkerFailed` if the poller has ended.
+ *
+ * **Example** (A step reads some bytes, until the end)
+ *
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { Fd, ForeignFd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { reader, writer } = yield* Fd.pipe
+ *   yield* writer.tryWrite(new TextEncoder().encode("some bytes"))
+ *   yield* writer.close
+ *   let total = 0
+ *   const sum = yield* ForeignFd.drive(() =>
+ *     Effect.map(
+ *       reader.tryRead(new Uint8Array(4)),
+ *       Option.match({
+ *         onNone: () => ForeignFd.waitFor(reader.fd, "Read"),
+ *         onSome: (count) => {
+ *           total += count
+ *           return count === 0 ? ForeignFd.done(total) : ForeignFd.waitFor(reader.fd, "Read")
+ *         }
+ *       })
+ *     )
+ *   )
+ *   console.log(sum)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => 10
+ * ```
+ *
+ * @category running
+ * @since 0.2.0
+ */
+export const drive: <A, E, R>(
+  step: (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A>, E, R>
+) => Effect.Effect<A, E | PollerError, R | Registrar> = internalDrive.drive
+
+/**
+ * Ends {@link drive} with a result.
+ *
+ * @category steps
+ * @since 0.2.0
+ */
+export const done: <A>(value: A) => Step<A> = internalDrive.done
+
+/**
+ * Makes {@link drive} wait for one descriptor before the next step.
+ *
+ * @category steps
+ * @since 0.2.0
+ */
+export const waitFor: (fd: number, event: Event, options?: WaitOptions) => Step<never> = internalDrive.waitFor
+
+/**
+ * Makes {@link drive} wait for the first of several descriptors, or for a time alone.
+ *
+ * @category steps
+ * @since 0.2.0
+ */
+export const waitForAny: (fds: ReadonlyArray<ReadyFd>, options?: WaitOptions) => Step<never> = internalDrive.waitForAny
+
+/**
+ * Makes an empty set, for a library that names its descriptors in a callback.
+ *
+ * **Details**
+ *
+ * The set has a descriptor of its own, which its scope closes.
+ *
+ * - Fails with `LimitReached` if the process has too many descriptors open.
+ * - Fails with `InvalidArgument` if the `Registrar` was not made by this library.
+ *
+ * **Example** (Two descriptors and a time)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Fd, ForeignFd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { reader, writer } = yield* Fd.pipe
+ *   const set = yield* ForeignFd.makeSet
+ *   set.update(reader.fd, "Read")
+ *   set.updateTimeout("1 millis")
+ *   console.log(yield* set.wait())
+ *
+ *   set.update(writer.fd, "Write")
+ *   console.log((yield* set.wait()).map(({ event }) => event))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+ * // => []
+ * // => [ 'Write' ]
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const makeSet: Effect.Effect<ForeignFdSet, PollerError, Registrar | Scope.Scope> = internalSet.makeSet
