@@ -68,7 +68,7 @@ export interface ReadyFd {
 export interface ForeignFd extends Inspectable {
   readonly [internal.TypeId]: typeof internal.TypeId
 
-  /** The number of the descriptor, asked for now. -1 if there is none. */
+  /** The number of the descriptor, asked for now. -1 if there is none, or once the scope is closed. */
   readonly fd: number
 
   /**
@@ -85,7 +85,7 @@ export interface ForeignFd extends Inspectable {
    * - Fails with `AlreadyRegistered` if the descriptor is registered in another way: with
    *   `Registrar`, with `AsyncFd`, or by another thread.
    * - Fails with `NotRegistered` if the descriptor was closed during the wait, and this thread has
-   *   registered its number in another way.
+   *   registered its number in another way, or if its number was deregistered.
    * - Fails with `LimitReached` if the kernel can watch no more.
    * - Fails with `Closed` once the scope or the poller is closed.
    * - Fails with `WorkerFailed` once the polling thread has died.
@@ -100,7 +100,8 @@ export interface ForeignFd extends Inspectable {
 
   /**
    * Asks for the descriptor anew, on behalf of the fibers that wait. For a library that may have
-   * closed or replaced its descriptor during their wait, which no system reports.
+   * closed or replaced its descriptor during their wait, which no system reports. They go on waiting
+   * for the one that the function returns, or fail with the reason if there is none.
    */
   readonly refresh: Effect.Effect<void>
 }
@@ -151,8 +152,9 @@ export interface ForeignFdSet extends Inspectable {
   readonly updateTimeout: (timeout: Duration.Input | undefined) => void
 
   /**
-   * Returns the descriptors that are ready now, or those that become ready first. Returns an empty
-   * array once the time of `updateTimeout`, or that of this call, is over.
+   * Returns the descriptors that are ready now, or those that become ready first. If there are many,
+   * the next wait returns others. Returns an empty array once the time of `updateTimeout`, or that
+   * of this call, is over.
    *
    * - Fails with `BadDescriptor` if `update` was given a number that is not open.
    * - Fails with `NotPollable` if `update` was given a regular file or a directory.
@@ -187,8 +189,9 @@ export const isForeignFdSet: (u: unknown) => u is ForeignFdSet = internalSet.isF
  *
  * **Details**
  *
- * Nothing is registered before a wait needs it. The descriptor may be closed at any time, by its
- * owner.
+ * A descriptor is registered when a fiber has to wait for it. It stays registered, and silent, until
+ * another number is waited for or the scope closes. Until then it cannot be registered in another
+ * way. Its owner may close it at any time.
  *
  * - Fails with `InvalidArgument` if the `Registrar` was not made by this library.
  *

@@ -31,8 +31,10 @@ export interface CallOptions<in A> {
  *
  * **Details**
  *
- * - Fails with the reason of the call's errno, for example with `BadDescriptor` for EBADF, and with
- *   `SystemError` for an errno that no reason stands for.
+ * The error has the reason that the call's errno stands for.
+ *
+ * - Fails with `BadDescriptor` for EBADF, with `InvalidArgument` for EINVAL, and so on.
+ * - Fails with `SystemError` for an errno that no reason stands for.
  * - Fails with `UnsupportedPlatform` if koffi cannot be loaded.
  *
  * **Example** (A new descriptor of eventfd(2))
@@ -71,7 +73,7 @@ export const call: <A>(name: string, attempt: () => A, options?: CallOptions<A>)
  *
  * **Details**
  *
- * - Fails as {@link call} does.
+ * - Fails with `BadDescriptor` and other reasons as {@link call} does.
  *
  * **Example** (A read of one's own)
  *

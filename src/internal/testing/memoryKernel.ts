@@ -7,6 +7,7 @@ import { constants } from "node:os"
 import { Refused } from "../kernel/owners.ts"
 import type { Alarm, LevelSet, Selector, Trigger } from "../kernel/selector.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
+import { queueMicrotask } from "../libc/realTime.ts"
 import { highOf, lowOf } from "../kernel/userData.ts"
 import { localTrigger } from "../kernel/selector.ts"
 
