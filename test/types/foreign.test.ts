@@ -10,6 +10,12 @@ import { same, type Same } from "../support/types.ts"
 type Failure = PollerError.PollerError
 type Ready = ReadonlyArray<ForeignFd.ReadyFd>
 
+const waits = (foreign: ForeignFd.ForeignFd) => ({
+  plain: foreign.wait("Read"),
+  untimed: foreign.wait("Both", {}),
+  timed: foreign.wait("Write", { timeout: "1 second" })
+})
+
 describe("ForeignFd", () => {
   it("has a number, waits, and a refresh", () => {
     same<
@@ -30,11 +36,6 @@ describe("ForeignFd", () => {
   })
 
   it("returns an event from a wait, and an option from one with a timeout", () => {
-    const waits = (foreign: ForeignFd.ForeignFd) => ({
-      plain: foreign.wait("Read"),
-      untimed: foreign.wait("Both", {}),
-      timed: foreign.wait("Write", { timeout: "1 second" })
-    })
     expectTypeOf(waits).returns.toEqualTypeOf<{
       plain: Effect.Effect<Event.Event, Failure>
       untimed: Effect.Effect<Event.Event, Failure>
