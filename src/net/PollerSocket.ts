@@ -178,10 +178,8 @@ export class Connection extends Context.Service<
     readonly localAddress: Effect.Effect<Address, PollerError>
 
     /**
-     * The address of the peer. That of a Unix socket is mostly unnamed.
-     *
-     * - Fails with `Closed` if the connection is closed.
-     * - Fails with `NotConnected` if the connection is gone, and the system has lost the address.
+     * The address of the peer, also after a reset. That of a Unix socket is mostly unnamed. Fails
+     * with `Closed`.
      */
     readonly remoteAddress: Effect.Effect<Address, PollerError>
 

@@ -50,6 +50,25 @@ describeOurs("PollerSocket.Connection", (_, leavesNothing) => {
     )
   )
 
+  it.live("knows the address of a peer that was gone before the handler began, for the log", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const server = yield* PollerSocketServer.make(anyPort)
+        const client = yield* Tcp.connect(tcp(server))
+        const address = yield* client.localAddress
+        Kernel.closeWithReset(yield* client.take)
+        const seen = Deferred.makeUnsafe<unknown>()
+        yield* run(server, () =>
+          Effect.gen(function* () {
+            const { remoteAddress } = yield* PollerSocket.Connection
+            yield* Deferred.succeed(seen, yield* remoteAddress)
+          })
+        )
+        expect(yield* Deferred.await(seen)).toEqual(address)
+      })
+    )
+  )
+
   it.live("has the addresses of a Unix socket: a path, an abstract name, and none", () =>
     leavesNothing(
       Effect.gen(function* () {
