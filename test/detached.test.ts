@@ -100,7 +100,7 @@ const kinds: { readonly [name: string]: Kind } = {
       setOptions: [{}],
       joinMulticast: [{ group: "239.255.7.7" }]
     },
-    internals: ["join", "encodeUnsafe"]
+    internals: ["join", "encode", "resolveZone"]
   },
   Datagram: {
     make: Effect.gen(function* () {

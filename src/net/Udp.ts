@@ -7,8 +7,9 @@
  * `PollerDatagramSocket`.
  *
  * An address is a `NetAddress` of `effect/net`, or its text: `"127.0.0.1:53"`, `"[::1]:53"`. Port 0
- * stands for any free port. Names are not looked up: `PollerDatagramSocket` does that, or `lookup`
- * of `node:dns`.
+ * stands for any free port. The zone of an IPv6 address is the index or the name of an interface:
+ * `"[fe80::1%eth0]:53"`. Names are not looked up: `PollerDatagramSocket` does that, or `lookup` of
+ * `node:dns`.
  *
  * **Example** (A question, and its answer)
  *

@@ -222,9 +222,13 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     if (destination === undefined) return channel.sendUnsafe(payload, undefined)
     const { host, port } = destination
     if (host !== this.#lastHost || port !== this.#lastPort) {
-      const result = NetAddress.inetAddressFromHostString(host, port)
+      const resolved = this.#socket.resolveZone(host)
+      if (isPollerError(resolved)) return Effect.fail(resolved)
+      const result = NetAddress.inetAddressFromHostString(resolved, port)
       if (Result.isFailure(result)) return Effect.fail(result.failure)
-      this.#lastBytes = this.#socket.encodeUnsafe(result.success)
+      const bytes = this.#socket.encode("sendto", result.success)
+      if (isPollerError(bytes)) return Effect.fail(bytes)
+      this.#lastBytes = bytes
       this.#lastHost = host
       this.#lastPort = port
     }

@@ -15,6 +15,8 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
+import { libc } from "../libc/koffi.ts"
+import { interfaceIndex } from "../net/zone.ts"
 
 export type ResolveError = Dns.DnsError | NetAddress.NetAddressError
 
@@ -57,10 +59,14 @@ const reasonOf = (cause: unknown): Dns.DnsErrorReason => {
 const scopeId: AddressResolver.ScopeIdLookup = (name) =>
   Effect.try({
     try: () => {
+      const index = interfaceIndex(libc(), name)
       const addresses = networkInterfaces()[name]
+      // Node lists no interface that is down, or has no address.
       return addresses === undefined
-        ? Option.none()
-        : Option.orElseSome(NetAddress.scopeIdFromInterface(addresses), () => 0)
+        ? index === 0
+          ? Option.none()
+          : Option.some(index)
+        : Option.orElseSome(NetAddress.scopeIdFromInterface(addresses), () => (addresses[0]?.internal ? 0 : index))
     },
     catch: (cause) =>
       new NetAddress.NetAddressError({ input: name, message: "cannot list the network interfaces", cause })

@@ -1,13 +1,16 @@
 /** Converts the addresses that callers pass, and those that the kernel returns. */
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { constants } from "node:os"
 import type { UnixAddress, UnixAddressInput } from "../../net/Unix.ts"
-import type { PollerError } from "../../PollerError.ts"
-import { invalidArgument, unsupported, type Where } from "../errors/pollerErrors.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { fromErrno, invalidArgument, unsupported, type Where } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import * as Sockaddr from "./sockaddr.ts"
+import { resolveZone } from "./zone.ts"
 
 /** The addresses of one kind of socket. */
 export interface Family<Address> {
@@ -36,10 +39,15 @@ export const placeOf = (fd: number, address: () => string): Where & { readonly f
   }
 })
 
-/** Converts the address that a caller passes. */
-export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<NetAddress.InetAddress, PollerError> =>
+/** Converts the address that a caller passes. An IPv6 address may have the name of an interface. */
+export const toAddress = (
+  libc: Libc,
+  input: NetAddress.InetAddressInput
+): Effect.Effect<NetAddress.InetAddress, PollerError> =>
   Effect.suspend(() => {
-    const result = NetAddress.inetAddressFromInput(input)
+    const resolved = withZone(libc, input)
+    if (isPollerError(resolved)) return Effect.fail(resolved)
+    const result = NetAddress.inetAddressFromInput(resolved)
     return Result.isSuccess(result)
       ? Effect.succeed(result.success)
       : Effect.fail(
@@ -48,6 +56,37 @@ export const toAddress = (input: NetAddress.InetAddressInput): Effect.Effect<Net
           )
         )
   })
+
+const withZone = (libc: Libc, input: NetAddress.InetAddressInput): NetAddress.InetAddressInput | PollerError => {
+  if (typeof input === "string") return input.includes("%") ? resolveZone(libc, input) : input
+  const { address, port } = (input ?? {}) as { readonly address?: unknown; readonly port?: number }
+  if (typeof address !== "string" || !address.includes("%")) return input
+  const resolved = resolveZone(libc, address)
+  if (typeof resolved !== "string") return resolved
+  const [ip, scopeId] = resolved.split("%")
+  return { address: ip!, port: port!, scopeId: Number(scopeId) }
+}
+
+/**
+ * Returns an address in the form of a socket's family, or undefined if it has none there. An IPv6
+ * socket has IPv4 addresses in a form of its own, and some systems accept no other form.
+ */
+export const inFamily = (address: NetAddress.InetAddress, isIpv6: boolean): NetAddress.InetAddress | undefined => {
+  if (address._tag === "InetAddressV4") {
+    return isIpv6 ? NetAddress.inetAddressUnsafe(NetAddress.toIpv4Mapped(address.address), address.port) : address
+  }
+  if (isIpv6) return address
+  const mapped = Option.getOrUndefined(NetAddress.fromIpv4Mapped(address.address))
+  return mapped && NetAddress.inetAddressUnsafe(mapped, address.port)
+}
+
+/** Whether an address stands for an IPv4 address, in either form. */
+export const isIpv4 = (address: NetAddress.InetAddress): boolean =>
+  address._tag === "InetAddressV4" || NetAddress.isIpv4Mapped(address.address)
+
+/** Returns the error of an address whose family a socket does not take. */
+export const wrongFamily = (syscall: string, fd: number, address: NetAddress.InetAddress): PollerError =>
+  fromErrno(syscall, constants.errno.EAFNOSUPPORT, { fd, address: NetAddress.formatInet(address) })
 
 /** Returns `AF_INET` or `AF_INET6`. */
 export const domainOf = (profile: SocketProfile, address: NetAddress.InetAddress): number =>

@@ -7,7 +7,7 @@ import type { Registrar } from "../../Registrar.ts"
 import type { ConnectOptions, ListenOptions, SetOptions, TcpListener, TcpStream } from "../../net/Tcp.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods } from "../objects/publicObject.ts"
-import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
+import { domainOf, inet, inFamily, isIpv4, placeOf, toAddress, wrongFamily } from "./addresses.ts"
 import { connected } from "./connecting.ts"
 import { tcp } from "./foreignSocket.ts"
 import { Listener, toBacklog } from "./listener.ts"
@@ -71,7 +71,7 @@ export const listen = (
     const { libc } = net
     const { profile } = libc
     const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET } = profile.socket
-    const address = yield* toAddress(input)
+    const address = yield* toAddress(libc, input)
     const backlog = yield* toBacklog(options.backlog)
     const bytes = Sockaddr.encodeInet(profile.socket, address)
     const opening = open(libc, domainOf(profile.socket, address), SOCK_STREAM, (fd) =>
@@ -102,15 +102,21 @@ export const connect = (
     const { libc } = net
     const { profile } = libc
     const { SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } = profile.socket
-    const address = yield* toAddress(input)
-    const local = options.localAddress === undefined ? undefined : yield* toAddress(options.localAddress)
+    const address = yield* toAddress(libc, input)
+    const local = options.localAddress === undefined ? undefined : yield* toAddress(libc, options.localAddress)
     const bytes = Sockaddr.encodeInet(profile.socket, address)
     const opening = open(libc, domainOf(profile.socket, address), SOCK_STREAM, (fd) =>
       Effect.gen(function* () {
         const socket = new TcpStreamImpl(net, fd, address)
         yield* setTcpOptions(libc, socket.watchedFd, { ...options, noDelay: options.noDelay ?? true })
         if (local !== undefined) {
-          const localBytes = Sockaddr.encodeInet(profile.socket, local)
+          const isIpv6 = address._tag === "InetAddressV6"
+          const usable = inFamily(local, isIpv6)
+          const isAny = NetAddress.isUnspecified(local.address) && isIpv6
+          if (usable === undefined || (!isAny && isIpv4(local) !== isIpv4(address))) {
+            return yield* Effect.fail(wrongFamily("bind", fd, local))
+          }
+          const localBytes = Sockaddr.encodeInet(profile.socket, usable)
           const place = placeOf(fd, () => NetAddress.formatInet(local))
           yield* enable(libc, place, SOL_SOCKET, SO_REUSEADDR, true)
           yield* Socket.bind(libc, place, localBytes)

@@ -6,7 +6,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions, Datagram, JoinMulticastOptions, SetOptions, UdpSocket } from "../../net/Udp.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
@@ -16,7 +16,7 @@ import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
-import { domainOf, inet, placeOf, toAddress } from "./addresses.ts"
+import { domainOf, inet, inFamily, isIpv4, placeOf, toAddress, wrongFamily } from "./addresses.ts"
 import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
 import { udp } from "./foreignSocket.ts"
 import * as Multicast from "./multicast.ts"
@@ -25,6 +25,7 @@ import * as Opening from "./opening.ts"
 import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
 import { enable, setOption, setUdpOptions } from "./socketOptions.ts"
+import { resolveZone } from "./zone.ts"
 
 export const TypeId = "~effect-amy/UdpSocket"
 
@@ -34,6 +35,8 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   readonly #libc: Libc
   /** The address that the socket was bound to before it was connected. */
   readonly #bound: NetAddress.InetAddress
+  readonly #addressLength: number
+  #dualStack: boolean | undefined
   #lastTo: NetAddress.InetAddress | undefined
   #lastBytes: Uint8Array | undefined
 
@@ -46,6 +49,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     const watchedFd = new WatchedFd(attachment, fd)
     this.#libc = libc
     this.#bound = bound
+    this.#addressLength = encodeInet(libc.profile.socket, bound).length
     watchedFd.named = this
     this.#owned = new OwnedFd(libc, fd, "the socket", watchedFd)
     this.#channel = new DatagramChannel(watchedFd, libc)
@@ -126,35 +130,54 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
    */
   #known(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | null {
     if (to === undefined) return undefined
-    if (to instanceof DatagramImpl) return to.sender.bytes
+    // That of a datagram which a socket of the other family has received has another length.
+    if (to instanceof DatagramImpl) return to.sender.bytes.length === this.#addressLength ? to.sender.bytes : null
     return to === this.#lastTo ? this.#lastBytes : null
   }
 
   #encode(to: NetAddress.InetAddressInput | Datagram | undefined): Effect.Effect<Uint8Array, PollerError> {
-    return Effect.map(toAddress(to as NetAddress.InetAddressInput), (address) => {
-      this.#lastBytes = this.encodeUnsafe(address)
+    if (to instanceof DatagramImpl) return this.#encode(to.address)
+    return Effect.flatMap(toAddress(this.#libc, to as NetAddress.InetAddressInput), (address) => {
+      const bytes = this.encode("sendto", address)
+      if (isPollerError(bytes)) return Effect.fail(bytes)
+      this.#lastBytes = bytes
       this.#lastTo = address
-      return this.#lastBytes
+      return Effect.succeed(bytes)
     })
   }
 
-  encodeUnsafe(address: NetAddress.InetAddress): Uint8Array {
-    // An IPv6 socket has IPv4 addresses in this form, and some systems accept no other form.
-    const usable =
-      this.#isIpv6 && address._tag === "InetAddressV4"
-        ? NetAddress.inetAddressUnsafe(NetAddress.toIpv4Mapped(address.address), address.port)
-        : address
-    return encodeInet(this.#libc.profile.socket, usable)
+  /** Replaces the name of an interface in a host by its index. */
+  resolveZone(host: string): string | PollerError {
+    return host.includes("%") ? resolveZone(this.#libc, host) : host
+  }
+
+  /** Returns the bytes of an address, or the error if this socket does not take its family. */
+  encode(syscall: string, address: NetAddress.InetAddress): Uint8Array | PollerError {
+    const usable = inFamily(address, this.#isIpv6)
+    return usable === undefined || (this.#isIpv6 && isIpv4(usable) && !this.#reachesIpv4)
+      ? wrongFamily(syscall, this.fd, address)
+      : encodeInet(this.#libc.profile.socket, usable)
+  }
+
+  /** Whether this IPv6 socket can send to IPv4 addresses, too. It is looked up when it matters. */
+  get #reachesIpv4(): boolean {
+    if (this.#dualStack === undefined) {
+      const { IPPROTO_IPV6, IPV6_V6ONLY } = this.#libc.profile.socket
+      const isOnly = Socket.getOption(this.#libc, this.fd, IPPROTO_IPV6, IPV6_V6ONLY) !== 0
+      this.#dualStack = !isOnly && (isIpv4(this.#bound) || NetAddress.isUnspecified(this.#bound.address))
+    }
+    return this.#dualStack
   }
 
   connect(address: NetAddress.InetAddressInput): Effect.Effect<void, PollerError> {
     const libc = this.#libc
     return this.#owned.use((fd) =>
       Effect.gen({ self: this }, function* () {
-        const peer = yield* toAddress(address)
+        const peer = yield* toAddress(libc, address)
         // The kernel accepts port 0, and drops every datagram that is sent there.
         if (peer.port === 0) yield* Effect.fail(invalidArgument("invalid port 0: expected the port of the peer"))
-        const bytes = this.encodeUnsafe(peer)
+        const bytes = this.encode("connect", peer)
+        if (isPollerError(bytes)) return yield* Effect.fail(bytes)
         const place = placeOf(fd, () => NetAddress.formatInet(peer))
         yield* systemCall(libc, "connect", place, () => libc.functions.connect(fd, bytes, bytes.length))
       })
@@ -285,7 +308,7 @@ export const bind = (
 ): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
-    const address = yield* toAddress(input)
+    const address = yield* toAddress(net.libc, input)
     return yield* scoped(open(net, address, options))
   })
 

@@ -7,6 +7,8 @@ export interface SocketFunctions {
   readonly getpeername: (fd: number, address: Uint8Array, length: Uint32Array) => number
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint32Array) => number
   readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint32Array) => number
+  /** Takes the name as bytes that end with a zero. Returns 0 if there is no such interface. */
+  readonly if_nametoindex: (name: Uint8Array) => number
   readonly listen: (fd: number, backlog: number) => number
   readonly recv: (fd: number, buffer: Uint8Array, count: number, flags: number) => number
   readonly recvfrom: (
@@ -43,6 +45,7 @@ export const socketPrototypes: { readonly [Name in keyof SocketFunctions]: strin
   getpeername: "int getpeername(int fd, void *address, void *length)",
   getsockname: "int getsockname(int fd, void *address, void *length)",
   getsockopt: "int getsockopt(int fd, int level, int name, void *value, void *length)",
+  if_nametoindex: "unsigned int if_nametoindex(void *name)",
   listen: "int listen(int fd, int backlog)",
   recv: "intptr_t recv(int fd, void *buffer, size_t count, int flags)",
   recvfrom: "intptr_t recvfrom(int fd, void *buffer, size_t count, int flags, void *address, void *length)",
