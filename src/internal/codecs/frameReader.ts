@@ -69,9 +69,13 @@ export class FrameReaderImpl extends CodecObject implements FrameReader, Increme
     return this.#results.takeAll()
   }
 
+  stopAtError(): void {
+    this.#results.stopAtError()
+  }
+
   feed(chunk: Uint8Array): void {
     let at = 0
-    while (at < chunk.length) {
+    while (at < chunk.length && !this.#results.isOver) {
       if (this.#skip > 0) {
         const skipped = Math.min(this.#skip, chunk.length - at)
         this.#skip -= skipped
@@ -90,12 +94,9 @@ export class FrameReaderImpl extends CodecObject implements FrameReader, Increme
 
   end(): void {
     if (this.#prefix > 0) {
-      this.#results.addError(
-        new IncompleteFrame({
-          expected: this.#prefix < prefixLength ? prefixLength : prefixLength + this.#length,
-          received: this.pendingBytes
-        })
-      )
+      const expected = this.#prefix < prefixLength ? prefixLength : prefixLength + this.#length
+      const received = this.pendingBytes
+      this.#results.addError(() => new IncompleteFrame({ expected, received }))
     }
     this.#begun.clear()
     this.#skip = 0
@@ -104,8 +105,9 @@ export class FrameReaderImpl extends CodecObject implements FrameReader, Increme
 
   /** Called when the length has arrived. */
   #start(): void {
-    if (this.#length > this.#maxLength) {
-      this.#results.addError(new FrameTooLong({ length: this.#length, limit: this.#maxLength }))
+    const [length, limit] = [this.#length, this.#maxLength]
+    if (length > limit) {
+      this.#results.addError(() => new FrameTooLong({ length, limit }))
       this.#skip = this.#length
       this.#reset()
     } else if (this.#length === 0) {

@@ -14,7 +14,11 @@ const LF = 0x0a
 const CR = 0x0d
 
 // A byte order mark is a character like any other: what was sent is what arrives.
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+// It does not throw, since exceptions are dear, and a peer decides how many lines are invalid.
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** What the decoder puts in the place of invalid bytes. It may have been sent as well. */
+const replacement = "\uFFFD"
 
 export const TypeId = "~effect-amy/LineReader"
 
@@ -73,10 +77,16 @@ export class LineReaderImpl extends CodecObject implements LineReader, Increment
     return this.#results.takeAll()
   }
 
+  stopAtError(): void {
+    this.#results.stopAtError()
+  }
+
   feed(chunk: Uint8Array): void {
+    if (this.#results.isOver) return
     let from = 0
     for (let to = chunk.indexOf(LF); to !== -1; to = chunk.indexOf(LF, from)) {
       this.#finish(chunk.subarray(from, to))
+      if (this.#results.isOver) return
       from = to + 1
       this.#lineStart = this.#fed + from
     }
@@ -130,18 +140,21 @@ export class LineReaderImpl extends CodecObject implements LineReader, Increment
 
   #line(bytes: Uint8Array): void {
     if (bytes.length > this.#maxLength) return this.#tooLong()
-    let line: string
-    try {
-      line = utf8.decode(bytes)
-    } catch {
-      const offsetInLine = validUpTo(bytes)
-      this.#results.addError(new InvalidUtf8({ offset: this.#lineStart + offsetInLine, offsetInLine }))
-      return
+    const line = utf8.decode(bytes)
+    const replaced = line.indexOf(replacement)
+    if (replaced !== -1) {
+      // What comes before it is valid.
+      const offsetInLine = validUpTo(bytes, replaced < 32 ? 0 : Buffer.byteLength(line.slice(0, replaced)))
+      if (offsetInLine < bytes.length) {
+        const offset = this.#lineStart + offsetInLine
+        return this.#results.addError(() => new InvalidUtf8({ offset, offsetInLine }))
+      }
     }
     this.#results.add(line)
   }
 
   #tooLong(): void {
-    this.#results.addError(new LineTooLong({ length: this.#maxLength + 1, limit: this.#maxLength }))
+    const limit = this.#maxLength
+    this.#results.addError(() => new LineTooLong({ length: limit + 1, limit }))
   }
 }

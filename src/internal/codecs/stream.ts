@@ -17,6 +17,8 @@ export interface Incremental<A> {
    * again.
    */
   feed(chunk: Uint8Array): void
+  /** Makes the reader pass over what comes after the first error. */
+  stopAtError(): void
   /** Ends the input. What is fed afterwards is another input. */
   end(): void
   /** Takes the results that are complete. */
@@ -112,7 +114,12 @@ export const decode = <A, Options>(
   readerOf: (options: Options | undefined) => () => Incremental<A>
 ): Dual<Uint8Array, A, CodecError, Options> =>
   dual<Uint8Array, A, CodecError, Options>((options) => {
-    const results = readResults(readerOf(options))
+    const make = readerOf(options)
+    const results = readResults(() => {
+      const reader = make()
+      reader.stopAtError()
+      return reader
+    })
     return (self) => Stream.transformPull(results(self), stopAtFailure)
   })
 

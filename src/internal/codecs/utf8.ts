@@ -1,11 +1,11 @@
 /** Finds where UTF-8 goes wrong: the platform's decoder only says that it does. */
 
 /**
- * Returns how many bytes at the start are whole, valid characters. Follows table 3-7 of the Unicode
+ * Returns how many bytes at the start are whole, valid characters. The first `from` are known to be. Follows table 3-7 of the Unicode
  * standard: no overlong forms, no surrogates, nothing above U+10FFFF.
  */
-export const validUpTo = (bytes: Uint8Array): number => {
-  let start = 0
+export const validUpTo = (bytes: Uint8Array, from = 0): number => {
+  let start = from
   while (start < bytes.length) {
     const length = characterAt(bytes, start)
     if (length === 0) return start
