@@ -26,6 +26,7 @@ const rooms = [
   "channel",
   "net",
   "effectSocket",
+  "system",
   "layers"
 ]
 

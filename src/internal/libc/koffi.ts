@@ -18,6 +18,11 @@ import { bindWatchReadable } from "./uvPoll.ts"
 export interface Libc<P extends Profile = Profile> {
   readonly profile: P
   readonly functions: Functions
+  /**
+   * Binds further functions, which few programs call: `bindMore(inotifyPrototypes)`. A function that
+   * the C library lacks throws the reason when it is called. Binding once for each thread is enough.
+   */
+  readonly bindMore: <F>(prototypes: { readonly [Name in keyof F]: string }) => F
   /** Returns `errno` as the last call on this thread left it. With a value, sets it. */
   readonly errno: (value?: number) => number
   /** Returns the address of a view's bytes. They stay there while something refers to the view. */
@@ -62,6 +67,13 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
   return {
     profile,
     functions: bindFunctions(library, profile),
+    bindMore: <F>(prototypes: { readonly [Name in keyof F]: string }) => {
+      const functions: Record<string, unknown> = {}
+      for (const [name, prototype] of Object.entries<string>(prototypes)) {
+        functions[name] = bindOrThrowLater(() => library.func(prototype))
+      }
+      return functions as F
+    },
     errno: (value) => (value === undefined ? koffi.errno() : koffi.errno(value)),
     addressOf: (bytes) => koffi.address(bytes),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),
