@@ -1,5 +1,5 @@
 /** Listeners as `SocketServer` of `effect/socket`. */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
@@ -62,8 +62,11 @@ const run = <R, E, _>(
   listener: Bound["listener"],
   handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>,
   tag: Tag
-): Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>> =>
-  Effect.mapError(
+): Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>> => {
+  // The fiber begins with it: to provide a handler with it would keep 400 bytes more.
+  const provide = (context: Context.Context<R>, connection: StreamSocket<unknown>): Context.Context<R> =>
+    Context.add(context, tag, new ConnectionImpl(connection as unknown as TcpStream | UnixStream))
+  return Effect.mapError(
     listener.serve((connection) => {
       let isTaken = false
       const open = Effect.acquireRelease(
@@ -79,7 +82,6 @@ const run = <R, E, _>(
         EffectSocket.make(() => open),
         handler
       ).pipe(
-        Effect.provideService(tag, new ConnectionImpl(connection as unknown as TcpStream | UnixStream)),
         Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
         // No other owner closes the connection of a handler that has not acquired the reader.
         Effect.ensuring(
@@ -88,9 +90,10 @@ const run = <R, E, _>(
           })
         )
       )
-    }),
+    }, provide),
     (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerUnknownError({ cause }) })
   ) as Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>>
+}
 
 const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend(() => {

@@ -244,23 +244,25 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   }
 
   /**
-   * Runs a handler in a fiber for each connection. The handler has to close the connection.
+   * Runs a handler in a fiber for each connection. The handler has to close the connection. It has
+   * the caller's context, or what `contextOf` makes of it for the connection.
    *
    * An interruption interrupts every handler. Once the listener is closed, it waits for the
    * handlers, and then fails.
    */
   serve<R>(
-    handler: (connection: Connection) => Effect.Effect<unknown, never, R>
+    handler: (connection: Connection) => Effect.Effect<unknown, never, R>,
+    contextOf: (context: Context.Context<R>, connection: Connection) => Context.Context<R> = (context) => context
   ): Effect.Effect<never, PollerError, R> {
     return Effect.contextWith((context: Context.Context<R>) =>
       Effect.scoped(
         Effect.gen({ self: this }, function* () {
           const scope = yield* Effect.scope
-          // With the caller's context: a handler that asks for a scope would get this one
-          // otherwise.
-          const fork = Effect.runForkWith(context)
           const running = new Set<Fiber.Fiber<unknown>>()
           const start = (connection: Connection) => {
+            // With the caller's context: a handler that asks for a scope would get this one
+            // otherwise.
+            const fork = Effect.runForkWith(contextOf(context, connection))
             const fiber = Fiber.runIn(fork(handler(connection)), scope)
             running.add(fiber)
             fiber.addObserver(() => running.delete(fiber))
