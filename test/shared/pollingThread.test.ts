@@ -35,7 +35,8 @@ it("the polling thread fills mailboxes until the poller closes, and loads nothin
   expect(selector.add(fd, Interest.Read, mailbox, 7)).toBe(0)
 
   const loading = memory.loading.begin(currentThread(libc()))
-  const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: 1, loading }
+  const { koffi } = libc()
+  const data: ThreadData = { memory: memory.buffer, koffi, selector: selector.handle, batchSize: 1, loading }
   const worker = new Worker(new URL("../../src/internal/shared/pollingThread.ts", import.meta.url), {
     workerData: data,
     execArgv: ["--import", `data:text/javascript,${encodeURIComponent(postModules)}`]

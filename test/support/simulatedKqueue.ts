@@ -102,7 +102,7 @@ export class SimulatedKqueue {
       read: (fd, buffer, count) => this.#read(fd, buffer, count),
       write: (fd, _, count) => this.#write(fd, count)
     }
-    const simulated: Omit<Libc<KqueueProfile>, "addressOf" | "bindMore" | "memoryAt"> = {
+    const simulated: Omit<Libc<KqueueProfile>, "koffi" | "addressOf" | "bindMore" | "memoryAt"> = {
       profile,
       functions: new Proxy(functions, {
         get: (all, name) => Reflect.get(all, name) ?? (() => this.#refuse(String(name)))

@@ -11,11 +11,9 @@ import { workerFailed } from "../errors/pollerErrors.ts"
 import { currentThread } from "../kernel/threadId.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
+import { resolutionFlags } from "./resolutionFlags.ts"
 import { attachmentOf, failWith, open as openPoller, type Opened } from "./openPoller.ts"
-
-// With the ending of this file: TypeScript in the sources, JavaScript in the published package.
-const ending = import.meta.url.slice(import.meta.url.lastIndexOf("."))
-const entry = new URL(`../shared/pollingThread${ending}`, import.meta.url)
+import { threadProgram } from "./threadProgram.ts"
 
 export const open = Effect.fnUntraced(function* (
   options: LayerOptions | undefined
@@ -51,21 +49,41 @@ interface Thread {
   readonly exited: Effect.Effect<unknown>
 }
 
-const start = ({ libc, memory, selector }: Opened): Effect.Effect<Thread, PollerError> =>
+const notStarted = (cause: unknown): PollerError => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return workerFailed(`the polling thread could not be started: ${reason}`, cause)
+}
+
+/**
+ * Starts the thread without the options of this process, whose preloaded modules and profilers are
+ * not for it. If that fails, koffi may be such that only they find it (Yarn's Plug'n'Play), so it
+ * starts once more with those of them that do.
+ */
+const start = (opened: Opened): Effect.Effect<Thread, PollerError> => {
+  const flags = resolutionFlags(process.execArgv)
+  const plain = startWith(opened, [])
+  return flags.length === 0 ? plain : Effect.catch(plain, () => startWith(opened, flags))
+}
+
+const startWith = ({ libc, memory, selector }: Opened, execArgv: Array<string>): Effect.Effect<Thread, PollerError> =>
   Effect.callback((resume) => {
     // Its place while it loads is this thread's until it has begun to run.
     const loading = memory.loading.begin(currentThread(libc))
-    const data: ThreadData = { memory: memory.buffer, selector: selector.handle, batchSize: selector.capacity, loading }
+    const workerData: ThreadData = {
+      memory: memory.buffer,
+      koffi: libc.koffi,
+      selector: selector.handle,
+      batchSize: selector.capacity,
+      loading
+    }
     const failed = (cause: unknown) => {
       memory.loading.end(loading)
-      resume(
-        Effect.fail(deniedByNode("new Worker", cause) ?? workerFailed("the polling thread could not be started", cause))
-      )
+      resume(Effect.fail(deniedByNode("new Worker", cause) ?? notStarted(cause)))
     }
     let worker: Worker
     try {
-      // Without the options of this process: its loaders and profilers are not for this thread.
-      worker = new Worker(entry, { workerData: data, execArgv: [], name: "effect-amy poller" })
+      const { isText, program } = threadProgram()
+      worker = new Worker(program, { eval: isText, workerData, execArgv, name: "effect-amy poller" })
     } catch (cause) {
       return failed(cause)
     }

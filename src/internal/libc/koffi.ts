@@ -6,8 +6,8 @@
  * and a system for which koffi has no binary fails only when a program asks for a poller.
  */
 import type * as Koffi from "koffi"
-import { createRequire } from "node:module"
 import { isFile } from "./isFile.ts"
+import { createRequire, find } from "./places.ts"
 import { profileOf } from "./profiles/index.ts"
 import type { Profile } from "./profiles/profile.ts"
 import type { Functions } from "./prototypes/index.ts"
@@ -17,6 +17,8 @@ import { bindWatchReadable } from "./uvPoll.ts"
 
 export interface Libc<P extends Profile = Profile> {
   readonly profile: P
+  /** The path of the koffi that was loaded. Another thread loads the same. */
+  readonly koffi: string
   readonly functions: Functions
   /**
    * Binds further functions, which few programs call: `bindMore(inotifyPrototypes)`. A function that
@@ -62,10 +64,11 @@ const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Function
   return functions as Functions
 }
 
-const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
+const bind = (koffi: typeof Koffi, path: string, profile: Profile): Libc => {
   const library = koffi.load(null)
   return {
     profile,
+    koffi: path,
     functions: bindFunctions(library, profile),
     bindMore: <F>(prototypes: { readonly [Name in keyof F]: string }) => {
       const functions: Record<string, unknown> = {}
@@ -84,8 +87,11 @@ const bind = (koffi: typeof Koffi, profile: Profile): Libc => {
 
 let bound: Libc | undefined
 
-/** Returns the C library of this process. Throws `UnsupportedSystem` as `load` does. */
-export const libc = (): Libc => (bound ??= load(process.platform))
+/**
+ * Returns the C library of this process. `koffi` is where koffi is, if that is known. Throws
+ * `UnsupportedSystem` as `load` does.
+ */
+export const libc = (koffi?: string): Libc => (bound ??= load(process.platform, koffi))
 
 /** Whether this thread has loaded it. */
 export const isLoaded = (): boolean => bound !== undefined
@@ -104,21 +110,29 @@ export const provideLibc = (other: Libc | undefined): Libc | undefined => {
 export class UnsupportedSystem extends Error {}
 
 /**
- * Binds the C library with the profile of the named system. Throws `UnsupportedSystem` if there is
- * no profile of that system, or if koffi cannot be loaded.
+ * Binds the C library with the profile of the named system. `koffi` is where koffi is, if that is
+ * known. Throws `UnsupportedSystem` if there is no profile of that system, or if koffi cannot be
+ * loaded.
  */
-export const load = (platform: NodeJS.Platform): Libc => {
+export const load = (platform: NodeJS.Platform, koffi?: string): Libc => {
   const profile = profileOf(platform)
   if (profile === undefined) {
     throw new UnsupportedSystem(
       `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
     )
   }
-  try {
-    return bind(createRequire(import.meta.url)("koffi") as typeof Koffi, profile)
-  } catch (cause) {
+  const path = koffi ?? find("koffi")
+  if (path === undefined) {
     throw new UnsupportedSystem(
-      `koffi could not be loaded on ${platform} (${process.arch}): install it for this system`,
+      "koffi was not found. It loads native code, so no bundle contains it: install it beside the program (npm install koffi@~3.3.4)"
+    )
+  }
+  try {
+    return bind(createRequire(path)(path) as typeof Koffi, path, profile)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UnsupportedSystem(
+      `${path} could not be loaded on ${platform} (${process.arch}): ${reason}. Install koffi for this system, with its package @koromix/koffi-${platform}-${process.arch}`,
       { cause }
     )
   }

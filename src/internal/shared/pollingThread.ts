@@ -15,6 +15,8 @@ import { Router, safetyNet } from "./router.ts"
 /** What the thread that starts it passes on. */
 export interface ThreadData {
   readonly memory: SharedArrayBuffer
+  /** The path of koffi. This thread may run where it could not find it. */
+  readonly koffi: string
   readonly selector: SelectorHandle
   readonly batchSize: number
   /** Where this thread is noted until it has loaded the C library. */
@@ -28,14 +30,16 @@ const memory = new PollerMemory(data.memory)
 const load = () => {
   const place = memory.loading.takeOver(data.loading, shownThread())
   try {
-    return libc()
+    return libc(data.koffi)
   } finally {
     memory.loading.end(place)
   }
 }
 
+// Outside of what marks the poller as failed: the thread may be started again, with other options.
+const library = load()
+
 try {
-  const library = load()
   const router = new Router(memory, borrow(library, data.selector, data.batchSize), undefined)
   memory.threadId = currentThread(library)
   parentPort!.postMessage("ready")
