@@ -356,7 +356,8 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>("effect-amy/P
   }
 ) {
   override get message(): string {
-    return `${this.description} (build the layer again to continue)`
+    // Where it could not be started, the description may say what to do.
+    return this.description.endsWith(")") ? this.description : `${this.description} (build the layer again to continue)`
   }
 }
 

@@ -65,7 +65,10 @@ const start = (opened: Opened): Effect.Effect<Thread, PollerError> => {
   return flags.length === 0 ? plain : Effect.catch(plain, () => startWith(opened, flags))
 }
 
-const startWith = ({ libc, memory, selector }: Opened, execArgv: Array<string>): Effect.Effect<Thread, PollerError> =>
+const startWith = (
+  { libc, memory, selector }: Opened,
+  execArgv: ReadonlyArray<string>
+): Effect.Effect<Thread, PollerError> =>
   Effect.callback((resume) => {
     // Its place while it loads is this thread's until it has begun to run.
     const loading = memory.loading.begin(currentThread(libc))
@@ -83,7 +86,13 @@ const startWith = ({ libc, memory, selector }: Opened, execArgv: Array<string>):
     let worker: Worker
     try {
       const { isText, program } = threadProgram()
-      worker = new Worker(program, { eval: isText, workerData, execArgv, name: "effect-amy poller" })
+      worker = new Worker(program, {
+        eval: isText,
+        workerData,
+        // Before a text that is a script, Node would not load what `--import` in NODE_OPTIONS names.
+        execArgv: isText ? ["--input-type=module", ...execArgv] : [...execArgv],
+        name: "effect-amy poller"
+      })
     } catch (cause) {
       return failed(cause)
     }

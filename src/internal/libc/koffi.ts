@@ -124,7 +124,7 @@ export const load = (platform: NodeJS.Platform, koffi?: string): Libc => {
   const path = koffi ?? find("koffi")
   if (path === undefined) {
     throw new UnsupportedSystem(
-      "koffi was not found. It loads native code, so no bundle contains it: install it beside the program (npm install koffi@~3.3.4)"
+      "koffi was not found (install it beside the program: it has native code, which no bundle contains)"
     )
   }
   try {
@@ -132,7 +132,7 @@ export const load = (platform: NodeJS.Platform, koffi?: string): Libc => {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new UnsupportedSystem(
-      `${path} could not be loaded on ${platform} (${process.arch}): ${reason}. Install koffi for this system, with its package @koromix/koffi-${platform}-${process.arch}`,
+      `${path} could not be loaded on ${platform} (${process.arch}): ${reason} (install koffi for this system, with its package @koromix/koffi-${platform}-${process.arch})`,
       { cause }
     )
   }

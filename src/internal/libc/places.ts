@@ -32,12 +32,12 @@ const ownFile = (): string | undefined => {
 
 /**
  * Returns the paths of files, the closest first: this module or the bundle that it is in, the
- * program, the executable, and any file of the working directory.
+ * program or single executable, and any file of the working directory.
  */
 const places = (): ReadonlyArray<string> => {
   // esbuild leaves `import.meta` empty in a CommonJS bundle; webpack puts the path at build time in.
   const url: string | undefined = import.meta.url
-  const found = [url, ownFile(), process.argv[1], process.execPath, join(process.cwd(), "_")].map(toPath)
+  const found = [url, ownFile(), process.argv[1], join(process.cwd(), "_")].map(toPath)
   return [...new Set(found.filter((path) => path !== undefined))]
 }
 
