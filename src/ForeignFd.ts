@@ -30,6 +30,9 @@ import * as internalSet from "./internal/foreign/foreignFdSet.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { FdLike, Registrar } from "./Registrar.ts"
 
+declare const TypeId: "~effect-amy/ForeignFd"
+declare const SetTypeId: "~effect-amy/ForeignFdSet"
+
 /**
  * Options of a wait.
  *
@@ -66,7 +69,7 @@ export interface ReadyFd {
  * @since 0.2.0
  */
 export interface ForeignFd extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
 
   /** The number of the descriptor, asked for now. -1 if there is none, or once the scope is closed. */
   readonly fd: number
@@ -132,7 +135,7 @@ export type Step<A> =
  * @since 0.2.0
  */
 export interface ForeignFdSet extends Inspectable {
-  readonly [internalSet.TypeId]: typeof internalSet.TypeId
+  readonly [SetTypeId]: typeof SetTypeId
 
   /** How many descriptors there are. */
   readonly size: number

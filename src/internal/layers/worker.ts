@@ -9,6 +9,7 @@ import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { workerFailed } from "../errors/pollerErrors.ts"
 import { currentThread } from "../kernel/threadId.ts"
+import { messageOf } from "../libc/koffi.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { ThreadData } from "../shared/pollingThread.ts"
 import { resolutionFlags } from "./resolutionFlags.ts"
@@ -49,10 +50,8 @@ interface Thread {
   readonly exited: Effect.Effect<unknown>
 }
 
-const notStarted = (cause: unknown): PollerError => {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return workerFailed(`the polling thread could not be started: ${reason}`, cause)
-}
+const notStarted = (cause: unknown): PollerError =>
+  workerFailed(`the polling thread could not be started: ${messageOf(cause)}`, cause)
 
 /**
  * Starts the thread without the options of this process, whose preloaded modules and profilers are

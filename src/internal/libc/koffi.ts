@@ -106,6 +106,10 @@ export const provideLibc = (other: Libc | undefined): Libc | undefined => {
   return before
 }
 
+/** Returns the message of an error, which may be of another realm, or what else was thrown. */
+export const messageOf = (thrown: unknown): string =>
+  typeof thrown === "object" && thrown !== null && "message" in thrown ? String(thrown.message) : String(thrown)
+
 /** Why there is no poller on this machine. */
 export class UnsupportedSystem extends Error {}
 
@@ -130,7 +134,7 @@ export const load = (platform: NodeJS.Platform, koffi?: string): Libc => {
   try {
     return bind(createRequire(path)(path) as typeof Koffi, path, profile)
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = messageOf(cause)
     throw new UnsupportedSystem(
       `${path} could not be loaded on ${platform} (${process.arch}): ${reason} (install koffi for this system, with its package @koromix/koffi-${platform}-${process.arch})`,
       { cause }
