@@ -143,20 +143,15 @@ describe("the memory of a poller", () => {
     expect([memory.mailboxes.claim(9), memory.mailboxes.claim(9)]).toEqual([2, 0])
   })
 
-  it("returns the descriptors of terminated threads once", () => {
-    const memory = PollerMemory.make(4, 1)
-    for (const thread of [100, 200, 0, 300]) memory.mailboxes.claim(thread)
-    const owners = memory.buffer
-    memory.mailboxes.noteOpened(2, { fd: 0, wake: 41, owners })
-    memory.mailboxes.noteOpened(4, { fd: 50, wake: 51, owners })
+  it("gives back the mailboxes of terminated threads", () => {
+    const { mailboxes } = PollerMemory.make(4, 1)
+    for (const thread of [100, 200, 0, 300]) mailboxes.noteRegistrations(mailboxes.claim(thread), 5)
     const alive = new Set([100])
-    const isAlive = (thread: number) => alive.has(thread)
-    expect(memory.mailboxes.reap(isAlive)).toEqual([0, 41, 50, 51])
-    expect(memory.mailboxes.reap(isAlive)).toEqual([])
-    // The mailboxes of the living thread and of the thread without a number stay claimed.
-    expect([memory.mailboxes.claim(5), memory.mailboxes.claim(5), memory.mailboxes.claim(5)]).toEqual([2, 4, 0])
-    // A new owner does not inherit the descriptors of a former one.
-    expect(memory.mailboxes.reap(() => false)).toEqual([])
+    mailboxes.reclaim((thread) => alive.has(thread))
+    expect(mailboxes.registrations).toBe(10)
+    // Those of the living thread and of the thread without a number stay claimed.
+    expect([mailboxes.claim(5), mailboxes.claim(5), mailboxes.claim(5)]).toEqual([2, 4, 0])
+    expect(mailboxes.registrations).toBe(10)
   })
 
   it("moves on to later states only, and fails only while it is open", () => {

@@ -3,11 +3,11 @@
  * process.
  */
 import { Cause, Effect, Queue } from "effect"
-import type { Poller } from "effect-amy"
+import type { PollChannel, Poller, UserEvent } from "effect-amy"
 import { spawn } from "node:child_process"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
-import { Worker } from "node:worker_threads"
+import { type Transferable, Worker } from "node:worker_threads"
 import { programUrl } from "./programUrl.ts"
 
 const execArgv = ["--conditions=effect-amy-source"]
@@ -83,11 +83,15 @@ export interface Thread<Message> {
 }
 
 /** Runs a program as a thread. The scope ends it. */
-export const startThread = <Message>(name: string, workerData: unknown) =>
+export const startThread = <Message>(
+  name: string,
+  workerData: unknown,
+  transferList: ReadonlyArray<Transferable> = []
+) =>
   Effect.gen(function* () {
     const messages = yield* Queue.unbounded<Message, Error>()
     const worker = yield* Effect.acquireRelease(
-      Effect.sync(() => new Worker(locate(name), { workerData, execArgv })),
+      Effect.sync(() => new Worker(locate(name), { workerData, execArgv, transferList: [...transferList] })),
       (worker) => Effect.promise(() => worker.terminate())
     )
     const exit = new Promise<number>((resolve) => worker.once("exit", resolve))
@@ -143,6 +147,19 @@ export const startConsumer = (data: ConsumerData) =>
       close: Effect.sync(() => thread.worker.postMessage("close"))
     }
   })
+
+/** The data of a thread that runs test/programs/leavingThread.ts. */
+export interface LeavingData {
+  readonly handle: Poller.PollerHandle
+  /** An event and a sender of another thread, for it to use. */
+  readonly event?: UserEvent.UserEventHandle
+  readonly sender?: PollChannel.SenderHandle
+}
+
+/** The message of test/programs/leavingThread.ts, once everything is open. */
+export interface LeavingMessage {
+  readonly events: ReadonlyArray<UserEvent.UserEventHandle>
+}
 
 /** A message of test/programs/blockingTime.ts: one wait. */
 export interface WaitMeasured {

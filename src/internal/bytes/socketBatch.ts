@@ -43,7 +43,6 @@ const patience = 0.25
 export class SocketBatch implements Batch {
   readonly capacity = capacity
   readonly #libc: Libc
-  readonly #onOpen: (fd: number) => void
   /**
    * Opened when it is first useful, because it takes a descriptor and memory. `null` if the system
    * has none.
@@ -65,10 +64,8 @@ export class SocketBatch implements Batch {
   /** When the first of them was put in. */
   #since = 0
 
-  /** `onOpen` is called with the descriptor of the ring, once that is opened. */
-  constructor(libc: Libc, onOpen: (fd: number) => void) {
+  constructor(libc: Libc) {
     this.#libc = libc
-    this.#onOpen = onOpen
   }
 
   /** Whether a batch is under way. There is one at a time. */
@@ -91,7 +88,6 @@ export class SocketBatch implements Batch {
     if (this.#uring !== undefined) return this.#uring !== null
     this.#uring = openIoUring(this.#libc, capacity) ?? null
     if (this.#uring === null) return false
-    this.#onOpen(this.#uring.fd)
     this.#received = Buffer.alloc(capacity * stride)
     this.#receivedAt = Number(this.#libc.addressOf(this.#received))
     this.#toSend = Buffer.alloc(capacity * mostWritten)

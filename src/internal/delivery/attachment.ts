@@ -3,11 +3,14 @@ import type * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { Alarm, Selector, SelectorHandle } from "../kernel/selector.ts"
 import type { Libc } from "../libc/koffi.ts"
+import type { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import type { PollerMemory } from "../shared/pollerMemory.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 
 export interface Attachment {
   readonly memory: PollerMemory
+  /** The notes of which thread opened which descriptor for this poller. */
+  readonly opened: OpenedDescriptors
   readonly selector: Selector
   /** The selector as its owner opened it, for further threads to attach to. */
   readonly origin: SelectorHandle

@@ -13,7 +13,9 @@ import { loadLibc } from "../errors/loadLibc.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
 import { localTrigger, type Trigger } from "../kernel/selector.ts"
+import { currentThread, isAlive } from "../kernel/threadId.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
+import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import { State } from "../shared/pollerMemory.ts"
 import type { Attachment } from "./attachment.ts"
 import type { Dispatcher } from "./dispatcher.ts"
@@ -22,7 +24,7 @@ import type { Source } from "./registrations.ts"
 export const TypeId = "~effect-amy/UserEvent"
 export const HandleTypeId = "~effect-amy/UserEventHandle"
 
-const ended = () => closedBecause("the user event has ended (its scope has closed)")
+const ended = () => closedBecause("the user event has ended (its scope has closed, or its thread was terminated)")
 
 /** What a handle holds. */
 interface Contents extends UserEventHandle {
@@ -30,6 +32,10 @@ interface Contents extends UserEventHandle {
   readonly trigger: number
   /** One word: 1 once the event has ended. */
   readonly shared: SharedArrayBuffer
+  /** The thread for which its descriptor is noted, or 0. */
+  readonly thread: number
+  /** The notes of which thread opened which descriptor for the poller. */
+  readonly opened: SharedArrayBuffer
 }
 
 const isContents = (u: unknown): u is Contents =>
@@ -41,7 +47,12 @@ const isContents = (u: unknown): u is Contents =>
   Number.isSafeInteger(u.trigger) &&
   hasProperty(u, "shared") &&
   isSharedArrayBuffer(u.shared) &&
-  u.shared.byteLength === 4
+  u.shared.byteLength === 4 &&
+  hasProperty(u, "thread") &&
+  Number.isSafeInteger(u.thread) &&
+  hasProperty(u, "opened") &&
+  isSharedArrayBuffer(u.opened) &&
+  OpenedDescriptors.isBuffer(u.opened)
 
 export const isUserEventHandle = (u: unknown): u is UserEventHandle => isContents(u)
 
@@ -50,6 +61,7 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
   readonly #contents: Contents
   readonly #trigger: Trigger
   readonly #unavailable: () => PollerError | undefined
+  readonly #hasEnded: () => boolean
   readonly #clear: () => void
 
   static {
@@ -62,6 +74,7 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
     this.#contents = contents
     this.#trigger = trigger
     this.#unavailable = unavailable
+    this.#hasEnded = bindHasEnded(contents)
     this.#clear = clear
   }
 
@@ -92,7 +105,7 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
 
   #whileOpen(action: () => void): Effect.Effect<void, PollerError> {
     return Effect.suspend(() => {
-      const refusal = this.#unavailable() ?? (hasEnded(this.#contents) ? ended() : undefined)
+      const refusal = this.#unavailable() ?? (this.#hasEnded() ? ended() : undefined)
       if (refusal !== undefined) return Effect.fail(refusal)
       action()
       return Effect.void
@@ -108,7 +121,13 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
   }
 }
 
-const hasEnded = ({ shared }: Contents): boolean => Atomics.load(new Int32Array(shared), 0) !== 0
+/** Returns a function that looks whether an event has ended, or its thread was terminated. */
+const bindHasEnded = ({ opened, shared, thread, trigger }: Contents): (() => boolean) => {
+  const word = new Int32Array(shared)
+  const notes = new OpenedDescriptors(opened)
+  // Once its descriptor is closed for a terminated thread, the number may be another's.
+  return () => Atomics.load(word, 0) !== 0 || (thread !== 0 && notes.threadOf(trigger) !== thread)
+}
 
 /** An event of this thread's poller, with what a channel takes over of it. */
 export class UserEventImpl extends RemoteUserEvent {
@@ -141,7 +160,7 @@ export class UserEventImpl extends RemoteUserEvent {
 export const implementation = (event: UserEvent): UserEventImpl => event as UserEventImpl
 
 export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerError, Scope.Scope> => {
-  const { memory, dispatcher, mailbox, selector } = attachment
+  const { memory, dispatcher, mailbox, opened, selector } = attachment
   const acquire = Effect.suspend(() => {
     if (memory.state !== State.Open) return Effect.fail(notOpen(memory))
     const id = memory.takeId()
@@ -157,7 +176,14 @@ export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerErr
     // A report does not hold if its trigger was cleared meanwhile.
     const source: Source = { admit: trigger.reset, end: endForAll }
     const registration = dispatcher.addSource(id, source)
-    const contents: Contents = { [HandleTypeId]: HandleTypeId, id: registration.id, trigger: trigger.handle, shared }
+    const contents: Contents = {
+      [HandleTypeId]: HandleTypeId,
+      id: registration.id,
+      trigger: trigger.handle,
+      shared,
+      thread: opened.threadOf(trigger.handle),
+      opened: opened.buffer
+    }
     const release = Effect.sync(() => {
       endForAll()
       dispatcher.remove(registration)
@@ -189,17 +215,22 @@ export const fromHandle = Effect.fnUntraced(function* (
     return yield* invalidArgument("a user event of TestPoller cannot leave its thread: there is no kernel behind it")
   }
   const libc = yield* loadLibc
+  const hasEnded = bindHasEnded(handle)
+  const opened = new OpenedDescriptors(handle.opened)
+  const thread = currentThread(libc)
   let open = true
   const trigger = yield* Effect.acquireRelease(
     Effect.suspend(() => {
-      if (hasEnded(handle)) return Effect.fail(ended())
+      // Threads that were terminated with such an event open may be many.
+      opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread))
+      if (hasEnded()) return Effect.fail(ended())
       let trigger: Trigger
       try {
-        trigger = attachTrigger(libc, handle.trigger)
+        trigger = attachTrigger(opened.noting(libc, thread), handle.trigger)
       } catch (thrown) {
-        return Effect.fail(hasEnded(handle) ? ended() : fromThrown(thrown))
+        return Effect.fail(hasEnded() ? ended() : fromThrown(thrown))
       }
-      if (!hasEnded(handle)) return Effect.succeed(trigger)
+      if (!hasEnded()) return Effect.succeed(trigger)
       // It ended in between, so this may be a duplicate of another descriptor that has reused its
       // number.
       trigger.close()

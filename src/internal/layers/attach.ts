@@ -8,6 +8,7 @@ import { isMainThread } from "node:worker_threads"
 import type { PollerHandle } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { SocketBatch } from "../bytes/socketBatch.ts"
+import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
@@ -26,12 +27,15 @@ import { safetyNet } from "../shared/router.ts"
 export const open = Effect.fnUntraced(function* (
   pollerHandle: PollerHandle
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  const { memory: buffer, selector: handle } = yield* Handle.open(pollerHandle)
-  const memory = new PollerMemory(buffer)
+  const contents = yield* Handle.open(pollerHandle)
+  const memory = new PollerMemory(contents.memory)
+  const opened = new OpenedDescriptors(contents.opened)
   const libc = yield* Effect.try({ try: () => load(memory), catch: fromThrown })
+  const thread = currentThread(libc)
+  const shared: Shared = { libc, memory, opened, thread }
   const dispatcher = yield* Dispatcher.make
   const { mailbox, release, selector } = yield* Effect.acquireRelease(
-    join(libc, memory, handle, dispatcher),
+    join(shared, contents.selector, dispatcher),
     ({ release }) =>
       Effect.sync(() => {
         // First, since ending runs consumers, and nothing would close what they open now.
@@ -47,15 +51,16 @@ export const open = Effect.fnUntraced(function* (
   // The process exits with the main thread, and waits for every other thread.
   if (isMainThread) yield* wakeOnExit({ libc, memory, selector })
   yield* Effect.acquireRelease(
-    Effect.sync(() => setInterval(() => checkPollingThread(libc, memory), safetyNet)),
+    Effect.sync(() => setInterval(() => checkThreads(shared), safetyNet)),
     // It also keeps this thread alive while it is attached, as a listening socket would.
     (timer) => Effect.sync(() => clearInterval(timer))
   )
   return {
     libc,
     memory,
+    opened,
     selector,
-    origin: handle,
+    origin: contents.selector,
     mailbox,
     dispatcher,
     drain: consumer.drain,
@@ -75,35 +80,41 @@ const load = (memory: PollerMemory): Libc => {
   }
 }
 
+/** What this thread shares with the others. */
+interface Shared {
+  readonly libc: Libc
+  readonly memory: PollerMemory
+  readonly opened: OpenedDescriptors
+  /** The kernel's number of this thread, or 0. */
+  readonly thread: number
+}
+
 interface Joined {
   readonly selector: Selector
   readonly mailbox: number
   readonly release: () => void
 }
 
-const join = (
-  libc: Libc,
-  memory: PollerMemory,
-  handle: SelectorHandle,
-  dispatcher: Dispatcher
-): Effect.Effect<Joined, PollerError> =>
+const join = (shared: Shared, handle: SelectorHandle, dispatcher: Dispatcher): Effect.Effect<Joined, PollerError> =>
   Effect.suspend(() => {
+    const { libc, memory, opened, thread } = shared
+    const noting = opened.noting(libc, thread)
+    checkThreads(shared)
     if (memory.state !== State.Open) return Effect.fail(notOpen(memory))
     let selector: Selector
     try {
-      selector = Selectors.attach(libc, handle)
+      selector = Selectors.attach(noting, handle)
     } catch (thrown) {
       return Effect.fail(memory.state === State.Open ? fromThrown(thrown) : closed())
     }
     // If the poller closed in between, these are duplicates of other descriptors that have reused
     // its numbers.
-    const mailbox = memory.state === State.Open ? claim(libc, memory) : notOpen(memory)
+    const mailbox = memory.state === State.Open ? claim(shared) : notOpen(memory)
     if (typeof mailbox !== "number") {
       selector.close()
       return Effect.fail(mailbox)
     }
-    memory.mailboxes.noteOpened(mailbox, selector.handle)
-    const batch = new SocketBatch(libc, (fd) => memory.mailboxes.noteRing(mailbox, fd))
+    const batch = new SocketBatch(noting)
     dispatcher.batch = batch
     let released = false
     const release = () => {
@@ -121,14 +132,10 @@ const join = (
   })
 
 /** Claims a mailbox for this thread. Returns its number, or why there is none. */
-const claim = (libc: Libc, memory: PollerMemory): number | PollerError => {
-  const { mailboxes } = memory
-  const thread = currentThread(libc)
+const claim = (shared: Shared): number | PollerError => {
+  const { mailboxes } = shared.memory
   try {
-    let mailbox = mailboxes.claim(thread)
-    if (mailbox !== 0) return mailbox
-    for (const fd of mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
-    mailbox = mailboxes.claim(thread)
+    const mailbox = mailboxes.claim(shared.thread)
     if (mailbox !== 0) return mailbox
   } catch (thrown) {
     if (!isRangeError(thrown)) throw thrown
@@ -142,11 +149,16 @@ const claim = (libc: Libc, memory: PollerMemory): number | PollerError => {
 }
 
 /**
- * Fails the poller if its polling thread is gone. A terminated thread cannot report its end, not
- * even while it closes.
+ * Looks for terminated threads, which cannot report their end. Fails the poller if its polling
+ * thread is gone. Gives back the mailboxes of all others, and closes what they left open.
  */
-const checkPollingThread = (libc: Libc, memory: PollerMemory): void => {
-  if (memory.state >= State.Closed || isAlive(libc, memory.threadId)) return
-  if (!memory.fail(0)) memory.advance(State.Closed)
-  memory.mailboxes.wakeAll()
+const checkThreads = ({ libc, memory, opened, thread }: Shared): void => {
+  const isRunning = (thread: number) => isAlive(libc, thread)
+  // First, so that no thread attaches to descriptors that are about to be closed.
+  if (memory.state < State.Closed && !isRunning(memory.threadId)) {
+    if (!memory.fail(0)) memory.advance(State.Closed)
+    memory.mailboxes.wakeAll()
+  }
+  memory.mailboxes.reclaim(isRunning)
+  opened.closeLeft(libc, thread, isRunning)
 }

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { optionsOrFail } from "./options.ts"
 import { SocketBatch } from "../bytes/socketBatch.ts"
+import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Dispatcher } from "../delivery/dispatcher.ts"
 import { onExit } from "./exitHook.ts"
@@ -21,6 +22,8 @@ import type { PollerError } from "../../PollerError.ts"
 export interface Opened {
   readonly libc: Libc
   readonly memory: PollerMemory
+  readonly opened: OpenedDescriptors
+  readonly thread: number
   readonly selector: Selector
   readonly dispatcher: Dispatcher
   readonly mailbox: number
@@ -40,9 +43,12 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
         try: (): Opened => {
           // First, so that nothing is open if there is no memory for it.
           const memory = PollerMemory.make(maxThreads, mailboxSize)
-          const selector = Selectors.open(libc, batchSize)
-          dispatcher.batch = new SocketBatch(libc, () => {})
-          return { libc, memory, selector, dispatcher, mailbox: memory.mailboxes.claim(currentThread(libc)) }
+          const opened = OpenedDescriptors.make()
+          const thread = currentThread(libc)
+          const noting = opened.noting(libc, thread)
+          const selector = Selectors.open(noting, batchSize)
+          dispatcher.batch = new SocketBatch(noting)
+          return { libc, memory, opened, thread, selector, dispatcher, mailbox: memory.mailboxes.claim(thread) }
         },
         catch: (thrown) =>
           isRangeError(thrown)
@@ -51,14 +57,14 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
               )
             : fromThrown(thrown)
       }),
-      ({ memory, selector }) =>
+      ({ memory, opened, selector, thread }) =>
         Effect.sync(() => {
           memory.advance(State.Closed)
           memory.mailboxes.wakeAll()
           dispatcher.end()
           dispatcher.batch?.close()
-          closeLeft(libc, memory, 10)
           selector.close()
+          closeLeft(libc, opened, thread, 10)
         })
     )
     yield* wakeOnExit(opened)
@@ -66,9 +72,10 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
   })
 
 /** The part of an attachment that does not depend on how its thread polls. */
-export const attachmentOf = ({ dispatcher, libc, mailbox, memory, selector }: Opened) => ({
+export const attachmentOf = ({ dispatcher, libc, mailbox, memory, opened, selector }: Opened) => ({
   libc,
   memory,
+  opened,
   selector,
   origin: selector.handle,
   mailbox,
@@ -80,9 +87,9 @@ export const attachmentOf = ({ dispatcher, libc, mailbox, memory, selector }: Op
  * Closes what terminated threads left open, and looks again a second later while one of them may
  * still be ending.
  */
-const closeLeft = (libc: Libc, memory: PollerMemory, times: number): void => {
-  for (const fd of memory.mailboxes.reap((thread) => isAlive(libc, thread))) libc.functions.close(fd)
-  if (times > 0 && memory.mailboxes.isHeld) setTimeout(closeLeft, safetyNet, libc, memory, times - 1).unref()
+const closeLeft = (libc: Libc, opened: OpenedDescriptors, thread: number, times: number): void => {
+  const isHeld = opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread))
+  if (times > 0 && isHeld) setTimeout(closeLeft, safetyNet, libc, opened, thread, times - 1).unref()
 }
 
 /**

@@ -10,12 +10,15 @@ import type { PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
+import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import { PollerMemory } from "../shared/pollerMemory.ts"
 
 export const TypeId = "~effect-amy/PollerHandle"
 
 export interface Contents extends PollerHandle {
   readonly memory: SharedArrayBuffer
+  /** The notes of which thread opened which descriptor. */
+  readonly opened: SharedArrayBuffer
   readonly selector: SelectorHandle
 }
 
@@ -35,14 +38,21 @@ const isContents = (u: unknown): u is Contents =>
   hasProperty(u, "memory") &&
   isSharedArrayBuffer(u.memory) &&
   PollerMemory.isPollerMemory(u.memory) &&
+  hasProperty(u, "opened") &&
+  isSharedArrayBuffer(u.opened) &&
+  OpenedDescriptors.isBuffer(u.opened) &&
   hasProperty(u, "selector") &&
   isSelectorHandle(u.selector)
 
 export const isPollerHandle = (u: unknown): u is PollerHandle => isContents(u)
 
 /** Makes the handle with which other threads join the poller of an attachment. */
-export const handleOf = ({ memory, origin }: Pick<Attachment, "memory" | "origin">): PollerHandle => {
-  const contents: Contents = { [TypeId]: TypeId, memory: memory.buffer, selector: origin }
+export const handleOf = ({
+  memory,
+  opened,
+  origin
+}: Pick<Attachment, "memory" | "opened" | "origin">): PollerHandle => {
+  const contents: Contents = { [TypeId]: TypeId, memory: memory.buffer, opened: opened.buffer, selector: origin }
   return contents
 }
 
@@ -50,7 +60,9 @@ export const handleOf = ({ memory, origin }: Pick<Attachment, "memory" | "origin
 export const contentsOf = (handle: PollerHandle): Contents => handle as Contents
 
 /** Returns what a handle holds, or fails with `InvalidArgument`. */
-export const open = (handle: PollerHandle): Effect.Effect<Pick<Contents, "memory" | "selector">, PollerError> =>
+export const open = (
+  handle: PollerHandle
+): Effect.Effect<Pick<Contents, "memory" | "opened" | "selector">, PollerError> =>
   Effect.suspend(() => {
     if (!isContents(handle)) {
       return Effect.fail(

@@ -1,7 +1,4 @@
-/**
- * The mailboxes in a poller's shared memory: which thread owns each, and what that thread opened.
- */
-import type { SelectorHandle } from "../kernel/selector.ts"
+/** The mailboxes in a poller's shared memory, and which thread owns each. */
 
 /** Words of a mailbox's header. The owner and the writer write to different cache lines. */
 export const Box = {
@@ -15,13 +12,8 @@ export const Box = {
   Sleeping: 2,
   /** The number of syncs that the owner has requested. A sync brings in all that is ready. */
   SyncRequested: 3,
-  /** The descriptors that the owner opened to attach, each plus one. 0 if there is none. */
-  SelectorFd: 4,
-  WakeFd: 5,
   /** The number of descriptors that the owner has registered. */
-  Registrations: 6,
-  /** The descriptor of the io_uring that the owner opened, plus one. 0 if there is none. */
-  RingFd: 7,
+  Registrations: 4,
   /** The number of entries that were written, modulo 2^32. */
   Tail: 32,
   /** 1 while the writer keeps entries that did not fit. */
@@ -76,7 +68,10 @@ export class MailboxTable {
   /** The number of registrations of all threads together. */
   get registrations(): number {
     let sum = 0
-    for (let mailbox = this.count; mailbox > 0; mailbox--) sum += Atomics.load(this.box(mailbox), Box.Registrations)
+    for (let mailbox = this.count; mailbox > 0; mailbox--) {
+      const box = this.box(mailbox)
+      if (Atomics.load(box, Box.Owner) !== 0) sum += Atomics.load(box, Box.Registrations)
+    }
     return sum
   }
 
@@ -92,7 +87,10 @@ export class MailboxTable {
     const owner = thread === 0 ? -1 : thread
     for (let mailbox = 1; mailbox <= this.capacity; mailbox++) {
       if (mailbox > this.count) this.#growTo(mailbox)
-      if (Atomics.compareExchange(this.box(mailbox), Box.Owner, 0, owner) === 0) return mailbox
+      const box = this.box(mailbox)
+      if (Atomics.compareExchange(box, Box.Owner, 0, owner) !== 0) continue
+      box[Box.Registrations] = 0
+      return mailbox
     }
     return 0
   }
@@ -109,51 +107,17 @@ export class MailboxTable {
 
   /** Gives a mailbox back. Entries that still come for it are dropped. */
   release(mailbox: number): void {
-    const box = this.box(mailbox)
-    box[Box.SelectorFd] = 0
-    box[Box.WakeFd] = 0
-    box[Box.RingFd] = 0
-    box[Box.Registrations] = 0
-    Atomics.store(box, Box.Owner, 0)
+    Atomics.store(this.box(mailbox), Box.Owner, 0)
   }
 
-  /** Notes what a mailbox's owner opened. If that thread is terminated, another one closes it. */
-  noteOpened(mailbox: number, handle: SelectorHandle): void {
-    const box = this.box(mailbox)
-    box[Box.SelectorFd] = handle.fd + 1
-    box[Box.WakeFd] = handle.wake + 1
-  }
-
-  /** Notes, as `noteOpened` does, an io_uring that the owner opened later. */
-  noteRing(mailbox: number, fd: number): void {
-    this.box(mailbox)[Box.RingFd] = fd + 1
-  }
-
-  /** Whether an attached thread still has open what it opened. */
-  get isHeld(): boolean {
+  /** Gives back the mailboxes of terminated threads. */
+  reclaim(isAlive: (thread: number) => boolean): void {
     for (let mailbox = this.count; mailbox > 0; mailbox--) {
       const box = this.box(mailbox)
-      if (Atomics.load(box, Box.Owner) > 0 && box[Box.SelectorFd] !== 0) return true
-    }
-    return false
-  }
-
-  /**
-   * Gives back the mailboxes of terminated threads. Returns the descriptors that they left open.
-   */
-  reap(isAlive: (thread: number) => boolean): Array<number> {
-    const left: Array<number> = []
-    for (let mailbox = 1; mailbox <= this.count; mailbox++) {
-      const box = this.box(mailbox)
       const owner = Atomics.load(box, Box.Owner)
-      if (owner <= 0 || isAlive(owner)) continue
-      const opened = [Box.SelectorFd, Box.WakeFd, Box.RingFd].map((word) => box[word]!)
-      // If two threads find it dead, only one of them closes.
-      if (Atomics.compareExchange(box, Box.Owner, owner, -1) !== owner) continue
-      left.push(...opened.filter((fd) => fd !== 0).map((fd) => fd - 1))
-      this.release(mailbox)
+      // Another thread may have been faster, and a further one have it by now.
+      if (owner > 0 && !isAlive(owner)) Atomics.compareExchange(box, Box.Owner, owner, 0)
     }
-    return left
   }
 
   /** Returns the number of the sync that a mailbox's owner waits for, or `undefined`. */

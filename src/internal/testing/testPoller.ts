@@ -18,6 +18,7 @@ import { notOpen, workerFailed } from "../errors/pollerErrors.ts"
 import { type Alarm, Interest } from "../kernel/selector.ts"
 import { failWith } from "../layers/openPoller.ts"
 import * as pollers from "../layers/pollerService.ts"
+import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
 import { PollerMemory, State } from "../shared/pollerMemory.ts"
 import { Router } from "../shared/router.ts"
 import { FakeDescriptorImpl } from "./fakeDescriptor.ts"
@@ -55,6 +56,7 @@ export const make: Effect.Effect<Services, never, Scope.Scope> = Effect.gen(func
   let nextFailure: PollerErrorReason | undefined
   const attachment: Attachment = {
     memory,
+    opened: OpenedDescriptors.make(),
     selector,
     origin: selector.handle,
     mailbox,
