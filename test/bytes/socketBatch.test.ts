@@ -3,7 +3,7 @@
  * about a single connection still hold, whatever the fibers that run first do to the others.
  */
 import { expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import { Poller, Registrar, Tcp } from "effect-amy"
 import {
   describeUring,
@@ -318,6 +318,16 @@ describeUring("ends and errors among healthy connections", () => {
   )
 })
 
+/** Reads what is there without waiting, as text. */
+const tryReadOnce = (connection: Tcp.TcpStream) =>
+  Effect.suspend(() => {
+    const buffer = Buffer.alloc(64)
+    return Effect.map(
+      connection.tryRead(buffer),
+      Option.map((count) => buffer.toString("utf8", 0, count))
+    )
+  })
+
 /** Makes connections ready in one batch, and runs something when the first fiber is resumed. */
 const withFirst = <A>(
   count: number,
@@ -413,6 +423,34 @@ describeUring("what the first fiber of a batch does to the others", () => {
           )
         )
         expect(result).toEqual(Array.from({ length: 19 }, (_, i) => `message ${i + 1}`))
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("it may interrupt them, and take without waiting what was read for them", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const { result } = yield* withFirst(20, (all, others) =>
+          Effect.andThen(
+            Fiber.interruptAll(others),
+            Effect.forEach(all.slice(1), ({ connection }) => tryReadOnce(connection))
+          )
+        )
+        expect(result).toEqual(Array.from({ length: 19 }, (_, i) => Option.some(`message ${i + 1}`)))
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
+  it.live("it takes nothing that was read for a fiber that still waits", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const { fibers, result } = yield* withFirst(5, (all) =>
+          Effect.forEach(all.slice(1), ({ connection }) => tryReadOnce(connection))
+        )
+        expect(result).toEqual(Array(4).fill(Option.none()))
+        expect(yield* joinAll(fibers)).toEqual(Array.from({ length: 4 }, (_, i) => `message ${i + 1}`))
         expect(yield* waiters).toBe(0)
       })
     )

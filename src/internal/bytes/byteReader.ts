@@ -93,7 +93,14 @@ export class ByteReader implements BatchReader {
     return Effect.suspend(() => {
       const invalid = rangeError(buffer, offset, length, 1)
       if (invalid !== undefined) return Effect.fail(invalid)
-      const count = this.watchedFd.attemptOnce(this.watchedFd.reading, this.#readingInto(buffer, offset, length))
+      const { reading } = this.watchedFd
+      if (this.hasReadAhead) {
+        // The report that the bytes came with may not have been delivered yet, and the fiber that
+        // they were read for may have been interrupted since.
+        reading.mayTry = true
+        reading.dropGone()
+      }
+      const count = this.watchedFd.attemptOnce(reading, this.#readingInto(buffer, offset, length))
       return count === undefined ? Effect.succeedNone : Effect.asSome(count)
     })
   }
