@@ -141,7 +141,12 @@ export class LimitReached extends Schema.TaggedError<LimitReached>("effect-amy/P
  */
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>("effect-amy/PollerError/InvalidArgument")(
   "InvalidArgument",
-  { ...eitherFields, description: Schema.String }
+  {
+    ...eitherFields,
+    description: Schema.String,
+    /** What reading the argument has thrown, if it did. @since 0.2.0 */
+    cause: Schema.optionalKey(Schema.Defect())
+  }
 ) {
   override get message(): string {
     return sentence(this, this.description)

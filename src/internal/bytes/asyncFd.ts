@@ -14,6 +14,7 @@ import { attachmentOf, toFd } from "../delivery/registrar.ts"
 import * as Registration from "../delivery/registration.ts"
 import type { Direction } from "../descriptor/direction.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { Readiness } from "../kernel/selector.ts"
@@ -31,7 +32,11 @@ export const make = (
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar)
     const fd = toFd(fdLike)
-    const interest = toInterest(options?.event ?? "Both", { priority: options?.priority })
+    if (typeof fd !== "number") return yield* Effect.fail(fd)
+    const interest = readArgument("an option of the AsyncFd", () =>
+      toInterest(options?.event ?? "Both", { priority: options?.priority })
+    )
+    if (typeof interest !== "number") return yield* Effect.fail(interest)
     if (interest < 0) return yield* Effect.fail(interestError(interest))
     const watchedFd = yield* Effect.acquireRelease(
       Effect.suspend(() => {

@@ -8,6 +8,7 @@ import { isSharedArrayBuffer } from "node:util/types"
 import type { SenderHandle } from "../../PollChannel.ts"
 import type { UserEventHandle } from "../../UserEvent.ts"
 import { isUserEventHandle } from "../delivery/userEvent.ts"
+import { holds } from "../errors/arguments.ts"
 import { sharedBytes } from "./counts.ts"
 import { isMessagePort } from "./realm.ts"
 
@@ -20,7 +21,9 @@ export interface Contents extends SenderHandle {
   readonly event: UserEventHandle
 }
 
-const isContents = (u: unknown): u is Contents =>
+const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
+
+const hasContents = (u: unknown): boolean =>
   hasProperty(u, TypeId) &&
   u[TypeId] === TypeId &&
   hasProperty(u, "port") &&

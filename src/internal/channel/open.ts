@@ -9,6 +9,7 @@ import type { PollChannel } from "../../PollChannel.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"
 import * as UserEvents from "../delivery/userEvent.ts"
+import { textOf } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { Counts, mostMessages, unlimited } from "./counts.ts"
 import { ReceiverImpl } from "./receiver.ts"
@@ -44,6 +45,6 @@ export const bounded = <A>(capacity: number): Effect.Effect<PollChannel<A>, Poll
     Number.isInteger(capacity) && capacity >= 1 && capacity <= mostMessages
       ? open<A>(capacity)
       : Effect.fail(
-          invalidArgument(`invalid capacity ${String(capacity)}: expected an integer from 1 to ${mostMessages}`)
+          invalidArgument(`invalid capacity ${textOf(capacity)}: expected an integer from 1 to ${mostMessages}`)
         )
   )

@@ -5,6 +5,7 @@ import { MessageChannel, MessagePort } from "node:worker_threads"
 import type { Sender, SenderHandle } from "../../PollChannel.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import * as UserEvents from "../delivery/userEvent.ts"
+import { textOf } from "../errors/arguments.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { Counts } from "./counts.ts"
@@ -107,7 +108,7 @@ export class SenderImpl<in A> extends PublicObject implements Sender<A> {
       this.#port.postMessage(value)
     } catch (cause) {
       this.#counts.free()
-      return invalidArgument(`this value cannot be sent to another thread (${String(cause)}): send plain data`)
+      return invalidArgument(`this value cannot be sent to another thread (${textOf(cause)}): send plain data`)
     }
     this.#counts.countSent()
     if (this.#counts.countPosted()) this.#event.triggerUnsafe()

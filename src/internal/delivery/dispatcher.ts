@@ -6,7 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import { closed, notRegistered } from "../errors/pollerErrors.ts"
+import { closed, fromThrown, notRegistered } from "../errors/pollerErrors.ts"
 import type { Alarm } from "../kernel/selector.ts"
 import { Readiness } from "../kernel/selector.ts"
 import { highBits, joinId } from "../kernel/userData.ts"
@@ -146,19 +146,24 @@ export class Dispatcher {
       this.#fired.delete(registration)
       this.registrations.removeId(registration.id)
     }
-    this.#timers?.expire((id) => {
-      const registration = this.registrations.byId(id)
-      if (registration === undefined) return
-      // What waits for this timer alone is offered it together with the reports of this batch.
-      if (registration.source?.consume !== undefined) {
-        this.#consumable.push(registration)
-        this.#consumableBits.push(Readiness.Readable)
-        this.registrations.removeId(id)
-        return
-      }
-      this.#report(registration, Readiness.Readable)
-      if (!this.#timers!.has(id)) this.#fired.add(registration)
-    })
+    try {
+      this.#timers?.expire((id) => {
+        const registration = this.registrations.byId(id)
+        if (registration === undefined) return
+        // What waits for this timer alone is offered it together with the reports of this batch.
+        if (registration.source?.consume !== undefined) {
+          this.#consumable.push(registration)
+          this.#consumableBits.push(Readiness.Readable)
+          this.registrations.removeId(id)
+          return
+        }
+        this.#report(registration, Readiness.Readable)
+        if (!this.#timers!.has(id)) this.#fired.add(registration)
+      })
+    } catch (thrown) {
+      // No timer of this thread would expire any more.
+      this.fail(fromThrown(thrown))
+    }
   }
 
   #offerToSources(): void {

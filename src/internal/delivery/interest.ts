@@ -2,6 +2,7 @@
 import type { Event } from "../../Event.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { RegisterOptions } from "../../Registrar.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { Interest } from "../kernel/selector.ts"
 
@@ -18,12 +19,22 @@ const refusals = {
   [-3]: "exclusive cannot be combined with oneshot or priority: the kernel has no such registration"
 } as const
 
-/** Returns the bits of an interest, or a negative number that `interestError` explains. */
-export const toInterest = (event: Event, options: RegisterOptions | undefined): number => {
-  let interest: number | undefined = Object.hasOwn(events, event) ? events[event] : undefined
+/**
+ * Returns the bits of an interest, or a negative number that `interestError` explains. Returns the
+ * error if the options cannot be read.
+ */
+export function toInterest(event: Event, options: undefined): number
+export function toInterest(event: Event, options: RegisterOptions | undefined): number | PollerError
+export function toInterest(event: Event, options: RegisterOptions | undefined): number | PollerError {
+  const interest = typeof event === "string" && Object.hasOwn(events, event) ? events[event] : undefined
   if (interest === undefined) return -1
   // Programs that are not type-checked may pass null.
   if (options === undefined || options === null) return interest
+  return readArgument("an option of the registration", () => withOptions(interest, options))
+}
+
+const withOptions = (event: number, options: RegisterOptions): number => {
+  let interest = event
   if (options.mode === "oneshot") interest |= Interest.Oneshot
   else if (options.mode !== undefined && options.mode !== "edge") return -2
   if (options.priority === true) interest |= Interest.Priority

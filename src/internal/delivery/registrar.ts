@@ -6,10 +6,11 @@ import type { Event } from "../../Event.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { FdLike, RegisterOptions, Registrar, RegistrationId } from "../../Registrar.ts"
 import { State } from "../shared/pollerMemory.ts"
+import { descriptorError, readArgument, textOf } from "../errors/arguments.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
 import { interestError, toInterest } from "./interest.ts"
-import { add, count, failureOf, loseIfOver, ofLibrary, refusal, release } from "./registration.ts"
+import { add, count, expectedFd, failureOf, loseIfOver, ofLibrary, refusal, release } from "./registration.ts"
 import type { Registration, Source } from "./registrations.ts"
 import { watch } from "./watch.ts"
 import type { Attachment } from "./attachment.ts"
@@ -21,8 +22,12 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   const { memory, dispatcher, mailbox, selector } = attachment
 
   /** Returns why the poller or the arguments cannot be used. */
-  const check = (fd: number, interest: number): PollerError | undefined =>
-    refusal(attachment, fd, interest) ?? (interest < 0 ? interestError(interest) : undefined)
+  const check = (fd: number | PollerError, interest: number | PollerError): PollerError | undefined => {
+    if (memory.state !== State.Open) return notOpen(memory)
+    if (typeof fd !== "number") return fd
+    if (typeof interest !== "number") return interest
+    return refusal(attachment, fd, interest) ?? (interest < 0 ? interestError(interest) : undefined)
+  }
 
   const registerWith = (
     source: Source | undefined,
@@ -32,7 +37,8 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   ): Registration | PollerError => {
     const fd = toFd(fdLike)
     const interest = toInterest(event, options)
-    return check(fd, interest) ?? add(attachment, fd, interest, source)
+    // Without an error both are numbers.
+    return check(fd, interest) ?? add(attachment, fd as number, interest as number, source)
   }
 
   const registerNow = (fd: FdLike, event: Event, options?: RegisterOptions): Exit.Exit<RegistrationId, PollerError> => {
@@ -46,13 +52,14 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     event: Event,
     options?: RegisterOptions
   ): Exit.Exit<void, PollerError> => {
-    const fd = toFd(fdLike)
-    const interest = toInterest(event, options)
-    const refused = check(fd, interest)
+    const given = toFd(fdLike)
+    const asked = toInterest(event, options)
+    const refused = check(given, asked)
     if (refused !== undefined) return Exit.fail(refused)
+    const [fd, interest] = [given as number, asked as number]
     if (!memory.wasIssued(id)) {
       return Exit.fail(
-        notRegistered(`${String(id)} is not a registration of this poller: pass the id that register returned`, fd)
+        notRegistered(`${textOf(id)} is not a registration of this poller: pass the id that register returned`, fd)
       )
     }
     const known = dispatcher.registrations.byFd(fd)
@@ -85,9 +92,10 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   }
 
   const deregisterNow = (fdLike: FdLike): Exit.Exit<void, PollerError> => {
-    const fd = toFd(fdLike)
-    const refused = check(fd, 0)
+    const given = toFd(fdLike)
+    const refused = check(given, 0)
     if (refused !== undefined) return Exit.fail(refused)
+    const fd = given as number
     // What this thread has registered, or else what another thread has.
     const known = dispatcher.registrations.byFd(fd)
     const errno = selector.remove(fd, known?.id)
@@ -111,16 +119,22 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
       return Exit.fail(
         invalidArgument(
           repeat
-            ? `invalid period ${String(duration)}: expected a duration above zero`
-            : `invalid duration ${String(duration)}: expected zero or more`
+            ? `invalid period ${textOf(duration)}: expected a duration above zero`
+            : `invalid duration ${textOf(duration)}: expected zero or more`
         )
       )
     }
     try {
       const timers = dispatcher.timers(() => attachment.openAlarm())
       const id = memory.takeId()
-      dispatcher.addSource(id, undefined)
-      timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
+      const registration = dispatcher.addSource(id, undefined)
+      try {
+        timers.add(id, repeat ? Math.max(millis, shortestPeriod) : millis, repeat)
+      } catch (thrown) {
+        dispatcher.remove(registration)
+        memory.returnId(id)
+        throw thrown
+      }
       return Exit.succeed(id as RegistrationId)
     } catch (thrown) {
       return Exit.fail(fromThrown(thrown))
@@ -130,7 +144,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
   const cancelNow = (id: RegistrationId): Exit.Exit<void, PollerError> => {
     if (memory.state !== State.Open) return Exit.fail(notOpen(memory))
     if (dispatcher.cancelTimer(id)) return Exit.void
-    return Exit.fail(notRegistered(`this thread has no timer ${String(id)}, or it has finished`))
+    return Exit.fail(notRegistered(`this thread has no timer ${textOf(id)}, or it has finished`))
   }
 
   const register: Registrar["Service"]["register"] = (fd, event, options) =>
@@ -177,6 +191,12 @@ export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attac
 /** Milliseconds. A thread that is woken more often than this does nothing else. */
 const shortestPeriod = 1
 
-/** Returns the descriptor's number, or NaN if there is none. */
-export const toFd = (fd: FdLike): number =>
-  typeof fd === "number" ? fd : ((fd as { readonly fd: number } | null)?.fd ?? NaN)
+/**
+ * Returns the descriptor's number, or NaN if there is none. Returns the error if it cannot be read.
+ */
+export const toFd = (fd: FdLike): number | PollerError => {
+  if (typeof fd === "number") return fd
+  const number = readArgument("the descriptor", () => (fd as { readonly fd: number } | null)?.fd ?? NaN)
+  // Whatever else it is, it is no descriptor, and the message shows what it is.
+  return typeof number === "number" || isPollerError(number) ? number : (descriptorError(number, expectedFd) ?? NaN)
+}

@@ -8,6 +8,9 @@ import type { Attachment } from "./attachment.ts"
 import { Refused } from "../kernel/owners.ts"
 import { Interest } from "../kernel/selector.ts"
 
+/** What a caller may pass as a descriptor. */
+export const expectedFd = "an integer, or an object with an integer fd"
+
 /** Returns why a descriptor cannot be registered, or the poller cannot be used. */
 export const refusal = (
   { memory, origin, selector }: Attachment,
@@ -15,7 +18,7 @@ export const refusal = (
   interest: number
 ): PollerError | undefined => {
   if (memory.state !== State.Open) return notOpen(memory)
-  const invalid = descriptorError(fd, "an integer, or an object with an integer fd")
+  const invalid = descriptorError(fd, expectedFd)
   if (invalid !== undefined) return invalid
   const { handle } = selector
   if (fd >= 0 && (fd === handle.fd || fd === handle.wake || fd === origin.fd || fd === origin.wake)) {

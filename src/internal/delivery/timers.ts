@@ -28,14 +28,22 @@ export class Timers {
     this.#alarm = alarm
   }
 
-  /** Starts a timer. With `repeat` it expires again and again. */
+  /**
+   * Starts a timer. With `repeat` it expires again and again. Throws `SystemCallError`, and then
+   * there is no such timer.
+   */
   add(id: number, millis: number, repeat: boolean): void {
     const start = this.#alarm.now()
     const timer: Timer = { id, start, period: repeat ? millis : 0, deadline: start + millis, index: this.#heap.length }
     this.#byId.set(id, timer)
     this.#heap.push(timer)
     this.#up(timer)
-    this.#arm()
+    try {
+      this.#arm()
+    } catch (thrown) {
+      this.#remove(timer)
+      throw thrown
+    }
   }
 
   /** Cancels a timer. Returns whether there was one. */
@@ -56,7 +64,10 @@ export class Timers {
     return timer !== undefined && timer.deadline <= this.#alarm.now()
   }
 
-  /** Reports all timers that are due, the earliest first, and sets the alarm for the next. */
+  /**
+   * Reports all timers that are due, the earliest first, and sets the alarm for the next. Throws
+   * `SystemCallError` if it cannot.
+   */
   expire(report: (id: number) => void): void {
     const now = this.#alarm.now()
     this.#armed = Infinity
@@ -84,8 +95,8 @@ export class Timers {
     const next = this.#heap[0]
     // An alarm that expires too early, for a timer that was cancelled, does no harm.
     if (next === undefined || next.deadline >= this.#armed) return
-    this.#armed = next.deadline
     this.#alarm.set(next.deadline)
+    this.#armed = next.deadline
   }
 
   #remove(timer: Timer): void {

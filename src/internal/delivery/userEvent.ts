@@ -9,6 +9,7 @@ import { isSharedArrayBuffer } from "node:util/types"
 import type { RegistrationId } from "../../Notification.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
+import { holds } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
@@ -38,7 +39,9 @@ interface Contents extends UserEventHandle {
   readonly opened: SharedArrayBuffer
 }
 
-const isContents = (u: unknown): u is Contents =>
+const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
+
+const hasContents = (u: unknown): boolean =>
   hasProperty(u, HandleTypeId) &&
   u[HandleTypeId] === HandleTypeId &&
   hasProperty(u, "id") &&

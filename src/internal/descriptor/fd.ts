@@ -6,7 +6,7 @@ import { constants, openSync } from "node:fs"
 import { isUint8Array } from "node:util/types"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { descriptorError, rangeError, restOf } from "../errors/arguments.ts"
+import { descriptorError, rangeError, restOf, textOf } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
@@ -197,7 +197,7 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
     Effect.flatMap(loadLibc, (libc) => {
       const flags: number | undefined = accesses[access]
       if (flags === undefined) {
-        return Effect.fail(invalidArgument(`invalid access ${String(access)}: expected "read", "write" or "both"`))
+        return Effect.fail(invalidArgument(`invalid access ${textOf(access)}: expected "read", "write" or "both"`))
       }
       return Effect.try({
         // Node makes it close-on-exec. A terminal must not become the controlling terminal of this
@@ -208,7 +208,7 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
           if (errno !== undefined) return fromErrno(`open("${path}")`, -errno)
           return (
             deniedByNode(`open("${path}")`, thrown) ??
-            invalidArgument(`invalid path (${code ?? String(thrown)}): expected a string without a zero byte`)
+            invalidArgument(`invalid path (${code ?? textOf(thrown)}): expected a string without a zero byte`)
           )
         }
       })
@@ -234,7 +234,7 @@ export const eventfd = (initial: number): Effect.Effect<Fd, PollerError, Scope.S
   scoped(
     Effect.flatMap(loadLibc, (libc) => {
       if (!Number.isInteger(initial) || initial < 0 || initial > 0xffff_ffff) {
-        return Effect.fail(invalidArgument(`invalid count ${String(initial)}: expected an integer from 0 to 2^32 - 1`))
+        return Effect.fail(invalidArgument(`invalid count ${textOf(initial)}: expected an integer from 0 to 2^32 - 1`))
       }
       const { profile } = libc
       if (profile.selector !== "epoll") {

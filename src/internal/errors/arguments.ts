@@ -1,7 +1,37 @@
 /** Checks of the arguments that callers pass. */
 import { isArrayBuffer, isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
-import { invalidArgument } from "./pollerErrors.ts"
+import { invalidArgument, unreadable } from "./pollerErrors.ts"
+
+/**
+ * Reads what a caller has passed. Returns the error if that throws: a getter may, a revoked Proxy
+ * does, and so may a conversion to a number or a text.
+ */
+export const readArgument = <A>(what: string, read: () => A): A | PollerError => {
+  try {
+    return read()
+  } catch (cause) {
+    return unreadable(what, cause)
+  }
+}
+
+/** Whether a check of what a caller has passed succeeds. It does not if reading that throws. */
+export const holds = (check: () => boolean): boolean => {
+  try {
+    return check()
+  } catch {
+    return false
+  }
+}
+
+/** Returns a value as an error shows it, also if its own conversion throws. */
+export const textOf = (value: unknown): string => {
+  try {
+    return String(value)
+  } catch {
+    return `of type ${typeof value}`
+  }
+}
 
 /**
  * Returns whether a value can be the number of a descriptor: a C `int`, not necessarily an open
@@ -11,7 +41,7 @@ export const isDescriptor = (value: unknown): boolean => Number.isInteger(value)
 
 /** Returns the error if a value cannot be the number of a descriptor. */
 export const descriptorError = (value: unknown, expected: string): PollerError | undefined =>
-  isDescriptor(value) ? undefined : invalidArgument(`invalid descriptor ${String(value)}: expected ${expected}`)
+  isDescriptor(value) ? undefined : invalidArgument(`invalid descriptor ${textOf(value)}: expected ${expected}`)
 
 /**
  * Returns the length of a buffer from an offset on, or NaN if there is no buffer: `rangeError` then
@@ -32,7 +62,7 @@ export const rangeError = (
   if (transferred !== undefined) return transferred
   if (!Number.isInteger(offset) || offset < 0 || offset > buffer.length) {
     return invalidArgument(
-      `invalid offset ${String(offset)}: expected an integer from 0 to the buffer's length, ${buffer.length}`
+      `invalid offset ${textOf(offset)}: expected an integer from 0 to the buffer's length, ${buffer.length}`
     )
   }
   if (!Number.isInteger(length) || length < least || offset + length > buffer.length) {
@@ -40,7 +70,7 @@ export const rangeError = (
     return invalidArgument(
       most < least
         ? "the buffer has no room for a byte: pass a longer one"
-        : `invalid length ${String(length)}: expected an integer from ${least} to ${most}, the bytes from offset ${offset} on`
+        : `invalid length ${textOf(length)}: expected an integer from ${least} to ${most}, the bytes from offset ${offset} on`
     )
   }
   return undefined

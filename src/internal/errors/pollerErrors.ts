@@ -148,6 +148,10 @@ export const fromErrno = (syscall: string, errno: number, where?: Where): Poller
 export const invalidArgument = (description: string, fd?: number): PollerError =>
   fail(new InvalidArgument({ description, ...(fd === undefined ? {} : { fd }) }))
 
+/** Returns the error for an argument whose reading has thrown: by a getter, or as a Proxy. */
+export const unreadable = (what: string, cause: unknown): PollerError =>
+  fail(new InvalidArgument({ description: `${what} cannot be read: reading it has thrown (see the cause)`, cause }))
+
 export const badDescriptor = (syscall: string, fd: number): PollerError =>
   fromErrno(syscall, constants.errno.EBADF, { fd })
 

@@ -11,10 +11,15 @@ const hasNaN = (input: unknown): boolean =>
  * is negative or not a duration.
  */
 export const toMillis = (input: Duration.Input): number | undefined => {
-  // `Duration` reads NaN as zero, which would poll. A timeout that came out as NaN is a mistake.
-  if (hasNaN(input)) return undefined
-  const duration = Duration.fromInput(input)
-  if (duration._tag === "None") return undefined
-  const millis = Duration.toMillis(duration.value)
-  return millis >= 0 ? millis : undefined
+  try {
+    // `Duration` reads NaN as zero, which would poll. A timeout that came out as NaN is a mistake.
+    if (hasNaN(input)) return undefined
+    const duration = Duration.fromInput(input)
+    if (duration._tag === "None") return undefined
+    const millis = Duration.toMillis(duration.value)
+    return millis >= 0 ? millis : undefined
+  } catch {
+    // A getter of the input has thrown.
+    return undefined
+  }
 }

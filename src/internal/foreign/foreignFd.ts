@@ -172,7 +172,8 @@ class ForeignFdImpl extends PublicObject implements ForeignFd {
 
   /** Printing calls no function of the user's: the number is the one that was asked for last. */
   get #printed(): number | undefined {
-    return typeof this.#fd === "function" ? this.#last : toFd(this.#fd)
+    const number = typeof this.#fd === "function" ? this.#last : toFd(this.#fd)
+    return typeof number === "number" ? number : undefined
   }
 
   toJSON() {

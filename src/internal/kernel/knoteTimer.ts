@@ -26,7 +26,8 @@ export const openAlarm = ({ kqueue }: KqueueProfile, change: ChangeKnote, mailbo
       remove()
       // Not every system takes less than a millisecond. Before a deadline that is too far away the
       // timer expires early, which does no harm.
-      add(Math.min(Math.max(Math.ceil(deadline - now()), 1), longestTime))
+      const reason = add(Math.min(Math.max(Math.ceil(deadline - now()), 1), longestTime))
+      if (reason !== 0) throw new SystemCallError("kevent(ADD)", reason)
     },
     close: () => void remove()
   }

@@ -51,6 +51,7 @@ export interface Alarm {
   readonly now: () => number
   /**
    * Expires once, at the deadline or as soon afterwards as possible. Replaces an earlier deadline.
+   * Throws `SystemCallError`.
    */
   readonly set: (deadline: number) => void
   readonly close: () => void

@@ -5,6 +5,9 @@ import { now } from "../libc/realTime.ts"
 import type { Alarm } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
 
+/** The most milliseconds whose seconds fit into 32 bits, as some systems have them. */
+const longestTime = (2 ** 31 - 1) * 1000
+
 /**
  * Opens an alarm. `watch` registers its descriptor with the selector, and throws if it cannot;
  * `unwatch` is called before the descriptor is closed. A descriptor that is watched edge-triggered
@@ -28,8 +31,9 @@ export const openAlarm = (
   return {
     now,
     set(deadline) {
-      // Zero would disarm it.
-      const left = Math.max(deadline - now(), 1e-6)
+      // Zero would disarm it. Before a deadline that is too far away it expires early, which does
+      // no harm.
+      const left = Math.min(Math.max(deadline - now(), 1e-6), longestTime)
       let tv_sec = Math.floor(left / 1000)
       let tv_nsec = Math.ceil((left - tv_sec * 1000) * 1e6)
       if (tv_nsec >= 1e9) {
@@ -37,7 +41,9 @@ export const openAlarm = (
         tv_nsec = 0
       }
       const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
-      functions.timerfd_settime(fd, 0, value, null)
+      if (functions.timerfd_settime(fd, 0, value, null) === -1) {
+        throw new SystemCallError("timerfd_settime", libc.errno())
+      }
     },
     close() {
       unwatch(fd)

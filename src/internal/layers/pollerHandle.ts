@@ -8,6 +8,7 @@ import { isSharedArrayBuffer } from "node:util/types"
 import type { PollerHandle } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
+import { holds } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
 import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
@@ -32,7 +33,9 @@ const isSelectorHandle = (u: unknown): u is SelectorHandle =>
   isSharedArrayBuffer(u.owners) &&
   u.owners.byteLength % 4 === 0
 
-const isContents = (u: unknown): u is Contents =>
+const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
+
+const hasContents = (u: unknown): boolean =>
   hasProperty(u, TypeId) &&
   u[TypeId] === TypeId &&
   hasProperty(u, "memory") &&

@@ -12,6 +12,7 @@ import { register } from "./metrics.ts"
 import { handleOf } from "./pollerHandle.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { State } from "../shared/pollerMemory.ts"
+import { textOf } from "../errors/arguments.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { now as realNow } from "../libc/realTime.ts"
@@ -38,7 +39,7 @@ const serviceOf = (attachment: Attachment): Poller["Service"] => {
         const millis = toMillis(timeout)
         if (millis === undefined) {
           return Effect.fail(
-            invalidArgument(`invalid timeout ${String(timeout)}: expected zero or more, or Duration.infinity`)
+            invalidArgument(`invalid timeout ${textOf(timeout)}: expected zero or more, or Duration.infinity`)
           )
         }
         return waitFor(millis)

@@ -6,6 +6,7 @@ import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import type { OwnedFd } from "../descriptor/ownedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
+import { textOf } from "../errors/arguments.ts"
 import { fromErrno, invalidArgument, timedOut } from "../errors/pollerErrors.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
@@ -26,7 +27,7 @@ export const within = <A, R>(
   const duration = toMillis(timeout)
   return duration === undefined
     ? Effect.fail(
-        invalidArgument(`invalid timeout ${String(timeout)}: expected a duration of zero or more, such as "5 seconds"`)
+        invalidArgument(`invalid timeout ${textOf(timeout)}: expected a duration of zero or more, such as "5 seconds"`)
       )
     : Effect.timeoutOrElse(connecting, { duration, orElse: () => Effect.fail(timedOut("connect", addressText())) })
 }

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { PollerError } from "../../PollerError.ts"
+import { textOf } from "../errors/arguments.ts"
 import { errnoName, fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { acquireWhenReady, type Restore } from "../descriptor/acquireWhenReady.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
@@ -57,7 +58,7 @@ const defaultBacklog = 511
 export const toBacklog = (backlog = defaultBacklog): Effect.Effect<number, PollerError> =>
   Number.isInteger(backlog) && backlog >= 0 && backlog <= largestInt
     ? Effect.succeed(backlog)
-    : Effect.fail(invalidArgument(`invalid backlog ${String(backlog)}: expected an integer from 0 to ${largestInt}`))
+    : Effect.fail(invalidArgument(`invalid backlog ${textOf(backlog)}: expected an integer from 0 to ${largestInt}`))
 
 /** The parts in which a TCP and a Unix listener differ. */
 export interface ListenerParts<Connection, Address> {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Tcp from "../../net/Tcp.ts"
 import type * as Udp from "../../net/Udp.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { textOf } from "../errors/arguments.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
@@ -35,7 +36,7 @@ export const checkBufferSizes = ({
   for (const size of [sendBufferSize, receiveBufferSize]) {
     if (size !== undefined && !(Number.isInteger(size) && size > 0 && size <= largestInt)) {
       return Effect.fail(
-        invalidArgument(`invalid buffer size ${String(size)}: expected an integer from 1 to ${largestInt}`)
+        invalidArgument(`invalid buffer size ${textOf(size)}: expected an integer from 1 to ${largestInt}`)
       )
     }
   }
@@ -133,7 +134,7 @@ export const setUdpOptions = (
 const hopsError = (what: string, value: number, least: number): PollerError | undefined =>
   Number.isInteger(value) && value >= least && value <= 255
     ? undefined
-    : invalidArgument(`invalid ${what} ${String(value)}: expected an integer from ${least} to 255`)
+    : invalidArgument(`invalid ${what} ${textOf(value)}: expected an integer from ${least} to 255`)
 
 const toUdpOptions = (
   profile: SocketProfile,

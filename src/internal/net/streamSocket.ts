@@ -8,6 +8,7 @@ import type { PollerError } from "../../PollerError.ts"
 import type { ByteCalls } from "../bytes/byteCalls.ts"
 import { ByteChannel } from "../bytes/byteChannel.ts"
 import { sinkOf, streamOf } from "../bytes/streams.ts"
+import { textOf } from "../errors/arguments.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -180,7 +181,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
   shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
     const way: number | undefined = ways[how]
     if (way === undefined) {
-      return Effect.fail(invalidArgument(`cannot shut down ${String(how)}: expected "read", "write" or "both"`))
+      return Effect.fail(invalidArgument(`cannot shut down ${textOf(how)}: expected "read", "write" or "both"`))
     }
     const libc = this.#libc
     return this.#owned.use((fd) => {

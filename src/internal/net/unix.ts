@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Fd } from "../../Fd.ts"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { FdLike, Registrar } from "../../Registrar.ts"
 import type {
   ConnectOptions,
@@ -26,7 +26,7 @@ import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { detachMethods } from "../objects/publicObject.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
-import { changedError, isDescriptor, rangeError, restOf } from "../errors/arguments.ts"
+import { changedError, isDescriptor, rangeError, readArgument, restOf, textOf } from "../errors/arguments.ts"
 import { setCloseOnExec } from "../kernel/descriptorFlags.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { encodeUnixName, placeOf, toUnixAddress, toUnixName, unix } from "./addresses.ts"
@@ -49,10 +49,16 @@ const mostDescriptors = 253
  */
 const roomForOthers = 64
 
-const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =>
-  Array.isArray(fds) && fds.length > 0 && fds.length <= mostDescriptors && fds.map(toFd).every(isDescriptor)
-    ? undefined
-    : invalidArgument(`invalid descriptors: expected 1 to ${mostDescriptors} of them`)
+const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined => {
+  const numbers = readArgument("the descriptors", () => (Array.isArray(fds) ? fds.map(toFd) : []))
+  if (!Array.isArray(numbers)) return numbers
+  return (
+    numbers.find(isPollerError) ??
+    (numbers.length > 0 && numbers.length <= mostDescriptors && numbers.every(isDescriptor)
+      ? undefined
+      : invalidArgument(`invalid descriptors: expected 1 to ${mostDescriptors} of them`))
+  )
+}
 
 /** Returns the descriptor that is not open. */
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
@@ -99,7 +105,12 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         if (sent === -1) {
           // As they are now: the number of a descriptor that was closed meanwhile may have been
           // reused.
-          const numbers = fds.map(toFd)
+          const numbers: Array<number> = []
+          for (const each of fds) {
+            const number = toFd(each)
+            if (typeof number !== "number") return Effect.fail(number)
+            numbers.push(number)
+          }
           if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
           const message = new Message(libc, bytes, length, numbers.length)
           message.setDescriptors(numbers)
@@ -136,7 +147,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       (Number.isInteger(most) && most >= 1 && most <= mostDescriptors
         ? undefined
         : invalidArgument(
-            `invalid number of descriptors ${String(most)}: expected an integer from 1 to ${mostDescriptors}`
+            `invalid number of descriptors ${textOf(most)}: expected an integer from 1 to ${mostDescriptors}`
           ))
     if (invalid !== undefined) return Effect.fail(invalid)
     const room = buffer.length
