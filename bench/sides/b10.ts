@@ -39,7 +39,8 @@ const back = Effect.gen(function* () {
   const foreign = yield* ForeignFd.make(fd)
   const wait = foreign.wait("Read")
   do {
-    Kernel.signal(fd)
+    // Once the fiber waits: what is ready before is returned without the poller.
+    queueMicrotask(() => Kernel.signal(fd))
     yield* wait
     Kernel.read(fd)
   } while (!isOver(1))

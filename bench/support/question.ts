@@ -27,6 +27,8 @@ export interface Toolbox {
 export type Target =
   | { readonly ratioAtLeast: number }
   | { readonly ratioAtMost: number }
+  /** The figure may exceed the peer's by this much. */
+  | { readonly aboveAtMost: number }
   /** The figure itself has to be below this. */
   | { readonly below: number }
 

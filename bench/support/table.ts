@@ -35,7 +35,10 @@ export const sumUp = (question: Question, runs: ReadonlyArray<Run>): ReadonlyArr
         pairs.map((pair) => (pair.ours === undefined || pair.peer === undefined ? undefined : pair.ours / pair.peer))
       )
     }
-    return { question: question.name, label, unit, ...sums, target, met: isMet(target, sums.ours, sums.ratio) }
+    const above = medianOf(
+      pairs.map((pair) => (pair.ours === undefined || pair.peer === undefined ? undefined : pair.ours - pair.peer))
+    )
+    return { question: question.name, label, unit, ...sums, target, met: isMet(target, sums.ours, sums.ratio, above) }
   })
 
 const medianOf = (values: ReadonlyArray<number | undefined>): number | undefined => {
@@ -43,9 +46,15 @@ const medianOf = (values: ReadonlyArray<number | undefined>): number | undefined
   return known.length === 0 ? undefined : median(known)
 }
 
-const isMet = (target: Target | undefined, ours: number | undefined, ratio: number | undefined) => {
+const isMet = (
+  target: Target | undefined,
+  ours: number | undefined,
+  ratio: number | undefined,
+  above: number | undefined
+) => {
   if (target === undefined || ours === undefined) return undefined
   if ("below" in target) return ours < target.below
+  if ("aboveAtMost" in target) return above === undefined ? undefined : above <= target.aboveAtMost
   if (ratio === undefined) return undefined
   return "ratioAtLeast" in target ? ratio >= target.ratioAtLeast : ratio <= target.ratioAtMost
 }
@@ -74,5 +83,6 @@ export const print = (results: ReadonlyArray<Result>): string => {
 
 const describeTarget = (target: Target, unit: Row["unit"]): string => {
   if ("below" in target) return `< ${units[unit](target.below)}`
+  if ("aboveAtMost" in target) return `<= peer + ${units[unit](target.aboveAtMost)}`
   return "ratioAtLeast" in target ? `>= ${target.ratioAtLeast}` : `<= ${target.ratioAtMost}`
 }
