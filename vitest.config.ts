@@ -22,7 +22,6 @@ export default defineConfig({
     // Descriptors, threads and memory are counted, so no two files share a process.
     pool: "forks",
     // Two at a time: most tests run several threads of their own.
-    // Two at a time: most tests run several threads of their own.
     maxWorkers: 2,
     // Of the tests of one file that may run at the same time: those that only start a process and wait for it.
     maxConcurrency: 2,

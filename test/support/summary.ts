@@ -9,6 +9,11 @@ export default class Summary implements Reporter {
       if (module.state() === "failed" && [...module.children.allTests("failed")].length === 0) counts.failed++
       for (const test of module.children.allTests()) counts[test.result().state]++
     }
+    // What this machine lacks, and how to get it.
+    const lacking = modules
+      .flatMap((module) => [...module.children.allSuites()])
+      .filter(({ name }) => name.includes("(to run this: "))
+    for (const { name } of lacking) process.once("exit", () => console.log(`skipped: ${name}`))
     const { failed, passed, pending, skipped } = counts
     // At the exit, so that it follows the output of all other reporters.
     process.once("exit", () => console.log(`${passed} passed, ${failed + pending} failed, ${skipped} skipped`))
