@@ -30,8 +30,7 @@ const receive = (socket: ZeroMq.Socket) =>
 const program = Effect.gen(function* () {
   const server = yield* ZeroMq.open(ZeroMq.Type.Pair)
   const client = yield* ZeroMq.open(ZeroMq.Type.Pair)
-  yield* server.bind("tcp://127.0.0.1:47047")
-  yield* client.connect("tcp://127.0.0.1:47047")
+  yield* client.connect(yield* server.bind("tcp://127.0.0.1:*"))
   const all = [send(server), send(client), receive(server), receive(client)]
   const [, , atServer, atClient] = yield* Effect.all(all, { concurrency: "unbounded" })
   console.log(`${count} messages in each direction, in order; the sums are ${atServer} and ${atClient}`)

@@ -38,13 +38,13 @@ const zmq_send = bind<(socket: Handle, bytes: Uint8Array, length: number, flags:
 const zmq_recv = bind<(socket: Handle, buffer: Uint8Array, length: number, flags: number) => number>(
   "int zmq_recv(zmq_socket *socket, void *buffer, size_t length, int flags)"
 )
-const zmq_getsockopt = bind<(socket: Handle, option: number, value: Int32Array, size: BigUint64Array) => number>(
-  "int zmq_getsockopt(zmq_socket *socket, int option, void *value, void *size)"
-)
+const zmq_getsockopt = bind<
+  (socket: Handle, option: number, value: Int32Array | Uint8Array, size: BigUint64Array) => number
+>("int zmq_getsockopt(zmq_socket *socket, int option, void *value, void *size)")
 const zmq_setsockopt = bind<(socket: Handle, option: number, value: Int32Array, size: number) => number>(
   "int zmq_setsockopt(zmq_socket *socket, int option, void *value, size_t size)"
 )
-const Name = { Fd: 14, Events: 15, Linger: 17 } as const
+const Name = { Fd: 14, Events: 15, Linger: 17, LastEndpoint: 32 } as const
 const Flag = { DontWait: 1 } as const
 export const Type = { Pair: 0, Dealer: 5, Pull: 7, Push: 8 } as const
 const Ready = { In: 1, Out: 2 } as const
@@ -52,7 +52,8 @@ const Ready = { In: 1, Out: 2 } as const
 const context = Effect.acquireRelease(Effect.sync(zmq_ctx_new), (context) => Effect.sync(() => zmq_ctx_term(context)))
 
 export interface Socket {
-  readonly bind: (address: string) => Effect.Effect<void, PollerError.PollerError>
+  /** Gives the address, with the port that was chosen for `*`. */
+  readonly bind: (address: string) => Effect.Effect<string, PollerError.PollerError>
   readonly connect: (address: string) => Effect.Effect<void, PollerError.PollerError>
   /** Waits while the peer's queue is full. */
   readonly send: (message: Uint8Array) => Effect.Effect<void, PollerError.PollerError>
@@ -110,7 +111,16 @@ export const open = (type: (typeof Type)[keyof typeof Type]) =>
       )
     const buffer = new Uint8Array(1 << 16)
     const socket: Socket = {
-      bind: (address) => Effect.asVoid(Syscall.call("zmq_bind", () => zmq_bind(handle, address), { address })),
+      bind: (address) =>
+        Effect.map(
+          Syscall.call("zmq_bind", () => zmq_bind(handle, address), { address }),
+          () => {
+            const text = Buffer.alloc(256)
+            const size = BigUint64Array.of(256n)
+            zmq_getsockopt(handle, Name.LastEndpoint, text, size)
+            return text.toString("utf8", 0, Number(size[0]) - 1)
+          }
+        ),
       connect: (address) => Effect.asVoid(Syscall.call("zmq_connect", () => zmq_connect(handle, address), { address })),
       send: (message) =>
         Effect.asVoid(retry("zmq_send", () => zmq_send(handle, message, message.length, Flag.DontWait), writable)),
