@@ -1,6 +1,9 @@
 /** The example of libpq, against a real server. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+import { documentedExamples } from "../support/documentation.ts"
 import { runExample } from "../support/example.ts"
 import * as Kernel from "../support/kernel.ts"
 import { nextLayerEntries } from "../support/layers.ts"
@@ -10,6 +13,8 @@ import { runProgram } from "../support/programs.ts"
 
 // It loads libpq, which this machine may not have.
 const postgres = hasPostgres ? await import("../../examples/postgres/postgres.ts") : (undefined as never)
+
+const documented = ["README.md", "docs/*.md"].flatMap(documentedExamples).filter(({ needs }) => needs === "postgres")
 
 describe.skipIf(!hasPostgres)(`${nameWith("libpq and PostgreSQL", hasPostgres, "postgresql libpq5")}`, () => {
   const scope = Scope.makeUnsafe()
@@ -41,6 +46,17 @@ describe.skipIf(!hasPostgres)(`${nameWith("libpq and PostgreSQL", hasPostgres, "
       ])
     })
   )
+
+  for (const { code, prints, source } of documented) {
+    it.live(`the documentation runs ${source}`, () =>
+      Effect.gen(function* () {
+        const options = ["--conditions=effect-amy-source", "--input-type=module-typescript", "--eval", code]
+        const env = { ...process.env, PGHOST: "127.0.0.1", PGPORT: String(server.port), PGUSER: "postgres" }
+        const { stdout } = yield* Effect.promise(() => promisify(execFile)(process.execPath, options, { env }))
+        expect(stdout.trimEnd().split("\n")).toEqual(prints)
+      })
+    )
+  }
 
   it.live("a result of 100 MB is read in the memory of a few rows", () =>
     Effect.gen(function* () {

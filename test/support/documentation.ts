@@ -5,6 +5,8 @@ export interface DocumentedExample {
   /** The file, and the line of its first statement. */
   readonly source: string
   readonly code: string
+  /** What it needs of the machine to run: the word after `needs=`. */
+  readonly needs: string | undefined
   /**
    * The lines that it must print, from the comments after its statements: `console.log(1 + 1) // =>
    * 2`.
@@ -12,7 +14,7 @@ export interface DocumentedExample {
   readonly prints: ReadonlyArray<string>
 }
 
-const fence = /^([ *]*)```ts\n([\s\S]*?)^[ *]*```$/gm
+const fence = /^([ *]*)```ts(?: needs=(\w+))?\n([\s\S]*?)^[ *]*```$/gm
 const expectation = /\/\/ => (.*)$/gm
 
 /** Returns every `ts` block of the files that match a pattern. Each block is a whole program. */
@@ -23,11 +25,12 @@ export const documentedExamples = (pattern: string): ReadonlyArray<DocumentedExa
       const text = readFileSync(file, "utf8")
       return Array.from(text.matchAll(fence), (match) => {
         const indent = match[1]!
-        const code = match[2]!
+        const code = match[3]!
           .split("\n")
           .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line.slice(indent.trimEnd().length)))
           .join("\n")
         return {
+          needs: match[2],
           source: `${file}:${text.slice(0, match.index).split("\n").length + 1}`,
           code,
           prints: Array.from(code.matchAll(expectation), (found) => found[1]!)
