@@ -8,18 +8,23 @@ import { libc } from "../../src/internal/libc/koffi.ts"
 import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
 import type { StoppedData } from "../programs/stoppedThread.ts"
 import * as Kernel from "../support/kernel.ts"
+import { times } from "../support/long.ts"
 import { type Opened, open } from "../support/opened.ts"
 import { startThread } from "../support/programs.ts"
 
 const openOwner = open(Poller.layerWorker({ maxThreads: 2 }))
 
-/** Terminates a thread before a step. Returns what the step was, or "done" if there is no such. */
-const terminateAt = ({ poller }: Opened, step: number) =>
+/**
+ * Terminates a thread at a step, or some milliseconds after it has begun. Returns the name of the
+ * step, or "done" if the thread does not have so many.
+ */
+const terminateAt = ({ poller }: Opened, step: number, delay = 0) =>
   Effect.gen(function* () {
     const fd = Kernel.eventfd()
     const data: StoppedData = { handle: poller.handle, fd, step }
     const thread = yield* startThread<string>("stoppedThread", data)
     const at = yield* thread.next
+    if (delay > 0) yield* Effect.sleep(delay)
     yield* Effect.promise(() => thread.worker.terminate())
     Kernel.close(fd)
     return at
@@ -33,6 +38,27 @@ describe("promise 9: a thread that is terminated while it attaches", () => {
       // If the exit of the process waited, so would this, for an hour.
       const { loading } = new PollerMemory(contentsOf(owner.poller.handle).memory)
       loading.awaitAll(3_600_000, (thread) => isAlive(libc(), thread))
+    })
+  )
+
+  it.live("leaves neither its place nor a descriptor, at whichever call it ends", () =>
+    Effect.gen(function* () {
+      const before = Kernel.openDescriptors()
+      const steps: Array<string> = []
+      // The short run takes the steps of attaching. Each takes more than half a second.
+      for (let step = 1; steps.at(-1) !== "done" && step <= times(4, Infinity); step++) {
+        const owner = yield* openOwner
+        const withoutAttached = Kernel.openDescriptors()
+        steps.push(yield* terminateAt(owner, step))
+        // Needs the only place beside the owner's.
+        const next = yield* open(Poller.layerAttach(owner.poller.handle))
+        yield* next.close
+        expect(Kernel.openDescriptors(), `after step ${step}: ${steps.at(-1)}`).toEqual(withoutAttached)
+        yield* terminateAt(owner, step)
+        yield* owner.close
+        expect(Kernel.openDescriptors(), `closed after step ${step}: ${steps.at(-1)}`).toEqual(before)
+      }
+      expect(steps.length).toBeGreaterThan(3)
     })
   )
 })

@@ -1,7 +1,7 @@
 /**
- * A thread that attaches to a poller, registers a descriptor, and closes its layer. It stops for ever before one
- * step of that, so that it can be terminated there: before it loads koffi, or before a call of the
- * C library.
+ * A thread that attaches to a poller, registers a descriptor, and closes its layer. It stops for
+ * ever at one step of that, so that it can be terminated there: before it loads koffi, before a call
+ * of the C library, or after one of close(2).
  */
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -14,7 +14,10 @@ export interface StoppedData {
   readonly handle: Poller.PollerHandle
   /** A descriptor to register. */
   readonly fd: number
-  /** The number of the call, from 1 on. 0 is the loading of koffi. */
+  /**
+   * The number of the call, from 1 on. 0 is the loading of koffi. With `Infinity` the thread does
+   * all of it again and again.
+   */
   readonly step: number
 }
 
@@ -33,8 +36,12 @@ const counting = (real: Libc): Libc => {
     Object.entries(Object.getOwnPropertyDescriptors(real.functions)).map(([name, { value }]) => [
       name,
       (...args: ReadonlyArray<unknown>) => {
-        if (++calls === step) stop(name)
-        return (value as (...args: ReadonlyArray<unknown>) => number)(...args)
+        const isStep = ++calls === step
+        // After it, because the note of the descriptor is removed before, in the same step.
+        const isAfter = name === "close"
+        if (isStep && !isAfter) stop(name)
+        const result = (value as (...args: ReadonlyArray<unknown>) => number)(...args)
+        return isStep && isAfter ? stop(name) : result
       }
     ])
   ) as unknown as Libc["functions"]
@@ -45,11 +52,16 @@ if (step === 0) {
   registerHooks({
     resolve: (specifier, context, next) => (specifier === "koffi" ? stop(specifier) : next(specifier, context))
   })
-} else {
+} else if (step < Infinity) {
   provideLibc(counting(libc()))
 }
 
-await Effect.runPromise(
-  Effect.scoped(Registrar.registerScoped(fd, "Read")).pipe(Effect.provide(Poller.layerAttach(handle)))
-)
+const attach = Effect.scoped(Registrar.registerScoped(fd, "Read")).pipe(Effect.provide(Poller.layerAttach(handle)))
+
+if (step === Infinity) {
+  await Effect.runPromise(attach)
+  port.postMessage("under way")
+  await Effect.runPromise(Effect.forever(attach))
+}
+await Effect.runPromise(attach)
 port.postMessage("done")
