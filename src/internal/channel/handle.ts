@@ -9,12 +9,14 @@ import type { SenderHandle } from "../../PollChannel.ts"
 import type { UserEventHandle } from "../../UserEvent.ts"
 import { isUserEventHandle } from "../delivery/userEvent.ts"
 import { holds } from "../errors/arguments.ts"
+import { isOfThisVersion, version, versionKey } from "../errors/copies.ts"
 import { sharedBytes } from "./counts.ts"
 import { isMessagePort } from "./realm.ts"
 
 export const TypeId = "~effect-amy/PollChannel/SenderHandle"
 
 export interface Contents extends SenderHandle {
+  readonly [versionKey]: string
   /** The memory of the channel's counts. */
   readonly shared: SharedArrayBuffer
   /** The event that reports messages to the receiver's poller. */
@@ -26,6 +28,7 @@ const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
 const hasContents = (u: unknown): boolean =>
   hasProperty(u, TypeId) &&
   u[TypeId] === TypeId &&
+  isOfThisVersion(u) &&
   hasProperty(u, "port") &&
   isMessagePort(u.port) &&
   hasProperty(u, "shared") &&
@@ -37,7 +40,7 @@ const hasContents = (u: unknown): boolean =>
 export const isSenderHandle = (u: unknown): u is SenderHandle => isContents(u)
 
 export const make = (port: MessagePort, shared: SharedArrayBuffer, event: UserEventHandle): SenderHandle => {
-  const contents: Contents = { [TypeId]: TypeId, port, shared, event }
+  const contents: Contents = { [TypeId]: TypeId, [versionKey]: version, port, shared, event }
   return contents
 }
 

@@ -8,6 +8,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads"
 import type { PollChannel } from "../../PollChannel.ts"
 import type { PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"
+import { attachmentOf } from "../delivery/registrar.ts"
 import * as UserEvents from "../delivery/userEvent.ts"
 import { textOf } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
@@ -19,6 +20,7 @@ const open = Effect.fnUntraced(function* <A>(
   capacity: number
 ): Effect.fn.Return<PollChannel<A>, PollerError, Registrar | Scope.Scope> {
   const registrar = yield* Registrar
+  yield* attachmentOf(registrar)
   const event = UserEvents.implementation(yield* registrar.userEvent)
   const counts = Counts.make(capacity)
   const { receiver, sender } = yield* Effect.acquireRelease(

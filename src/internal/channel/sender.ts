@@ -6,6 +6,7 @@ import type { Sender, SenderHandle } from "../../PollChannel.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import * as UserEvents from "../delivery/userEvent.ts"
 import { textOf } from "../errors/arguments.ts"
+import { otherVersion } from "../errors/copies.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { Counts } from "./counts.ts"
@@ -191,8 +192,9 @@ export const fromHandle = Effect.fnUntraced(function* <A>(
 ): Effect.fn.Return<Sender<A>, PollerError, Scope.Scope> {
   const contents = Handle.contentsOf(handle)
   if (contents === undefined) {
-    return yield* invalidArgument(
-      "this is not the handle of a sender: pass what Sender.handle returned in another thread"
+    return yield* (
+      otherVersion("handle of a sender", handle) ??
+      invalidArgument("this is not the handle of a sender: pass what Sender.handle returned in another thread")
     )
   }
   if (used.has(contents.port)) {

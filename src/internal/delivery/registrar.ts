@@ -7,6 +7,7 @@ import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { FdLike, RegisterOptions, Registrar, RegistrationId } from "../../Registrar.ts"
 import { State } from "../shared/pollerMemory.ts"
 import { descriptorError, readArgument, textOf } from "../errors/arguments.ts"
+import { otherCopy, version, versionKey } from "../errors/copies.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { fromThrown, invalidArgument, notOpen, notRegistered } from "../errors/pollerErrors.ts"
 import { interestError, toInterest } from "./interest.ts"
@@ -167,6 +168,7 @@ export const make = (attachment: Attachment): Registrar["Service"] => {
     cancelTimer: (id) => Effect.suspend(() => cancelNow(id)),
     userEvent: UserEvent.open(attachment)
   }
+  Object.defineProperty(service, versionKey, { value: version })
   attachments.set(service, attachment)
   return service
 }
@@ -184,7 +186,10 @@ const attachments = new WeakMap<Registrar["Service"], Attachment>()
 export const attachmentOf = (service: Registrar["Service"]): Effect.Effect<Attachment, PollerError> => {
   const attachment = attachments.get(service)
   return attachment === undefined
-    ? Effect.fail(invalidArgument("this Registrar was not created by effect-amy: provide a layer of Poller"))
+    ? Effect.fail(
+        otherCopy("Registrar", service) ??
+          invalidArgument("this Registrar was not created by effect-amy: provide a layer of Poller")
+      )
     : Effect.succeed(attachment)
 }
 

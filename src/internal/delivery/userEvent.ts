@@ -11,6 +11,7 @@ import type { PollerError } from "../../PollerError.ts"
 import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
 import { holds } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import { isOfThisVersion, otherVersion, version, versionKey } from "../errors/copies.ts"
 import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
 import { localTrigger, type Trigger } from "../kernel/selector.ts"
@@ -29,6 +30,7 @@ const ended = () => closedBecause("the user event has ended (its scope has close
 
 /** What a handle holds. */
 interface Contents extends UserEventHandle {
+  readonly [versionKey]: string
   readonly id: RegistrationId
   readonly trigger: number
   /** One word: 1 once the event has ended. */
@@ -44,6 +46,7 @@ const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
 const hasContents = (u: unknown): boolean =>
   hasProperty(u, HandleTypeId) &&
   u[HandleTypeId] === HandleTypeId &&
+  isOfThisVersion(u) &&
   hasProperty(u, "id") &&
   Number.isSafeInteger(u.id) &&
   hasProperty(u, "trigger") &&
@@ -181,6 +184,7 @@ export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerErr
     const registration = dispatcher.addSource(id, source)
     const contents: Contents = {
       [HandleTypeId]: HandleTypeId,
+      [versionKey]: version,
       id: registration.id,
       trigger: trigger.handle,
       shared,
@@ -210,8 +214,11 @@ export const fromHandle = Effect.fnUntraced(function* (
   handle: UserEventHandle
 ): Effect.fn.Return<RemoteUserEvent, PollerError, Scope.Scope> {
   if (!isContents(handle)) {
-    return yield* invalidArgument(
-      "this is not the handle of a user event: pass what UserEvent.handle is in the thread that made it"
+    return yield* (
+      otherVersion("handle of a user event", handle) ??
+      invalidArgument(
+        "this is not the handle of a user event: pass what UserEvent.handle is in the thread that made it"
+      )
     )
   }
   if (handle.trigger === localTrigger) {

@@ -9,6 +9,7 @@ import type { PollerHandle } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { holds } from "../errors/arguments.ts"
+import { isOfThisVersion, otherVersion, version, versionKey } from "../errors/copies.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import type { SelectorHandle } from "../kernel/selector.ts"
 import { OpenedDescriptors } from "../shared/openedDescriptors.ts"
@@ -17,6 +18,7 @@ import { PollerMemory } from "../shared/pollerMemory.ts"
 export const TypeId = "~effect-amy/PollerHandle"
 
 export interface Contents extends PollerHandle {
+  readonly [versionKey]: string
   readonly memory: SharedArrayBuffer
   /** The notes of which thread opened which descriptor. */
   readonly opened: SharedArrayBuffer
@@ -38,6 +40,7 @@ const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
 const hasContents = (u: unknown): boolean =>
   hasProperty(u, TypeId) &&
   u[TypeId] === TypeId &&
+  isOfThisVersion(u) &&
   hasProperty(u, "memory") &&
   isSharedArrayBuffer(u.memory) &&
   PollerMemory.isPollerMemory(u.memory) &&
@@ -55,7 +58,13 @@ export const handleOf = ({
   opened,
   origin
 }: Pick<Attachment, "memory" | "opened" | "origin">): PollerHandle => {
-  const contents: Contents = { [TypeId]: TypeId, memory: memory.buffer, opened: opened.buffer, selector: origin }
+  const contents: Contents = {
+    [TypeId]: TypeId,
+    [versionKey]: version,
+    memory: memory.buffer,
+    opened: opened.buffer,
+    selector: origin
+  }
   return contents
 }
 
@@ -69,7 +78,8 @@ export const open = (
   Effect.suspend(() => {
     if (!isContents(handle)) {
       return Effect.fail(
-        invalidArgument("this is not the handle of a poller: pass what Poller.handle is in the other thread")
+        otherVersion("handle of a poller", handle) ??
+          invalidArgument("this is not the handle of a poller: pass what Poller.handle is in the other thread")
       )
     }
     return handle.selector.fd === -1
