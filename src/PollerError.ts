@@ -195,7 +195,8 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("effe
 }
 
 /**
- * Nothing exists at the path, or a part of it is not a directory.
+ * Nothing exists at the path, or a part of it is not a directory. Or there is no process with the
+ * id.
  *
  * @category errors
  * @since 0.2.0

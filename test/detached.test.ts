@@ -12,6 +12,7 @@ import {
   PollChannel,
   Poller,
   PollerError,
+  ProcessExit,
   Registrar,
   Tcp,
   Udp,
@@ -77,6 +78,7 @@ const kinds: { readonly [name: string]: Kind } = {
     make: ForeignFd.makeSet,
     given: { update: [0, "None"], updateTimeout: [0], wait: [{ timeout: 0 }] }
   },
+  ProcessHandle: { make: ProcessExit.open(process.pid), given: { signal: [0] } },
   Ready: { make: Effect.flatMap(watched, ({ writable }) => writable) },
   TcpStream: {
     make: Effect.flatMap(Tcp.listen("127.0.0.1:0"), ({ address }) => Tcp.connect(address)),

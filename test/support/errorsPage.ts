@@ -7,6 +7,7 @@ import { format, resolveConfig } from "prettier"
 import {
   fromErrno,
   pathReasonByCode,
+  processReasonByCode,
   reasonByCode,
   selectorReasonByCode
 } from "../../src/internal/errors/pollerErrors.ts"
@@ -40,6 +41,7 @@ export const kinds: ReadonlyArray<{
 }> = [
   { name: "registering a descriptor", syscall: "epoll_ctl(ADD)", codes: Object.keys(selectorReasonByCode) },
   { name: "`open`, `connect` or `bind` with a path", syscall: 'open("/path")', codes: Object.keys(pathReasonByCode) },
+  { name: "a call on a process", syscall: "pidfd_open", codes: Object.keys(processReasonByCode) },
   { name: "any call", syscall: "other", codes: Object.keys(reasonByCode) }
 ]
 

@@ -155,7 +155,7 @@ export const publicOperations = (tags: ReadonlySet<string>): ReadonlyArray<Opera
     if (known === undefined) found.set(name, { module, name, source: `${file}:${line}`, reasons: new Set(reasons) })
     else for (const reason of reasons) known.reasons.add(reason)
   }
-  for (const file of globSync(["src/*.ts", "src/{net,testing}/*.ts"]).toSorted()) {
+  for (const file of globSync(["src/*.ts", "src/{net,system,testing}/*.ts"]).toSorted()) {
     const module = basename(file, ".ts")
     if (module === "index" || module === "PollerError" || ofEffectSocket.has(module)) continue
     for (const declaration of declarations(readFileSync(file, "utf8"))) {
@@ -182,7 +182,7 @@ const mayFail = (text: string): boolean => /\b(Effect|Layer|Stream|Sink|Dequeue)
 
 /** Everything that the public files say about failing, with where it stands. */
 export const failureSentences = (): ReadonlyArray<{ readonly source: string; readonly text: string }> =>
-  globSync(["src/*.ts", "src/{net,testing}/*.ts"])
+  globSync(["src/*.ts", "src/{net,system,testing}/*.ts"])
     .toSorted()
     .flatMap((file) =>
       Array.from(readFileSync(file, "utf8").matchAll(/\/\*\*[\s\S]*?\*\//g)).flatMap(([doc]) =>

@@ -124,8 +124,18 @@ export const pathReasonByCode: ReasonByCode = {
   ENOTDIR: notFound
 }
 
+const noProcess = argument("this is the id of a thread, not of a process (pass the id of its process)")
+
+/** What some of them mean when the call was given a process, by its id or its pidfd. */
+export const processReasonByCode: ReasonByCode = {
+  EINVAL: noProcess,
+  ENOENT: noProcess,
+  ESRCH: notFound
+}
+
 const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
   if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
+  if (syscall.startsWith("pidfd_")) return processReasonByCode
   return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasonByCode : undefined
 }
 

@@ -66,6 +66,9 @@ export const permissionText = ({ syscall = "" }: Subject): string => {
   if (syscall === "connect" || sending.has(syscall)) {
     return "this process is not permitted to send there (check the path's permissions and the firewall; a broadcast needs the option)"
   }
+  if (syscall === "pidfd_send_signal") {
+    return "this process is not permitted to send that process a signal (run as the same user, or with a privilege)"
+  }
   if (syscall.startsWith("open(")) return "this process is not permitted to open it (check the path's permissions)"
   return "this process is not permitted to do that (check its user, its capabilities and its sandbox)"
 }
@@ -76,6 +79,7 @@ export const addressText = ({ syscall }: Subject): string =>
     : "this machine does not have this address (pass one of its own, or 0.0.0.0 or [::] for all of them)"
 
 export const notFoundText = ({ code, syscall }: Subject): string => {
+  if (code === "ESRCH") return "there is no such process (it has ended, or this process cannot see it)"
   if (code === "ENOTDIR") return "a part of this path is not a directory (check its spelling)"
   if (syscall === "bind") return "the directory of this path does not exist (create it first)"
   if (syscall === "connect")

@@ -1,0 +1,6 @@
+/**
+ * Ready sources: what the system itself reports, each as a `Stream` or an `Effect`.
+ *
+ * @since 0.2.0
+ */
+export * as ProcessExit from "./ProcessExit.ts"
