@@ -6,6 +6,7 @@ import { describe, expect, vi } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
 import { writeSync } from "node:fs"
+import { SocketBatch } from "../../src/internal/bytes/socketBatch.ts"
 import { libc, provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { Functions } from "../../src/internal/libc/prototypes/index.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
@@ -248,7 +249,7 @@ export const startAll = <A, E, R>(
 /** Runs an effect while the clock stands still by which a batch sees how old a write is. */
 export const timeless = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.acquireUseRelease(
-    Effect.sync(() => vi.spyOn(performance, "now").mockReturnValue(performance.now())),
+    Effect.sync(() => vi.spyOn(SocketBatch, "now").mockReturnValue(performance.now())),
     () => effect,
     (spy) => Effect.sync(() => spy.mockRestore())
   )

@@ -41,6 +41,8 @@ const mostRounds = 4
 const patience = 0.25
 
 export class SocketBatch implements Batch {
+  /** By which the age of a write is measured. Tests let it stand still. */
+  static now = now
   readonly capacity = capacity
   readonly #libc: Libc
   /**
@@ -124,7 +126,7 @@ export class SocketBatch implements Batch {
 
   /** Puts a write into the batch. Its bytes are copied. */
   write(writer: BatchWriter, bytes: Uint8Array, length: number): void {
-    if (this.#writers.length === 0) this.#since = now()
+    if (this.#writers.length === 0) this.#since = SocketBatch.now()
     this.#toSend.set(bytes.length === length ? bytes : bytes.subarray(0, length), this.#used)
     this.#used += length
     this.#writers.push(writer)
@@ -133,7 +135,7 @@ export class SocketBatch implements Batch {
 
   /** Called after each report was consumed: makes the writes that have waited long enough. */
   step(): void {
-    if (this.#writers.length > 0 && now() - this.#since > patience) this.writeAll()
+    if (this.#writers.length > 0 && SocketBatch.now() - this.#since > patience) this.writeAll()
   }
 
   /** Makes all writes that were put in, and resumes their fibers. */
