@@ -3,4 +3,5 @@
  *
  * @since 0.2.0
  */
+export * as Netlink from "./Netlink.ts"
 export * as ProcessExit from "./ProcessExit.ts"

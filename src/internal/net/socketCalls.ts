@@ -19,9 +19,9 @@ const creationFlags = ({ profile: { socket } }: Libc): number =>
     : socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 /** Opens a socket: socket(2). */
-export const open = (libc: Libc, domain: number, type: number): Effect.Effect<number, PollerError> =>
+export const open = (libc: Libc, domain: number, type: number, protocol = 0): Effect.Effect<number, PollerError> =>
   Effect.map(
-    systemCall(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), 0)),
+    systemCall(libc, "socket", undefined, () => libc.functions.socket(domain, type | creationFlags(libc), protocol)),
     (fd) => {
       if (creationFlags(libc) === 0) setFlags(libc, [fd])
       return fd
