@@ -8,6 +8,7 @@ import {
   FrameReader,
   FrameWriter,
   LineReader,
+  Netlink,
   Notification,
   PollChannel,
   Poller,
@@ -78,6 +79,7 @@ const kinds: { readonly [name: string]: Kind } = {
     make: ForeignFd.makeSet,
     given: { update: [0, "None"], updateTimeout: [0], wait: [{ timeout: 0 }] }
   },
+  NetlinkSocket: { make: Netlink.open(Netlink.NETLINK_ROUTE), given: { send: [{ type: 0 }], request: [1000] } },
   ProcessHandle: { make: ProcessExit.open(process.pid), given: { signal: [0] } },
   Ready: { make: Effect.flatMap(watched, ({ writable }) => writable) },
   TcpStream: {
