@@ -5,10 +5,10 @@
  */
 import type * as Brand from "effect/Brand"
 import type { Inspectable } from "effect/Inspectable"
-import { hasProperty } from "effect/Predicate"
 import type { Event } from "./Event.ts"
 import { NotificationImpl } from "./internal/delivery/notification.ts"
 import { Readiness } from "./internal/kernel/selector.ts"
+import { isMarked } from "./internal/objects/guards.ts"
 
 const TypeId = "~effect-amy/Notification"
 
@@ -69,7 +69,7 @@ export interface Notification extends Inspectable {
  * @category guards
  * @since 0.1.0
  */
-export const isNotification = (u: unknown): u is Notification => hasProperty(u, TypeId)
+export const isNotification = (u: unknown): u is Notification => isMarked(u, TypeId)
 
 /**
  * Makes a notification by hand, for tests of code that consumes them.

@@ -7,7 +7,6 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import {
   addressText,
@@ -17,6 +16,7 @@ import {
   sentence,
   systemText
 } from "./internal/errors/sentences.ts"
+import { isMarked } from "./internal/objects/guards.ts"
 
 const TypeId = "~effect-amy/PollerError"
 
@@ -477,4 +477,4 @@ export class PollerError extends Schema.TaggedError<PollerError>("effect-amy/Pol
  * @category guards
  * @since 0.1.0
  */
-export const isPollerError = (u: unknown): u is PollerError => Predicate.hasProperty(u, TypeId)
+export const isPollerError = (u: unknown): u is PollerError => isMarked(u, TypeId)

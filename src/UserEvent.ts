@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type { Inspectable } from "effect/Inspectable"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/delivery/userEvent.ts"
+import { isOf } from "./internal/objects/guards.ts"
 import type { PollerError } from "./PollerError.ts"
 import { Registrar, type RegistrationId } from "./Registrar.ts"
 
@@ -75,7 +76,7 @@ export interface UserEvent extends Inspectable {
  * @category guards
  * @since 0.2.0
  */
-export const isUserEvent = (u: unknown): u is UserEvent => u instanceof internal.RemoteUserEvent
+export const isUserEvent = (u: unknown): u is UserEvent => isOf(internal.RemoteUserEvent, u)
 
 /**
  * Makes an event of this thread's poller. It ends with the scope.

@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { isMarked } from "../internal/objects/guards.ts"
 
 const TypeId = "~effect-amy/CodecError"
 
@@ -166,4 +166,4 @@ export class CodecError extends Schema.TaggedError<CodecError>("effect-amy/Codec
  * @category guards
  * @since 0.1.0
  */
-export const isCodecError = (u: unknown): u is CodecError => Predicate.hasProperty(u, TypeId)
+export const isCodecError = (u: unknown): u is CodecError => isMarked(u, TypeId)

@@ -156,8 +156,8 @@ export interface CommonOptions {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: MakeOptions = {}): Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar> =>
-  DatagramSocket.makeFromBackingSocket((events) => internal.open(options, events), options)
+export const make = (options?: MakeOptions): Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar> =>
+  internal.make(options)
 
 /**
  * Provides the socket that {@link make} makes.

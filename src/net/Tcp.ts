@@ -389,7 +389,7 @@ export const listen: (
   address: NetAddress.InetAddressInput,
   options?: ListenOptions
 ) => Effect.Effect<TcpListener, PollerError, Registrar | Scope.Scope> = (address, options) =>
-  internal.listen(address, options ?? {})
+  internal.listen(address, options)
 
 /**
  * Connects to an address: socket(2), connect(2). The connection is closed with the scope.
@@ -429,7 +429,7 @@ export const connect: (
   address: NetAddress.InetAddressInput,
   options?: ConnectOptions
 ) => Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> = (address, options) =>
-  internal.connect(address, options ?? {})
+  internal.connect(address, options)
 
 /**
  * Takes over a connected TCP socket that another part of the program has opened, and gives away.

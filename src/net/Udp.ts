@@ -317,7 +317,7 @@ export const bind: (
   address: NetAddress.InetAddressInput,
   options?: BindOptions
 ) => Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> = (address, options) =>
-  internal.bind(address, options ?? {})
+  internal.bind(address, options)
 
 /**
  * Takes over a UDP socket that another part of the program has opened, and gives away. The socket

@@ -449,7 +449,7 @@ export const listen: (
   address: UnixAddressInput,
   options?: ListenOptions
 ) => Effect.Effect<UnixListener, PollerError, Registrar | Scope.Scope> = (address, options) =>
-  internal.listen(address, options ?? {})
+  internal.listen(address, options)
 
 /**
  * Connects to an address. The connection is closed with the scope.
@@ -489,7 +489,7 @@ export const connect: (
   address: UnixAddressInput,
   options?: ConnectOptions
 ) => Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> = (address, options) =>
-  internal.connect(address, options ?? {})
+  internal.connect(address, options)
 
 /**
  * Opens two connected ends: socketpair(2). Both are closed with the scope. Fails with

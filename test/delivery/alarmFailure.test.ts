@@ -1,8 +1,10 @@
 /** A kernel that refuses to set the alarm: no timer is silent about it. */
 import { expect, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Poller, Registrar } from "effect-amy"
+import { Effect, Option } from "effect"
+import { ForeignFd, Poller, Registrar } from "effect-amy"
+import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import { changeFunctions } from "../support/batch.ts"
+import * as Kernel from "../support/kernel.ts"
 import { describeLayers } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 
@@ -47,6 +49,23 @@ describeLayers("an alarm that cannot be set", (layer) => {
         expect(yield* outcome(Effect.flatMap(Effect.succeed(queue), () => Poller.wait("10 seconds")))).not.toBe(
           "success"
         )
+      }).pipe(Effect.scoped, Effect.provide(layer()))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a wait whose time limit cannot be set fails, and leaves no registration", () =>
+    Effect.gen(function* () {
+      const left = { calls: 0 }
+      yield* limitAlarms(left)
+      yield* Effect.gen(function* () {
+        const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
+        const fd = Kernel.eventfd()
+        const foreign = yield* ForeignFd.make(fd)
+        expect(yield* outcome(foreign.wait("Read", { timeout: "1 second" }))).toBe("BadDescriptor")
+        expect([...dispatcher.registrations.sources()]).toEqual([])
+        left.calls = Infinity
+        expect(yield* foreign.wait("Read", { timeout: 1 })).toEqual(Option.none())
+        Kernel.close(fd)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     }).pipe(Effect.scoped)
   )

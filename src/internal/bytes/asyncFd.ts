@@ -19,6 +19,7 @@ import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { Readiness } from "../kernel/selector.ts"
 import type { Libc } from "../libc/koffi.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ByteChannel } from "./byteChannel.ts"
 import { sinkOf, streamOf } from "./streams.ts"
@@ -63,7 +64,7 @@ export const make = (
     return new AsyncFdImpl(watchedFd, attachment.libc, isGone)
   })
 
-export const isAsyncFd = (u: unknown): u is AsyncFd => u instanceof AsyncFdImpl
+export const isAsyncFd = (u: unknown): u is AsyncFd => isOf(AsyncFdImpl, u)
 
 const gone = () => closedBecause("this descriptor was closed by its owner (close it after the scope of its AsyncFd)")
 

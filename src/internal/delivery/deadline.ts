@@ -32,7 +32,12 @@ export const startDeadline = (
     }
     const registration = dispatcher.addSource(memory.takeId(), { consume, end })
     const { id } = registration
-    timers.add(id, millis, false)
+    try {
+      timers.add(id, millis, false)
+    } catch (thrown) {
+      dispatcher.remove(registration)
+      throw thrown
+    }
     return {
       isOver: () => !timers.has(id) || timers.isDue(id),
       cancel: () => {

@@ -6,13 +6,14 @@ import { constants, openSync } from "node:fs"
 import { isUint8Array } from "node:util/types"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
-import { descriptorError, rangeError, restOf, textOf } from "../errors/arguments.ts"
+import { descriptorError, readArgument, rangeError, restOf, textOf } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { openPipe } from "../kernel/pipe.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import type { Libc } from "../libc/koffi.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { OwnedFd, scoped } from "./ownedFd.ts"
 import { systemCall, unlessBlocked } from "./systemCall.ts"
@@ -162,6 +163,9 @@ export class FdImpl extends PublicObject implements Fd {
 }
 
 const buffersError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined =>
+  readArgument("the buffers", () => checkBuffers(buffers))
+
+const checkBuffers = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined =>
   !Array.isArray(buffers) || !buffers.every((buffer) => isUint8Array(buffer))
     ? invalidArgument("invalid buffers: expected an array of Uint8Array")
     : buffers.length === 0 || buffers.length > mostBuffers
@@ -174,7 +178,7 @@ const roomError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined 
     ? undefined
     : invalidArgument("the buffers have no room for a byte: pass a longer one")
 
-export const isFd = (u: unknown): u is Fd => u instanceof FdImpl
+export const isFd = (u: unknown): u is Fd => isOf(FdImpl, u)
 
 export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(
@@ -190,12 +194,16 @@ export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
     })
   )
 
-const accesses = { read: constants.O_RDONLY, write: constants.O_WRONLY, both: constants.O_RDWR }
+const accesses = new Map([
+  ["read", constants.O_RDONLY],
+  ["write", constants.O_WRONLY],
+  ["both", constants.O_RDWR]
+] as const)
 
-export const open = (path: string, access: keyof typeof accesses): Effect.Effect<Fd, PollerError, Scope.Scope> =>
+export const open = (path: string, access: "read" | "write" | "both"): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(
     Effect.flatMap(loadLibc, (libc) => {
-      const flags: number | undefined = accesses[access]
+      const flags = accesses.get(access)
       if (flags === undefined) {
         return Effect.fail(invalidArgument(`invalid access ${textOf(access)}: expected "read", "write" or "both"`))
       }
@@ -205,9 +213,9 @@ export const open = (path: string, access: keyof typeof accesses): Effect.Effect
         try: () => new FdImpl(libc, openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY)),
         catch: (thrown) => {
           const { code, errno } = thrown as NodeJS.ErrnoException
-          if (errno !== undefined) return fromErrno(`open("${path}")`, -errno)
+          if (errno !== undefined) return fromErrno(`open("${textOf(path)}")`, -errno)
           return (
-            deniedByNode(`open("${path}")`, thrown) ??
+            deniedByNode(`open("${textOf(path)}")`, thrown) ??
             invalidArgument(`invalid path (${code ?? textOf(thrown)}): expected a string without a zero byte`)
           )
         }

@@ -9,10 +9,12 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
 import { isNativeError } from "node:util/types"
-import type { MakeOptions } from "../../net/PollerDatagramSocket.ts"
+import type { CommonOptions, MakeOptions } from "../../net/PollerDatagramSocket.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions } from "../../net/Udp.ts"
+import { holds, readArgument } from "../errors/arguments.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { familyOfHost, type ResolveError, resolveHost } from "./resolveHost.ts"
 import { network } from "../net/network.ts"
@@ -20,12 +22,68 @@ import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
 
 type SocketError = DatagramSocket.DatagramSocketError
 
-export const open = (
+const endpointOptions: Names<Endpoint> = { address: true, port: true }
+
+/** An address of `effect/net` is kept as it is, because it may have a zone. */
+const toEndpoint = (of: string, input: Endpoint | undefined): Endpoint | PollerError | undefined =>
+  input === undefined || holds(() => NetAddress.isInetAddress(input))
+    ? input
+    : readOptions(`the option ${of}`, input, endpointOptions)
+
+interface Endpoint {
+  readonly address?: string | NetAddress.IpAddress | undefined
+  readonly port?: number | undefined
+}
+
+type AllOptions = CommonOptions & { readonly connect?: Endpoint | undefined; readonly peer?: Endpoint | undefined }
+
+const makeOptions: Names<AllOptions> = {
+  bind: true,
+  family: true,
+  reuseAddress: true,
+  reusePort: true,
+  ipv6Only: true,
+  kernelReceiveBufferSize: true,
+  kernelSendBufferSize: true,
+  broadcast: true,
+  ttl: true,
+  multicast: true,
+  receiveBuffer: true,
+  onError: true,
+  connect: true,
+  peer: true
+}
+
+/** Copies the options, and those within them. Returns the error if one of them cannot be read. */
+const toOptions = (given: MakeOptions | undefined): MakeOptions | PollerError => {
+  const read = readOptions<AllOptions>("PollerDatagramSocket", given, makeOptions)
+  if (isPollerError(read)) return read
+  const { bind, connect, multicast, peer, receiveBuffer } = read
+  const parts = {
+    bind: toEndpoint("bind", bind),
+    connect: toEndpoint("connect", connect),
+    peer: toEndpoint("peer", peer),
+    multicast: multicast && readOptions("multicast", multicast, { interface: true, loopback: true, ttl: true }),
+    receiveBuffer: receiveBuffer && readOptions("receiveBuffer", receiveBuffer, { capacity: true, strategy: true })
+  }
+  return Object.values(parts).find(isPollerError) ?? ({ ...read, ...parts } as MakeOptions)
+}
+
+export const make = (given: MakeOptions | undefined): Effect.Effect<DatagramSocket.DatagramSocket, never, Registrar> =>
+  Effect.suspend(() => {
+    const options = toOptions(given)
+    return isPollerError(options)
+      ? DatagramSocket.makeFromBackingSocket(() => Effect.fail(openError(options)))
+      : DatagramSocket.makeFromBackingSocket((events) => open(options, events), options)
+  })
+
+const open = (
   options: MakeOptions,
   events: DatagramSocket.BackingEvents
 ): Effect.Effect<DatagramSocket.BackingSocket, SocketError, Registrar> =>
   Effect.gen(function* () {
-    const fixed = fixedFamily(options)
+    const fixed = readArgument("the host", () => fixedFamily(options))
+    if (isPollerError(fixed)) return yield* Effect.fail(openError(fixed))
     const remotes = yield* lookedUp(resolve(options.connect ?? options.peer, fixed))
     // connect(2) says at once if an address cannot be reached. Of a peer, only the network knows.
     const candidates = options.connect === undefined ? [remotes[0]] : remotes
@@ -73,11 +131,14 @@ const openAt = (
 const lookedUp = <A>(looking: Effect.Effect<A, ResolveError>): Effect.Effect<A, SocketError> =>
   Effect.mapError(looking, (cause) => openError(cause, "AddressNotAvailable"))
 
-const families = { ipv4: "IPv4", ipv6: "IPv6" } as const
+const families = new Map([
+  ["ipv4", "IPv4"],
+  ["ipv6", "IPv6"]
+] as const)
 
 /** Returns the family that the options decide on before anything is looked up. */
 const fixedFamily = ({ bind, family }: MakeOptions): NetAddress.IpFamily | undefined =>
-  (family === undefined ? undefined : families[family]) ??
+  (family === undefined ? undefined : families.get(family)) ??
   (bind?.address === undefined ? undefined : familyOfHost(bind.address))
 
 const anywhere = {
@@ -110,8 +171,13 @@ const isOfConnect = (cause: unknown): boolean => {
 const withPort = (
   address: NetAddress.InetAddress,
   port: number
-): Effect.Effect<NetAddress.InetAddress, NetAddress.NetAddressError> =>
-  Effect.suspend(() => Effect.fromResult(NetAddress.inetAddressFromHostString(NetAddress.formatHost(address), port)))
+): Effect.Effect<NetAddress.InetAddress, NetAddress.NetAddressError | PollerError> =>
+  Effect.suspend((): Effect.Effect<NetAddress.InetAddress, NetAddress.NetAddressError | PollerError> => {
+    const result = readArgument("the port", () =>
+      NetAddress.inetAddressFromHostString(NetAddress.formatHost(address), port)
+    )
+    return isPollerError(result) ? Effect.fail(result) : Effect.fromResult(result)
+  })
 
 const toBindOptions = (options: MakeOptions): BindOptions =>
   given({

@@ -15,10 +15,12 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { libc } from "../libc/koffi.ts"
 import { interfaceIndex } from "../net/zone.ts"
 
-export type ResolveError = Dns.DnsError | NetAddress.NetAddressError
+export type ResolveError = Dns.DnsError | NetAddress.NetAddressError | PollerError
 
 const versions = { IPv4: 4, IPv6: 6 } as const
 
@@ -80,9 +82,11 @@ export const resolveHost = (
   port: number,
   family?: NetAddress.IpFamily
 ): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, ResolveError> =>
-  Effect.suspend(() => {
+  Effect.suspend((): Effect.Effect<NonEmptyReadonlyArray<NetAddress.InetAddress>, ResolveError> => {
     // The family limits lookups alone. A literal of another family fails later, at its socket.
-    if (familyOfHost(host) !== undefined) return resolver.resolve({ host, port })
+    const literal = readArgument("the host", () => familyOfHost(host))
+    if (isPollerError(literal)) return Effect.fail(literal)
+    if (literal !== undefined) return resolver.resolve({ host, port })
     return Effect.flatMap(Effect.serviceOption(AddressResolver.AddressResolver), (given) =>
       Option.getOrElse(given, () => resolver).resolve({ host, port }, { family })
     )

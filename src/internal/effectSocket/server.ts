@@ -5,17 +5,18 @@ import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Connection } from "../../net/PollerSocket.ts"
 import type { MakeOptions, Server } from "../../net/PollerSocketServer.ts"
 import type { TcpStream } from "../../net/Tcp.ts"
 import type { UnixStream } from "../../net/Unix.ts"
 import type { Registrar } from "../../Registrar.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import * as EffectSocket from "./socket.ts"
 import type { Listener } from "../net/listener.ts"
 import { toPathAddress } from "../net/addresses.ts"
-import { addressesOf } from "./connect.ts"
+import { addressesOf, type TargetOptions, targetOptions } from "./connect.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 import * as Tcp from "../net/tcp.ts"
 import * as Unix from "../net/unix.ts"
@@ -95,11 +96,24 @@ const run = <R, E, _>(
   ) as Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>>
 }
 
+type ListenOptions = TargetOptions & Omit<MakeOptions, keyof TargetOptions>
+
+const listenOptions: Names<ListenOptions> = {
+  ...targetOptions,
+  backlog: true,
+  reusePort: true,
+  ipv6Only: true,
+  noDelay: true,
+  keepAlive: true
+}
+
 const listen = (options: MakeOptions): Effect.Effect<Bound, PollerError, Registrar | Scope.Scope> =>
   Effect.suspend(() => {
-    const { address, host, path, port, ...rest } = options
-    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+    const read = readOptions<ListenOptions>("PollerSocketServer", options as ListenOptions, listenOptions)
+    if (isPollerError(read)) return Effect.fail(read)
+    const { address, host, path, port, ...given } = read
     const unix = unixTarget({ address, path })
+    if (isPollerError(unix)) return Effect.fail(unix)
     if (unix !== undefined) {
       return Effect.map(Unix.listen(unix, given), (listener) => bound(listener, toPathAddress(listener.address)))
     }

@@ -10,7 +10,10 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { isUint8Array } from "node:util/types"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { readArgument, textOf } from "../errors/arguments.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
+import { toMillis } from "../errors/timeout.ts"
 import { chunkSize } from "../bytes/byteReader.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 
@@ -53,12 +56,13 @@ export const make = <R>(
     const state = new State()
     const opening = Effect.suspend(() => {
       const failed: Array<PollerError> = []
-      return options?.openTimeout === undefined
-        ? open(failed)
-        : Effect.timeoutOrElse(open(failed), {
-            duration: options.openTimeout,
-            orElse: () => Effect.fail(openTimeout(failed))
-          })
+      const timeout = readArgument("the option openTimeout", () => options?.openTimeout)
+      if (isPollerError(timeout)) return Effect.fail(openError(timeout))
+      if (timeout === undefined) return open(failed)
+      const duration = toMillis(timeout)
+      return duration === undefined
+        ? Effect.fail(openError(invalidArgument(`invalid openTimeout ${textOf(timeout)}: expected zero or more`)))
+        : Effect.timeoutOrElse(open(failed), { duration, orElse: () => Effect.fail(openTimeout(failed)) })
     })
     const reader = Effect.flatMap(opening, (connection) => {
       const session = new Session(connection)

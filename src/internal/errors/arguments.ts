@@ -48,7 +48,7 @@ export const descriptorError = (value: unknown, expected: string): PollerError |
  * says so.
  */
 export const restOf = (buffer: Uint8Array | undefined | null, offset: number): number =>
-  (isUint8Array(buffer) ? buffer.length : NaN) - offset
+  isUint8Array(buffer) && typeof offset === "number" ? buffer.length - offset : NaN
 
 /** Returns the error if a part of a buffer is invalid. */
 export const rangeError = (

@@ -155,8 +155,14 @@ export const fromErrno = (syscall: string, errno: number, where?: Where): Poller
   return fail((specialReasonsOf(syscall)?.[code] ?? reasonByCode[code] ?? systemError)(call))
 }
 
-export const invalidArgument = (description: string, fd?: number): PollerError =>
-  fail(new InvalidArgument({ description, ...(fd === undefined ? {} : { fd }) }))
+export const invalidArgument = (description: string, fd?: number, cause?: unknown): PollerError =>
+  fail(
+    new InvalidArgument({
+      description,
+      ...(fd === undefined ? {} : { fd }),
+      ...(cause === undefined ? {} : { cause })
+    })
+  )
 
 /** Returns the error for an argument whose reading has thrown: by a getter, or as a Proxy. */
 export const unreadable = (what: string, cause: unknown): PollerError =>

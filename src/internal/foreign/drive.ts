@@ -8,6 +8,7 @@ import { Registrar } from "../../Registrar.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { interestError, toInterest } from "../delivery/interest.ts"
 import { attachmentOf } from "../delivery/registrar.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
 import { timeoutOf } from "./foreignFd.ts"
@@ -27,7 +28,10 @@ export const waitFor = (fd: number, event: Event, options?: WaitOptions): Step<n
 export const waitForAny = (fds: ReadonlyArray<ReadyFd>, options?: WaitOptions): Step<never> => ({
   _tag: "Wait",
   fds,
-  timeout: options?.timeout
+  // Read by `drive`, which can fail if that throws.
+  get timeout() {
+    return options?.timeout
+  }
 })
 
 /** Returns the interest in each descriptor, which a step may name more than once. */
@@ -66,14 +70,15 @@ export const drive = <A, E, R>(
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => new Holder(all)),
       (holder) => {
-        const wait = ({ fds, timeout }: Waits): Effect.Effect<Found, PollerError> => {
-          const millis = timeoutOf(timeout)
+        const wait = (step: Waits): Effect.Effect<Found, PollerError> => {
+          const timeout = readArgument("the timeout of a step", () => step.timeout)
+          const millis = isPollerError(timeout) ? timeout : timeoutOf(timeout)
           if (typeof millis !== "number") return Effect.fail(millis)
-          if (fds.length === 0 && millis === Infinity) {
+          const targets = readArgument("the descriptors of a step", () => toTargets(step.fds))
+          if (isPollerError(targets)) return Effect.fail(targets)
+          if (targets.length === 0 && millis === Infinity) {
             return Effect.fail(invalidArgument("this step waits for nothing: name a descriptor, a timeout, or both"))
           }
-          const targets = toTargets(fds)
-          if (isPollerError(targets)) return Effect.fail(targets)
           const look = () => lookAt(attachment, targets)
           return waitAt({ attachment, holder, ask: () => undefined, targets: () => targets, look, timeUp }, millis)
         }

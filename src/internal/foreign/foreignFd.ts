@@ -11,9 +11,10 @@ import { type FdLike, Registrar } from "../../Registrar.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { interestError, toInterest } from "../delivery/interest.ts"
 import { attachmentOf, toFd } from "../delivery/registrar.ts"
-import { isDescriptor } from "../errors/arguments.ts"
+import { isDescriptor, readArgument, textOf } from "../errors/arguments.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { toMillis } from "../errors/timeout.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
 import { eventNow } from "./readyFd.ts"
@@ -25,14 +26,14 @@ export const TypeId = "~effect-amy/ForeignFd"
 export const timeoutOf = (timeout: Duration.Input | undefined): number | PollerError =>
   timeout === undefined
     ? Infinity
-    : (toMillis(timeout) ?? invalidArgument(`invalid timeout ${String(timeout)}: expected zero or more`))
+    : (toMillis(timeout) ?? invalidArgument(`invalid timeout ${textOf(timeout)}: expected zero or more`))
 
 /** Calls a function of the user's that returns a descriptor. What it returns is checked later. */
 const callForFd = (number: () => number): number | PollerError => {
   try {
     return number()
   } catch (cause) {
-    return invalidArgument(`the function that returns the descriptor threw: ${String(cause)}`)
+    return invalidArgument(`the function that returns the descriptor threw: ${textOf(cause)}`, undefined, cause)
   }
 }
 
@@ -45,7 +46,7 @@ export const make = (fd: FdLike | (() => number)): Effect.Effect<ForeignFd, Poll
     )
   })
 
-export const isForeignFd = (u: unknown): u is ForeignFd => u instanceof ForeignFdImpl
+export const isForeignFd = (u: unknown): u is ForeignFd => isOf(ForeignFdImpl, u)
 
 /** The results of waits without a time limit, and of those with one. */
 const plain: { readonly [Name in Event]: Exit.Exit<Event> } = {
@@ -103,7 +104,8 @@ class ForeignFdImpl extends PublicObject implements ForeignFd {
   wait(event: Event, options?: WaitOptions): Effect.Effect<Event | Option.Option<Event>, PollerError> {
     const interest = toInterest(event, undefined)
     if (interest < 0) return Effect.fail(interestError(interest))
-    const timeout = options?.timeout
+    const timeout = readArgument("the option timeout", () => options?.timeout)
+    if (isPollerError(timeout)) return Effect.fail(timeout)
     if (timeout === undefined) return waitFor(this.#awaited(interest, plain, Effect.never), Infinity, this.#waits)
     const millis = timeoutOf(timeout)
     return typeof millis === "number"

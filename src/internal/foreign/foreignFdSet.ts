@@ -12,15 +12,17 @@ import { type Deadline, startDeadline } from "../delivery/deadline.ts"
 import { interestError, toInterest } from "../delivery/interest.ts"
 import { attachmentOf } from "../delivery/registrar.ts"
 import * as Registering from "../delivery/registration.ts"
-import { closedBecause, fromErrno, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
+import { closedBecause, fromErrno, fromThrown, notOpen, unreadable } from "../errors/pollerErrors.ts"
 import { Interest, type LevelSet } from "../kernel/selector.ts"
 import { queueMicrotask } from "../libc/realTime.ts"
 import { State } from "../shared/pollerMemory.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
 import { timeoutOf } from "./foreignFd.ts"
 import { eventOf, type Found } from "./readyFd.ts"
 import { type Awaited, type Wait, waitFor } from "./wait.ts"
+import { readArgument } from "../errors/arguments.ts"
 
 export const TypeId = "~effect-amy/ForeignFdSet"
 
@@ -37,7 +39,7 @@ export const makeSet: Effect.Effect<ForeignFdSet, PollerError, Registrar | Scope
 
 const timeUp: Effect.Effect<Found> = Effect.succeed([])
 
-export const isForeignFdSet = (u: unknown): u is ForeignFdSet => u instanceof ForeignFdSetImpl
+export const isForeignFdSet = (u: unknown): u is ForeignFdSet => isOf(ForeignFdSetImpl, u)
 
 class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
   readonly #attachment: Attachment
@@ -124,7 +126,7 @@ class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
     try {
       error = change()
     } catch (thrown) {
-      error = invalidArgument(`an argument cannot be read: ${(thrown as Error).message}`)
+      error = unreadable("an argument", thrown)
     }
     if (error === undefined) return
     this.#refused ??= error
@@ -141,7 +143,8 @@ class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
   }
 
   wait(options?: WaitOptions): Effect.Effect<ReadonlyArray<ReadyFd>, PollerError> {
-    const millis = timeoutOf(options?.timeout)
+    const timeout = readArgument("the option timeout", () => options?.timeout)
+    const millis = isPollerError(timeout) ? timeout : timeoutOf(timeout)
     if (typeof millis !== "number") return Effect.fail(millis)
     return Effect.suspend(() => {
       const refused = this.#refused

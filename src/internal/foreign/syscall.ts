@@ -1,10 +1,11 @@
 /** A C call of the user's, as an effect. */
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { CallOptions } from "../../Syscall.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
-import { fromErrno } from "../errors/pollerErrors.ts"
+import { type Names, readOptions } from "../errors/options.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 
 const isMinusOne = (result: unknown): boolean => result === -1 || result === -1n
@@ -28,9 +29,31 @@ const make = <A, B>(
     }
   })
 
+const callOptions: Names<CallOptions<unknown>> = { fd: true, address: true, hasFailed: true }
+
+/** Reads the options before the call is made: afterwards they could fail what has succeeded. */
+const withOptions = <A, B>(
+  options: CallOptions<A> | undefined,
+  use: (options: CallOptions<A> | undefined) => Effect.Effect<B, PollerError>
+): Effect.Effect<B, PollerError> => {
+  if (options === undefined) return use(undefined)
+  const read = readOptions<CallOptions<A>>("the call", options, callOptions)
+  if (isPollerError(read)) return Effect.fail(read)
+  const { address, fd, hasFailed } = read
+  const isValid =
+    (fd === undefined || typeof fd === "number") &&
+    (address === undefined || typeof address === "string") &&
+    (hasFailed === undefined || typeof hasFailed === "function")
+  return isValid
+    ? use(read)
+    : Effect.fail(
+        invalidArgument("invalid options of the call: expected fd a number, address a text, hasFailed a function")
+      )
+}
+
 export const call = <A>(name: string, attempt: () => A, options?: CallOptions<A>): Effect.Effect<A, PollerError> =>
-  make(attempt, options?.hasFailed ?? isMinusOne, Effect.succeed, (errno) =>
-    Effect.fail(fromErrno(name, errno, options))
+  withOptions(options, (read) =>
+    make(attempt, read?.hasFailed ?? isMinusOne, Effect.succeed, (errno) => Effect.fail(fromErrno(name, errno, read)))
   )
 
 export const unlessBlocked = <A>(
@@ -38,10 +61,12 @@ export const unlessBlocked = <A>(
   attempt: () => A,
   options?: CallOptions<A>
 ): Effect.Effect<Option.Option<A>, PollerError> =>
-  make(
-    attempt,
-    options?.hasFailed ?? isMinusOne,
-    (result) => Effect.succeedSome(result),
-    (errno, libc) =>
-      errno === libc.profile.errno.EAGAIN ? Effect.succeedNone : Effect.fail(fromErrno(name, errno, options))
+  withOptions(options, (read) =>
+    make(
+      attempt,
+      read?.hasFailed ?? isMinusOne,
+      (result) => Effect.succeedSome(result),
+      (errno, libc) =>
+        errno === libc.profile.errno.EAGAIN ? Effect.succeedNone : Effect.fail(fromErrno(name, errno, read))
+    )
   )

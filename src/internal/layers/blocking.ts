@@ -3,10 +3,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isMainThread } from "node:worker_threads"
 import type { LayerBlockingOptions } from "../../Poller.ts"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import type { Dispatcher } from "../delivery/dispatcher.ts"
 import { isAnyPaused } from "../descriptor/direction.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { setImmediate } from "../libc/realTime.ts"
 import { safetyNet } from "../shared/router.ts"
@@ -16,7 +17,9 @@ import { attachmentOf, open as openPoller } from "./openPoller.ts"
 export const open = Effect.fnUntraced(function* (
   options: LayerBlockingOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
-  if (isMainThread && options?.allowMainThread !== true) {
+  const allowMainThread = readArgument("the option allowMainThread", () => options?.allowMainThread)
+  if (isPollerError(allowMainThread)) return yield* Effect.fail(allowMainThread)
+  if (isMainThread && allowMainThread !== true) {
     return yield* invalidArgument(
       "layerBlocking would block the main thread: build it in a worker thread, or pass allowMainThread: true"
     )

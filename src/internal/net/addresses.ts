@@ -6,6 +6,8 @@ import * as Result from "effect/Result"
 import { constants } from "node:os"
 import type { UnixAddress, UnixAddressInput } from "../../net/Unix.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { readArgument } from "../errors/arguments.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { fromErrno, invalidArgument, unsupported, type Where } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
@@ -45,9 +47,11 @@ export const toAddress = (
   input: NetAddress.InetAddressInput
 ): Effect.Effect<NetAddress.InetAddress, PollerError> =>
   Effect.suspend(() => {
-    const resolved = withZone(libc, input)
-    if (isPollerError(resolved)) return Effect.fail(resolved)
-    const result = NetAddress.inetAddressFromInput(resolved)
+    const result = readArgument("the address", () => {
+      const resolved = withZone(libc, input)
+      return isPollerError(resolved) ? resolved : NetAddress.inetAddressFromInput(resolved)
+    })
+    if (isPollerError(result)) return Effect.fail(result)
     return Result.isSuccess(result)
       ? Effect.succeed(result.success)
       : Effect.fail(
@@ -137,14 +141,18 @@ export const unix: Family<UnixAddress> = {
   }
 }
 
+type UnixParts = { readonly [key in "_tag" | "abstract" | "name" | "path"]?: unknown }
+
+const unixParts: Names<UnixParts> = { _tag: true, abstract: true, name: true, path: true }
+
 /**
  * Converts the Unix address that a caller passes. A path that begins with a zero byte is an abstract
  * name, as it is for Node.
  */
 export const toUnixName = (libc: Libc, input: UnixAddressInput): Effect.Effect<Sockaddr.UnixName, PollerError> => {
-  const { _tag, abstract, name, path } = (typeof input === "string" ? { path: input } : (input ?? {})) as {
-    readonly [key in "_tag" | "abstract" | "name" | "path"]?: unknown
-  }
+  const parts = readOptions<UnixParts>("the address", typeof input === "string" ? { path: input } : input, unixParts)
+  if (isPollerError(parts)) return Effect.fail(parts)
+  const { _tag, abstract, name, path } = parts
   const bytes = typeof input === "object" && input !== null ? exactBytes.get(input) : undefined
   if (typeof path === "string") {
     if (path.startsWith("\0")) return toAbstractName(libc, path.slice(1), bytes)

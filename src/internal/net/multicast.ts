@@ -3,8 +3,10 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import { isUint8Array } from "node:util/types"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { JoinMulticastOptions } from "../../net/Udp.ts"
+import { readArgument } from "../errors/arguments.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
 import { encodeInet, ipv6Bytes } from "./sockaddr.ts"
@@ -66,26 +68,37 @@ export const outgoing = (
 export const membership = (
   profile: SocketProfile,
   isIpv6: boolean,
-  options: JoinMulticastOptions | undefined
+  given: JoinMulticastOptions | undefined
 ): Effect.Effect<Membership, PollerError> =>
   Effect.suspend(() => {
-    const group = options?.group === undefined ? undefined : ip(options.group)
-    if (options === undefined || group === undefined || !NetAddress.isMulticast(group)) {
-      return Effect.fail(invalidArgument("invalid multicast group: expected an address such as 239.0.0.1 or ff02::1"))
-    }
-    if (group._tag === "Ipv6Address" && !isIpv6) {
-      return Effect.fail(invalidArgument("an IPv4 socket cannot join an IPv6 group: bind one at an IPv6 address"))
-    }
-    const source = options.source === undefined ? undefined : ip(options.source)
-    if (options.source !== undefined && source?._tag !== group._tag) {
-      return Effect.fail(invalidArgument("invalid source of a multicast group: expected an address of the same family"))
-    }
-    const made =
-      group._tag === "Ipv4Address"
-        ? membership4(profile, group, options.interface, source as NetAddress.Ipv4Address | undefined)
-        : membership6(profile, group, options.interface, source as NetAddress.Ipv6Address | undefined)
-    return "join" in made ? Effect.succeed(made) : Effect.fail(made)
+    const options = readOptions("Udp.joinMulticast", given, joinOptions)
+    if (isPollerError(options)) return Effect.fail(options)
+    const made = readArgument("an address of a multicast group", () => toMembership(profile, isIpv6, options))
+    return isPollerError(made) ? Effect.fail(made) : Effect.succeed(made)
   })
+
+const joinOptions: Names<JoinMulticastOptions> = { group: true, interface: true, source: true }
+
+const toMembership = (
+  profile: SocketProfile,
+  isIpv6: boolean,
+  options: JoinMulticastOptions
+): Membership | PollerError => {
+  const group = options.group === undefined ? undefined : ip(options.group)
+  if (group === undefined || !NetAddress.isMulticast(group)) {
+    return invalidArgument("invalid multicast group: expected an address such as 239.0.0.1 or ff02::1")
+  }
+  if (group._tag === "Ipv6Address" && !isIpv6) {
+    return invalidArgument("an IPv4 socket cannot join an IPv6 group: bind one at an IPv6 address")
+  }
+  const source = options.source === undefined ? undefined : ip(options.source)
+  if (options.source !== undefined && source?._tag !== group._tag) {
+    return invalidArgument("invalid source of a multicast group: expected an address of the same family")
+  }
+  return group._tag === "Ipv4Address"
+    ? membership4(profile, group, options.interface, source as NetAddress.Ipv4Address | undefined)
+    : membership6(profile, group, options.interface, source as NetAddress.Ipv6Address | undefined)
+}
 
 const ofLevel = (level: number, join: number | undefined, leave: number | undefined, value: Uint8Array) =>
   join === undefined || leave === undefined

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import type * as Tcp from "../../net/Tcp.ts"
 import type * as Udp from "../../net/Udp.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
-import { textOf } from "../errors/arguments.ts"
+import { readArgument, textOf } from "../errors/arguments.ts"
+import type { Names } from "../errors/options.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { SocketProfile } from "../libc/profiles/socketProfile.ts"
@@ -23,6 +24,19 @@ export const enable = (
   on: boolean | undefined
 ): Effect.Effect<void, PollerError> =>
   on === undefined ? Effect.void : Socket.setOption(libc, place, level, name, on ? 1 : 0)
+
+export const bufferSizes: Names<BufferSizes> = { sendBufferSize: true, receiveBufferSize: true }
+
+export const tcpOptions: Names<Tcp.SetOptions> = { ...bufferSizes, noDelay: true, keepAlive: true }
+
+export const udpOptions: Names<Udp.SetOptions> = {
+  ...bufferSizes,
+  broadcast: true,
+  ttl: true,
+  multicastTtl: true,
+  multicastLoopback: true,
+  multicastInterface: true
+}
 
 export interface BufferSizes {
   readonly sendBufferSize?: number | undefined
@@ -82,11 +96,16 @@ const toKeepAlive = (
 ): Effect.Effect<ReadonlyArray<readonly [name: number, value: number]>, PollerError> => {
   if (typeof keepAlive !== "object") return Effect.succeed([])
   const { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL } = libc.profile.socket
-  const wanted = [
-    ["idle", TCP_KEEPIDLE, seconds(keepAlive.idle)],
-    ["interval", TCP_KEEPINTVL, seconds(keepAlive.interval)],
-    ["count", TCP_KEEPCNT, keepAlive.count]
-  ] as const
+  const wanted = readArgument(
+    "an option of keep-alive",
+    () =>
+      [
+        ["idle", TCP_KEEPIDLE, seconds(keepAlive?.idle)],
+        ["interval", TCP_KEEPINTVL, seconds(keepAlive?.interval)],
+        ["count", TCP_KEEPCNT, keepAlive?.count]
+      ] as const
+  )
+  if (isPollerError(wanted)) return Effect.fail(wanted)
   const options: Array<readonly [number, number]> = []
   for (const [what, name, value] of wanted) {
     if (value === undefined) continue
@@ -124,7 +143,7 @@ export const setUdpOptions = (
   options: Udp.SetOptions
 ): Effect.Effect<void, PollerError> =>
   Effect.gen(function* () {
-    const given = toUdpOptions(libc.profile.socket, isIpv6, options)
+    const given = readArgument("an option of Udp", () => toUdpOptions(libc.profile.socket, isIpv6, options))
     if (isPollerError(given)) return yield* Effect.fail(given)
     yield* checkBufferSizes(options)
     for (const option of given) yield* setOption(libc, place, option)

@@ -40,7 +40,11 @@ const callsOf = (libc: Libc, isStream: boolean): ByteCalls => {
   return made
 }
 
-const ways = { read: 0, write: 1, both: 2 }
+const ways = new Map([
+  ["read", 0],
+  ["write", 1],
+  ["both", 2]
+] as const)
 
 export abstract class StreamSocket<Address> extends PublicObject {
   readonly #owned: OwnedFd
@@ -178,8 +182,8 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return sinkOf((chunks) => this.#channel.writer.writeChunks(chunks))
   }
 
-  shutdown(how: keyof typeof ways): Effect.Effect<void, PollerError> {
-    const way: number | undefined = ways[how]
+  shutdown(how: "read" | "write" | "both"): Effect.Effect<void, PollerError> {
+    const way = ways.get(how)
     if (way === undefined) {
       return Effect.fail(invalidArgument(`cannot shut down ${textOf(how)}: expected "read", "write" or "both"`))
     }

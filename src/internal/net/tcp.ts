@@ -2,10 +2,12 @@
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { ConnectOptions, ListenOptions, SetOptions, TcpListener, TcpStream } from "../../net/Tcp.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
+import { type Names, readOptions } from "../errors/options.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods } from "../objects/publicObject.ts"
 import { domainOf, inet, inFamily, isIpv4, placeOf, toAddress, wrongFamily } from "./addresses.ts"
 import { connected } from "./connecting.ts"
@@ -15,7 +17,7 @@ import { type Network, network } from "./network.ts"
 import { adopt, open } from "./opening.ts"
 import * as Sockaddr from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
-import { enable, setTcpOptions } from "./socketOptions.ts"
+import { enable, setTcpOptions, tcpOptions } from "./socketOptions.ts"
 import { StreamSocket } from "./streamSocket.ts"
 
 export const StreamTypeId = "~effect-amy/TcpStream"
@@ -38,11 +40,14 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.owned.use(() => setTcpOptions(this.libc, this.watchedFd, options ?? {}))
+    return this.owned.use(() => {
+      const read = readOptions("Tcp.setOptions", options, tcpOptions)
+      return isPollerError(read) ? Effect.fail(read) : setTcpOptions(this.libc, this.watchedFd, read)
+    })
   }
 }
 
-export const isTcpStream = (u: unknown): u is TcpStream => u instanceof TcpStreamImpl
+export const isTcpStream = (u: unknown): u is TcpStream => isOf(TcpStreamImpl, u)
 
 export const ListenerTypeId = "~effect-amy/TcpListener"
 
@@ -60,17 +65,27 @@ class TcpListenerImpl extends Listener<TcpStreamImpl, NetAddress.InetAddress> im
   }
 }
 
-export const isTcpListener = (u: unknown): u is TcpListener => u instanceof TcpListenerImpl
+export const isTcpListener = (u: unknown): u is TcpListener => isOf(TcpListenerImpl, u)
+
+const listenOptions: Names<ListenOptions> = {
+  ...tcpOptions,
+  backlog: true,
+  reuseAddress: true,
+  reusePort: true,
+  ipv6Only: true
+}
 
 export const listen = (
   input: NetAddress.InetAddressInput,
-  options: ListenOptions
+  given: ListenOptions | undefined
 ): Effect.Effect<TcpListener, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
     const { profile } = libc
     const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET } = profile.socket
+    const options = readOptions("Tcp.listen", given, listenOptions)
+    if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(libc, input)
     const backlog = yield* toBacklog(options.backlog)
     const bytes = Sockaddr.encodeInet(profile.socket, address)
@@ -93,15 +108,19 @@ export const listen = (
     return yield* scoped(opening)
   })
 
+const connectOptions: Names<ConnectOptions> = { ...tcpOptions, localAddress: true, timeout: true }
+
 export const connect = (
   input: NetAddress.InetAddressInput,
-  options: ConnectOptions
+  given: ConnectOptions | undefined
 ): Effect.Effect<TcpStream, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
     const { profile } = libc
     const { SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } = profile.socket
+    const options = readOptions("Tcp.connect", given, connectOptions)
+    if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(libc, input)
     const local = options.localAddress === undefined ? undefined : yield* toAddress(libc, options.localAddress)
     const bytes = Sockaddr.encodeInet(profile.socket, address)

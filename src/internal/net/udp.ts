@@ -9,10 +9,12 @@ import { constants } from "node:os"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions, Datagram, JoinMulticastOptions, SetOptions, UdpSocket } from "../../net/Udp.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
@@ -24,7 +26,7 @@ import { type Network, network } from "./network.ts"
 import * as Opening from "./opening.ts"
 import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
-import { enable, setOption, setUdpOptions } from "./socketOptions.ts"
+import { enable, setOption, setUdpOptions, udpOptions } from "./socketOptions.ts"
 import { resolveZone } from "./zone.ts"
 
 export const TypeId = "~effect-amy/UdpSocket"
@@ -131,12 +133,12 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   #known(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | null {
     if (to === undefined) return undefined
     // That of a datagram which a socket of the other family has received has another length.
-    if (to instanceof DatagramImpl) return to.sender.bytes.length === this.#addressLength ? to.sender.bytes : null
-    return to === this.#lastTo ? this.#lastBytes : null
+    if (to === this.#lastTo) return this.#lastBytes
+    return isOf(DatagramImpl, to) && to.sender.bytes.length === this.#addressLength ? to.sender.bytes : null
   }
 
   #encode(to: NetAddress.InetAddressInput | Datagram | undefined): Effect.Effect<Uint8Array, PollerError> {
-    if (to instanceof DatagramImpl) return this.#encode(to.address)
+    if (isOf(DatagramImpl, to)) return this.#encode(to.address)
     return Effect.flatMap(toAddress(this.#libc, to as NetAddress.InetAddressInput), (address) => {
       const bytes = this.encode("sendto", address)
       if (isPollerError(bytes)) return Effect.fail(bytes)
@@ -210,7 +212,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
-    return this.#owned.use(() => setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, options ?? {}))
+    return this.#owned.use(() => {
+      const read = readOptions("Udp.setOptions", options, udpOptions)
+      return isPollerError(read) ? Effect.fail(read) : setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, read)
+    })
   }
 
   joinMulticast(options: JoinMulticastOptions): Effect.Effect<void, PollerError, Scope.Scope> {
@@ -258,9 +263,9 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 }
 
-export const isUdpSocket = (u: unknown): u is UdpSocket => u instanceof UdpSocketImpl
+export const isUdpSocket = (u: unknown): u is UdpSocket => isOf(UdpSocketImpl, u)
 
-export const isDatagram = (u: unknown): u is Datagram => u instanceof DatagramImpl
+export const isDatagram = (u: unknown): u is Datagram => isOf(DatagramImpl, u)
 
 /** Returns an address of no family. To connect to it disconnects a socket. */
 const noAddress = (libc: Libc): Uint8Array => {
@@ -302,12 +307,16 @@ export const open = (
   )
 }
 
+const bindOptions: Names<BindOptions> = { ...udpOptions, reuseAddress: true, reusePort: true, ipv6Only: true }
+
 export const bind = (
   input: NetAddress.InetAddressInput,
-  options: BindOptions
+  given: BindOptions | undefined
 ): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
+    const options = readOptions("Udp.bind", given, bindOptions)
+    if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(net.libc, input)
     return yield* scoped(open(net, address, options))
   })

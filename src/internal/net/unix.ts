@@ -18,12 +18,14 @@ import type {
   UnixListener,
   UnixStream
 } from "../../net/Unix.ts"
+import { type Names, readOptions } from "../errors/options.ts"
 import { badDescriptor, invalidArgument, limitReached } from "../errors/pollerErrors.ts"
 import { acquireWhenReady } from "../descriptor/acquireWhenReady.ts"
 import { FdImpl } from "../descriptor/fd.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { toFd } from "../delivery/registrar.ts"
+import { isOf } from "../objects/guards.ts"
 import { detachMethods } from "../objects/publicObject.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { changedError, isDescriptor, rangeError, readArgument, restOf, textOf } from "../errors/arguments.ts"
@@ -38,7 +40,7 @@ import { Listener, toBacklog } from "./listener.ts"
 import { type Network, network } from "./network.ts"
 import { adopt, open } from "./opening.ts"
 import * as Socket from "./socketCalls.ts"
-import { checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
+import { bufferSizes, checkBufferSizes, setBufferSizes } from "./socketOptions.ts"
 import { StreamSocket } from "./streamSocket.ts"
 
 /** Maximum descriptors of a message that every system accepts. */
@@ -49,15 +51,18 @@ const mostDescriptors = 253
  */
 const roomForOthers = 64
 
+/** Returns the numbers of descriptors, or the error if they cannot be read. */
+const numbersOf = (fds: ReadonlyArray<FdLike>): ReadonlyArray<number> | PollerError => {
+  const numbers = readArgument("the descriptors", () => (Array.isArray(fds) ? Array.from(fds, toFd) : []))
+  return isPollerError(numbers) ? numbers : (numbers.find(isPollerError) ?? (numbers as ReadonlyArray<number>))
+}
+
 const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined => {
-  const numbers = readArgument("the descriptors", () => (Array.isArray(fds) ? fds.map(toFd) : []))
-  if (!Array.isArray(numbers)) return numbers
-  return (
-    numbers.find(isPollerError) ??
-    (numbers.length > 0 && numbers.length <= mostDescriptors && numbers.every(isDescriptor)
-      ? undefined
-      : invalidArgument(`invalid descriptors: expected 1 to ${mostDescriptors} of them`))
-  )
+  const numbers = numbersOf(fds)
+  if (isPollerError(numbers)) return numbers
+  return numbers.length > 0 && numbers.length <= mostDescriptors && numbers.every(isDescriptor)
+    ? undefined
+    : invalidArgument(`invalid descriptors: expected 1 to ${mostDescriptors} of them`)
 }
 
 /** Returns the descriptor that is not open. */
@@ -85,7 +90,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
 
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
     return this.owned.use(() => {
-      const sizes = options ?? {}
+      const sizes = readOptions("Unix.setOptions", options, bufferSizes)
+      if (isPollerError(sizes)) return Effect.fail(sizes)
       return Effect.andThen(checkBufferSizes(sizes), setBufferSizes(this.libc, this.watchedFd, sizes))
     })
   }
@@ -105,12 +111,8 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
         if (sent === -1) {
           // As they are now: the number of a descriptor that was closed meanwhile may have been
           // reused.
-          const numbers: Array<number> = []
-          for (const each of fds) {
-            const number = toFd(each)
-            if (typeof number !== "number") return Effect.fail(number)
-            numbers.push(number)
-          }
+          const numbers = numbersOf(fds)
+          if (isPollerError(numbers)) return Effect.fail(numbers)
           if (numbers.includes(-1)) return Effect.fail(badDescriptor("sendmsg", -1))
           const message = new Message(libc, bytes, length, numbers.length)
           message.setDescriptors(numbers)
@@ -187,7 +189,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   }
 }
 
-export const isUnixStream = (u: unknown): u is UnixStream => u instanceof UnixStreamImpl
+export const isUnixStream = (u: unknown): u is UnixStream => isOf(UnixStreamImpl, u)
 
 export const ListenerTypeId = "~effect-amy/UnixListener"
 
@@ -210,15 +212,19 @@ class UnixListenerImpl extends Listener<UnixStreamImpl, UnixAddress> implements 
   }
 }
 
-export const isUnixListener = (u: unknown): u is UnixListener => u instanceof UnixListenerImpl
+export const isUnixListener = (u: unknown): u is UnixListener => isOf(UnixListenerImpl, u)
+
+const listenOptions: Names<ListenOptions> = { ...bufferSizes, backlog: true }
 
 export const listen = (
   input: UnixAddressInput,
-  options: ListenOptions
+  given: ListenOptions | undefined
 ): Effect.Effect<UnixListener, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
+    const options = readOptions("Unix.listen", given, listenOptions)
+    if (isPollerError(options)) return yield* Effect.fail(options)
     const name = yield* toUnixName(libc, input)
     const address = yield* encodeUnixName(libc, name)
     const backlog = yield* toBacklog(options.backlog)
@@ -237,13 +243,17 @@ export const listen = (
     return yield* scoped(opening)
   })
 
+const connectOptions: Names<ConnectOptions> = { ...bufferSizes, timeout: true }
+
 export const connect = (
   input: UnixAddressInput,
-  options: ConnectOptions
+  given: ConnectOptions | undefined
 ): Effect.Effect<UnixStream, PollerError, Registrar | Scope.Scope> =>
   Effect.gen(function* () {
     const net = yield* network
     const { libc } = net
+    const options = readOptions("Unix.connect", given, connectOptions)
+    if (isPollerError(options)) return yield* Effect.fail(options)
     const name = yield* toUnixName(libc, input)
     const address = yield* encodeUnixName(libc, name)
     const peer = toUnixAddress(name)
