@@ -1,6 +1,6 @@
 /** Links and addresses as a stream, and requests: against the real kernel. */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
+import { Deferred, Effect, Fiber, Scheduler, type Scope, Stream } from "effect"
 import { NetAddress } from "effect/net"
 import { Netlink, Poller, Registrar } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
@@ -326,11 +326,10 @@ describe.skipIf(usableKind === undefined)(`links and addresses of the test's own
           for (let i = 0; i < 60; i++) yield* made.add(`link${i}`)
           const socket = yield* Netlink.open(Netlink.NETLINK_ROUTE)
           const dump = socket.request(RTM_GETLINK, Netlink.NLM_F_DUMP, ifinfomsg)
-          const sent = Effect.andThen(Effect.forkChild(dump, { startImmediately: true }), (fiber) =>
-            Fiber.interrupt(fiber)
-          )
-          for (let i = 0; i < 20; i++) {
-            yield* sent
+          // A fiber that yields early is interrupted in the middle: at another place each time.
+          for (let operations = 4; operations < 60; operations += 2) {
+            const yielding = Effect.provideService(dump, Scheduler.MaxOpsBeforeYield, operations)
+            yield* Fiber.interrupt(yield* Effect.forkChild(yielding, { startImmediately: true }))
             expect((yield* dump).length).toBe(61)
           }
           const many = yield* Effect.all([dump, dump, dump], { concurrency: "unbounded" })

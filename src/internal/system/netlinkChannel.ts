@@ -4,7 +4,6 @@ import type * as Scope from "effect/Scope"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
-import { systemCall } from "../descriptor/systemCall.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import { fromErrno, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
@@ -82,14 +81,22 @@ export class NetlinkChannel {
     return result === -constants.errno.ENOBUFS ? "Overrun" : fromErrno("recvfrom", -result, this.watchedFd)
   }
 
-  /** Sends a datagram to the kernel, which handles it during the call. */
-  send(bytes: Uint8Array): Effect.Effect<number, PollerError> {
+  /**
+   * Sends a datagram to the kernel, which handles it during the call. Returns the error if it could
+   * not be sent.
+   */
+  send(bytes: Uint8Array): PollerError | undefined {
+    const closed = this.fd === -1 ? this.owned.closed : this.watchedFd.ended
+    if (closed !== undefined) return closed
     const { functions, profile } = this.libc
-    return this.owned.use((fd) =>
-      systemCall(this.libc, "sendto", { fd }, () =>
-        functions.sendto(fd, bytes, bytes.length, profile.socket.MSG_DONTWAIT, kernel, kernel.length)
-      )
+    const result = retryInterrupted(this.libc, () =>
+      functions.sendto(this.fd, bytes, bytes.length, profile.socket.MSG_DONTWAIT, kernel, kernel.length)
     )
+    return result < 0 ? fromErrno("sendto", -result, this.watchedFd) : undefined
+  }
+
+  get fd(): number {
+    return this.owned.fd
   }
 }
 

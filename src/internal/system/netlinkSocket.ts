@@ -101,7 +101,8 @@ export class NetlinkSocketImpl extends PublicObject implements NetlinkSocket {
       const invalid = messageError(type, flags, payload)
       if (invalid !== undefined) return Effect.fail(invalid)
       const sequence = this.#nextSequence()
-      return Effect.as(this.#channel.send(encodeMessage(type, flags, sequence, payload)), sequence)
+      const failure = this.#channel.send(encodeMessage(type, flags, sequence, payload))
+      return failure === undefined ? Effect.succeed(sequence) : Effect.fail(failure)
     })
   }
 
@@ -125,17 +126,15 @@ export class NetlinkSocketImpl extends PublicObject implements NetlinkSocket {
       if (before !== undefined) {
         return Effect.andThen(Effect.exit(this.#until(before.done)), this.#request(type, flags, payload))
       }
-      const closed = this.fd === -1 ? this.owned.closed : this.#channel.watchedFd.ended
-      if (closed !== undefined) return Effect.fail(closed)
       const sequence = this.#nextSequence()
+      const message = encodeMessage(type, flags | netlink.NLM_F_REQUEST | netlink.NLM_F_ACK, sequence, payload)
+      const failure = this.#channel.send(message)
+      if (failure !== undefined) return Effect.fail(failure)
+      // At once: what an interrupted fiber has asked for still arrives, and belongs to its request.
       const reply = new Reply(isDump)
       this.#replies.set(sequence, reply)
-      const message = encodeMessage(type, flags | netlink.NLM_F_REQUEST | netlink.NLM_F_ACK, sequence, payload)
-      const sent = Effect.onError(this.#channel.send(message), () =>
-        Effect.sync(() => void this.#replies.delete(sequence))
-      )
       return Effect.andThen(
-        Effect.andThen(sent, this.#until(reply.done)),
+        this.#until(reply.done),
         Effect.suspend(() =>
           reply.isInconsistent
             ? Effect.andThen(Effect.yieldNow, this.#request(type, flags, payload))
