@@ -14,6 +14,7 @@ import {
   Poller,
   PollerError,
   ProcessExit,
+  Pty,
   Registrar,
   Tcp,
   Udp,
@@ -81,6 +82,11 @@ const kinds: { readonly [name: string]: Kind } = {
   },
   NetlinkSocket: { make: Netlink.open(Netlink.NETLINK_ROUTE), given: { send: [{ type: 0 }], request: [1000] } },
   ProcessHandle: { make: ProcessExit.open(process.pid), given: { signal: [0] } },
+  Pty: {
+    make: Pty.spawn("cat"),
+    given: { ...streamMethods, resize: [100, 50], kill: ["SIGTERM"] },
+    internals: ["release"]
+  },
   Ready: { make: Effect.flatMap(watched, ({ writable }) => writable) },
   TcpStream: {
     make: Effect.flatMap(Tcp.listen("127.0.0.1:0"), ({ address }) => Tcp.connect(address)),

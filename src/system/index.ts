@@ -5,3 +5,4 @@
  */
 export * as Netlink from "./Netlink.ts"
 export * as ProcessExit from "./ProcessExit.ts"
+export * as Pty from "./Pty.ts"

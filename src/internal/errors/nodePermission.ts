@@ -52,3 +52,17 @@ export const deniedByNode = (syscall: string, thrown: unknown): PollerError | un
   }
   return undefined
 }
+
+/** Returns the error if Node must not start processes: it would refuse to do so itself. */
+export const childProcessDenied = (syscall: string): PollerError | undefined => {
+  if (!("permission" in process) || process.permission === undefined || process.permission.has("child"))
+    return undefined
+  return new PollerError({
+    reason: new PermissionDenied({
+      syscall,
+      errno: constants.errno.EACCES,
+      code: "ERR_ACCESS_DENIED",
+      description: "node --permission forbids child processes (start node with --allow-child-process)"
+    })
+  })
+}

@@ -133,9 +133,17 @@ export const processReasonByCode: ReasonByCode = {
   ESRCH: notFound
 }
 
+/** What some of them mean when a program is started. */
+export const programReasonByCode: ReasonByCode = {
+  ...pathReasonByCode,
+  E2BIG: argument("the arguments and the environment are too long (pass fewer, or write them to a file)"),
+  ENOEXEC: argument("this file is not a program (a script begins with #! and the path of its interpreter)")
+}
+
 const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
   if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
   if (syscall.startsWith("pidfd_")) return processReasonByCode
+  if (syscall.startsWith("posix_spawn(")) return programReasonByCode
   return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasonByCode : undefined
 }
 

@@ -70,6 +70,9 @@ export const permissionText = ({ syscall = "" }: Subject): string => {
     return "this process is not permitted to send that process a signal (run as the same user, or with a privilege)"
   }
   if (syscall.startsWith("open(")) return "this process is not permitted to open it (check the path's permissions)"
+  if (syscall.startsWith("posix_spawn(")) {
+    return "this process is not permitted to execute it (check that it is a file, and executable)"
+  }
   return "this process is not permitted to do that (check its user, its capabilities and its sandbox)"
 }
 
@@ -82,6 +85,9 @@ export const notFoundText = ({ code, syscall }: Subject): string => {
   if (code === "ESRCH") return "there is no such process (it has ended, or this process cannot see it)"
   if (code === "ENOTDIR") return "a part of this path is not a directory (check its spelling)"
   if (syscall === "bind") return "the directory of this path does not exist (create it first)"
+  if (syscall?.startsWith("posix_spawn(") === true) {
+    return "there is no such program (install it, or check its spelling and the PATH)"
+  }
   if (syscall === "connect")
     return "nothing exists at this path (start the server first: its listener creates the path)"
   return "nothing exists at this path (create it first, or check its spelling)"

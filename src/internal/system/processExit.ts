@@ -11,31 +11,10 @@ import { fromErrno, invalidArgument, unsupported } from "../errors/pollerErrors.
 import { Interest } from "../kernel/selector.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { type AttachedLibc, attachedLibc } from "./attachedLibc.ts"
-import { type Ended, type Pidfds, pidfdsOf } from "./pidfd.ts"
+import { lastSignal, signalNumber, toExit } from "./exit.ts"
+import { type Pidfds, pidfdsOf } from "./pidfd.ts"
 
 export const TypeId = "~effect-amy/ProcessHandle"
-
-const signals: { readonly [name: string]: number } = constants.signals
-
-/** The highest number of a signal. */
-const lastSignal = 64
-
-/** Returns a signal's name, or its number if it has none. */
-const signalName = (number: number): NodeJS.Signals | number =>
-  (Object.keys(signals).find((name) => signals[name] === number) as NodeJS.Signals | undefined) ?? number
-
-/** Returns a signal's number, or the error if there is no such signal. */
-const signalNumber = (signal: NodeJS.Signals | number): number | undefined => {
-  if (typeof signal === "string") return Object.hasOwn(signals, signal) ? signals[signal] : undefined
-  return Number.isInteger(signal) && signal >= 0 && signal <= lastSignal ? signal : undefined
-}
-
-const toExit = (ended: Ended | undefined): Exit => {
-  if (ended === undefined) return { _tag: "Unknown" }
-  return "code" in ended
-    ? { _tag: "Exited", code: ended.code }
-    : { _tag: "Signaled", signal: signalName(ended.signal), coreDumped: ended.coreDumped }
-}
 
 export const open = (pid: number): Effect.Effect<ProcessHandle, PollerError, Registrar | Scope.Scope> =>
   Effect.flatMap(attachedLibc("processes"), (attached) =>
