@@ -29,6 +29,8 @@ import * as internal from "../internal/system/processExit.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 
+declare const TypeId: "~effect-amy/ProcessHandle"
+
 /**
  * How a process ended.
  *
@@ -57,7 +59,7 @@ export type Exit =
  * @since 0.2.0
  */
 export interface ProcessHandle extends Inspectable {
-  readonly [internal.TypeId]: typeof internal.TypeId
+  readonly [TypeId]: typeof TypeId
 
   /** The id of the process. Once it has been reaped, another process may have this id. */
   readonly pid: number
