@@ -1,18 +1,19 @@
 /**
- * Waits for a descriptor that somebody else reads: a C library called through koffi, such as libpq,
- * ZeroMQ, c-ares or libcurl.
+ * Waits for a descriptor that the program does not read itself. A C library reads it, called through
+ * koffi: libpq, ZeroMQ, c-ares, libcurl, sd-bus.
  *
  * Such a library was written for select(2) and poll(2). It reads as much as it likes, and does not
  * say whether anything is left. It may close its socket, and open another under the same number. So
  * a wait of this module is level-triggered: it returns what is ready now, or what becomes ready
- * first. The descriptor is asked for anew before each wait. Nothing here reads the descriptor,
+ * first. It asks for the number of the descriptor each time. Nothing here reads the descriptor,
  * closes it, or changes its mode.
  *
  * There are three forms, for three kinds of library:
  *
  * - {@link make} waits for one descriptor at a time.
  * - {@link drive} runs the loop for a library that does a step, and then says what it waits for.
- * - {@link makeSet} is for a library that names its descriptors in a callback as it goes.
+ * - {@link makeSet} is for a library that names its descriptors in a callback as it goes, and for
+ *   one that several fibers call: an update wakes the fiber that waits.
  *
  * For a descriptor that the program reads itself, use `AsyncFd`.
  *
@@ -59,7 +60,7 @@ export interface ReadyFd {
 }
 
 /**
- * A descriptor that somebody else reads.
+ * A descriptor that a C library reads.
  *
  * **Details**
  *
@@ -71,13 +72,13 @@ export interface ReadyFd {
 export interface ForeignFd extends Inspectable {
   readonly [TypeId]: typeof TypeId
 
-  /** The number of the descriptor, asked for now. -1 if there is none, or once the scope is closed. */
+  /** The number that the descriptor has now. -1 if there is none, or once the scope is closed. */
   readonly fd: number
 
   /**
-   * Returns what is ready now, or what becomes ready first. An error or a hang-up makes ready
-   * whatever is waited for: the library's next call finds out. With a timeout, gives none once the
-   * time is over.
+   * Returns what is ready now, or what becomes ready first. After an error or a hang-up, everything
+   * that is waited for counts as ready: the library's next call finds out. With a timeout, returns
+   * an `Option`, which is none once the time is over.
    *
    * Any number of fibers may wait. If one of them takes what was ready, the others go on waiting. A
    * descriptor that cannot be watched, such as a file, is always ready.
@@ -102,15 +103,16 @@ export interface ForeignFd extends Inspectable {
   }
 
   /**
-   * Asks for the descriptor anew, on behalf of the fibers that wait. For a library that may have
-   * closed or replaced its descriptor during their wait, which no system reports. They go on waiting
-   * for the one that the function returns, or fail with the reason if there is none.
+   * Asks for the descriptor again, on behalf of the fibers that wait. Call it after a library may
+   * have closed or replaced its descriptor during their wait, which no system reports. They go on
+   * waiting for the one that the function returns, or fail with the reason if there is none.
    */
   readonly refresh: Effect.Effect<void>
 }
 
 /**
- * What a step of {@link drive} gives: a result, or what to wait for before the next step.
+ * What a step of {@link drive} returns: a result, or what to wait for before the next step. Made by
+ * {@link done}, {@link waitFor} and {@link waitForAny}.
  *
  * @category models
  * @since 0.2.0
@@ -141,16 +143,16 @@ export interface ForeignFdSet extends Inspectable {
   readonly size: number
 
   /**
-   * Sets what a descriptor is waited for, from now on. `"None"` removes it. Does nothing once the
-   * scope has closed.
+   * Sets what a descriptor is waited for, from now on, also for a fiber that is in `wait`. `"None"`
+   * removes it. Does nothing once the scope has closed.
    *
    * If it cannot be done, the next `wait` fails with the reason.
    */
   readonly update: (fd: number, event: Event | "None") => void
 
   /**
-   * Sets the time after which `wait` returns an empty array, once. It replaces the one before, and
-   * `undefined` removes it.
+   * Sets the time after which `wait` returns an empty array, once. It counts from this call, replaces
+   * the one before, and `undefined` removes it.
    */
   readonly updateTimeout: (timeout: Duration.Input | undefined) => void
 
@@ -187,8 +189,8 @@ export const isForeignFd: (u: unknown) => u is ForeignFd = internal.isForeignFd
 export const isForeignFdSet: (u: unknown) => u is ForeignFdSet = internalSet.isForeignFdSet
 
 /**
- * Makes waits for a descriptor, or for the one that a function returns: the function is called
- * before each wait.
+ * Makes an object that waits for a descriptor. With a function, it waits for the descriptor whose
+ * number the function returns, and calls the function before each wait.
  *
  * **Details**
  *
@@ -237,6 +239,9 @@ export const make: (fd: FdLike | (() => number)) => Effect.Effect<ForeignFd, Pol
  * is what became ready: nothing at the first call, and nothing once the time is over.
  *
  * **Details**
+ *
+ * No other fiber can wake it, or change what it waits for: {@link makeSet} is for a library that
+ * several fibers call.
  *
  * - Fails as the step does.
  * - Fails with `BadDescriptor` if a step names a number that is not open.
