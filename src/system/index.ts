@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+export * as Inotify from "./Inotify.ts"
 export * as Netlink from "./Netlink.ts"
 export * as ProcessExit from "./ProcessExit.ts"
 export * as Pty from "./Pty.ts"

@@ -41,7 +41,7 @@ export const kinds: ReadonlyArray<{
   readonly codes: ReadonlyArray<string>
 }> = [
   { name: "registering a descriptor", syscall: "epoll_ctl(ADD)", codes: Object.keys(selectorReasonByCode) },
-  { name: "`open`, `connect` or `bind` with a path", syscall: 'open("/path")', codes: Object.keys(pathReasonByCode) },
+  { name: "a call on a path", syscall: 'open("/path")', codes: Object.keys(pathReasonByCode) },
   { name: "a call on a process", syscall: "pidfd_open", codes: Object.keys(processReasonByCode) },
   { name: "starting a program", syscall: 'posix_spawn("sh")', codes: Object.keys(programReasonByCode) },
   { name: "any call", syscall: "other", codes: Object.keys(reasonByCode) }

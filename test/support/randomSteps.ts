@@ -27,7 +27,7 @@ export type Step =
  * Returns a linear congruential generator of numbers from 0 to 1. The same seed gives the same
  * numbers.
  */
-const numbers = (seed: number): (() => number) => {
+export const numbers = (seed: number): (() => number) => {
   let state = seed
   const next = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0

@@ -140,11 +140,14 @@ export const programReasonByCode: ReasonByCode = {
   ENOEXEC: argument("this file is not a program (a script begins with #! and the path of its interpreter)")
 }
 
+/** The calls that are given a path. */
+const pathCall = /^(bind|connect)$|^(inotify_add_watch|open|readdir)\(/
+
 const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
   if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
   if (syscall.startsWith("pidfd_")) return processReasonByCode
   if (syscall.startsWith("posix_spawn(")) return programReasonByCode
-  return syscall === "connect" || syscall === "bind" || syscall.startsWith("open(") ? pathReasonByCode : undefined
+  return pathCall.test(syscall) ? pathReasonByCode : undefined
 }
 
 const systemError: ToReason = (call) => new SystemError(call)

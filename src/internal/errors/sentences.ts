@@ -37,10 +37,15 @@ export const sentence = (subject: Subject, text: string): string => {
 export const limitText = ({ code, syscall = "" }: Subject): string => {
   switch (code) {
     case "EMFILE":
-      return "this process may open no more descriptors (raise `ulimit -n`, or close some)"
+      return syscall === "inotify_init1"
+        ? "this user may have no more inotify instances, or this process no more descriptors (raise /proc/sys/fs/inotify/max_user_instances or `ulimit -n`, or close some)"
+        : "this process may open no more descriptors (raise `ulimit -n`, or close some)"
     case "ENFILE":
       return "the system may open no more descriptors (raise fs.file-max, or close some)"
     case "ENOSPC":
+      if (syscall.startsWith("inotify_add_watch")) {
+        return "this user may watch no more files and directories (raise /proc/sys/fs/inotify/max_user_watches, or watch fewer)"
+      }
       return syscall.startsWith("epoll_ctl")
         ? "this user may watch no more descriptors (raise fs.epoll.max_user_watches, or deregister some)"
         : "the device has no space left (free some, or write elsewhere)"
@@ -68,6 +73,9 @@ export const permissionText = ({ syscall = "" }: Subject): string => {
   }
   if (syscall === "pidfd_send_signal") {
     return "this process is not permitted to send that process a signal (run as the same user, or with a privilege)"
+  }
+  if (/^(inotify_add_watch|readdir)\(/.test(syscall)) {
+    return "this process is not permitted to read it, and so to watch it (check the path's permissions)"
   }
   if (syscall.startsWith("open(")) return "this process is not permitted to open it (check the path's permissions)"
   if (syscall.startsWith("posix_spawn(")) {
