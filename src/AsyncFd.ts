@@ -10,7 +10,7 @@
  * The kernel reports a change once. So the report is remembered, for reading and for writing each,
  * until an attempt shows that it is out of date:
  *
- * - `readWhenReady` and `writeWhenReady` forget it when their attempt gives `Option.none`,
+ * - `readWhenReady` and `writeWhenReady` forget it when their attempt returns `Option.none`,
  * - `read`, `write`, `tryRead` and `tryWrite` when their call would block,
  * - `Ready.clear` when the program says so.
  *
@@ -116,8 +116,8 @@ export interface AsyncFd extends Inspectable {
   readonly priority: Effect.Effect<Ready, PollerError>
 
   /**
-   * Retries an attempt each time there is something to read, until it gives a value. An attempt
-   * that would block gives `Option.none`.
+   * Retries an attempt each time there is something to read, until it returns a value. An attempt
+   * that would block returns `Option.none`.
    *
    * - Fails as the attempt does.
    */
@@ -126,7 +126,7 @@ export interface AsyncFd extends Inspectable {
   ) => Effect.Effect<A, E | PollerError, R>
 
   /**
-   * Retries an attempt each time there is room to write, until it gives a value. An attempt that
+   * Retries an attempt each time there is room to write, until it returns a value. An attempt that
    * would block gives `Option.none`.
    *
    * - Fails as the attempt does.
@@ -136,7 +136,7 @@ export interface AsyncFd extends Inspectable {
   ) => Effect.Effect<A, E | PollerError, R>
 
   /**
-   * Waits for something to read, and reads: read(2). Gives the number of bytes, 0 at the end.
+   * Waits for something to read, and reads: read(2). Returns the number of bytes, 0 at the end.
    *
    * The descriptor's blocking mode is checked at the first call. If it is made blocking after that,
    * the call blocks the thread. A process that shares the open file, such as a terminal, can do
@@ -151,11 +151,11 @@ export interface AsyncFd extends Inspectable {
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Reads now, if there may be something to read. Gives the number of bytes, 0 at the end, and none
-   * if the call would block, if nothing was reported since it would have, or if another fiber waits
-   * to read.
+   * Reads now, if there may be something to read. Returns the number of bytes, 0 at the end. Returns
+   * none if the call would block, if nothing was reported since it would have, or if another fiber
+   * waits to read.
    *
-   * If reading is not watched yet, it is from then on. The first call then gives none.
+   * If reading is not watched yet, it is from then on. The first call then returns none.
    *
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, if there is
    *   no room for a byte, or if the descriptor is in blocking mode.
@@ -172,7 +172,7 @@ export interface AsyncFd extends Inspectable {
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
-   * Waits for room to write, and writes what fits: write(2). Gives the number of bytes.
+   * Waits for room to write, and writes what fits: write(2). Returns the number of bytes.
    *
    * Node ignores SIGPIPE. A program that has installed a listener for that signal and removed it
    * again is killed by it, in place of `BrokenPipe`.
@@ -187,10 +187,10 @@ export interface AsyncFd extends Inspectable {
   readonly write: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
 
   /**
-   * Writes now, if there may be room. Gives the number of bytes, and none if the call would block,
-   * if nothing was reported since it would have, or if another fiber waits to write.
+   * Writes now, if there may be room. Returns the number of bytes. Returns none if the call would
+   * block, if nothing was reported since it would have, or if another fiber waits to write.
    *
-   * If writing is not watched yet, it is from then on. The first call then gives none.
+   * If writing is not watched yet, it is from then on. The first call then returns none.
    *
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if the
    *   descriptor is in blocking mode.
@@ -238,7 +238,7 @@ export interface AsyncFd extends Inspectable {
    *
    * - Fails with `InvalidArgument` if the descriptor is in blocking mode.
    * - Fails with `BadDescriptor` if the descriptor is not open for writing.
-   * - Fails with `BrokenPipe` if nobody can read the bytes any more.
+   * - Fails with `BrokenPipe` if no process can read the bytes any more.
    * - Fails with `ConnectionReset` if the peer has broken the connection off.
    * - Fails with `SystemError` if write(2) fails otherwise.
    */
@@ -273,7 +273,7 @@ export const isAsyncFd: (u: unknown) => u is AsyncFd = internal.isAsyncFd
  * import { Effect, Fiber, Option } from "effect"
  * import { AsyncFd, Fd, Poller } from "effect-amy"
  *
- * // An attempt is one call that does not block. It gives none if it would.
+ * // An attempt is one call that does not block. It returns none if it would.
  * const take = (counter: Fd.Fd) => {
  *   const count = new BigUint64Array(1)
  *   return Effect.map(

@@ -4,7 +4,7 @@
  *
  * Use it where Node has no function: pipes, eventfds, FIFOs and devices that must not block,
  * descriptors that a native library gave away. Each call is one system call. A call that would
- * block gives `Option.none` at once; `AsyncFd` waits until it does not.
+ * block returns `Option.none` at once; `AsyncFd` waits until it does not.
  *
  * A descriptor that was closed is never touched again, because its number may have been reused by
  * then: every call fails with `Closed`, and `fd` is -1.
@@ -37,7 +37,7 @@ export interface Fd extends Inspectable {
   readonly fd: number
 
   /**
-   * Reads into the buffer: read(2). Gives the number of bytes, 0 at the end, or none if the call
+   * Reads into the buffer: read(2). Returns the number of bytes, 0 at the end, or none if the call
    * would block. On a descriptor in blocking mode, the call blocks the thread.
    *
    * - Fails with `InvalidArgument` if the offset or the length is outside the buffer, or if there
@@ -56,7 +56,7 @@ export interface Fd extends Inspectable {
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
-   * Writes from the buffer: write(2). Gives the number of bytes, or none if the call would block.
+   * Writes from the buffer: write(2). Returns the number of bytes, or none if the call would block.
    *
    * Node ignores SIGPIPE. A program that has installed a listener for that signal and removed it
    * again is killed by it, in place of `BrokenPipe`, unless the descriptor is a socket of `Tcp` or
@@ -78,7 +78,7 @@ export interface Fd extends Inspectable {
   ) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
-   * Reads into 1 to 1,024 buffers, one after the other: readv(2). Gives the number of bytes, 0 at
+   * Reads into 1 to 1,024 buffers, one after the other: readv(2). Returns the number of bytes, 0 at
    * the end, or none if the call would block.
    *
    * - Fails with `InvalidArgument` if the buffers are too few or too many, or have no room for a
@@ -93,7 +93,7 @@ export interface Fd extends Inspectable {
   readonly tryReadv: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<Option.Option<number>, PollerError>
 
   /**
-   * Writes from 1 to 1,024 buffers, one after the other: writev(2). Gives the number of bytes, or
+   * Writes from 1 to 1,024 buffers, one after the other: writev(2). Returns the number of bytes, or
    * none if the call would block.
    *
    * - Fails with `InvalidArgument` if the buffers are too few or too many.

@@ -68,7 +68,7 @@ export const call: <A>(name: string, attempt: () => A, options?: CallOptions<A>)
   internal.call
 
 /**
- * Makes a call, and gives none if it would block (EAGAIN). It fits `AsyncFd.readWhenReady` and
+ * Makes a call, and returns none if it would block (EAGAIN). It fits `AsyncFd.readWhenReady` and
  * `AsyncFd.writeWhenReady`.
  *
  * **Details**
