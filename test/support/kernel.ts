@@ -134,8 +134,9 @@ export const close = (fd: number): void => void check("close", functions.close(f
 
 export const isOpen = (fd: number): boolean => functions.fcntl(fd, 1, "int", 0) !== -1
 export const isCloseOnExec = (fd: number): boolean => (check("fcntl", functions.fcntl(fd, 1, "int", 0)) & 1) !== 0
-export const isNonblocking = (fd: number): boolean =>
-  (check("fcntl", functions.fcntl(fd, 3, "int", 0)) & NONBLOCK) !== 0
+/** Returns the flags of the open file: fcntl(F_GETFL). */
+export const statusFlags = (fd: number): number => check("fcntl", functions.fcntl(fd, 3, "int", 0))
+export const isNonblocking = (fd: number): boolean => (statusFlags(fd) & NONBLOCK) !== 0
 
 /** Returns the open descriptors of this process, each with the name of its file. */
 export const openDescriptors = (): ReadonlyMap<number, string> => {

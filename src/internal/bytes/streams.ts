@@ -20,6 +20,6 @@ export const streamOf = (
   )
 
 /** Makes a sink that writes the chunks it is given together. */
-export const sinkOf = (
-  writeChunks: (chunks: ReadonlyArray<Uint8Array>) => Effect.Effect<void, PollerError>
-): Sink.Sink<void, Uint8Array, never, PollerError> => Sink.forEachArray(writeChunks)
+export const sinkOf = <In = Uint8Array>(
+  writeChunks: (chunks: ReadonlyArray<In>) => Effect.Effect<void, PollerError>
+): Sink.Sink<void, In, never, PollerError> => Sink.forEachArray(writeChunks)

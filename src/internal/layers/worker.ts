@@ -90,7 +90,11 @@ const startWith = (
         workerData,
         // Before a text that is a script, Node would not load what `--import` in NODE_OPTIONS names.
         execArgv: isText ? ["--input-type=module", ...execArgv] : [...execArgv],
-        name: "effect-amy poller"
+        name: "effect-amy poller",
+        // Otherwise Node would start `process.stdout` and `process.stderr`, which makes pipes that
+        // are shared with other processes non-blocking. The thread prints nothing.
+        stdout: true,
+        stderr: true
       })
     } catch (cause) {
       return failed(cause)
