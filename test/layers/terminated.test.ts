@@ -96,6 +96,8 @@ describe("a terminated thread's timer, user events and channels", () => {
       expect(yield* outcome(event.trigger)).toBe("Closed")
       for (const handle of events) expect(yield* outcome(UserEvent.fromHandle(handle))).toBe("Closed")
       expect(reused.map((fd) => Kernel.read(fd, 8))).toEqual(reused.map(() => -1))
+      // The numbers are not the library's any more.
+      for (const fd of reused) expect(yield* outcome(owner.registrar.deregister(fd))).toBe("NotRegistered")
       reused.forEach(Kernel.close)
     })
   )
@@ -123,11 +125,13 @@ describe("a terminated thread that used an event and a channel of another thread
         const event = yield* UserEvent.make
         const channel = yield* PollChannel.unbounded<number>()
         const during = Kernel.openDescriptors()
+        const left = new Set<number>()
         for (let round = 0; round < 2; round++) {
           const sender = yield* channel.sender.handle
           const { terminate } = yield* startLeaving({ handle: owner.poller.handle, event: event.handle, sender })
           expect(yield* channel.receiver.receive).toBe(1)
           yield* terminate
+          for (const fd of Kernel.openDescriptors().keys()) if (!during.has(fd)) left.add(fd)
         }
         // Opening a handle closes what other threads have left.
         yield* Effect.repeat(Effect.scoped(UserEvent.fromHandle(event.handle)), {
@@ -135,6 +139,11 @@ describe("a terminated thread that used an event and a channel of another thread
           times: 100
         })
         expect(Kernel.openDescriptors()).toEqual(during)
+        for (const fd of left) {
+          Kernel.dup2(0, fd)
+          expect(yield* outcome(owner.registrar.deregister(fd))).toBe("NotRegistered")
+          Kernel.close(fd)
+        }
         yield* event.trigger
         yield* channel.sender.send(2)
         expect(yield* channel.receiver.receive).toBe(2)

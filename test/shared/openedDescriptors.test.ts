@@ -1,5 +1,6 @@
 /** The notes by which a thread closes what a terminated one has left open. */
 import { describe, expect, it } from "@effect/vitest"
+import { Owners } from "../../src/internal/kernel/owners.ts"
 import { libc } from "../../src/internal/libc/koffi.ts"
 import { OpenedDescriptors } from "../../src/internal/shared/openedDescriptors.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -20,7 +21,7 @@ const make = () => {
       errno
     }
   }
-  return { opened, of, closeLeft: () => opened.closeLeft(libc(), here, isAlive) }
+  return { opened, of, closeLeft: () => opened.closeLeft(libc(), here, isAlive, Owners.make().buffer) }
 }
 
 const isOpen = (fd: number) => Kernel.openDescriptors().has(fd)

@@ -39,6 +39,8 @@ interface Contents extends UserEventHandle {
   readonly thread: number
   /** The notes of which thread opened which descriptor for the poller. */
   readonly opened: SharedArrayBuffer
+  /** The owners of numbers, of the poller's selector. */
+  readonly owners: SharedArrayBuffer
 }
 
 const isContents = (u: unknown): u is Contents => holds(() => hasContents(u))
@@ -58,7 +60,10 @@ const hasContents = (u: unknown): boolean =>
   Number.isSafeInteger(u.thread) &&
   hasProperty(u, "opened") &&
   isSharedArrayBuffer(u.opened) &&
-  OpenedDescriptors.isBuffer(u.opened)
+  OpenedDescriptors.isBuffer(u.opened) &&
+  hasProperty(u, "owners") &&
+  isSharedArrayBuffer(u.owners) &&
+  u.owners.byteLength % 4 === 0
 
 export const isUserEventHandle = (u: unknown): u is UserEventHandle => isContents(u)
 
@@ -189,7 +194,8 @@ export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerErr
       trigger: trigger.handle,
       shared,
       thread: opened.threadOf(trigger.handle),
-      opened: opened.buffer
+      opened: opened.buffer,
+      owners: selector.handle.owners
     }
     const release = Effect.sync(() => {
       endForAll()
@@ -232,7 +238,7 @@ export const fromHandle = Effect.fnUntraced(function* (
   const trigger = yield* Effect.acquireRelease(
     Effect.suspend(() => {
       // Threads that were terminated with such an event open may be many.
-      opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread))
+      opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread), handle.owners)
       if (hasEnded()) return Effect.fail(ended())
       let trigger: Trigger
       try {

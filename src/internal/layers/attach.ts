@@ -32,7 +32,7 @@ export const open = Effect.fnUntraced(function* (
   const opened = new OpenedDescriptors(contents.opened)
   const libc = yield* Effect.try({ try: () => load(memory), catch: fromThrown })
   const thread = currentThread(libc)
-  const shared: Shared = { libc, memory, opened, thread }
+  const shared: Shared = { libc, memory, opened, owners: contents.selector.owners, thread }
   const dispatcher = yield* Dispatcher.make
   const { mailbox, release, selector } = yield* Effect.acquireRelease(
     join(shared, contents.selector, dispatcher),
@@ -85,6 +85,8 @@ interface Shared {
   readonly libc: Libc
   readonly memory: PollerMemory
   readonly opened: OpenedDescriptors
+  /** The owners of numbers, of the poller's selector. */
+  readonly owners: SharedArrayBuffer
   /** The kernel's number of this thread, or 0. */
   readonly thread: number
 }
@@ -152,7 +154,7 @@ const claim = (shared: Shared): number | PollerError => {
  * Looks for terminated threads, which cannot report their end. Fails the poller if its polling
  * thread is gone. Gives back the mailboxes of all others, and closes what they left open.
  */
-const checkThreads = ({ libc, memory, opened, thread }: Shared): void => {
+const checkThreads = ({ libc, memory, opened, owners, thread }: Shared): void => {
   const isRunning = (thread: number) => isAlive(libc, thread)
   // First, so that no thread attaches to descriptors that are about to be closed.
   if (memory.state < State.Closed && !isRunning(memory.threadId)) {
@@ -160,5 +162,5 @@ const checkThreads = ({ libc, memory, opened, thread }: Shared): void => {
     memory.mailboxes.wakeAll()
   }
   memory.mailboxes.reclaim(isRunning)
-  opened.closeLeft(libc, thread, isRunning)
+  opened.closeLeft(libc, thread, isRunning, owners)
 }

@@ -64,7 +64,7 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
           dispatcher.end()
           dispatcher.batch?.close()
           selector.close()
-          closeLeft(libc, opened, thread, 10)
+          closeLeft(libc, opened, selector.handle.owners, thread, 10)
         })
     )
     yield* wakeOnExit(opened)
@@ -87,9 +87,15 @@ export const attachmentOf = ({ dispatcher, libc, mailbox, memory, opened, select
  * Closes what terminated threads left open, and looks again a second later while one of them may
  * still be ending.
  */
-const closeLeft = (libc: Libc, opened: OpenedDescriptors, thread: number, times: number): void => {
-  const isHeld = opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread))
-  if (times > 0 && isHeld) setTimeout(closeLeft, safetyNet, libc, opened, thread, times - 1).unref()
+const closeLeft = (
+  libc: Libc,
+  opened: OpenedDescriptors,
+  owners: SharedArrayBuffer,
+  thread: number,
+  times: number
+): void => {
+  const isHeld = opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread), owners)
+  if (times > 0 && isHeld) setTimeout(closeLeft, safetyNet, libc, opened, owners, thread, times - 1).unref()
 }
 
 /**

@@ -6,6 +6,7 @@
  * removes its note before it closes the descriptor. So a descriptor that is noted has not been
  * closed, and its number has not been reused.
  */
+import { Owner, Owners } from "../kernel/owners.ts"
 import type { Libc } from "../libc/koffi.ts"
 
 /**
@@ -91,10 +92,17 @@ export class OpenedDescriptors {
   }
 
   /**
-   * Closes what terminated threads have left. Returns whether a thread that is alive, other than
-   * the calling one, has something open.
+   * Closes what terminated threads have left, whose numbers then have no owner among the `owners` of
+   * the poller. Returns whether a thread that is alive, other than the calling one, has something
+   * open.
    */
-  closeLeft({ functions }: Libc, thread: number, isAlive: (thread: number) => boolean): boolean {
+  closeLeft(
+    { functions }: Libc,
+    thread: number,
+    isAlive: (thread: number) => boolean,
+    owners: SharedArrayBuffer
+  ): boolean {
+    const owned = new Owners(owners)
     // Of a fixed length, which V8 reads faster. It is the exchange that decides.
     const words = new Int32Array(this.buffer, 0, this.#words.length)
     const alive = new Set([thread])
@@ -108,7 +116,10 @@ export class OpenedDescriptors {
         if (known === alive) continue
       }
       // If two threads find it dead, only one of them closes.
-      if (Atomics.compareExchange(words, fd, owner, 0) === owner) functions.close(fd)
+      if (Atomics.compareExchange(words, fd, owner, 0) !== owner) continue
+      owned.lock(fd)
+      functions.close(fd)
+      owned.unlock(fd, Owner.None)
     }
     return alive.size > 1
   }
