@@ -47,6 +47,7 @@ const eitherFields = {
 
 /**
  * The descriptor is registered with this poller already: `reregister` it, or `deregister` it first.
+ * If a socket or an `AsyncFd` watches it, use that object's functions instead.
  *
  * @category errors
  * @since 0.1.0
