@@ -34,12 +34,14 @@ const nodesReport = (child: ChildProcess) => Effect.promise(() => once(child, "e
 const nextNumber = (child: ChildProcess) =>
   Effect.promise(async () => Number(String((await once(child.stdout!, "data"))[0])))
 
-/** Starts a process whose parent does not reap it once it has ended. */
+/** Starts a process whose parent does not reap it once it has ended, for it is stopped. */
 const neglected = Effect.gen(function* () {
-  const parent = yield* waiting(`sh -c 'read line; exit 9' <&0 & echo $!; exec sleep 1000`)
+  const parent = yield* waiting(`sh -c 'read line; exit 9' <&0 & echo $!; wait`)
   const pid = nextNumber(parent)
   parent.stdin.write("\n")
-  return { parent, pid: yield* pid }
+  const started = { parent, pid: yield* pid }
+  parent.kill("SIGSTOP")
+  return started
 })
 
 const pidfds = () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("pidfd")).length
