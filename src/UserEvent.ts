@@ -55,6 +55,7 @@ export interface UserEvent extends Inspectable {
   /**
    * Reports the event: one write(2).
    *
+   * - Fails with `BadDescriptor`, or another reason of that call, if the event could not be reported
    * - Fails with `Closed` if the event's scope or its poller is closed
    * - Fails with `WorkerFailed` if the polling thread has died
    */

@@ -12,7 +12,7 @@ import type { UserEvent, UserEventHandle } from "../../UserEvent.ts"
 import { holds } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { isOfThisVersion, otherVersion, version, versionKey } from "../errors/copies.ts"
-import { closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
+import { fromErrno, closedBecause, fromThrown, invalidArgument, notOpen } from "../errors/pollerErrors.ts"
 import { attachTrigger } from "../kernel/openSelector.ts"
 import { localTrigger, type Trigger } from "../kernel/selector.ts"
 import { currentThread, isAlive } from "../kernel/threadId.ts"
@@ -102,24 +102,33 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
   }
 
   get trigger(): Effect.Effect<void, PollerError> {
-    return this.#whileOpen(this.#trigger.trigger)
+    return this.#whileOpen(() => {
+      const errno = this.#trigger.trigger()
+      return errno === 0 ? undefined : fromErrno("write", errno)
+    })
   }
 
   get clear(): Effect.Effect<void, PollerError> {
-    return this.#whileOpen(this.#clear)
+    return this.#whileOpen(() => {
+      this.#clear()
+      return undefined
+    })
   }
 
-  /** Triggers the event, whether it is open or not. */
+  /**
+   * Triggers the event, whether it is open or not. A channel uses it, whose message has been posted
+   * by then: it cannot fail any more.
+   */
   get triggerUnsafe(): () => void {
     return this.#trigger.trigger
   }
 
-  #whileOpen(action: () => void): Effect.Effect<void, PollerError> {
+  #whileOpen(action: () => PollerError | undefined): Effect.Effect<void, PollerError> {
     return Effect.suspend(() => {
       const refusal = this.#unavailable() ?? (this.#hasEnded() ? ended() : undefined)
       if (refusal !== undefined) return Effect.fail(refusal)
-      action()
-      return Effect.void
+      const error = action()
+      return error === undefined ? Effect.void : Effect.fail(error)
     })
   }
 

@@ -67,7 +67,8 @@ export class OwnedFd {
   closeUnsafe(): boolean {
     const fd = this.#release()
     if (fd === -1) return false
-    // The number is free even if close(2) returns an error.
+    // The number is free even if close(2) returns an error. An error says that written bytes were
+    // lost, which only files can lose, and a poller watches none.
     this.#libc.functions.close(fd)
     this.#users?.end(this.closed)
     return true

@@ -1,4 +1,7 @@
-/** Flags that a call could not set when it opened a descriptor: fcntl(2) sets them afterwards. */
+/**
+ * Flags that a call could not set when it opened a descriptor: fcntl(2) sets them afterwards. That
+ * fails only for a number that is not open, and the calling thread has opened these a moment ago.
+ */
 import type { Libc } from "../libc/koffi.ts"
 
 /** Makes descriptors non-blocking and close-on-exec. */

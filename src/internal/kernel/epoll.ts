@@ -76,6 +76,7 @@ const make = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector 
 
   const unwatchOwn = (fd: number): void => {
     owners.lock(fd)
+    // The only failure is that it is not watched, which is what this is for.
     epoll_ctl(epfd, CTL_DEL, fd, null)
     owners.unlock(fd, Owner.None)
   }
@@ -120,7 +121,8 @@ const make = (libc: Epoll, handle: SelectorHandle, batchSize: number): Selector 
     // Unwatched before they are closed: a duplicate that another thread holds keeps the registration.
     openAlarm: (mailbox) => openAlarm(libc, (fd) => watchOwn(fd, mailbox, 0), unwatchOwn),
     openTrigger: (mailbox, id) => openTrigger(libc, (fd) => watchOwn(fd, mailbox, id), unwatchOwn),
-    wake: () => signalEventfd(libc, handle.wake),
+    // Nothing could be done: the poller whose eventfd cannot be written to is over.
+    wake: () => void signalEventfd(libc, handle.wake),
     close() {
       functions.close(handle.wake)
       functions.close(epfd)

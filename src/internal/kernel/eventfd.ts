@@ -16,9 +16,14 @@ export const openEventfd = ({ errno, functions, profile }: Libc<EpollProfile>): 
 
 /**
  * Adds one to the count. An eventfd that is watched edge-triggered is reported again each time, so
- * the count need not be read. At the count's ceiling (EAGAIN) it is being reported already.
+ * the count need not be read. At the count's ceiling (EAGAIN) it is being reported already. Returns
+ * 0, or the errno.
  */
-export const signalEventfd = ({ functions }: Libc, fd: number): void => void functions.write(fd, one, 8)
+export const signalEventfd = ({ errno, functions, profile }: Libc, fd: number): number => {
+  if (functions.write(fd, one, 8) !== -1) return 0
+  const reason = errno()
+  return reason === profile.errno.EAGAIN ? 0 : reason
+}
 
 /**
  * Opens a trigger. `watch` registers its descriptor with the selector, and throws if it cannot;

@@ -192,6 +192,7 @@ class MappedRing implements IoUring {
   }
 
   #unmap(mappings: ReadonlyArray<readonly [number, number]>): void {
+    // It fails only for an address that is no mapping.
     for (const [address, length] of mappings) this.#libc.functions.munmap(address, length)
   }
 

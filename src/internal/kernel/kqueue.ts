@@ -185,6 +185,7 @@ const make = (libc: Kqueue, handle: SelectorHandle, batchSize: number, wakeReade
 
   const unwatchOwn = (fd: number): void => {
     owners.lock(fd)
+    // The only failure is that it is not watched, which is what this is for.
     change(fd, EVFILT_READ, EV_DELETE)
     owners.unlock(fd, Owner.None)
   }

@@ -21,8 +21,14 @@ export const openPipe = (libc: Libc): Pipe => {
 
 const one = new Uint8Array(1)
 
-/** Writes a byte. If the pipe is full, its reader is being woken already. */
-export const fillPipe = ({ functions }: Libc, writer: number): void => void functions.write(writer, one, 1)
+/**
+ * Writes a byte. If the pipe is full, its reader is being woken already. Returns 0, or the errno.
+ */
+export const fillPipe = ({ errno, functions, profile }: Libc, writer: number): number => {
+  if (functions.write(writer, one, 1) !== -1) return 0
+  const reason = errno()
+  return reason === profile.errno.EAGAIN ? 0 : reason
+}
 
 /** Reads all that is in the pipe. Returns whether there was anything. */
 export const drainPipe = ({ functions }: Libc, reader: number): boolean => {

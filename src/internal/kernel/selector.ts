@@ -61,7 +61,8 @@ export interface Alarm {
 export interface Trigger {
   /** What another thread needs to open it. */
   readonly handle: number
-  readonly trigger: () => void
+  /** Returns 0, or the errno. */
+  readonly trigger: () => number
   /** Returns whether it was triggered since the last reset. */
   readonly reset: () => boolean
   readonly close: () => void

@@ -259,6 +259,7 @@ export class MemoryKernel {
       trigger: () => {
         triggered = true
         this.send(mailbox, id)
+        return 0
       },
       reset: () => {
         const was = triggered
