@@ -34,14 +34,12 @@ const nodesReport = (child: ChildProcess) => Effect.promise(() => once(child, "e
 const nextNumber = (child: ChildProcess) =>
   Effect.promise(async () => Number(String((await once(child.stdout!, "data"))[0])))
 
-/** Starts a process whose parent does not reap it once it has ended, for it is stopped. */
+/** Starts a process whose parent does not reap it once it has ended: a program that does not know of it. */
 const neglected = Effect.gen(function* () {
-  const parent = yield* waiting(`sh -c 'read line; exit 9' <&0 & echo $!; wait`)
+  const parent = yield* waiting(`exec 3<&0; sh -c 'read line; exit 9' <&3 & exec sh -c 'echo $0; exec sleep 1000' $!`)
   const pid = nextNumber(parent)
   parent.stdin.write("\n")
-  const started = { parent, pid: yield* pid }
-  parent.kill("SIGSTOP")
-  return started
+  return { parent, pid: yield* pid }
 })
 
 const pidfds = () => [...Kernel.openDescriptors().values()].filter((name) => name.includes("pidfd")).length
