@@ -25,7 +25,7 @@ export class Results<A> {
 
   addError(reason: () => CodecErrorReason): void {
     this.#hasFailed = true
-    MutableList.append(this.#list, failure(reason))
+    MutableList.append(this.#list, LazyFailure.make(reason))
   }
 
   next(): Option.Option<Result.Result<A, CodecError>> {
@@ -40,23 +40,42 @@ export class Results<A> {
 
 const failurePrototype = Object.getPrototypeOf(Result.fail(undefined)) as object
 
+/** Gives a class's private fields to an object that was made before. */
+const Field = function (of: object): object {
+  return of
+} as unknown as new (of: object) => object
+
 /**
- * Makes a failure whose error is made when it is looked at. Making an error costs more than reading
- * ten lines, and the peer decides how many there are.
+ * A failure whose error is made when it is looked at. Making an error costs more than reading ten
+ * lines, and the peer decides how many there are.
  */
-const failure = (reason: () => CodecErrorReason): Result.Result<never, CodecError> => {
-  const define = (descriptor: PropertyDescriptor) => Object.defineProperty(result, "failure", descriptor)
-  const result = Object.create(failurePrototype) as Result.Failure<never, CodecError>
-  define({
+class LazyFailure extends Field {
+  readonly #reason: () => CodecErrorReason
+
+  static make(reason: () => CodecErrorReason): Result.Result<never, CodecError> {
+    const result = Object.create(failurePrototype) as object
+    return Object.defineProperty(
+      new LazyFailure(result, reason),
+      "failure",
+      LazyFailure.#property
+    ) as unknown as Result.Result<never, CodecError>
+  }
+
+  private constructor(result: object, reason: () => CodecErrorReason) {
+    super(result)
+    this.#reason = reason
+  }
+
+  // One function for all failures: with one for each, every failure would have a layout of its own.
+  static readonly #property: PropertyDescriptor & ThisType<LazyFailure> = {
     enumerable: true,
     configurable: true,
     get() {
-      const error = withoutStack(() => new CodecError({ reason: reason() }))
-      define({ value: error, enumerable: true, writable: true })
+      const error = withoutStack(() => new CodecError({ reason: this.#reason() }))
+      Object.defineProperty(this, "failure", { value: error, enumerable: true, writable: true })
       return error
     }
-  })
-  return result
+  }
 }
 
 /** Makes an error without recording the calls that led to it: none of them is to blame. */
