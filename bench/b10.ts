@@ -1,8 +1,7 @@
 /**
  * B10: a wait for a descriptor that a C library reads. "ready" waits for one that is ready already;
- * the peer is poll(2) through koffi, the least that such a wait can cost. "back" makes it ready,
- * waits for it and reads it, over and over; the peer does so in the callback of a bare
- * `koffi.node.poll`.
+ * the peer is poll(2) through koffi, the least that such a wait can cost. "back" passes readiness
+ * there and back between two fibers; the peer does so between two callbacks of `koffi.node.poll`.
  */
 import type { Question } from "./support/question.ts"
 

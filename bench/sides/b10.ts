@@ -2,8 +2,8 @@
  * The sides of B10: `b10.ts ready-LAYER|back-LAYER|poll|bare`.
  *
  * "ready" waits for an eventfd that is ready, over and over, by `ForeignFd`; "poll" does so by
- * poll(2) through koffi. "back" writes to an eventfd, waits for it and reads it, as a library does;
- * "bare" does so in the callback of `koffi.node.poll`.
+ * poll(2) through koffi. "back" has two fibers. Each waits for an eventfd, reads it, and makes that
+ * of the other ready. "bare" does so in two callbacks of `koffi.node.poll`.
  */
 import { Effect } from "effect"
 import { ForeignFd } from "effect-amy"
@@ -14,6 +14,7 @@ import * as Meter from "../support/meter.ts"
 
 const rounds = 100
 const fd = Kernel.eventfd()
+const far = Kernel.eventfd()
 const meter = Meter.start()
 
 /** Counts what was done. Returns whether the time is over, once it has reported. */
@@ -35,13 +36,18 @@ const ready = Effect.gen(function* () {
   } while (!isOver(rounds))
 })
 
+/** Waits for one eventfd and makes the other ready, in turn with a fiber that does the reverse. */
 const back = Effect.gen(function* () {
-  const foreign = yield* ForeignFd.make(fd)
-  const wait = foreign.wait("Read")
+  const waitNear = (yield* ForeignFd.make(fd)).wait("Read")
+  const waitFar = (yield* ForeignFd.make(far)).wait("Read")
+  const reply = Effect.map(waitFar, () => {
+    Kernel.read(far)
+    Kernel.signal(fd)
+  })
+  yield* Effect.forkScoped(Effect.forever(reply, { disableYield: true }), { startImmediately: true })
   do {
-    // Once the fiber waits: what is ready before is returned without the poller.
-    queueMicrotask(() => Kernel.signal(fd))
-    yield* wait
+    Kernel.signal(far)
+    yield* waitNear
     Kernel.read(fd)
   } while (!isOver(1))
 })
@@ -60,12 +66,17 @@ const poll = () => {
 }
 
 const bare = () => {
+  const farWatch = koffi.node.poll(far, { readable: true }, () => {
+    Kernel.read(far)
+    Kernel.signal(fd)
+  })
   const watch = koffi.node.poll(fd, { readable: true }, () => {
     Kernel.read(fd)
-    if (isOver(1)) watch.close()
-    else Kernel.signal(fd)
+    if (!isOver(1)) return Kernel.signal(far)
+    watch.close()
+    farWatch.close()
   })
-  Kernel.signal(fd)
+  Kernel.signal(far)
 }
 
 if (what === "poll") poll()

@@ -36,6 +36,11 @@ export class Dispatcher {
   waiters = 0
   /** Called when another fiber begins to wait, where no thread polls unless a fiber waits. */
   onWait: (() => void) | undefined
+  /**
+   * Whether a report that is offered now is as new as a look at the descriptor: this thread has just
+   * been in the kernel, and no consumer has run since.
+   */
+  isFresh = false
   notifications = 0
   merged = 0
   batches = 0
@@ -131,6 +136,7 @@ export class Dispatcher {
   flush(): void {
     if (this.#expired) this.#expireTimers()
     if (this.#consumable.length > 0) this.#offerToSources()
+    this.isFresh = false
     const count = this.queue.flush()
     if (count === 0) return
     this.notifications += count
@@ -206,6 +212,7 @@ export class Dispatcher {
     if (!registration.isOpen) return
     if (registration.source?.consume?.(bits) === true) this.notifications++
     else this.#report(registration, bits)
+    this.isFresh = false
   }
 
   /** Ends every consumer, after it has taken what is there already. */

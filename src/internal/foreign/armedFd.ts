@@ -14,8 +14,8 @@ import { eventOf } from "./readyFd.ts"
 
 /** What waits for a descriptor, perhaps together with others. */
 export interface Waiting {
-  /** Called when the descriptor may have become ready. */
-  readonly look: () => void
+  /** Called when the descriptor has become ready, with the readiness that was reported. */
+  readonly report: (bits: number) => void
   readonly fail: (error: PollerError) => void
 }
 
@@ -97,10 +97,10 @@ export class ArmedFd implements Source {
     this.#armed = 0
     const [first] = this.#waiting
     if (this.#waiting.size === 1) {
-      if (eventOf(first![1], bits) !== undefined) first![0].look()
+      if (eventOf(first![1], bits) !== undefined) first![0].report(bits)
     } else {
       for (const [waiting, interest] of Array.from(this.#waiting)) {
-        if (this.#waiting.has(waiting) && eventOf(interest, bits) !== undefined) waiting.look()
+        if (this.#waiting.has(waiting) && eventOf(interest, bits) !== undefined) waiting.report(bits)
       }
     }
     // What was resumed may have armed it for the others as well.

@@ -17,7 +17,7 @@ import { toMillis } from "../errors/timeout.ts"
 import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
-import { eventNow } from "./readyFd.ts"
+import { eventNow, eventOf } from "./readyFd.ts"
 import { type Awaited, type Wait, waitFor } from "./wait.ts"
 
 export const TypeId = "~effect-amy/ForeignFd"
@@ -128,6 +128,10 @@ class ForeignFdImpl extends PublicObject implements ForeignFd {
         const event = eventNow(attachment, this.#last!, interest)
         if (event === undefined) return undefined
         return isPollerError(event) ? Effect.fail(event) : results[event]
+      },
+      fromReport: (bits) => {
+        const event = eventOf(interest, bits)
+        return event === undefined ? undefined : results[event]
       },
       timeUp
     }

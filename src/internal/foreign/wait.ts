@@ -19,6 +19,8 @@ export interface Awaited<A> {
   readonly targets: () => ReadonlyArray<Target>
   /** Returns the result of a wait if something is ready now. */
   readonly look: () => Effect.Effect<A, PollerError> | undefined
+  /** Returns the same from what was reported of the only target. */
+  readonly fromReport?: (bits: number) => Effect.Effect<A, PollerError> | undefined
   /** The result of a wait whose time is over. */
   readonly timeUp: Effect.Effect<A, PollerError>
 }
@@ -26,7 +28,7 @@ export interface Awaited<A> {
 type Resume<A> = (result: Effect.Effect<A, PollerError>) => void
 
 /** Asks, and looks. */
-export const lookNow = <A>(awaited: Awaited<A>): Effect.Effect<A, PollerError> | undefined => {
+const lookNow = <A>(awaited: Awaited<A>): Effect.Effect<A, PollerError> | undefined => {
   const error = awaited.ask()
   return error === undefined ? awaited.look() : Effect.fail(error)
 }
@@ -79,13 +81,22 @@ export class Wait<A = unknown> implements Waiting {
     holder.hold(entered)
     for (const [index, armed] of entered.entries()) {
       const error = armed.enter(this, targets[index]!.interest)
-      if (error !== undefined) return this.fail(error)
+      // What cannot be armed may be ready all the same, as files always are.
+      if (error !== undefined) return this.#finish(this.#awaited.look() ?? Effect.fail(error))
       // What others did meanwhile may have ended this wait, or moved it.
       if (this.#entered !== entered) return
     }
   }
 
-  /** Called when a descriptor may have become ready. Another fiber may have been faster. */
+  /** Called when a descriptor was reported. Another fiber may have been faster since. */
+  report(bits: number): void {
+    const { attachment, fromReport } = this.#awaited
+    if (fromReport === undefined || !attachment.dispatcher.isFresh) return this.look()
+    const result = fromReport(bits)
+    if (result !== undefined) this.#finish(result)
+  }
+
+  /** Called when something may have become ready. */
   look(): void {
     const result = this.#awaited.look()
     if (result !== undefined) this.#finish(result)

@@ -27,7 +27,9 @@ export const localPolling = (opened: Opened, onFailure: () => void): LocalPollin
   const poll = (timeout: number): number => {
     if (memory.state !== State.Open) return 0
     try {
-      return router.poll(timeout)
+      const count = router.poll(timeout)
+      dispatcher.isFresh = true
+      return count
     } catch (thrown) {
       const errno = thrown instanceof SystemCallError ? thrown.errno : 0
       failWith(memory, dispatcher, errno, () => notOpen(memory))
