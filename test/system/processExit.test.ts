@@ -36,7 +36,9 @@ const nextNumber = (child: ChildProcess) =>
 
 /** Starts a process whose parent does not reap it once it has ended: a program that does not know of it. */
 const neglected = Effect.gen(function* () {
-  const parent = yield* waiting(`exec 3<&0; sh -c 'read line; exit 9' <&3 & exec sh -c 'echo $0; exec sleep 1000' $!`)
+  // A shell would reap it, so it waits until its parent has become another program.
+  const child = 'until read name < /proc/$PPID/comm; [ "$name" = sleep ]; do :; done; echo $$; read line; exit 9'
+  const parent = yield* waiting(`exec 3<&0; sh -c '${child}' <&3 & exec sleep 1000`)
   const pid = nextNumber(parent)
   parent.stdin.write("\n")
   return { parent, pid: yield* pid }
