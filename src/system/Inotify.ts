@@ -124,8 +124,8 @@ export interface Subject extends At {
 }
 
 /**
- * Something is at a path that was not there before: made, linked, or moved there from a directory
- * that is not watched.
+ * Something new is at a path: made, linked, or moved there from a directory that is not watched. If
+ * it was moved there, it may replace a file.
  *
  * @category models
  * @since 0.2.0
@@ -215,8 +215,9 @@ export interface Closed extends Subject {
 }
 
 /**
- * Events were lost, because they came faster than they were pulled. Read the files anew: what
- * changes from now on is reported again.
+ * Events were lost, because they came faster than they were pulled. With `recursive`, everything
+ * that is there follows as {@link Created}, so forget what you know. Without it, read the files
+ * anew. What changes from now on is reported again.
  *
  * @category models
  * @since 0.2.0

@@ -38,6 +38,10 @@ export class TreeView {
         for (const [path, isDirectory] of moved) this.#paths.set(event.to + path.slice(event.from.length), isDirectory)
         break
       }
+      case "Overflow":
+        // Everything that is there follows.
+        this.#paths.clear()
+        break
       default:
         break
     }

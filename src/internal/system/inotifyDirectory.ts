@@ -52,6 +52,13 @@ export class Directory {
     this.isNew = isNew
   }
 
+  /** Makes a directory of the same path that the program has named, of which nothing is known. */
+  again(): Directory {
+    const directory = new Directory(this.#named!, "", true)
+    directory.isDirectory = this.isDirectory
+    return directory
+  }
+
   get place(): Place {
     if (this.parent === undefined) return this.#named!.place
     if (this.#place === undefined || this.#moves !== moves) {

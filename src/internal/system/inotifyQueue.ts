@@ -131,9 +131,7 @@ export class InotifyQueue {
 
   /** Takes the first event. */
   take(): void {
-    if (++this.#head < this.#events.length) return
-    this.#events = []
-    this.#head = 0
+    this.#head++
   }
 
   /** Reads without waiting. Returns whether there were events. */
@@ -141,9 +139,10 @@ export class InotifyQueue {
     const { functions } = this.#libc
     const count = retryInterrupted(this.#libc, () => functions.read(this.owned.fd, this.#buffer, readSize))
     if (count > 0) {
-      const events = decodeEvents(this.#buffer.subarray(0, count), this.#read)
-      if (this.first === undefined) this.#events = events
-      else for (const event of events) this.#events.push(event)
+      // What is left waits for the second half of a rename.
+      const left = this.#events.slice(this.#head)
+      this.#events = left.concat(decodeEvents(this.#buffer.subarray(0, count), this.#read))
+      this.#head = 0
       this.#read += count
       return true
     }

@@ -442,6 +442,8 @@ export class InotifyTree {
       this.#report(moved, "Removed", directory.place, true)
       return this.#forget(directory)
     }
+    // A lookup has shown a later move, which makes this one a loop: what is known is not enough.
+    if (to.isIn(directory)) return this.#rebuild()
     // A rename may replace an empty directory.
     const replaced = to.children.get(newName)
     if (replaced !== undefined) this.#forget(replaced)
@@ -464,41 +466,41 @@ export class InotifyTree {
     }
   }
 
-  /** After an overflow: events are missing, so everything is looked up again. */
+  /**
+   * Begins anew after an overflow, for what is known may be wrong. Of a tree, everything that is
+   * there is reported.
+   */
   #rebuild(): void {
     this.#formerWds = Array.from(this.#byWd.keys())
     const roots = Array.from(this.#roots)
-    for (const root of roots) {
-      for (const child of root.children.values()) child.isGone = true
-      root.children.clear()
-    }
+    for (const directory of this.#byWd.values()) directory.isGone = true
     this.#byWd.clear()
+    this.#roots.clear()
     this.#lost.clear()
     this.#toScan.length = 0
     this.#lookups = []
     this.#scans = []
+    this.#options.emit({ _tag: "Overflow" })
     for (const root of roots) this.#rebuildRoot(root)
   }
 
-  #rebuildRoot(root: Directory): void {
+  #rebuildRoot(former: Directory): void {
+    const root = former.again()
     const wd = this.#add(root)
-    if (wd === root.wd && !root.isGone) {
-      root.isScanned = false
-      root.scanned = Infinity
+    if (wd === former.wd) {
+      this.#roots.add(root)
       return this.#watch(root, wd)
     }
     if (wd >= 0 && !this.#byWd.has(wd)) this.#queue.remove(wd)
-    this.#roots.delete(root)
-    root.isGone = true
     this.#report(DELETE | moved, "Removed", root.place, root.isDirectory)
     this.#options.emit({ _tag: "Ignored", ...pathOf(root.place) })
   }
 
   #endRebuilding(): boolean {
-    if (this.#formerWds === undefined) return false
-    for (const wd of this.#formerWds) if (!this.#byWd.has(wd)) this.#queue.remove(wd)
+    const former = this.#formerWds
+    if (former === undefined) return false
+    for (const wd of former) if (!this.#byWd.has(wd)) this.#queue.remove(wd)
     this.#formerWds = undefined
-    this.#options.emit({ _tag: "Overflow" })
     return true
   }
 
