@@ -1,7 +1,7 @@
 /** Arguments whose reading throws: getters, revoked Proxies, and values without a text. */
 import { assert, expect, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { AsyncFd, PollChannel, Poller, PollerError, Registrar, UserEvent } from "effect-amy"
+import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, PollerError, Registrar, Tcp, UserEvent } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 
@@ -123,6 +123,65 @@ describeEveryLayer("arguments whose reading throws", (layer) => {
         }
       }
       yield* isRefused(Effect.scoped(Effect.provide(Effect.void, Poller.layerAttach(revoked()))))
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("an offset, a length, a way to shut down and a path are refused", () =>
+    Effect.gen(function* () {
+      const listener = yield* Tcp.listen("127.0.0.1:0")
+      const connection = yield* Tcp.connect(listener.address)
+      const { reader, writer } = yield* Fd.pipe
+      const async = yield* AsyncFd.make(reader)
+      const buffer = new Uint8Array(4)
+      for (const value of [textless, throwingText, revoked(), Symbol("offset") as never, 1n as never]) {
+        for (const { tryRead } of [reader, async, connection]) {
+          yield* isRefused(tryRead(buffer, value))
+          yield* isRefused(tryRead(buffer, 0, value))
+        }
+        for (const { writeAll } of [async, connection]) yield* isRefused(writeAll(buffer, value))
+        yield* isRefused(writer.tryWrite(buffer, value))
+        yield* isRefused(connection.read(buffer, value))
+        yield* isRefused(connection.shutdown(value))
+        yield* isRefused(Effect.scoped(Fd.open(value, "read")))
+        yield* isRefused(Effect.scoped(Fd.open("/dev/null", value)))
+      }
+      yield* isRefused(connection.shutdown("toString" as never))
+      yield* isRefused(Effect.scoped(Fd.open("/dev/null", "toString" as never)))
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("a wait for a descriptor that somebody else reads is refused", () =>
+    Effect.gen(function* () {
+      const { reader } = yield* Fd.pipe
+      const foreign = yield* ForeignFd.make(reader.fd)
+      const set = yield* ForeignFd.makeSet
+      for (const value of [revoked(), throwing("timeout")]) {
+        yield* isRefused(foreign.wait("Read", value))
+        yield* isRefused(set.wait(value))
+      }
+      for (const value of [revoked(), throwing("seconds")]) {
+        yield* isRefused(foreign.wait("Read", { timeout: value }))
+        yield* isRefused(foreign.wait(value))
+        yield* isRefused(
+          ForeignFd.drive(() => Effect.succeed(ForeignFd.waitFor(reader.fd, "Read", { timeout: value })))
+        )
+        yield* isRefused(ForeignFd.drive(() => Effect.succeed(ForeignFd.waitForAny(value))))
+        set.updateTimeout(value)
+        yield* isRefused(set.wait())
+        set.update(value, "Read")
+        yield* isRefused(set.wait())
+        const throwingFd = yield* ForeignFd.make(() => {
+          throw value
+        })
+        yield* isRefused(throwingFd.wait("Read"))
+        expect(throwingFd.fd).toBe(-1)
+        yield* isRefused(
+          Effect.flatMap(
+            ForeignFd.make(() => value),
+            (other) => other.wait("Read")
+          )
+        )
+      }
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })
