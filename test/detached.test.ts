@@ -16,6 +16,7 @@ import {
   ProcessExit,
   Pty,
   Registrar,
+  Serial,
   Tcp,
   Udp,
   Unix
@@ -25,6 +26,7 @@ import { globSync, readFileSync } from "node:fs"
 import { type Arguments, defectOf, membersOf } from "./support/detached.ts"
 import * as Kernel from "./support/kernel.ts"
 import { directory } from "./support/owned.ts"
+import { openTerminal } from "./support/terminal.ts"
 import { scopedFds } from "./support/watched.ts"
 
 interface Kind {
@@ -88,6 +90,11 @@ const kinds: { readonly [name: string]: Kind } = {
     internals: ["release"]
   },
   Ready: { make: Effect.flatMap(watched, ({ writable }) => writable) },
+  Serial: {
+    make: Effect.flatMap(openTerminal, ({ path }) => Serial.open(path, { baudRate: 9600 })),
+    given: { ...streamMethods, flush: ["both"], sendBreak: [0], setModem: [{}], set: [{}] },
+    internals: ["release"]
+  },
   TcpStream: {
     make: Effect.flatMap(Tcp.listen("127.0.0.1:0"), ({ address }) => Tcp.connect(address)),
     given: streamMethods

@@ -200,6 +200,22 @@ const accesses = new Map([
   ["both", constants.O_RDWR]
 ] as const)
 
+/** Opens a path without waiting for anything. Returns the number, which is close-on-exec. */
+export const openPath = (path: string, flags: number): Effect.Effect<number, PollerError> =>
+  Effect.try({
+    // Node makes it close-on-exec. A terminal must not become the controlling terminal of this
+    // process.
+    try: () => openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY),
+    catch: (thrown) => {
+      const { code, errno } = thrown as NodeJS.ErrnoException
+      if (errno !== undefined) return fromErrno(`open("${textOf(path)}")`, -errno)
+      return (
+        deniedByNode(`open("${textOf(path)}")`, thrown) ??
+        invalidArgument(`invalid path (${code ?? textOf(thrown)}): expected a string without a zero byte`)
+      )
+    }
+  })
+
 export const open = (path: string, access: "read" | "write" | "both"): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(
     Effect.flatMap(loadLibc, (libc) => {
@@ -207,19 +223,7 @@ export const open = (path: string, access: "read" | "write" | "both"): Effect.Ef
       if (flags === undefined) {
         return Effect.fail(invalidArgument(`invalid access ${textOf(access)}: expected "read", "write" or "both"`))
       }
-      return Effect.try({
-        // Node makes it close-on-exec. A terminal must not become the controlling terminal of this
-        // process.
-        try: () => new FdImpl(libc, openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY)),
-        catch: (thrown) => {
-          const { code, errno } = thrown as NodeJS.ErrnoException
-          if (errno !== undefined) return fromErrno(`open("${textOf(path)}")`, -errno)
-          return (
-            deniedByNode(`open("${textOf(path)}")`, thrown) ??
-            invalidArgument(`invalid path (${code ?? textOf(thrown)}): expected a string without a zero byte`)
-          )
-        }
-      })
+      return Effect.map(openPath(path, flags), (fd) => new FdImpl(libc, fd))
     })
   )
 

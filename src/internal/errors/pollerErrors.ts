@@ -102,6 +102,7 @@ export const reasonByCode: ReasonByCode = {
   ENOSPC: limit,
   ENOTCONN: notConnected,
   ENOTSOCK: argument("this descriptor is not a socket (pass one that is, or watch it with AsyncFd)"),
+  ENOTTY: argument("this descriptor is not a terminal, or not one of this kind (pass the path of a serial line)"),
   EPERM: (call) => new PermissionDenied(call),
   EPIPE: (call) => new BrokenPipe(call),
   EPROTOTYPE: argument("the socket at this path is of another kind (pass the path of a stream socket)"),

@@ -15,6 +15,7 @@ import { sinkOf, streamOf } from "../bytes/streams.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
+import { textOf } from "../errors/arguments.ts"
 import { childProcessDenied } from "../errors/nodePermission.ts"
 import { fromErrno, invalidArgument, notOpen, unsupported } from "../errors/pollerErrors.ts"
 import { bindReadinessNow } from "../kernel/pollNow.ts"
@@ -139,7 +140,7 @@ class PtyImpl extends PublicObject implements Pty {
       if (number === undefined) {
         return Effect.fail(
           invalidArgument(
-            `invalid signal ${String(signal)}: expected a name such as "SIGTERM", or a number from 0 to ${lastSignal}`
+            `invalid signal ${textOf(signal)}: expected a name such as "SIGTERM", or a number from 0 to ${lastSignal}`
           )
         )
       }
@@ -201,7 +202,7 @@ const sizeError = (cols: number, rows: number): PollerError | undefined =>
   isSize(cols) && isSize(rows)
     ? undefined
     : invalidArgument(
-        `invalid size of ${String(cols)} columns and ${String(rows)} rows: expected integers from 1 to 65,535`
+        `invalid size of ${textOf(cols)} columns and ${textOf(rows)} rows: expected integers from 1 to 65,535`
       )
 
 /** Tells the kernel the size of the window, which sends SIGWINCH if it has changed. */

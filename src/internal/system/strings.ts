@@ -1,5 +1,6 @@
 /** Texts as C takes them. */
 import type { PollerError } from "../../PollerError.ts"
+import { textOf } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 
 /** Returns the bytes of a text, with a zero byte at the end. */
@@ -9,6 +10,4 @@ export const cString = (text: string): Uint8Array => Buffer.from(`${text}\0`)
 export const textError = (what: string, value: unknown): PollerError | undefined =>
   typeof value === "string" && !value.includes("\0")
     ? undefined
-    : invalidArgument(
-        `invalid ${what} ${JSON.stringify(value) ?? String(value)}: expected a string without a zero byte`
-      )
+    : invalidArgument(`invalid ${what} ${textOf(value)}: expected a string without a zero byte`)

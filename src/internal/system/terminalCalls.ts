@@ -14,6 +14,22 @@ export const winsize = {
 
 export const winsizeBytes = 8
 
+/** `struct termios2`, of 44 bytes. Of its control characters, two have a meaning in raw mode. */
+export const termios2 = {
+  c_iflag: [0, "u32"],
+  c_oflag: [4, "u32"],
+  c_cflag: [8, "u32"],
+  c_lflag: [12, "u32"],
+  c_line: [16, "u8"],
+  /** `c_cc[VTIME]`, and `c_cc[VMIN]`. */
+  vtime: [22, "u8"],
+  vmin: [23, "u8"],
+  c_ispeed: [36, "u32"],
+  c_ospeed: [40, "u32"]
+} as const satisfies Layout
+
+export const termios2Bytes = 44
+
 export interface TerminalCalls {
   readonly libc: Libc
   readonly functions: TerminalFunctions

@@ -1,5 +1,6 @@
 /** Prototypes of the calls on terminals. */
 export interface TerminalFunctions {
+  readonly flock: (fd: number, operation: number) => number
   readonly grantpt: (fd: number) => number
   /**
    * ioctl(2) is variadic, and some systems pass variadic arguments differently: pass their type,
@@ -16,6 +17,7 @@ export interface TerminalFunctions {
 }
 
 export const terminalPrototypes: { readonly [Name in keyof TerminalFunctions]: string } = {
+  flock: "int flock(int fd, int operation)",
   grantpt: "int grantpt(int fd)",
   ioctl: "int ioctl(int fd, unsigned long request, ...)",
   posix_openpt: "int posix_openpt(int flags)",
