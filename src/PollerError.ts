@@ -58,7 +58,7 @@ export class AlreadyRegistered extends Schema.TaggedError<AlreadyRegistered>(
   override get message(): string {
     return sentence(
       this,
-      "this descriptor is registered already (reregister it to change what is watched, or deregister it first)"
+      "this descriptor is registered already (its owner reregisters or deregisters it; a socket or an AsyncFd of this library does so itself)"
     )
   }
 }

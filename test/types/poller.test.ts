@@ -142,6 +142,8 @@ describe("Registrar", () => {
     // @ts-expect-error the descriptor comes first, and an id is not any number
     Registrar.reregister(0, 1, "Read")
     expectTypeOf(Event.isReadable).toEqualTypeOf<(event: Event.Event) => boolean>()
+    expectTypeOf(Event.fromPoll).toEqualTypeOf<(mask: number) => Event.Event | "None">()
+    expectTypeOf(Event.toPoll).toEqualTypeOf<(event: Event.Event | "None") => number>()
     expectTypeOf(Event.isWritable).toEqualTypeOf<(event: Event.Event) => boolean>()
   })
 })

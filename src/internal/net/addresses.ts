@@ -56,7 +56,7 @@ export const toAddress = (
       ? Effect.succeed(result.success)
       : Effect.fail(
           invalidArgument(
-            `invalid address${typeof input === "string" ? ` "${input}"` : ""} (${result.failure.message}): expected an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80"`
+            `invalid address${typeof input === "string" ? ` "${input}"` : ""} (${result.failure.message}): expected an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80" (PollerSocket takes host names)`
           )
         )
   })
