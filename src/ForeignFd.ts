@@ -100,6 +100,7 @@ export interface ForeignFd extends Inspectable {
       options: WaitOptions & { readonly timeout: Duration.Input }
     ): Effect.Effect<Option.Option<Event>, PollerError>
     (event: Event, options?: { readonly timeout?: undefined }): Effect.Effect<Event, PollerError>
+    (event: Event, options?: WaitOptions): Effect.Effect<Event | Option.Option<Event>, PollerError>
   }
 
   /**

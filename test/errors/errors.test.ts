@@ -25,7 +25,7 @@ import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 type Code = keyof typeof constants.errno
 
 const cases: ReadonlyArray<readonly [Code, string, PollerError.PollerErrorReason["_tag"], string]> = [
-  ["EEXIST", "epoll_ctl(ADD)", "AlreadyRegistered", "its owner reregisters or deregisters it, or deregister it first"],
+  ["EEXIST", "epoll_ctl(ADD)", "AlreadyRegistered", "its owner reregisters or deregisters it"],
   ["ENOENT", "epoll_ctl(MOD)", "NotRegistered", "register it first; closing a descriptor also ends its registration"],
   [
     "EPERM",

@@ -13,7 +13,8 @@ type Ready = ReadonlyArray<ForeignFd.ReadyFd>
 const waits = (foreign: ForeignFd.ForeignFd) => ({
   plain: foreign.wait("Read"),
   untimed: foreign.wait("Both", {}),
-  timed: foreign.wait("Write", { timeout: "1 second" })
+  timed: foreign.wait("Write", { timeout: "1 second" }),
+  given: foreign.wait("Read", {} as ForeignFd.WaitOptions)
 })
 
 describe("ForeignFd", () => {
@@ -40,6 +41,7 @@ describe("ForeignFd", () => {
       plain: Effect.Effect<Event.Event, Failure>
       untimed: Effect.Effect<Event.Event, Failure>
       timed: Effect.Effect<Option.Option<Event.Event>, Failure>
+      given: Effect.Effect<Event.Event | Option.Option<Event.Event>, Failure>
     }>()
     const wrong: Parameters<ForeignFd.ForeignFd["wait"]> = [
       // @ts-expect-error there is no such event

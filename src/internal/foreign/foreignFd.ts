@@ -101,6 +101,7 @@ class ForeignFdImpl extends PublicObject implements ForeignFd {
     options: WaitOptions & { readonly timeout: Duration.Input }
   ): Effect.Effect<Option.Option<Event>, PollerError>
   wait(event: Event, options?: { readonly timeout?: undefined }): Effect.Effect<Event, PollerError>
+  wait(event: Event, options?: WaitOptions): Effect.Effect<Event | Option.Option<Event>, PollerError>
   wait(event: Event, options?: WaitOptions): Effect.Effect<Event | Option.Option<Event>, PollerError> {
     const interest = toInterest(event, undefined)
     if (interest < 0) return Effect.fail(interestError(interest))
