@@ -29,6 +29,13 @@ export const speedsOf = (fd: number): ReadonlyArray<number> => {
   return [...modes.subarray(9)]
 }
 
+/** Whether a terminal may not be opened once more: TIOCGEXCL. */
+export const isExclusive = (fd: number): boolean => {
+  const result = new Uint32Array(1)
+  if (ioctl(fd, 0x8004_5440, "void *", result) !== 0) throw new Error(`ioctl: errno ${koffi.errno()}`)
+  return result[0] !== 0
+}
+
 /** Returns the modes of a terminal, in the form in which `stty` takes them. */
 export const modesOf = (path: string): string => execFileSync("stty", ["-F", path, "-g"], { encoding: "utf8" }).trim()
 

@@ -1,7 +1,7 @@
 /** Serial lines, on pseudo-terminals: their bytes, their settings, and their end. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope, Stream } from "effect"
-import { AsyncFd, Poller, type Registrar, Serial } from "effect-amy"
+import { AsyncFd, Fd, Poller, type Registrar, Serial } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
@@ -18,7 +18,7 @@ import { isLong } from "../support/long.ts"
 import { describeEveryLayer, until } from "../support/observe.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { directory, leavesNothing } from "../support/owned.ts"
-import { modesOf, openTerminal, speedsOf, wordsOf } from "../support/terminal.ts"
+import { isExclusive, modesOf, openTerminal, speedsOf, wordsOf } from "../support/terminal.ts"
 import { encode as bytesOf, readText } from "../support/watched.ts"
 
 const baudRate = 115_200
@@ -237,24 +237,31 @@ describe("Serial", () => {
     }).pipe(scoped)
   )
 
-  it.live("keeps out every other program but those of the superuser, until its scope closes", () =>
+  it.live("lets no other program open the line until its scope closes", () =>
     Effect.gen(function* () {
       const { path } = yield* openTerminal
-      const exclusive = () =>
-        execFileSync(
-          "python3",
-          [
-            "-c",
-            `import fcntl,os,struct;f=os.open("${path}",os.O_RDWR|os.O_NOCTTY);print(struct.unpack("i",fcntl.ioctl(f,0x80045440,b"0000"))[0])`
-          ],
-          { encoding: "utf8" }
-        ).trim()
-      const isRoot = process.getuid?.() === 0 && existsSync("/usr/bin/python3")
-      if (!isRoot) return
-      yield* Effect.scoped(
-        Effect.flatMap(Serial.open(path, { baudRate }), () => Effect.sync(() => expect(exclusive()).toBe("1")))
-      )
-      expect(exclusive()).toBe("0")
+      const other = yield* Fd.open(path, "both")
+      for (const exclusive of [true, false, undefined]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* Serial.open(path, { baudRate, exclusive })
+            expect(isExclusive(other.fd)).toBe(exclusive ?? true)
+          })
+        )
+        expect(isExclusive(other.fd)).toBe(false)
+      }
+    }).pipe(scoped)
+  )
+
+  it.live("sends what was written before its scope closed", () =>
+    Effect.gen(function* () {
+      const { controller, path } = yield* openTerminal
+      const device = yield* AsyncFd.make(controller)
+      const sent = Uint8Array.from({ length: 7000 }, (_, i) => i >> 3)
+      yield* Effect.scoped(Effect.flatMap(Serial.open(path, { baudRate }), (line) => line.writeAll(sent)))
+      const found = new Uint8Array(sent.length)
+      for (let at = 0; at < sent.length;) at += yield* device.read(found, at)
+      expect(found).toEqual(sent)
     }).pipe(scoped)
   )
 

@@ -200,8 +200,11 @@ class SerialImpl extends PublicObject implements Serial {
         const { calls, before, isExclusive } = this.#opened
         const { fd } = this
         if (fd === -1) return
-        // Or close(2) would block the thread until it is sent.
-        command(calls, fd, "TCFLSH", calls.numbers.TCOFLUSH)
+        // Or close(2) would block the thread until it is sent. Where nothing waits, this would throw
+        // away what the other end of a pseudo-terminal has not read.
+        const waiting = new Int32Array(1)
+        request(calls, fd, "TIOCOUTQ", waiting)
+        if (waiting[0]! > 0) command(calls, fd, "TCFLSH", calls.numbers.TCOFLUSH)
         request(calls, fd, "TCSETS2", before)
         if (isExclusive) command(calls, fd, "TIOCNXCL")
         this.#owned.closeUnsafe()
