@@ -75,7 +75,7 @@ const noNumbers: ReadonlyArray<unknown> = [
 
 const alreadyRegistered = (call: string, fd: number) =>
   `${call} on fd ${fd}: EEXIST, this descriptor is registered already ` +
-  "(reregister it to change what is watched, or deregister it first)"
+  "(its owner reregisters or deregisters it; a socket or an AsyncFd of this library does so itself)"
 const notRegistered = (call: string, fd: number) =>
   `${call} on fd ${fd}: ENOENT, this descriptor is not registered ` +
   "(register it first; closing a descriptor also ends its registration)"

@@ -102,7 +102,7 @@ export const reasonByCode: ReasonByCode = {
   ENOSPC: limit,
   ENOTCONN: notConnected,
   ENOTSOCK: argument("this descriptor is not a socket (pass one that is, or watch it with AsyncFd)"),
-  ENOTTY: argument("this descriptor is not a terminal, or not one of this kind (pass the path of a serial line)"),
+  ENOTTY: argument("this descriptor does not take such a request (a terminal or a device of the right kind does)"),
   EPERM: (call) => new PermissionDenied(call),
   EPIPE: (call) => new BrokenPipe(call),
   EPROTOTYPE: argument("the socket at this path is of another kind (pass the path of a stream socket)"),
