@@ -346,7 +346,7 @@ export interface Message {
   readonly type: number
   /** {@link NLM_F_MULTI} and its like. */
   readonly flags: number
-  /** The number of the request that it answers, or 0. */
+  /** The number of the request that it replies to, or 0. */
   readonly sequence: number
   /** The port of the socket that asked, or 0. */
   readonly pid: number
@@ -442,7 +442,7 @@ export interface NetlinkSocket extends Inspectable {
   readonly send: (message: Outgoing) => Effect.Effect<number, PollerError>
 
   /**
-   * The messages that answer no request: those of the groups, and answers to what was sent.
+   * The messages that reply to no request: those of the groups, and replies to what was sent.
    *
    * **Details**
    *

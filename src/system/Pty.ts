@@ -105,7 +105,7 @@ export interface Pty extends Inspectable {
   /** The descriptor of this end of the terminal, or -1 once the scope is closed. */
   readonly fd: number
 
-  /** The process id of the program. Once it has ended, the number may be another's. */
+  /** The process id of the program. Once it has ended, the number may have been reused. */
   readonly pid: number
 
   /**

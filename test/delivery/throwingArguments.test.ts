@@ -150,7 +150,7 @@ describeEveryLayer("arguments whose reading throws", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("a wait for a descriptor that somebody else reads is refused", () =>
+  it.live("a wait for the descriptor of a C library is refused", () =>
     Effect.gen(function* () {
       const { reader } = yield* Fd.pipe
       const foreign = yield* ForeignFd.make(reader.fd)

@@ -40,7 +40,7 @@ it("a thread is alive until it has ended", async () => {
   expect(numbers.map((thread) => isAlive(libc(), thread))).toEqual([false, false])
 })
 
-it("a thread of another process is none of this one", () => {
+it("a thread of another process does not belong to this one", () => {
   expect(process.ppid === 0 || isAlive(libc(), process.ppid)).toBe(process.ppid === 0)
 })
 

@@ -16,7 +16,7 @@ const openOwner = open(Poller.layerWorker({ maxThreads: 2 }))
 
 /**
  * Terminates a thread at a step, or some milliseconds after it has begun. Returns the name of the
- * step, or "done" if the thread does not have so many.
+ * step, or "done" if the thread has fewer steps.
  */
 const terminateAt = ({ poller }: Opened, step: number, delay = 0) =>
   Effect.gen(function* () {

@@ -382,7 +382,7 @@ describeLayers("sockets, and arguments whose reading throws", (layer) => {
       }
       for (const [name, [run, ...names]] of Object.entries(withOptions)) {
         for (const option of names) {
-          // A handler of errors that is none is Effect's to call.
+          // Effect itself calls a handler of errors that is invalid.
           if (option === "onError" || name.endsWith("receiveBuffer")) continue
           for (const value of values()) {
             const exit = yield* exitOf(() => run({ [option]: value } as never))

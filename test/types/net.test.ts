@@ -189,7 +189,7 @@ describe("Unix", () => {
       Unix.fromFd(fd),
       // @ts-expect-error an address is a path or a name
       Unix.connect({ host: "localhost" }),
-      // @ts-expect-error an address of TCP is none of a Unix socket
+      // @ts-expect-error an address of TCP is not one of a Unix socket
       Unix.connect(tcp.address),
       Unix.listen("/path", { backlog: maybeNumber, sendBufferSize: maybeNumber, receiveBufferSize: maybeNumber }),
       Unix.connect({ abstract: "name" }, { timeout: maybeNumber })

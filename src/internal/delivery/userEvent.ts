@@ -145,7 +145,7 @@ export class RemoteUserEvent extends PublicObject implements UserEvent {
 const bindHasEnded = ({ opened, shared, thread, trigger }: Contents): (() => boolean) => {
   const word = new Int32Array(shared)
   const notes = new OpenedDescriptors(opened)
-  // Once its descriptor is closed for a terminated thread, the number may be another's.
+  // Once its descriptor is closed for a terminated thread, the number may have been reused.
   return () => Atomics.load(word, 0) !== 0 || (thread !== 0 && notes.threadOf(trigger) !== thread)
 }
 

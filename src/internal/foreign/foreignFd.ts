@@ -1,4 +1,4 @@
-/** A descriptor that somebody else reads: level-triggered waits, armed on request. */
+/** A descriptor that a C library reads: level-triggered waits, armed on request. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

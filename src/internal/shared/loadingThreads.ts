@@ -2,8 +2,8 @@
  * The threads that are loading native code. If one of them ended meanwhile, koffi would abort the
  * process, so the exit of the process waits for them.
  *
- * Each takes a place, which says who it is: a thread that was terminated keeps its place, but nobody
- * waits for it.
+ * Each thread takes a place, and writes its number there. A terminated thread keeps its place, but the
+ * exit does not wait for it.
  */
 import { now, sharedNow } from "../libc/realTime.ts"
 
