@@ -8,7 +8,7 @@ import { createServer } from "node:net"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers } from "../support/layers.ts"
 import { describeEveryLayer } from "../support/observe.ts"
-import { outcome } from "../support/opened.ts"
+import { open, outcome } from "../support/opened.ts"
 import { atOnce, begin, scopedFds } from "../support/watched.ts"
 
 /** Calls back as a library does: qsort(3) compares by a function of the test's. */
@@ -256,5 +256,26 @@ describe("ForeignFd with a Registrar that effect-amy did not create", () => {
         )
       }
     })
+  )
+})
+
+describe("a descriptor that is registered by another attachment of the poller", () => {
+  it.live("cannot be waited for until it is deregistered, and stays registered there", () =>
+    Effect.gen(function* () {
+      const owner = yield* open(Poller.layerWorker())
+      const attached = yield* open(Poller.layerAttach(owner.poller.handle))
+      const [near, far] = yield* scopedFds(Kernel.socketPair)
+      const id = yield* owner.registrar.register(near, "Read")
+      const foreign = yield* Effect.provideService(ForeignFd.make(near), Registrar.Registrar, attached.registrar)
+      expect(yield* outcome(foreign.wait("Read"))).toBe("AlreadyRegistered")
+      Kernel.write(far)
+      expect((yield* owner.poller.wait("1 minute")).map((notification) => notification.id)).toEqual([id])
+      expect(yield* foreign.wait("Read")).toBe("Read")
+      yield* owner.registrar.deregister(near)
+      Kernel.drain(near)
+      const waiting = yield* begin(foreign.wait("Read"))
+      Kernel.write(far)
+      expect(yield* Fiber.join(waiting)).toBe("Read")
+    }).pipe(Effect.scoped)
   )
 })
