@@ -1,5 +1,5 @@
 /** The layers that a side can measure. */
-import type { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Poller, type PollerError, type Registrar } from "effect-amy"
 
 /** Returns the layer that an argument names. */
@@ -11,7 +11,13 @@ export const layerOf = (
       return Poller.layerWorker()
     case "event-loop":
       return Poller.layerEventLoop()
+    case "blocking":
+      return Poller.layerBlocking({ allowMainThread: true })
+    case "attached":
+      return Layer.unwrap(Effect.map(Poller.Poller, ({ handle }) => Poller.layerAttach(handle))).pipe(
+        Layer.provide(Poller.layerWorker())
+      )
     default:
-      throw new Error(`unknown layer ${String(name)}: expected worker or event-loop`)
+      throw new Error(`unknown layer ${String(name)}: expected worker, event-loop, blocking or attached`)
   }
 }
