@@ -200,7 +200,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
       for (const period of [0, "0 millis", Duration.zero] as const) {
         expect(yield* reasonOf(Registrar.interval(period))).toBe("InvalidArgument")
       }
-      expect(Kernel.openDescriptors().size).toBe(before)
+      expect(Kernel.openDescriptors().size).toBeLessThanOrEqual(before)
       const second = yield* Registrar.timeout(0)
       expect(second).toBe(first + 1)
       expect(yield* next).toEqual([second])
@@ -245,7 +245,7 @@ const timerTests = (layer: (options?: Poller.LayerOptions) => PollerLayer): void
       yield* use
       const before = Kernel.openDescriptors().size
       const { interval, registrar } = yield* use
-      expect(Kernel.openDescriptors().size).toBe(before)
+      expect(Kernel.openDescriptors().size).toBeLessThanOrEqual(before)
       expect(yield* timerDescriptors).toBe(0)
       expect(yield* reasonOf(registrar.timeout(1))).toBe("Closed")
       expect(yield* reasonOf(registrar.interval(1))).toBe("Closed")
