@@ -86,8 +86,9 @@ describe("layers that were closed leave no memory", () => {
           expect(errors).toBe("")
           const grown = Number(output.at(-1)) / 1024
           yield* Effect.promise(() => test.annotate(`${Math.round(grown)} MiB more after ${rounds}`))
-          // The heap of JavaScript alone grows by half of that until it is collected.
-          expect(grown).toBeLessThan(100)
+          // Alone on the machine it is 50 to 80. Beside other tests, which delay the collector, it was
+          // 147 once. It was 1,700 when closed layers kept their memory.
+          expect(grown).toBeLessThan(250)
         }),
       900_000
     )
