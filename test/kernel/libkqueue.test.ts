@@ -3,9 +3,14 @@
  * also by the polling thread. `KQUEUE_LIBRARY` must name a built copy.
  */
 import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { Poller } from "effect-amy"
 import { pathToFileURL } from "node:url"
 import { readinessBehaviours } from "../support/behaviours.ts"
+import { driveBehaviours } from "../support/driveBehaviours.ts"
+import { foreignBehaviours } from "../support/foreignBehaviours.ts"
+import { foreignAgainstPoll } from "../support/foreignModel.ts"
+import { setBehaviours } from "../support/foreignSetBehaviours.ts"
 import { libraryPath } from "../support/libkqueue.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { onRealKqueue } from "../support/worlds.ts"
@@ -17,6 +22,8 @@ const layer = Poller.layerWorker
 
 const both = "libkqueue watches a descriptor once for both filters, and reports the edge of one as that of the other"
 const pipe = "libkqueue reports an error of a pipe, EIO, that systems do not report"
+const kept = "libkqueue keeps the knote of a closed descriptor"
+const inside = "the number that libkqueue returns is not the descriptor of a kqueue, so a fiber cannot wait for it"
 const kill = "nothing makes a wait in libkqueue fail"
 
 /** The behaviours in which libkqueue differs from the systems, and why. */
@@ -26,14 +33,23 @@ const differences: { readonly [behaviour: string]: string } = {
   "the end of a pipe's reader is reported as writeClosed": pipe,
   'a notification that is neither readable nor writable has the event "Both"': pipe,
   "an error is reported whatever the interest": pipe,
-  "a descriptor that was closed without deregister is not reported after its number is reused":
-    "libkqueue keeps the knote of a closed descriptor",
+  "a descriptor that was closed without deregister is not reported after its number is reused": kept,
+  "ForeignFd: what cannot be waited for: is a number that was closed during the wait and registered in another way":
+    kept,
+  "ForeignFdSet: what is ready: is returned for as long as it is ready": inside,
+  "ForeignFdSet: what is ready: is something to read at the end of the input, and everything after a hang-up": inside,
+  "ForeignFdSet: what is ready: resumes a fiber that waits, once update asks for it": inside,
+  "ForeignFdSet: what is ready: lets the others wait if one fiber took it": inside,
+  "ForeignFdSet: what is ready: is not a descriptor that was removed or closed": inside,
+  "ForeignFdSet: what is ready: is independent of registrations, of other sets and of other waits": inside,
+  "ForeignFdSet: time: the time of updateTimeout ends one wait, with nothing": inside,
   "a number that is not open fails differently from one that is not registered": "libkqueue looks in its own list only",
   "out-of-band data is reported to a registration with priority": "libkqueue has no filter for it",
   "promise 8: if the polling thread dies by itself: consumers fail with WorkerFailed": kill,
   "promise 8: if the polling thread dies by itself: notifications that were delivered before the end can still be taken":
     kill,
-  "promise 8: if the polling thread dies by itself: channels and user events fail, too": kill
+  "promise 8: if the polling thread dies by itself: channels and user events fail, too": kill,
+  "promise 8: if the polling thread dies by itself: waits for a library's descriptors fail with WorkerFailed": kill
 }
 
 if (libraryPath !== undefined) {
@@ -41,17 +57,19 @@ if (libraryPath !== undefined) {
   process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --import ${hook}`
 }
 
-const behaviours = { ...readinessBehaviours, ...lifeBehaviours }
+const behaviours = [readinessBehaviours, lifeBehaviours, foreignBehaviours, setBehaviours, driveBehaviours].flatMap(
+  (group) => Object.entries(group)
+)
 
 it("each difference names a behaviour", () => {
-  const names = Object.entries(behaviours).flatMap(([about, group]) =>
+  const names = behaviours.flatMap(([about, group]) =>
     Object.keys(group).flatMap((name) => [name, `${about}: ${name}`])
   )
   expect(names).toEqual(expect.arrayContaining(Object.keys(differences)))
 })
 
 describe.skipIf(libraryPath === undefined)("libkqueue (skipped unless KQUEUE_LIBRARY names a built copy)", () => {
-  for (const [about, group] of Object.entries(behaviours)) {
+  for (const [about, group] of behaviours) {
     describe(`${about}`, () => {
       for (const [name, behaviour] of Object.entries(group)) {
         const difference = differences[name] ?? differences[`${about}: ${name}`]
@@ -59,5 +77,11 @@ describe.skipIf(libraryPath === undefined)("libkqueue (skipped unless KQUEUE_LIB
         it.live.skipIf(difference !== undefined)(title, () => onRealKqueue(layer(), behaviour))
       }
     })
+  }
+
+  for (let seed = 1; seed <= 3; seed++) {
+    it.live(`ForeignFd against poll(2): a fiber waits for just what is not ready (seed ${seed})`, () =>
+      Effect.provide(foreignAgainstPoll(seed, false), layer())
+    )
   }
 })
