@@ -8,7 +8,7 @@ export type Command = ReadonlyArray<string>
  */
 export interface Toolbox {
   /** Returns a program of bench/sides, with the sources of the library. */
-  readonly side: (file: string, argument?: string, nodeOption?: string) => Command
+  readonly side: (file: string, argument?: string | ReadonlyArray<string>, nodeOption?: string) => Command
   /** Compiles the library as it is published, and returns its main module. */
   readonly compiled: () => string
   /** Returns a program of bench/baseline. */

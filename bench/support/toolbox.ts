@@ -27,12 +27,12 @@ export const prepare = (): Machine => {
   const baseline = (name: string): Command | undefined => (hasCompiler ? [path(`.build/${name}`)] : undefined)
   return {
     toolbox: {
-      side: (file, argument, nodeOption) => [
+      side: (file, argument = [], nodeOption) => [
         process.execPath,
         "--conditions=effect-amy-source",
         ...(nodeOption === undefined ? [] : [nodeOption]),
         path(`sides/${file}`),
-        ...(argument === undefined ? [] : [argument])
+        ...(typeof argument === "string" ? [argument] : argument)
       ],
       baseline,
       written(mode, command) {
