@@ -2,9 +2,9 @@
  * Waits for the end of any process, not only of children of this one, and sends signals that cannot
  * hit another process.
  *
- * A process is watched by a descriptor of the kernel's, a pidfd. It belongs to the process that has
- * the id at the moment of the call. If that process ends, and the system gives its id to another
- * one, the descriptor still belongs to the first.
+ * A process is watched by a descriptor of the kernel's: a pidfd of Linux, or a kqueue. It belongs to
+ * the process that has the id at the moment of the call. If that process ends, and the system gives
+ * its id to another one, the descriptor still belongs to the first.
  *
  * What is known about the end depends on the process, and on the system:
  *
@@ -18,7 +18,9 @@
  *
  * In other cases the end is reported as well, as `Unknown`.
  *
- * It needs Linux 5.3. On other systems every operation fails with `UnsupportedPlatform`.
+ * That is Linux, from version 5.3 on. On macOS, FreeBSD and OpenBSD a kqueue reports the end with
+ * code and signal, whether the process is reaped or not. macOS tells them to the parent alone, and
+ * macOS and OpenBSD tell nothing of a process that had ended before the call.
  *
  * @since 0.2.0
  */
@@ -77,7 +79,11 @@ export interface ProcessHandle extends Inspectable {
    * Sends a signal to this process, and never to another one that was given its id. The signal 0
    * only checks whether that is possible.
    *
-   * - Fails with `NotFound` if the process has ended, and has been reaped.
+   * A system without pidfds has no call that does both. There, this looks whether the process has
+   * ended, and then calls kill(2).
+   *
+   * - Fails with `NotFound` if the process has ended, and has been reaped. On a system without
+   *   pidfds, once it has ended.
    * - Fails with `PermissionDenied` if this process may not send it that signal.
    * - Fails with `InvalidArgument` if there is no such signal.
    * - Fails with `Closed` once the scope is closed.
@@ -106,7 +112,7 @@ export const isProcessHandle: (u: unknown) => u is ProcessHandle = internal.isPr
  * - Fails with `PermissionDenied` if a sandbox forbids pidfd_open(2).
  * - Fails with `LimitReached` if the process has too many descriptors open, or the kernel can watch
  *   no more.
- * - Fails with `UnsupportedPlatform` if this system has no pidfds.
+ * - Fails with `UnsupportedPlatform` on a Linux that has no pidfds.
  * - Fails with `Closed` or `WorkerFailed` if the poller ends before.
  *
  * **Example** (How a process ended)
@@ -153,7 +159,7 @@ export {
  * - Fails with `InvalidArgument` if the id is not an integer of at least 1, or is that of a thread.
  * - Fails with `PermissionDenied` if a sandbox forbids pidfd_open(2).
  * - Fails with `LimitReached` if the process has too many descriptors open.
- * - Fails with `UnsupportedPlatform` if this system has no pidfds.
+ * - Fails with `UnsupportedPlatform` on a Linux that has no pidfds.
  *
  * **Example** (A signal that cannot hit another process)
  *

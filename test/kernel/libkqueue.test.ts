@@ -5,12 +5,17 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
+import { spawn } from "node:child_process"
 import { pathToFileURL } from "node:url"
+import { openProcessKnote, type ReportedEnd } from "../../src/internal/kernel/knoteProcess.ts"
+import { libc, type Libc } from "../../src/internal/libc/koffi.ts"
+import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 import { readinessBehaviours } from "../support/behaviours.ts"
 import { driveBehaviours } from "../support/driveBehaviours.ts"
 import { foreignBehaviours } from "../support/foreignBehaviours.ts"
 import { foreignAgainstPoll } from "../support/foreignModel.ts"
 import { setBehaviours } from "../support/foreignSetBehaviours.ts"
+import * as Kernel from "../support/kernel.ts"
 import { libraryPath } from "../support/libkqueue.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { onRealKqueue } from "../support/worlds.ts"
@@ -78,6 +83,24 @@ describe.skipIf(libraryPath === undefined)("libkqueue (skipped unless KQUEUE_LIB
       }
     })
   }
+
+  it("reports how a process ended, which its parent has not reaped yet", () => {
+    for (const [script, status] of [
+      ["exit 7", 0x700],
+      ["kill -TERM $$", 15]
+    ] as const) {
+      const child = spawn("sh", ["-c", script], { stdio: "ignore" })
+      const knote = openProcessKnote(libc() as Libc<KqueueProfile>, child.pid!, () => false)
+      let end: ReportedEnd | undefined
+      // The thread is blocked, so that Node cannot reap its child before.
+      for (let i = 0; i < 5000 && end === undefined; i++) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+        end = knote.take()
+      }
+      expect([end, knote.take()]).toEqual([{ status }, undefined])
+      Kernel.close(knote.fd)
+    }
+  })
 
   for (let seed = 1; seed <= 3; seed++) {
     it.live(`ForeignFd against poll(2): a fiber waits for just what is not ready (seed ${seed})`, () =>

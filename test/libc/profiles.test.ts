@@ -32,12 +32,14 @@ describe("the profile of a system with a kqueue", () => {
       expect(kqueue).toMatchObject({ EVFILT_READ: -1, EVFILT_WRITE: -2, EVFILT_TIMER: -7 })
       expect(kqueue).toMatchObject({ EV_ADD: 1, EV_DELETE: 2, EV_ONESHOT: 0x10, EV_CLEAR: 0x20, EV_DISPATCH: 0x80 })
       expect(kqueue).toMatchObject({ EV_ERROR: 0x4000, EV_EOF: 0x8000, NOTE_TRIGGER: 0x100_0000 })
+      expect(kqueue).toMatchObject({ EVFILT_PROC: -5, NOTE_EXIT: 0x8000_0000 })
       expect(fcntl).toMatchObject({ F_GETFL: 3, F_SETFL: 4, F_SETFD: 2, O_NONBLOCK: 4 })
       expect(errno).toMatchObject({ EPERM: 1, ENOENT: 2, EINTR: 4, EBADF: 9, EEXIST: 17, EINVAL: 22, EMFILE: 24 })
       expect(errno.EAGAIN).toBe(35)
       expect(socket).toMatchObject({ AF_INET: 2, SOL_SOCKET: 0xffff, SO_REUSEADDR: 4, SO_REUSEPORT: 0x200 })
       expect(socket).toMatchObject({ SO_ERROR: 0x1007, TCP_NODELAY: 1, hasLengthByte: true, pathCapacity: 104 })
     }
+    expect([darwin, freebsd, openbsd].map(({ kqueue }) => kqueue.NOTE_EXITSTATUS)).toEqual([0x400_0000, 0, 0])
     expect(differing(darwin)).toEqual([
       [-10, -15, 2],
       [67, 0x100_0000, false, false],

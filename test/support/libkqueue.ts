@@ -13,7 +13,14 @@ import { linux } from "../../src/internal/libc/profiles/linux.ts"
 const profile: KqueueProfile = {
   ...linux,
   selector: "kqueue",
-  kqueue: { ...kqueueCommon, layout: { stride: 8 }, EVFILT_USER: -11, EVFILT_EXCEPT: undefined, NOTE_OOB: 0 }
+  kqueue: {
+    ...kqueueCommon,
+    layout: { stride: 8 },
+    EVFILT_USER: -11,
+    EVFILT_EXCEPT: undefined,
+    NOTE_OOB: 0,
+    NOTE_EXITSTATUS: 0
+  }
 }
 
 export const libraryPath = process.env["KQUEUE_LIBRARY"]

@@ -19,8 +19,11 @@ const EV_ERROR = 0x4000
 const EV_EOF = 0x8000
 const NOTE_TRIGGER = 0x0100_0000
 
+const EPERM = 1
 const ENOENT = 2
+const ESRCH = 3
 const EBADF = 9
+const EACCES = 13
 const EINVAL = 22
 const EAGAIN = 35
 const ECONNRESET = 54
@@ -48,11 +51,21 @@ class File {
   }
 }
 
+/** A process. Another one may have its id once it has been reaped. */
+interface Process {
+  readonly isChild: boolean
+  /** What wait(2) returns, once it has ended. */
+  status: number | undefined
+  /** The signals that it was sent. */
+  readonly signals: Array<number>
+}
+
 interface Knote {
   readonly kq: File
   readonly ident: number
   readonly filter: number
   readonly file: File | undefined
+  readonly process: Process | undefined
   flags: number
   fflags: number
   data: number
@@ -77,6 +90,7 @@ export class SimulatedKqueue {
   readonly #profile: KqueueProfile
   readonly #files = new Map<number, File>()
   readonly #descriptorFlags = new Map<number, number>()
+  readonly #processes = new Map<number, Process>()
   #errno = 0
   /** The changes of each call of kevent(2). */
   readonly calls: Array<ReadonlyArray<Kevent>> = []
@@ -102,11 +116,12 @@ export class SimulatedKqueue {
       read: (fd, buffer, count) => this.#read(fd, buffer, count),
       write: (fd, _, count) => this.#write(fd, count)
     }
-    const simulated: Omit<Libc<KqueueProfile>, "koffi" | "addressOf" | "bindMore" | "memoryAt"> = {
+    const simulated: Omit<Libc<KqueueProfile>, "koffi" | "addressOf" | "memoryAt"> = {
       profile,
       functions: new Proxy(functions, {
         get: (all, name) => Reflect.get(all, name) ?? (() => this.#refuse(String(name)))
       }) as Libc["functions"],
+      bindMore: <F>() => ({ kill: (pid: number, signal: number) => this.#kill(pid, signal) }) as F,
       errno: (value = this.#errno) => (this.#errno = value),
       watchReadable: (fd, onReadable) => this.#watch(fd, onReadable),
       isFile: (fd) => this.#files.get(fd)?.kind === "file"
@@ -174,6 +189,43 @@ export class SimulatedKqueue {
     for (const filter of filters) this.#happened(file, this.#profile.kqueue[`EVFILT_${filter}`]!)
   }
 
+  /** Starts a process under an id that no other has. */
+  start(pid: number, isChild = true): Process {
+    const process: Process = { isChild, status: undefined, signals: [] }
+    this.#processes.set(pid, process)
+    return process
+  }
+
+  /** Ends a process with the status that wait(2) returns. It keeps its id until it is reaped. */
+  exit(pid: number, status: number): void {
+    const process = this.#processes.get(pid)!
+    process.status = status
+    for (const { notes } of this.#distinct) {
+      for (const note of notes.values()) if (note.process === process) this.#evaluate(note)
+    }
+  }
+
+  reap(pid: number): void {
+    this.#processes.delete(pid)
+  }
+
+  #kill(pid: number, signal: number): number {
+    const process = this.#processes.get(pid)
+    if (process === undefined) return this.#fail(ESRCH)
+    if (!process.isChild) return this.#fail(EPERM)
+    if (signal !== 0) process.signals.push(signal)
+    return 0
+  }
+
+  /** Returns the process that a new knote watches, or why there can be none. */
+  #processOf(pid: number, fflags: number): Process | number {
+    const process = this.#processes.get(pid)
+    if (process === undefined) return ESRCH
+    // Only FreeBSD watches what has ended.
+    if (process.status !== undefined && this.#profile.platform !== "freebsd") return ESRCH
+    return (fflags & this.#profile.kqueue.NOTE_EXITSTATUS) !== 0 && !process.isChild ? EACCES : process
+  }
+
   /** Opens a connected socket with room to write and nothing to read. */
   socket(): number {
     const file = new File("socket")
@@ -209,8 +261,14 @@ export class SimulatedKqueue {
   }
 
   /** Returns what a knote has to report, as its filter sees it. */
-  #look({ data, file, filter, fflags }: Knote): { readonly ready: boolean; readonly flags: number; fflags: number } {
-    const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_WRITE } = this.#profile.kqueue
+  #look(note: Knote): { readonly ready: boolean; readonly flags: number; fflags: number } {
+    const { data, file, filter, fflags, process } = note
+    const { EVFILT_EXCEPT, EVFILT_PROC, EVFILT_READ, EVFILT_TIMER, EVFILT_WRITE } = this.#profile.kqueue
+    if (filter === EVFILT_PROC) {
+      const isTold = process!.status !== undefined && this.#tellsStatus(fflags)
+      note.data = isTold ? process!.status! : 0
+      return { ready: process!.status !== undefined, flags: EV_EOF, fflags }
+    }
     const end = (atEnd: boolean) => (atEnd ? { flags: EV_EOF, fflags: file!.error } : { flags: 0, fflags: 0 })
     if (file?.kind === "kqueue") return { ready: filter === EVFILT_READ && this.#hasEvents(file), ...end(false) }
     if (filter === EVFILT_READ) return { ready: file!.pending > 0 || file!.readEnd, ...end(file!.readEnd) }
@@ -218,6 +276,11 @@ export class SimulatedKqueue {
     if (filter === EVFILT_EXCEPT) return { ready: file!.urgent > 0, flags: 0, fflags: this.#profile.kqueue.NOTE_OOB }
     if (filter === EVFILT_TIMER) return { ready: data > 0, flags: 0, fflags: 0 }
     return { ready: (fflags & NOTE_TRIGGER) !== 0, flags: 0, fflags: fflags & ~NOTE_TRIGGER }
+  }
+
+  #tellsStatus(fflags: number): boolean {
+    const { NOTE_EXITSTATUS } = this.#profile.kqueue
+    return NOTE_EXITSTATUS === 0 || (fflags & NOTE_EXITSTATUS) !== 0
   }
 
   /** Whether a kqueue has something to report, which makes it readable. */
@@ -267,10 +330,10 @@ export class SimulatedKqueue {
 
   /** Makes a change. Returns 0, or the errno. */
   #apply(kq: File, change: Kevent): number {
-    const { EVFILT_EXCEPT, EVFILT_READ, EVFILT_TIMER, EVFILT_USER, EVFILT_WRITE } = this.#profile.kqueue
+    const { EVFILT_EXCEPT, EVFILT_PROC, EVFILT_READ, EVFILT_TIMER, EVFILT_USER, EVFILT_WRITE } = this.#profile.kqueue
     const { data, fflags, filter, flags, high, ident, low } = change
     const hasFile = filter === EVFILT_READ || filter === EVFILT_WRITE || filter === EVFILT_EXCEPT
-    if (!hasFile && filter !== EVFILT_TIMER && filter !== EVFILT_USER) return EINVAL
+    if (!hasFile && filter !== EVFILT_TIMER && filter !== EVFILT_USER && filter !== EVFILT_PROC) return EINVAL
     const file = hasFile ? this.#files.get(ident) : undefined
     if (hasFile && file === undefined) return EBADF
     const key = `${filter}:${ident}`
@@ -278,8 +341,23 @@ export class SimulatedKqueue {
     if (note === undefined) {
       if ((flags & EV_ADD) === 0) return ENOENT
       if (this.refusals.has(filter)) return this.refusals.get(filter)!
+      const process = filter === EVFILT_PROC ? this.#processOf(ident, fflags) : undefined
+      if (typeof process === "number") return process
       const kept = flags & ~(EV_ADD | EV_ENABLE | EV_DISABLE | EV_RECEIPT)
-      note = { kq, ident, filter, file, flags: kept, fflags, data: 0, low, high, isDisabled: false, timer: undefined }
+      note = {
+        kq,
+        ident,
+        filter,
+        file,
+        process,
+        flags: kept,
+        fflags,
+        data: 0,
+        low,
+        high,
+        isDisabled: false,
+        timer: undefined
+      }
       kq.notes.set(key, note)
       if (filter === EVFILT_TIMER) this.#startTimer(note, data)
     } else if ((flags & EV_DELETE) !== 0) {

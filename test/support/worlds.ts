@@ -282,13 +282,18 @@ const systems: { readonly [name: string]: KqueueProfile } = {
 /** Runs a test with the descriptors of a simulated system. */
 export const onSimulatedKqueue = <A>(
   profile: KqueueProfile,
-  test: Test<A>
+  test: (world: World, system: SimulatedKqueue) => ReturnType<Test<A>>
 ): Effect.Effect<A, PollerError.PollerError> =>
   Effect.suspend(() => {
     const system = new SimulatedKqueue(profile)
     return Effect.acquireUseRelease(
       Effect.sync(() => provideLibc(system.libc)),
-      () => run(Poller.layerEventLoop(), () => simulatedWorld(system), test),
+      () =>
+        run(
+          Poller.layerEventLoop(),
+          () => simulatedWorld(system),
+          (world) => test(world, system)
+        ),
       (before) => Effect.sync(() => void provideLibc(before))
     )
   })

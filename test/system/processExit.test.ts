@@ -7,6 +7,8 @@ import { once } from "node:events"
 import { readdirSync } from "node:fs"
 import { release } from "node:os"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
+import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
+import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
 import { pidfdInfoLayout, siginfoLayout } from "../../src/internal/libc/prototypes/system/pidfd.ts"
 import { decodeStatus } from "../../src/internal/system/pidfd.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -211,13 +213,102 @@ describe("a process", () => {
       })
     )
   )
+})
 
-  it.live("needs pidfds, which only Linux has", () =>
-    onSimulatedKqueue(darwin, () =>
+/** Returns the error. */
+const flip = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.orDie(Effect.flip(effect))
+
+const exited = (code: number) => ({ _tag: "Exited", code })
+
+const systems = { macOS: darwin, FreeBSD: freebsd, OpenBSD: openbsd }
+
+describe.each(Object.entries(systems))("a process on simulated %s", (name, profile) => {
+  it.live("reports its end to all fibers that wait, and to those that ask later", () =>
+    onSimulatedKqueue(profile, (_, system) =>
       Effect.gen(function* () {
-        const { message, reason } = yield* Effect.orDie(Effect.flip(ProcessExit.await(process.pid)))
-        expect(reason._tag).toBe("UnsupportedPlatform")
-        expect(message).toContain("node:child_process")
+        for (const [pid, status, expected] of [
+          [100, 0x700, exited(7)],
+          [101, 0, exited(0)],
+          [102, 15, { _tag: "Signaled", signal: "SIGTERM", coreDumped: false }],
+          [103, 0x86, { _tag: "Signaled", signal: "SIGABRT", coreDumped: true }]
+        ] as const) {
+          system.start(pid)
+          const before = system.open.size
+          const awaiting = yield* start(ProcessExit.await(pid))
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const handle = yield* ProcessExit.open(pid)
+              const fibers = yield* Effect.all([start(handle.exit), start(handle.exit), start(handle.exit)])
+              yield* Fiber.interrupt(fibers[0])
+              system.exit(pid, status)
+              system.reap(pid)
+              expect(yield* Fiber.join(fibers[1])).toEqual(expected)
+              expect(yield* Fiber.join(fibers[2])).toEqual(expected)
+              expect(yield* handle.exit).toEqual(expected)
+            })
+          )
+          expect(yield* Fiber.join(awaiting)).toEqual(expected)
+          expect(system.open.size).toBe(before)
+        }
+      })
+    )
+  )
+
+  it.live("is not taken for another that is given its id", () =>
+    onSimulatedKqueue(profile, (_, system) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const first = system.start(100)
+          const handle = yield* ProcessExit.open(100)
+          const waiting = yield* start(handle.exit)
+          yield* handle.signal("SIGHUP")
+          yield* handle.signal(0)
+          system.exit(100, 0x300)
+          system.reap(100)
+          const next = system.start(100)
+          const gone = { reason: { _tag: "NotFound", code: "ESRCH", syscall: "kill" } }
+          expect(yield* flip(handle.signal("SIGKILL"))).toMatchObject(gone)
+          // That signal looked first, and took nothing from the fiber that waits.
+          expect(yield* Fiber.join(waiting)).toEqual(exited(3))
+          expect(yield* flip(handle.signal("SIGKILL"))).toMatchObject(gone)
+          expect([first.signals, next.signals]).toEqual([[1], []])
+        })
+      )
+    )
+  )
+
+  it.live("of another parent ends without a status where only the parent is told", () =>
+    onSimulatedKqueue(profile, (_, system) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          system.start(100, false)
+          const handle = yield* ProcessExit.open(100)
+          expect(yield* flip(handle.signal("SIGTERM"))).toMatchObject({ reason: { _tag: "PermissionDenied" } })
+          const waiting = yield* start(handle.exit)
+          system.exit(100, 0x400)
+          const expected = name === "macOS" ? { _tag: "Unknown" } : exited(4)
+          expect([yield* Fiber.join(waiting), yield* handle.exit]).toEqual([expected, expected])
+        })
+      )
+    )
+  )
+
+  it.live("that has ended already is found until it is reaped, and leaves nothing open", () =>
+    onSimulatedKqueue(profile, (_, system) =>
+      Effect.gen(function* () {
+        system.start(100)
+        system.exit(100, 0x500)
+        const before = system.open.size
+        expect(yield* ProcessExit.await(100)).toEqual(name === "FreeBSD" ? exited(5) : { _tag: "Unknown" })
+        system.reap(100)
+        const { message, reason } = yield* flip(ProcessExit.await(100))
+        expect(reason).toMatchObject({ _tag: "NotFound", code: "ESRCH" })
+        expect(message).toContain("there is no such process")
+        system.start(101)
+        yield* Fiber.interrupt(yield* start(ProcessExit.await(101)))
+        system.refusals.set(-5, 12)
+        expect(yield* outcome(ProcessExit.await(101))).toBe("LimitReached")
+        expect(system.open.size).toBe(before)
       })
     )
   )

@@ -134,6 +134,9 @@ export const processReasonByCode: ReasonByCode = {
   ESRCH: notFound
 }
 
+/** What it means when the call was given the id of a process. */
+const endedReasonByCode: ReasonByCode = { ESRCH: notFound }
+
 /** What some of them mean when a program is started. */
 export const programReasonByCode: ReasonByCode = {
   ...pathReasonByCode,
@@ -145,6 +148,7 @@ export const programReasonByCode: ReasonByCode = {
 const pathCall = /^(bind|connect)$|^(inotify_add_watch|open|readdir)\(/
 
 const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
+  if (syscall === "kill" || syscall === "kevent(ADD, EVFILT_PROC)") return endedReasonByCode
   if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
   if (syscall.startsWith("pidfd_")) return processReasonByCode
   if (syscall.startsWith("posix_spawn(")) return programReasonByCode

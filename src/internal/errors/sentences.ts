@@ -71,7 +71,7 @@ export const permissionText = ({ syscall = "" }: Subject): string => {
   if (syscall === "connect" || sending.has(syscall)) {
     return "this process is not permitted to send there (check the path's permissions and the firewall; a broadcast needs the option)"
   }
-  if (syscall === "pidfd_send_signal") {
+  if (syscall === "pidfd_send_signal" || syscall === "kill") {
     return "this process is not permitted to send that process a signal (run as the same user, or with a privilege)"
   }
   if (/^(inotify_add_watch|readdir)\(/.test(syscall)) {

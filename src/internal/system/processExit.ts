@@ -1,18 +1,16 @@
-/** The end of processes: a pidfd, watched by the poller. */
+/** The end of processes: a descriptor of each, watched by the poller. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { constants } from "node:os"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { Exit, ProcessHandle } from "../../system/ProcessExit.ts"
 import { OwnedFd, scoped } from "../descriptor/ownedFd.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
-import { fromErrno, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
-import { Interest } from "../kernel/selector.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { type AttachedLibc, attachedLibc } from "./attachedLibc.ts"
 import { lastSignal, signalNumber, toExit } from "./exit.ts"
-import { type Pidfds, pidfdsOf } from "./pidfd.ts"
+import { openProcess, type WatchedProcess } from "./watchedProcess.ts"
 
 export const TypeId = "~effect-amy/ProcessHandle"
 
@@ -23,22 +21,10 @@ export const open = (pid: number): Effect.Effect<ProcessHandle, PollerError, Reg
         if (!Number.isInteger(pid) || pid < 1 || pid > 0x7fff_ffff) {
           return Effect.fail(invalidArgument(`invalid process id ${String(pid)}: expected an integer of at least 1`))
         }
-        const { libc } = attached
-        if (libc.profile.selector !== "epoll") {
-          return Effect.fail(
-            unsupported("this system has no pidfds (Linux has): start the process with node:child_process")
-          )
-        }
-        const pidfds = pidfdsOf(libc)
-        const fd = pidfds.open(pid)
-        if (fd >= 0) return Effect.succeed(new ProcessHandleImpl(attached, pidfds, fd, pid))
-        return Effect.fail(
-          -fd === constants.errno.ENOSYS
-            ? unsupported(
-                "this kernel has no pidfds (Linux has them since 5.3): start the process with node:child_process"
-              )
-            : fromErrno("pidfd_open", -fd)
-        )
+        const process = openProcess(attached, pid)
+        return isPollerError(process)
+          ? Effect.fail(process)
+          : Effect.succeed(new ProcessHandleImpl(attached, process, pid))
       })
     )
   )
@@ -50,8 +36,7 @@ export const isProcessHandle = (u: unknown): u is ProcessHandle => u instanceof 
 
 class ProcessHandleImpl extends PublicObject implements ProcessHandle {
   readonly #pid: number
-  readonly #attached: AttachedLibc
-  readonly #pidfds: Pidfds
+  readonly #process: WatchedProcess
   readonly #watchedFd: WatchedFd
   readonly #owned: OwnedFd
   #exit: Exit | undefined
@@ -60,11 +45,11 @@ class ProcessHandleImpl extends PublicObject implements ProcessHandle {
     detachMethods(this)
   }
 
-  constructor(attached: AttachedLibc, pidfds: Pidfds, fd: number, pid: number) {
+  constructor(attached: AttachedLibc, process: WatchedProcess, pid: number) {
     super()
+    const { fd } = process
     this.#pid = pid
-    this.#attached = attached
-    this.#pidfds = pidfds
+    this.#process = process
     this.#watchedFd = new WatchedFd(attached.attachment, fd)
     this.#owned = new OwnedFd(attached.libc, fd, "the process handle", this.#watchedFd)
   }
@@ -89,18 +74,17 @@ class ProcessHandleImpl extends PublicObject implements ProcessHandle {
   /** Returns how the process ended, or `undefined` if it runs. */
   #look(): Effect.Effect<Exit, PollerError> | undefined {
     if (this.#exit !== undefined) return Effect.succeed(this.#exit)
-    const { fd } = this.#owned
-    const readiness = this.#attached.attachment.selector.readinessNow(fd, Interest.Read)
-    if (readiness === 0) return undefined
-    if (readiness < 0) return Effect.fail(fromErrno("poll", -readiness, { fd }))
-    const exit = toExit(this.#pidfds.endOf(fd, this.#pid))
+    const ended = this.#process.look()
+    if (ended === undefined) return undefined
+    if (isPollerError(ended)) return Effect.fail(ended)
+    const exit = toExit(ended === "unknown" ? undefined : ended)
     // What is unknown now may be known once the parent has reaped the process.
     if (exit._tag !== "Unknown") this.#exit = exit
     return Effect.succeed(exit)
   }
 
   signal(signal: NodeJS.Signals | number): Effect.Effect<void, PollerError> {
-    return this.#owned.use((fd) => {
+    return this.#owned.use(() => {
       const number = signalNumber(signal)
       if (number === undefined) {
         return Effect.fail(
@@ -109,8 +93,8 @@ class ProcessHandleImpl extends PublicObject implements ProcessHandle {
           )
         )
       }
-      const result = this.#pidfds.sendSignal(fd, number)
-      return result >= 0 ? Effect.void : Effect.fail(fromErrno("pidfd_send_signal", -result))
+      const error = this.#process.signal(number)
+      return error === undefined ? Effect.void : Effect.fail(error)
     })
   }
 

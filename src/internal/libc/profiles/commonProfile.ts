@@ -25,6 +25,7 @@ export interface CommonProfile {
     readonly EPERM: number
     readonly EMFILE: number
     readonly ESRCH: number
+    readonly EACCES: number
   }
 }
 
@@ -37,5 +38,6 @@ export const commonErrno = {
   EEXIST: 17,
   EPERM: 1,
   EMFILE: 24,
-  ESRCH: 3
+  ESRCH: 3,
+  EACCES: 13
 } as const satisfies Partial<CommonProfile["errno"]>

@@ -12,7 +12,8 @@ export const darwin: KqueueProfile = {
     layout: { stride: 8 },
     EVFILT_USER: -10,
     EVFILT_EXCEPT: -15,
-    NOTE_OOB: 2
+    NOTE_OOB: 2,
+    NOTE_EXITSTATUS: 0x0400_0000
   },
   socket: {
     ...socketCommon,

@@ -18,7 +18,8 @@ export const freebsd: KqueueProfile = {
     layout: freebsdKevent(release()),
     EVFILT_USER: -11,
     EVFILT_EXCEPT: undefined,
-    NOTE_OOB: 0
+    NOTE_OOB: 0,
+    NOTE_EXITSTATUS: 0
   },
   socket: {
     ...socketCommon,

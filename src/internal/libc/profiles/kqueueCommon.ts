@@ -7,6 +7,9 @@ export const kqueueCommon = {
   EVFILT_READ: -1,
   EVFILT_WRITE: -2,
   EVFILT_TIMER: -7,
+  /** For processes. */
+  EVFILT_PROC: -5,
+  NOTE_EXIT: 0x8000_0000,
   NOTE_TRIGGER: 0x0100_0000,
   EV_ADD: 0x0001,
   EV_DELETE: 0x0002,

@@ -24,6 +24,11 @@ export interface KqueueProfile extends CommonProfile {
     /** For out-of-band data, on systems that have such a filter. */
     readonly EVFILT_EXCEPT: number | undefined
     readonly NOTE_OOB: number
+    /** For the end of a process. */
+    readonly EVFILT_PROC: number
+    readonly NOTE_EXIT: number
+    /** Asks for the status, which only the parent may. 0 if every report has it. */
+    readonly NOTE_EXITSTATUS: number
     readonly NOTE_TRIGGER: number
     readonly EV_ADD: number
     readonly EV_DELETE: number

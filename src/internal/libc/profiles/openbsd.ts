@@ -13,7 +13,8 @@ export const openbsd: KqueueProfile = {
     // Older releases refuse it.
     EVFILT_USER: -10,
     EVFILT_EXCEPT: -9,
-    NOTE_OOB: 4
+    NOTE_OOB: 4,
+    NOTE_EXITSTATUS: 0
   },
   socket: {
     ...socketCommon,
