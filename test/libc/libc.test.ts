@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import koffi from "koffi"
 import { itimerspec } from "../../src/internal/kernel/timerfd.ts"
-import { libc, load, provideLibc, UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
+import { type Libc, libc, load, provideLibc, UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -13,6 +13,13 @@ describe("loading", () => {
     expect(() => load(platform)).toThrow(UnsupportedSystem)
     expect(() => load(platform)).toThrow(
       `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
+    )
+  })
+
+  it("throws for a kqueue on a machine of 32 bits, whose structures it does not know", () => {
+    expect(() => load("freebsd", undefined, "ia32")).toThrow(UnsupportedSystem)
+    expect(() => load("freebsd", undefined, "ia32")).toThrow(
+      "effect-amy has no poller for freebsd: it runs on Linux, macOS, FreeBSD and OpenBSD (with a kqueue, on machines of 64 bits only)"
     )
   })
 
@@ -33,9 +40,9 @@ describe("koffi", () => {
   it("is given no type names, so that a program can use the same names", () => {
     koffi.struct("timespec", { tv_sec: "long", tv_nsec: "long" })
     koffi.struct("itimerspec", { it_interval: "timespec", it_value: "timespec" })
-    const { functions } = load("linux")
+    const { functions, profile } = load("linux") as Libc<typeof linux>
     const fd = functions.timerfd_create(linux.timerfd.CLOCK_MONOTONIC, linux.timerfd.CLOEXEC)
-    expect(functions.timerfd_settime(fd, 0, itimerspec(linux, process.arch, 3600, 0), null)).toBe(0)
+    expect(functions.timerfd_settime(fd, 0, itimerspec(profile, 3600, 0), null)).toBe(0)
     expect(functions.close(fd)).toBe(0)
   })
 

@@ -4,7 +4,7 @@ import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
 import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
 import { profileOf } from "../../src/internal/libc/profiles/index.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
-import { linux } from "../../src/internal/libc/profiles/linux.ts"
+import { linux, linux32 } from "../../src/internal/libc/profiles/linux.ts"
 import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
 
 it("a profile is chosen by the platform", () => {
@@ -12,6 +12,14 @@ it("a profile is chosen by the platform", () => {
   expect(profileOf("darwin")).toBe(darwin)
   expect(profileOf("freebsd")).toBe(freebsd)
   expect(profileOf("openbsd")).toBe(openbsd)
+})
+
+it("a profile is that of the machine's width", () => {
+  for (const arch of ["x64", "arm64", "riscv64"] as const) expect(profileOf("linux", arch)).toBe(linux)
+  for (const arch of ["ia32", "arm"] as const) {
+    expect(profileOf("linux", arch)).toBe(linux32)
+    expect(profileOf("freebsd", arch)).toBeUndefined()
+  }
 })
 
 it.each(["win32", "netbsd", "aix", "sunos"] as const)("%s has no profile", (platform) => {

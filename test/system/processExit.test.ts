@@ -316,7 +316,7 @@ describe.each(Object.entries(systems))("a process on simulated %s", (name, profi
 
 describe("what the kernel reports", () => {
   it("is at the bytes where C has it", () => {
-    expect(siginfoLayout[64]).toEqual({
+    expect(siginfoLayout[8]).toEqual({
       size: 128,
       members: { si_signo: [0, "i32"], si_code: [8, "i32"], si_pid: [16, "i32"], si_status: [24, "i32"] }
     })

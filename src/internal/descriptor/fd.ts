@@ -10,9 +10,11 @@ import { descriptorError, readArgument, rangeError, restOf, textOf } from "../er
 import { loadLibc } from "../errors/loadLibc.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import { makeIovec, setIovec } from "../kernel/iovec.ts"
 import { openPipe } from "../kernel/pipe.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import type { Libc } from "../libc/koffi.ts"
+import type { PointerArray } from "../libc/prototypes/pointers.ts"
 import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { OwnedFd, scoped } from "./ownedFd.ts"
@@ -102,15 +104,9 @@ export class FdImpl extends PublicObject implements Fd {
     )
   }
 
-  /**
-   * Makes a `struct iovec` for each buffer. The caller holds the buffers until the call is over.
-   */
-  #vector(buffers: ReadonlyArray<Uint8Array>): BigUint64Array {
-    const vector = new BigUint64Array(buffers.length * 2)
-    buffers.forEach((buffer, i) => {
-      vector[2 * i] = this.#libc.addressOf(buffer)
-      vector[2 * i + 1] = BigInt(buffer.length)
-    })
+  #vector(buffers: ReadonlyArray<Uint8Array>): PointerArray {
+    const vector = makeIovec(this.#libc, buffers.length)
+    buffers.forEach((buffer, i) => setIovec(this.#libc, vector, i, buffer))
     return vector
   }
 

@@ -37,7 +37,8 @@ const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
  */
 export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined => {
   const { profile } = libc
-  if (profile.selector !== "epoll" || isForbidden()) return undefined
+  // On a machine of 32 bits, C libraries differ in what mmap(2) takes as an offset.
+  if (profile.selector !== "epoll" || profile.pointerBytes === 4 || isForbidden()) return undefined
   const { ioUring: uring } = profile
   const params = new Uint32Array(uring.paramsWords)
   const fd = setup(libc, uring, capacity, params)

@@ -40,7 +40,7 @@ export const openAlarm = (
         tv_sec++
         tv_nsec = 0
       }
-      const value = itimerspec(profile, process.arch, tv_sec, tv_nsec)
+      const value = itimerspec(profile, tv_sec, tv_nsec)
       if (functions.timerfd_settime(fd, 0, value, null) === -1) {
         throw new SystemCallError("timerfd_settime", libc.errno())
       }
@@ -53,12 +53,5 @@ export const openAlarm = (
 }
 
 /** Encodes `struct itimerspec` for a timer that expires once: in words, the low ones first. */
-export const itimerspec = (
-  { shortTimes }: EpollProfile,
-  arch: NodeJS.Architecture,
-  seconds: number,
-  nanos: number
-): Int32Array =>
-  Int32Array.from(
-    shortTimes.includes(arch) ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0]
-  )
+export const itimerspec = ({ pointerBytes }: EpollProfile, seconds: number, nanos: number): Int32Array =>
+  Int32Array.from(pointerBytes === 4 ? [0, 0, seconds, nanos] : [0, 0, 0, 0, seconds, seconds / 2 ** 32, nanos, 0])

@@ -8,6 +8,7 @@
 import type * as Koffi from "koffi"
 import { isFile } from "./isFile.ts"
 import { createRequire, find } from "./places.ts"
+import { pointerBytesOf } from "./prototypes/pointers.ts"
 import { profileOf } from "./profiles/index.ts"
 import type { Profile } from "./profiles/profile.ts"
 import type { Functions } from "./prototypes/index.ts"
@@ -80,7 +81,7 @@ const bind = (koffi: typeof Koffi, path: string, profile: Profile): Libc => {
     errno: (value) => (value === undefined ? koffi.errno() : koffi.errno(value)),
     addressOf: (bytes) => koffi.address(bytes),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),
-    watchReadable: bindWatchReadable(koffi, library),
+    watchReadable: bindWatchReadable(koffi, library, profile.pointerBytes),
     isFile
   }
 }
@@ -118,11 +119,13 @@ export class UnsupportedSystem extends Error {}
  * known. Throws `UnsupportedSystem` if there is no profile of that system, or if koffi cannot be
  * loaded.
  */
-export const load = (platform: NodeJS.Platform, koffi?: string): Libc => {
-  const profile = profileOf(platform)
+export const load = (platform: NodeJS.Platform, koffi?: string, arch: NodeJS.Architecture = process.arch): Libc => {
+  const profile = profileOf(platform, arch)
   if (profile === undefined) {
     throw new UnsupportedSystem(
-      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
+      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD${
+        pointerBytesOf(arch) === 8 ? "" : " (with a kqueue, on machines of 64 bits only)"
+      }`
     )
   }
   const path = koffi ?? find("koffi")

@@ -9,6 +9,7 @@
  * callback instead.
  */
 import type * as Koffi from "koffi"
+import { makePointers, type PointerBytes } from "./prototypes/pointers.ts"
 import { setImmediate } from "./realTime.ts"
 import { reportUncaught } from "./uncaught.ts"
 
@@ -30,7 +31,11 @@ const UV_POLL = 8
 const UV_READABLE = 1
 const RTLD_LAZY = 1
 
-export const bindWatchReadable = (koffi: typeof Koffi, library: Koffi.LibraryHandle): WatchReadable => {
+export const bindWatchReadable = (
+  koffi: typeof Koffi,
+  library: Koffi.LibraryHandle,
+  pointerBytes: PointerBytes
+): WatchReadable => {
   const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
   // libuv passes the handle, a status and the events. The selector reports more, so koffi converts
   // none of them.
@@ -51,7 +56,7 @@ export const bindWatchReadable = (koffi: typeof Koffi, library: Koffi.LibraryHan
    */
   const pin = (callback: unknown): void => {
     // `Dl_info` begins with the file name of the module.
-    const info = new BigUint64Array(4)
+    const info = makePointers(pointerBytes, 4)
     if (dladdr(callback, info) !== 0) dlopen(info[0], RTLD_LAZY)
   }
 

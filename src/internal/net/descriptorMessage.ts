@@ -4,7 +4,9 @@
  *
  * A message keeps the memory alive that its addresses point to.
  */
+import { makeIovec, setIovec } from "../kernel/iovec.ts"
 import type { Libc } from "../libc/koffi.ts"
+import type { PointerArray } from "../libc/prototypes/pointers.ts"
 import type { MessageLayout } from "../libc/profiles/socketProfile.ts"
 
 const align = (size: number, alignment: number): number => Math.ceil(size / alignment) * alignment
@@ -15,8 +17,8 @@ const spaceFor = ({ header }: MessageLayout, count: number): { readonly space: n
   return { length, space: align(length, header.alignment) }
 }
 
-const setLength = (view: DataView, offset: number, bytes: 4 | 8, value: number): void =>
-  bytes === 8 ? view.setBigUint64(offset, BigInt(value), true) : view.setUint32(offset, value, true)
+const setLength = (view: DataView, offset: number, bytes: 4 | 8, value: number | bigint): void =>
+  bytes === 8 ? view.setBigUint64(offset, BigInt(value), true) : view.setUint32(offset, Number(value), true)
 
 const getLength = (view: DataView, offset: number, bytes: 4 | 8): number =>
   bytes === 8 ? Number(view.getBigUint64(offset, true)) : view.getUint32(offset, true)
@@ -26,22 +28,24 @@ export class Message {
   readonly #libc: Libc
   readonly #layout: MessageLayout
   readonly #buffer: Uint8Array
-  readonly #vector: BigUint64Array
+  readonly #vector: PointerArray
   readonly #control: Uint8Array
 
   /** Makes room for `capacity` descriptors, and for `others` bytes of other control messages. */
   constructor(libc: Libc, buffer: Uint8Array, length: number, capacity: number, others = 0) {
-    const layout = libc.profile.socket.message
+    const { pointerBytes, socket } = libc.profile
+    const layout = socket.message
     this.#libc = libc
     this.#layout = layout
     this.#buffer = buffer
-    this.#vector = new BigUint64Array([libc.addressOf(buffer), BigInt(length)])
+    this.#vector = makeIovec(libc, 1)
+    setIovec(libc, this.#vector, 0, buffer, length)
     this.#control = new Uint8Array(spaceFor(layout, capacity).space + others)
     this.header = new Uint8Array(layout.size)
     const view = new DataView(this.header.buffer)
-    view.setBigUint64(layout.vector, libc.addressOf(new Uint8Array(this.#vector.buffer)), true)
+    setLength(view, layout.vector, pointerBytes, libc.addressOf(new Uint8Array(this.#vector.buffer)))
     setLength(view, layout.vectorCount, layout.vectorCountBytes, 1)
-    view.setBigUint64(layout.control, libc.addressOf(this.#control), true)
+    setLength(view, layout.control, pointerBytes, libc.addressOf(this.#control))
     setLength(view, layout.controlLength, layout.controlLengthBytes, this.#control.length)
   }
 

@@ -66,7 +66,7 @@ const statusInProc = (pid: number): number | undefined => {
 
 const bind = (libc: Libc): Pidfds => {
   const functions = libc.bindMore<PidfdFunctions>(pidfdPrototypes)
-  const info = siginfoLayout[["arm", "ia32"].includes(process.arch) ? 32 : 64]
+  const info = siginfoLayout[libc.profile.pointerBytes]
   const siginfo = new Uint8Array(info.size)
   const pidfdInfo = new Uint8Array(pidfdInfoLayout.size)
 

@@ -5,6 +5,7 @@ import { constants as files } from "node:fs"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { makePointers, type PointerArray, setPointer } from "../libc/prototypes/pointers.ts"
 import type { ProcessCalls } from "./processCalls.ts"
 import { cString, textError } from "./strings.ts"
 
@@ -69,10 +70,12 @@ const directoryError = ({ libc }: ProcessCalls, cwd: string): PollerError | unde
 let held: ReadonlyArray<Uint8Array> = []
 
 /** Makes an array of C strings that ends with 0. */
-const vectorOf = ({ libc }: ProcessCalls, texts: ReadonlyArray<string>): BigUint64Array => {
+const vectorOf = ({ libc }: ProcessCalls, texts: ReadonlyArray<string>): PointerArray => {
   const strings = texts.map(cString)
   held = [...held, ...strings]
-  return new BigUint64Array([...strings.map((bytes) => libc.addressOf(bytes)), 0n])
+  const vector = makePointers(libc.profile.pointerBytes, strings.length + 1)
+  strings.forEach((bytes, i) => setPointer(vector, i, libc.addressOf(bytes)))
+  return vector
 }
 
 /**

@@ -5,6 +5,7 @@
 import { closeSync, constants as fileConstants, openSync, readlinkSync } from "node:fs"
 import { constants } from "node:os"
 import type { ByteCalls } from "../bytes/byteCalls.ts"
+import { makeIovec, setIovec } from "../kernel/iovec.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { noWaitCalls, type NoWaitFunctions, noWaitPrototypes, RWF_NOWAIT } from "../libc/prototypes/system/noWait.ts"
 
@@ -94,12 +95,11 @@ export const noWaitOrReopenedCalls = (libc: Libc, isWriting: boolean): StdioCall
   const numbers = libc.profile.selector === "epoll" ? noWaitCalls[process.arch] : undefined
   if (numbers === undefined) return undefined
   const { transfer } = functionsOf(libc)
-  const vector = new BigUint64Array(2)
+  const vector = makeIovec(libc, 1)
   let reopened: StdioCalls | undefined
   const call = (number: number, name: "read" | "write") => (fd: number, buffer: Uint8Array, count: number) => {
     if (reopened !== undefined) return reopened.calls[name](fd, buffer, count)
-    vector[0] = libc.addressOf(buffer)
-    vector[1] = BigInt(count)
+    setIovec(libc, vector, 0, buffer, count)
     const result = transfer(number, fd, vector, 1, -1, -1, RWF_NOWAIT)
     if (result !== -1 || libc.errno() !== EOPNOTSUPP) return result
     reopened = reopenedCalls(libc, fd, isWriting)

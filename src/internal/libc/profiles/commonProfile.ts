@@ -1,8 +1,11 @@
 /** What the library has to know about every system, however it polls. */
+import type { PointerBytes } from "../prototypes/pointers.ts"
 import type { SocketProfile } from "./socketProfile.ts"
 
 export interface CommonProfile {
   readonly platform: NodeJS.Platform
+  /** Bytes of a pointer, of a `size_t`, and of a `long`. */
+  readonly pointerBytes: PointerBytes
   readonly fcntl: {
     readonly F_DUPFD_CLOEXEC: number
     readonly F_GETFL: number

@@ -4,6 +4,7 @@ import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } f
 
 export const darwin: KqueueProfile = {
   platform: "darwin",
+  pointerBytes: 8,
   selector: "kqueue",
   fcntl: { ...fcntlCommon, F_DUPFD_CLOEXEC: 67, O_CLOEXEC: 0x0100_0000 },
   hasPipe2: false,

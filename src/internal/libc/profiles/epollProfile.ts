@@ -44,6 +44,4 @@ export interface EpollProfile extends CommonProfile {
   readonly threadCalls: { readonly [Arch in NodeJS.Architecture]?: ThreadCalls }
   /** Opens a descriptor that only names a file, of whatever kind. */
   readonly O_PATH: number
-  /** The architectures whose C library counts time in 32 bits. */
-  readonly shortTimes: ReadonlyArray<NodeJS.Architecture>
 }

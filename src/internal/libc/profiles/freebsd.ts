@@ -10,6 +10,7 @@ export const freebsdKevent = (release: string): KeventLayout => ({ stride: Numbe
 
 export const freebsd: KqueueProfile = {
   platform: "freebsd",
+  pointerBytes: 8,
   selector: "kqueue",
   fcntl: { ...fcntlCommon, F_DUPFD_CLOEXEC: 17, O_CLOEXEC: 0x0010_0000 },
   hasPipe2: true,

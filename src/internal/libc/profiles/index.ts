@@ -1,12 +1,13 @@
 /** The systems on which the library runs. */
+import { pointerBytesOf } from "../prototypes/pointers.ts"
 import { darwin } from "./darwin.ts"
 import { freebsd } from "./freebsd.ts"
-import { linux } from "./linux.ts"
+import { linux, linux32 } from "./linux.ts"
 import { openbsd } from "./openbsd.ts"
 import type { Profile } from "./profile.ts"
 
-const profiles: ReadonlyArray<Profile> = [linux, darwin, freebsd, openbsd]
+const profiles: ReadonlyArray<Profile> = [linux, linux32, darwin, freebsd, openbsd]
 
 /** Returns the profile of a system, or `undefined` if the library does not run on it. */
-export const profileOf = (platform: NodeJS.Platform): Profile | undefined =>
-  profiles.find((profile) => profile.platform === platform)
+export const profileOf = (platform: NodeJS.Platform, arch: NodeJS.Architecture = process.arch): Profile | undefined =>
+  profiles.find((profile) => profile.platform === platform && profile.pointerBytes === pointerBytesOf(arch))

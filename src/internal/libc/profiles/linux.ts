@@ -5,8 +5,10 @@
 import { commonErrno } from "./commonProfile.ts"
 import type { EpollProfile } from "./epollProfile.ts"
 
+/** Linux on a machine of 64 bits. */
 export const linux: EpollProfile = {
   platform: "linux",
+  pointerBytes: 8,
   selector: "epoll",
   // 32-bit x86 does not pack it, but aligns a 64-bit integer to four bytes: the same three words.
   packedEpollEvent: ["x64", "ia32"],
@@ -82,7 +84,6 @@ export const linux: EpollProfile = {
     s390x: { gettid: 236, tgkill: 241 }
   },
   O_PATH: 0x20_0000,
-  shortTimes: ["arm", "ia32"],
   socket: {
     AF_UNIX: 1,
     AF_INET: 2,
@@ -151,4 +152,28 @@ export const linux: EpollProfile = {
     }
   },
   errno: { ...commonErrno, EAGAIN: 11 }
+}
+
+/**
+ * Linux on a machine of 32 bits, whose structures are narrower. The C library's functions under
+ * their plain names count time in 32 bits there, too.
+ */
+export const linux32: EpollProfile = {
+  ...linux,
+  pointerBytes: 4,
+  socket: {
+    ...linux.socket,
+    groupSourceRequest: { size: 260, group: 4, source: 132 },
+    message: {
+      size: 28,
+      vector: 8,
+      vectorCount: 12,
+      control: 16,
+      controlLength: 20,
+      flags: 24,
+      vectorCountBytes: 4,
+      controlLengthBytes: 4,
+      header: { lengthBytes: 4, level: 4, type: 8, data: 12, alignment: 4 }
+    }
+  }
 }

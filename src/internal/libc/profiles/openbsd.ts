@@ -4,6 +4,7 @@ import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } f
 
 export const openbsd: KqueueProfile = {
   platform: "openbsd",
+  pointerBytes: 8,
   selector: "kqueue",
   fcntl: { ...fcntlCommon, F_DUPFD_CLOEXEC: 10, O_CLOEXEC: 0x0001_0000 },
   hasPipe2: true,

@@ -73,7 +73,7 @@ export interface SocketProfile {
   readonly message: MessageLayout
 }
 
-/** Offsets in bytes in `struct msghdr` and `struct cmsghdr` on a 64-bit machine. */
+/** Offsets in bytes in `struct msghdr` and `struct cmsghdr`. */
 export interface MessageLayout {
   readonly size: number
   readonly vector: number

@@ -1,4 +1,6 @@
 /** Prototypes of the calls that work on every kind of descriptor. */
+import type { PointerArray } from "./pointers.ts"
+
 export interface FileFunctions {
   readonly close: (fd: number) => number
   readonly eventfd: (initval: number, flags: number) => number
@@ -15,9 +17,9 @@ export interface FileFunctions {
   /** Removes a path that ends with a zero byte. */
   readonly unlink: (path: Uint8Array) => number
   /** Takes the vector as an array of `struct iovec`: an address and a length for each buffer. */
-  readonly readv: (fd: number, vector: BigUint64Array, count: number) => number
+  readonly readv: (fd: number, vector: PointerArray, count: number) => number
   readonly write: (fd: number, buffer: Uint8Array, count: number) => number
-  readonly writev: (fd: number, vector: BigUint64Array, count: number) => number
+  readonly writev: (fd: number, vector: PointerArray, count: number) => number
 }
 
 export const filePrototypes: { readonly [Name in keyof FileFunctions]: string } = {

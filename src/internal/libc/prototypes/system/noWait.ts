@@ -1,4 +1,6 @@
 /** Prototypes and constants of preadv2(2) and pwritev2(2) of Linux, with which one call never blocks. */
+import type { PointerArray } from "../pointers.ts"
+
 export interface NoWaitFunctions {
   /**
    * Made by syscall(2), because older C libraries have no function for it. Takes the vector as an
@@ -7,7 +9,7 @@ export interface NoWaitFunctions {
   readonly transfer: (
     number: number,
     fd: number,
-    vector: BigUint64Array,
+    vector: PointerArray,
     count: number,
     low: number,
     high: number,
@@ -23,9 +25,11 @@ export const noWaitPrototypes: { readonly [Name in keyof NoWaitFunctions]: strin
 /** The call fails with EAGAIN where it would block, and with EOPNOTSUPP where that is not known. */
 export const RWF_NOWAIT = 8
 
-/** The numbers of the calls, for each architecture of 64 bits that Node runs on. */
+/** The numbers of the calls, for each architecture that Node runs on. */
 export const noWaitCalls: { readonly [arch: string]: { readonly preadv2: number; readonly pwritev2: number } } = {
   x64: { preadv2: 327, pwritev2: 328 },
+  ia32: { preadv2: 378, pwritev2: 379 },
+  arm: { preadv2: 392, pwritev2: 393 },
   arm64: { preadv2: 286, pwritev2: 287 },
   riscv64: { preadv2: 286, pwritev2: 287 },
   loong64: { preadv2: 286, pwritev2: 287 },

@@ -32,13 +32,13 @@ export const pidfd = {
   PIDFD_INFO_EXIT: 8n
 } as const
 
-/** `siginfo_t` after SIGCHLD. Its union begins where a pointer would. */
+/** `siginfo_t` after SIGCHLD. Its union begins where a pointer would, of 8 bytes or of 4. */
 export const siginfoLayout = {
-  64: {
+  8: {
     size: 128,
     members: { si_signo: [0, "i32"], si_code: [8, "i32"], si_pid: [16, "i32"], si_status: [24, "i32"] }
   },
-  32: {
+  4: {
     size: 128,
     members: { si_signo: [0, "i32"], si_code: [8, "i32"], si_pid: [12, "i32"], si_status: [20, "i32"] }
   }

@@ -1,4 +1,6 @@
 /** Prototypes of the calls that start processes and learn of their end. */
+import type { PointerArray } from "../pointers.ts"
+
 export interface ProcessFunctions {
   /** Returns 0 if the process may execute the file at a path that ends with a zero byte: `X_OK`. */
   readonly access: (path: Uint8Array, mode: number) => number
@@ -15,8 +17,8 @@ export interface ProcessFunctions {
     path: Uint8Array,
     actions: Uint8Array,
     attributes: Uint8Array,
-    argv: BigUint64Array,
-    envp: BigUint64Array
+    argv: PointerArray,
+    envp: PointerArray
   ) => number
   readonly posix_spawn_file_actions_init: (actions: Uint8Array) => number
   readonly posix_spawn_file_actions_destroy: (actions: Uint8Array) => number
