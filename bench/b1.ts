@@ -20,7 +20,7 @@ const row = (layer: string, mode: "each" | "burst"): Row => ({
   ours: { side: `${layer}, ${mode}`, name: "perSecond" },
   peer: { side: `C, ${mode}`, name: "perSecond" },
   unit: "perSecond",
-  ...(mode === "each" ? { target: { ratioAtLeast: 0.7 } } : {})
+  ...(mode === "each" ? { target: { ratioAtLeast: 0.85 } } : {})
 })
 
 const onePull = (layer: string): Row => ({

@@ -25,5 +25,5 @@ export const b2: Question = {
     "layerWorker, pinned": pinned(side("b2.ts", "worker")),
     "C, pinned": pinned(baseline("b2"))
   }),
-  rows: [row("there and back, layerWorker", "", 1.25), row("there and back, layerWorker, one CPU", ", pinned", 2)]
+  rows: [row("there and back, layerWorker", "", 1.2), row("there and back, layerWorker, one CPU", ", pinned", 2)]
 }

@@ -26,5 +26,5 @@ export const b3: Question = {
     "a koffi loop and a Queue": side("b3.ts", "queue"),
     C: baseline("b3")
   }),
-  rows: [row("a bare koffi loop", 1.3), row("a koffi loop and a Queue"), row("C", 5)]
+  rows: [row("a bare koffi loop", 1.1), row("a koffi loop and a Queue"), row("C", 4)]
 }

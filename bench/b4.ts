@@ -22,5 +22,5 @@ export const b4: Question = {
     C: baseline("b4"),
     "as effects": side("b4.ts", "effects")
   }),
-  rows: [row("bare", 2), row("as effects", 3)]
+  rows: [row("bare", 1.3), row("as effects", 1.7)]
 }

@@ -1,41 +1,45 @@
 /**
  * B5: a TCP echo server with one fiber for each connection. The peers are `node:net` on the same
- * Node, and a server in C. Requests have 64 bytes, one at a time on each connection.
+ * Node, and servers in C, with `Bun.listen`, in Go and with tokio. Requests have 64 bytes, one at a
+ * time on each connection, or 16 KiB, or 64 bytes with 16 of them outstanding.
  *
  * The load is a separate process in C, the same for every side. On a machine with two cores it has
  * one, and the server has the other. It does as much for a request as the server in C, so these two
  * are about equally busy, and C's figure is the most that this load can show. On `layerWorker` the
  * server has two threads, which makes three with the load. Those rows are for information only.
+ * Go uses as many threads as it likes. tokio has one.
+ *
+ * The sheets have the processor time that the server takes for a request, in its own code and in
+ * the kernel. It depends less on how busy the load and the machine are.
  */
-import type { Command, Question, Row, Toolbox } from "./support/question.ts"
+import { loads, millis, type NamedLoad, peers, row, sheets, underLoads } from "./support/echo.ts"
+import type { Question, Row } from "./support/question.ts"
 
-const counts = [64, 512] as const
+const ours = "layerEventLoop"
+const withoutUring = "layerEventLoop without io_uring"
 
-const row = (connections: number, layer: string, peer: string, ratioAtLeast?: number): Row => ({
-  label: `echo, ${connections} connections, ${layer}, against ${peer}`,
-  ours: { side: `${layer}, ${connections}`, name: "perSecond" },
-  peer: { side: `${peer}, ${connections}`, name: "perSecond" },
-  unit: "thousandsPerSecond",
-  ...(ratioAtLeast === undefined ? {} : { target: { ratioAtLeast } })
-})
+const atLeast = (load: NamedLoad): number => (load.bytes > 64 ? 2 : load.outstanding > 1 ? 1.5 : 1.4)
 
-const sides = (
-  { baseline, loaded, side }: Toolbox,
-  connections: number
-): ReadonlyArray<readonly [string, Command | undefined]> => [
-  [`layerEventLoop, ${connections}`, loaded(connections, side("b5.ts", "event-loop"))],
-  [`node:net, ${connections}`, loaded(connections, side("b5node.ts"))],
-  [`C, ${connections}`, loaded(connections, baseline("echo"))],
-  [`layerWorker, ${connections}`, loaded(connections, side("b5.ts", "worker"))]
+const rows = (load: NamedLoad): ReadonlyArray<Row> => [
+  row("echo", load, ours, "node:net", atLeast(load)),
+  row("echo", load, ours, "C", 0.9),
+  row("echo", load, ours, "Bun", 1),
+  row("echo", load, withoutUring, ours, 0.95),
+  row("echo", load, "layerWorker", "node:net")
 ]
 
 export const b5: Question = {
   name: "b5",
   title: "TCP echo, a fiber for each connection",
-  sides: (toolbox) => Object.fromEntries(counts.flatMap((connections) => sides(toolbox, connections))),
-  rows: counts.flatMap((connections) => [
-    row(connections, "layerEventLoop", "node:net", 1.2),
-    row(connections, "layerEventLoop", "C", 0.8),
-    row(connections, "layerWorker", "node:net")
-  ])
+  millis,
+  sides: (toolbox) =>
+    underLoads(toolbox, {
+      [ours]: toolbox.side("b5.ts", "event-loop"),
+      "node:net": toolbox.side("b5node.ts"),
+      [withoutUring]: toolbox.forbidden(toolbox.side("b5.ts", "event-loop")),
+      ...peers(toolbox),
+      layerWorker: toolbox.side("b5.ts", "worker")
+    }),
+  rows: loads.flatMap(rows),
+  sheets: sheets([ours, withoutUring, "layerWorker", "node:net", "C", "Bun", "Go", "tokio"])
 }

@@ -10,7 +10,7 @@ const rows = (layer: string): ReadonlyArray<Row> => [
     label: `heap of an idle registration, ${layer}`,
     ours: { side: layer, name: "bytes" },
     unit: "bytes",
-    target: { below: 400 }
+    target: { below: 200 }
   },
   {
     label: `CPU while idle, ${layer}`,

@@ -29,8 +29,8 @@ export const b8: Question = {
     memory: side("b8memory.ts", compiled())
   }),
   rows: [
-    row("compiled", "start", "startMillis", 50),
-    row("compiled", "close", "closeMillis", 20),
+    row("compiled", "start", "startMillis", 40),
+    row("compiled", "close", "closeMillis", 10),
     row("sources", "start", "startMillis"),
     row("sources", "close", "closeMillis"),
     memory("shared memory of a layer with one thread", "sharedBytes", 200e3),

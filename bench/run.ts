@@ -22,30 +22,41 @@ import { b12 } from "./b12.ts"
 import type { Question, Toolbox } from "./support/question.ts"
 import type { Figures } from "./support/side.ts"
 import { measure } from "./support/side.ts"
-import type { Result, Run } from "./support/table.ts"
-import { print, sumUp } from "./support/table.ts"
+import type { Result, Run, SheetResult } from "./support/table.ts"
+import { print, printSheet, sumUp, sumUpSheet } from "./support/table.ts"
 import { prepare } from "./support/toolbox.ts"
 
 const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b12]
 
-const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--json FILE]
+const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--only TEXT]... [--json FILE]
 
   name     the questions to measure (all)
-  --runs   the number of runs to take the median of (5); a run takes up to 20 seconds for each question
+  --runs   the number of runs to take the median of (5); a run takes up to 20 seconds for each question,
+           and two minutes for b5 and b6
   --quick  makes one run
+  --only   measures only the sides that have one of the texts in their names, such as "node:net" or "pipelined"
   --json   also writes the figures of every run to a file
+
+BENCH_WARMUP_MS and BENCH_MEASURE_MS in the environment replace how long a side warms up, and is measured.
 
 ${questions.map(({ name, title }) => `  ${name}  ${title}`).join("\n")}`
 
-const ask = async (question: Question, toolbox: Toolbox, runs: number): Promise<ReadonlyArray<Run>> => {
-  const sides = Object.entries(question.sides(toolbox))
+const ask = async (
+  question: Question,
+  toolbox: Toolbox,
+  runs: number,
+  only: ReadonlyArray<string>
+): Promise<ReadonlyArray<Run>> => {
+  const sides = Object.entries(question.sides(toolbox)).filter(
+    ([side]) => only.length === 0 || only.some((text) => side.includes(text))
+  )
   const done: Array<Run> = []
   for (let run = 1; run <= runs; run++) {
     const figures: Record<string, Figures> = {}
     for (const [side, command] of sides) {
       if (command === undefined) continue
       process.stderr.write(`${question.name}, run ${run} of ${runs}: ${side}`)
-      figures[side] = await measure(command)
+      figures[side] = await measure(command, question.millis)
       const values = Object.entries(figures[side]).map(([name, value]) => `${name} ${value.toPrecision(4)}`)
       process.stderr.write(`: ${values.join(", ")}\n`)
     }
@@ -60,6 +71,7 @@ const main = async (): Promise<void> => {
     options: {
       runs: { type: "string", default: "5" },
       quick: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
       json: { type: "string" },
       help: { type: "boolean", short: "h", default: false }
     }
@@ -74,15 +86,19 @@ const main = async (): Promise<void> => {
 
   const { lacking, toolbox } = prepare()
   const results: Array<Result> = []
+  const sheets: Array<SheetResult> = []
   const details: Record<string, ReadonlyArray<Run>> = {}
   for (const question of asked) {
     process.stderr.write(`\n${question.name}: ${question.title}\n`)
-    details[question.name] = await ask(question, toolbox, runs)
+    details[question.name] = await ask(question, toolbox, runs, values.only)
     results.push(...sumUp(question, details[question.name]!))
+    for (const sheet of question.sheets ?? []) sheets.push(sumUpSheet(question, sheet, details[question.name]!))
   }
   console.log(`\n${print(results)}`)
+  for (const sheet of sheets) if (sheet.lines.length > 0) console.log(`\n${printSheet(sheet)}`)
   for (const line of lacking) console.log(line)
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ results, runs: details }, null, 2)}\n`)
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ results, sheets, runs: details }, null, 2)}\n`)
 }
 
 await main().catch((error: unknown) => {

@@ -1,8 +1,9 @@
 /*
  * B5 and B6: starts an echo server and puts it under load. The first line that the server prints is its
- * port. Each connection sends one request after the other: the next one as soon as the last one has come
- * back. The load is the same for every side, and runs in a separate process. It prints the requests a
- * second, and the microseconds in which half of them, and 99 of 100, came back.
+ * port. Each connection keeps a number of requests outstanding: as soon as some have come back, as many
+ * follow, in one write. The load is the same for every side, and runs in a separate process. It prints
+ * the requests a second, the microseconds in which half of them, and 99 of 100, came back, and the
+ * microseconds of processor time that the server took for one, in its own code and in the kernel.
  */
 #include "common.h"
 #include <arpa/inet.h>
@@ -11,27 +12,32 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* A request always fits into the empty buffer of its socket. */
-#define MOST_BYTES 4096
-#define PATTERNS 256
+/* Bytes that a connection may have outstanding. */
+#define MOST_BYTES (256 * 1024)
+/* What a connection sends repeats after so many bytes, no power of two, so that a wrong echo is noticed. */
+#define PERIOD 4093
 /* Size of the histogram in microseconds. Longer times count as the last one. */
 #define LONGEST (1 << 17)
 /* A server that takes longer hangs. */
 #define PATIENCE_MS 5000
 
-static int bytes;
-/* Each request starts at another place of this pattern, so that a wrong echo is noticed. */
-static unsigned char pattern[PATTERNS + MOST_BYTES];
+static int bytes, outstanding;
+static unsigned char pattern[PERIOD + MOST_BYTES];
 static unsigned took[LONGEST + 1];
 
+/* What a connection sends and receives is a stream of bytes. Requests are pieces of it. */
 struct connection {
   int fd;
-  int received;
-  unsigned turn;
-  double sent_at;
+  /* Where in the pattern its stream begins. */
+  unsigned begin;
+  /* Bytes that its requests have, that were sent, and that came back. */
+  uint64_t asked, sent, received;
+  /* When each outstanding request was made, by its number modulo `outstanding`. */
+  double *asked_at;
 };
 
 static void give_up(const char *what) {
@@ -85,6 +91,37 @@ static void end_server(pid_t child) {
   }
 }
 
+/* The limit of the process on descriptors, for itself and the server: the load needs one a connection. */
+static void raise_limit(void) {
+  struct rlimit limit;
+  check("getrlimit", getrlimit(RLIMIT_NOFILE, &limit));
+  limit.rlim_cur = limit.rlim_max;
+  check("setrlimit", setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/* Milliseconds of processor time that all threads of a process have taken, in their own code and in the kernel. */
+struct cpu {
+  double user, system;
+};
+
+static struct cpu cpu_of(pid_t pid) {
+  char path[64], line[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  FILE *file = fopen(path, "r");
+  if (file == NULL) fail(path);
+  size_t length = fread(line, 1, sizeof line - 1, file);
+  fclose(file);
+  line[length] = 0;
+  /* The name before the last bracket may have spaces and brackets. */
+  const char *rest = strrchr(line, ')');
+  unsigned long user, system;
+  if (rest == NULL ||
+      sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    give_up("the times in /proc/PID/stat cannot be read");
+  double tick = 1e3 / sysconf(_SC_CLK_TCK);
+  return (struct cpu){user * tick, system * tick};
+}
+
 static void open_connection(struct connection *connection, int index, int port, int epfd) {
   struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
@@ -94,35 +131,78 @@ static void open_connection(struct connection *connection, int index, int port, 
   check("setsockopt", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
   check("fcntl", fcntl(fd, F_SETFL, O_NONBLOCK));
   connection->fd = fd;
-  connection->turn = index;
-  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = connection};
+  connection->begin = (unsigned)index * 977 % PERIOD;
+  connection->asked_at = calloc(outstanding, sizeof *connection->asked_at);
+  if (connection->asked_at == NULL) fail("calloc");
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = connection};
   check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event));
 }
 
-static const unsigned char *request_of(const struct connection *connection) {
-  return pattern + connection->turn % PATTERNS;
+/* Returns what a connection sends from a position of its stream on. */
+static const unsigned char *bytes_at(const struct connection *connection, uint64_t position) {
+  return pattern + (connection->begin + position) % PERIOD;
 }
 
-static void request(struct connection *connection, double now) {
-  connection->turn++;
-  connection->received = 0;
-  connection->sent_at = now;
-  if (send(connection->fd, request_of(connection), bytes, MSG_NOSIGNAL) != bytes) fail("send");
+/* Sends what the socket takes of the requests. Room that comes later is an edge. */
+static void flush(struct connection *connection) {
+  while (connection->sent < connection->asked) {
+    ssize_t count = send(connection->fd, bytes_at(connection, connection->sent),
+                         connection->asked - connection->sent, MSG_NOSIGNAL);
+    if (count == -1 && errno == EAGAIN) return;
+    if (count == -1) fail("send");
+    connection->sent += count;
+  }
 }
 
-/* Reads what has arrived. Returns whether the whole request has come back. */
+static void request(struct connection *connection, int count, double now) {
+  for (int i = 0; i < count; i++) {
+    connection->asked_at[connection->asked / bytes % outstanding] = now;
+    connection->asked += bytes;
+  }
+  flush(connection);
+}
+
+/* Reads what has arrived. Returns the number of requests that have come back with it. */
 static int receive(struct connection *connection) {
   static unsigned char reply[MOST_BYTES + 1];
-  int expected = bytes - connection->received;
-  /* Reads one byte more than expected, to notice surplus bytes. */
+  ssize_t expected = connection->sent - connection->received;
+  /* Reads one byte more than expected, to notice surplus bytes. A short read has emptied the socket. */
   ssize_t count = read(connection->fd, reply, expected + 1);
   if (count == -1 && errno == EAGAIN) return 0;
   if (count == -1) fail("read");
   if (count == 0) give_up("the server has closed a connection");
-  if (count > expected || memcmp(reply, request_of(connection) + connection->received, count) != 0)
+  if (count > expected || memcmp(reply, bytes_at(connection, connection->received), count) != 0)
     give_up("the echo differs from the request");
+  uint64_t before = connection->received / bytes;
   connection->received += count;
-  return connection->received == bytes;
+  return connection->received / bytes - before;
+}
+
+static void note_times(const struct connection *connection, int count, double now) {
+  uint64_t next = connection->received / bytes;
+  for (int i = 1; i <= count; i++) {
+    double micros = (now - connection->asked_at[(next - i) % outstanding]) * 1e3;
+    took[micros < LONGEST ? (int)micros : LONGEST]++;
+  }
+}
+
+/*
+ * Puts off the measured time until the server has had as much processor time as the warm-up takes,
+ * because a compiler warms up by work. On a busy machine that takes longer. It waits for at most five
+ * times as long.
+ */
+static void warm_up(struct meter *meter, pid_t server) {
+  static double latest;
+  double length = setting("BENCH_WARMUP_MS");
+  if (latest == 0) latest = meter->from + 4 * length;
+  double now = now_ms();
+  if (now < meter->from || now >= latest) return;
+  struct cpu cpu = cpu_of(server);
+  if (cpu.user + cpu.system < length) {
+    double later = now + 50;
+    meter->until += later - meter->from;
+    meter->from = later;
+  }
 }
 
 static double percentile(double part, double total) {
@@ -135,16 +215,19 @@ static double percentile(double part, double total) {
 }
 
 int main(int argc, char **argv) {
-  int count = argc < 5 ? 0 : atoi(argv[1]);
-  bytes = argc < 5 ? 0 : atoi(argv[2]);
-  if (count < 1 || bytes < 1 || bytes > MOST_BYTES || strcmp(argv[3], "--") != 0) {
-    fprintf(stderr, "usage: load CONNECTIONS BYTES -- SERVER [ARGUMENT...], of up to %d bytes\n", MOST_BYTES);
+  int count = argc < 6 ? 0 : atoi(argv[1]);
+  bytes = argc < 6 ? 0 : atoi(argv[2]);
+  outstanding = argc < 6 ? 0 : atoi(argv[3]);
+  if (count < 1 || bytes < 1 || outstanding < 1 || bytes > MOST_BYTES / outstanding || strcmp(argv[4], "--") != 0) {
+    fprintf(stderr, "usage: load CONNECTIONS BYTES OUTSTANDING -- SERVER [ARGUMENT...]\n"
+                    "A connection has up to %d bytes outstanding.\n", MOST_BYTES);
     return 2;
   }
-  for (int i = 0; i < PATTERNS + MOST_BYTES; i++) pattern[i] = i * 167 + (i >> 8);
+  for (int i = 0; i < PERIOD + MOST_BYTES; i++) pattern[i] = i % PERIOD * 167 + (i % PERIOD >> 8);
+  raise_limit();
 
   int port;
-  pid_t server = start_server(argv + 4, &port);
+  pid_t server = start_server(argv + 5, &port);
   static struct epoll_event events[BATCH];
   int epfd = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
   struct connection *connections = calloc(count, sizeof *connections);
@@ -152,25 +235,33 @@ int main(int argc, char **argv) {
   for (int i = 0; i < count; i++) open_connection(&connections[i], i, port, epfd);
 
   struct meter meter = meter_start();
-  for (int i = 0; i < count; i++) request(&connections[i], now_ms());
+  struct cpu cpu = {0, 0};
+  for (int i = 0; i < count; i++) request(&connections[i], outstanding, now_ms());
   for (;;) {
     int ready = wait_for(epfd, events, PATIENCE_MS);
     if (ready == 0) give_up("the server has stopped replying");
     int done = 0;
     for (int i = 0; i < ready; i++) {
       struct connection *connection = events[i].data.ptr;
-      if (!receive(connection)) continue;
-      done++;
+      flush(connection);
+      int replies = receive(connection);
+      if (replies == 0) continue;
+      done += replies;
       double now = now_ms();
-      double micros = (now - connection->sent_at) * 1e3;
-      if (meter.started != 0) took[micros < LONGEST ? (int)micros : LONGEST]++;
-      request(connection, now);
+      if (meter.started != 0) note_times(connection, replies, now);
+      request(connection, replies, now);
     }
+    int is_warming_up = meter.started == 0;
+    if (is_warming_up) warm_up(&meter, server);
     double elapsed = meter_add(&meter, done);
+    if (is_warming_up && meter.started != 0) cpu = cpu_of(server);
     if (elapsed == 0) continue;
+    struct cpu end = cpu_of(server);
+    double user = (end.user - cpu.user) * 1e3 / meter.done, system = (end.system - cpu.system) * 1e3 / meter.done;
     end_server(server);
-    printf("{\"perSecond\":%f,\"p50\":%.0f,\"p99\":%.0f}\n", meter.done / elapsed * 1e3, percentile(0.5, meter.done),
-           percentile(0.99, meter.done));
+    printf("{\"perSecond\":%f,\"p50\":%.0f,\"p99\":%.0f,\"userMicros\":%f,\"systemMicros\":%f,\"cpuMicros\":%f}\n",
+           meter.done / elapsed * 1e3, percentile(0.5, meter.done), percentile(0.99, meter.done), user, system,
+           user + system);
     return 0;
   }
 }

@@ -18,10 +18,23 @@ export interface Toolbox {
    * command unchanged.
    */
   readonly written: (mode: "each" | "burst", command: Command | undefined) => Command | undefined
-  /** Returns an echo server under the load of a number of connections. */
-  readonly loaded: (connections: number, server: Command | undefined) => Command | undefined
+  /** Builds an echo server in another language if its tool is there. */
+  readonly peer: (name: "bun" | "go" | "tokio") => Command | undefined
+  /** Returns an echo server under load. */
+  readonly loaded: (load: Load, server: Command | undefined) => Command | undefined
+  /** Returns the command without io_uring, as in a container that forbids it. */
+  readonly forbidden: (command: Command) => Command | undefined
   /** Returns the command pinned to one CPU. */
   readonly pinned: (command: Command | undefined) => Command | undefined
+}
+
+/** What the clients of an echo server do. */
+export interface Load {
+  readonly connections: number
+  /** Length of a request. */
+  readonly bytes: number
+  /** Requests of a connection that wait for their reply. */
+  readonly outstanding: number
 }
 
 export type Target =
@@ -47,12 +60,34 @@ export interface Row {
   readonly target?: Target
 }
 
+/** All figures of several sides beside one another, for information. */
+export interface Sheet {
+  readonly title: string
+  readonly lines: ReadonlyArray<{ readonly label: string; readonly side: string }>
+  readonly columns: ReadonlyArray<Column>
+}
+
+export interface Column {
+  readonly label: string
+  /** The name of the figure. */
+  readonly name: string
+  readonly unit: Row["unit"]
+}
+
 export interface Question {
   readonly name: string
   readonly title: string
+  /** Milliseconds of the warm-up and of the measured time, if they differ from the usual ones. */
+  readonly millis?: Millis
   /** The sides, in the order in which they take turns. */
   readonly sides: (toolbox: Toolbox) => Readonly<Record<string, Command | undefined>>
   readonly rows: ReadonlyArray<Row>
+  readonly sheets?: ReadonlyArray<Sheet>
+}
+
+export interface Millis {
+  readonly warmUp: number
+  readonly measured: number
 }
 
 /** Formats figures. */

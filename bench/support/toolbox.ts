@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readdirSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import * as Peers from "./peers.ts"
 import type { Command, Toolbox } from "./question.ts"
 
 const path = (relative: string): string => fileURLToPath(new URL(`../${relative}`, import.meta.url))
@@ -10,19 +11,20 @@ const has = (program: string): boolean => spawnSync(program, ["--version"]).stat
 /** Descriptors that the writer makes ready in B1. */
 export const descriptors = 1000
 
-/** Length of a request in B5 and B6. */
-const requestBytes = 64
-
 export interface Machine {
   readonly toolbox: Toolbox
-  /** Sentences about missing tools. */
-  readonly lacking: ReadonlyArray<string>
+  /** Sentences about missing tools. Those that a question lacks are there once it was asked. */
+  readonly lacking: ReadonlySet<string>
 }
 
 /** Builds the baselines if there is a C compiler, and looks for the other tools. */
 export const prepare = (): Machine => {
-  const hasCompiler = has("cc")
+  // The baselines use epoll, which only Linux has.
+  const hasCompiler = process.platform === "linux" && has("cc")
   const hasTaskset = has("taskset")
+  const lacking = new Set<string>()
+  if (!hasCompiler) lacking.add("no C compiler (cc) on Linux: no baseline")
+  if (!hasTaskset) lacking.add("no taskset: nothing is pinned to one CPU")
   if (hasCompiler) build()
   const baseline = (name: string): Command | undefined => (hasCompiler ? [path(`.build/${name}`)] : undefined)
   return {
@@ -40,18 +42,30 @@ export const prepare = (): Machine => {
         if (command === undefined || writer === undefined) return mode === "each" ? command : undefined
         return [...writer, mode, String(descriptors), ...command]
       },
-      loaded(connections, server) {
+      peer(name) {
+        // Without the load, which is in C, there is no need to build it.
+        if (!hasCompiler) return undefined
+        const server = Peers[name](path)
+        if (typeof server !== "string") return server
+        lacking.add(server)
+        return undefined
+      },
+      loaded({ bytes, connections, outstanding }, server) {
         const load = baseline("load")
         if (server === undefined || load === undefined) return undefined
-        return [...load, String(connections), String(requestBytes), "--", ...server]
+        return [...load, String(connections), String(bytes), String(outstanding), "--", ...server]
+      },
+      forbidden(command) {
+        const forbid = baseline("forbid")
+        if (forbid === undefined) return undefined
+        if (spawnSync(forbid[0]!, ["true"]).status === 0) return [...forbid, ...command]
+        lacking.add("no seccomp(2): nothing is forbidden")
+        return undefined
       },
       compiled: compile,
       pinned: (command) => (hasTaskset && command !== undefined ? ["taskset", "-c", "0", ...command] : undefined)
     },
-    lacking: [
-      ...(hasCompiler ? [] : ["no C compiler (cc): no baseline"]),
-      ...(hasTaskset ? [] : ["no taskset: nothing is pinned to one CPU"])
-    ]
+    lacking
   }
 }
 
