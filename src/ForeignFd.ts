@@ -12,8 +12,9 @@
  *
  * - {@link make} waits for one descriptor at a time.
  * - {@link drive} runs the loop for a library that does a step, and then says what it waits for.
- * - {@link makeSet} is for a library that names its descriptors in a callback as it goes, and for
- *   one that several fibers call: an update wakes the fiber that waits.
+ *   {@link makeDriver} does so for a library that other fibers call as well: they wake it.
+ * - {@link makeSet} is for a library that names its descriptors in a callback as it goes, and
+ *   {@link makeKeyedSet} for one that has several watches for a descriptor.
  *
  * For a descriptor that the program reads itself, use `AsyncFd`.
  *
@@ -28,11 +29,13 @@ import type { Event } from "./Event.ts"
 import * as internalDrive from "./internal/foreign/drive.ts"
 import * as internal from "./internal/foreign/foreignFd.ts"
 import * as internalSet from "./internal/foreign/foreignFdSet.ts"
+import * as internalTime from "./internal/foreign/timeUntil.ts"
 import type { PollerError } from "./PollerError.ts"
 import type { FdLike, Registrar } from "./Registrar.ts"
 
 declare const TypeId: "~effect-amy/ForeignFd"
 declare const SetTypeId: "~effect-amy/ForeignFdSet"
+declare const DriverTypeId: "~effect-amy/ForeignFdDriver"
 
 /**
  * Options of a wait.
@@ -127,7 +130,54 @@ export type Step<A> =
     }
 
 /**
- * The descriptors that a library has named, and one time limit.
+ * A descriptor that is ready, with the key that it is waited for under. See {@link makeKeyedSet}.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface KeyedReadyFd<out Key> extends ReadyFd {
+  readonly key: Key
+}
+
+/**
+ * A library in steps, which other fibers can wake. Made by {@link makeDriver}.
+ *
+ * **Details**
+ *
+ * Its methods can be passed on: `const { wake } = driver`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ForeignFdDriver<out A, out E = never, out R = never> extends Inspectable {
+  readonly [DriverTypeId]: typeof DriverTypeId
+
+  /**
+   * Runs the steps until one returns a result, as {@link drive} does.
+   *
+   * - Fails as the step does.
+   * - Fails with `BadDescriptor` if a step names a number that is not open.
+   * - Fails with `InvalidArgument` if a step names an invalid descriptor, event or timeout.
+   * - Fails with `AlreadyRegistered` if a descriptor is registered in another way.
+   * - Fails with `LimitReached` if the kernel can watch no more.
+   * - Fails with `Closed` or `WorkerFailed` if the poller has ended.
+   */
+  readonly run: Effect.Effect<A, E | PollerError, R | Registrar>
+
+  /**
+   * Makes the next step run now, with nothing as what is ready: the driver no longer waits for what
+   * the last step has named. During a step, another follows it. Does nothing while no fiber is in
+   * `run`.
+   *
+   * It is a plain function that neither waits nor throws, to be called on the driver's thread, also
+   * in a callback of the library's. No fiber runs inside of it.
+   */
+  readonly wake: () => void
+}
+
+/**
+ * The descriptors that a library has named, and one time limit. A set with keys is made by
+ * {@link makeKeyedSet}.
  *
  * **Details**
  *
@@ -137,7 +187,7 @@ export type Step<A> =
  * @category models
  * @since 0.2.0
  */
-export interface ForeignFdSet extends Inspectable {
+export interface ForeignFdSet<in out Key = void> extends Inspectable {
   readonly [SetTypeId]: typeof SetTypeId
 
   /** How many descriptors there are. */
@@ -147,9 +197,12 @@ export interface ForeignFdSet extends Inspectable {
    * Sets what a descriptor is waited for, from now on, also for a fiber that is in `wait`. `"None"`
    * removes it. Does nothing once the scope has closed.
    *
+   * In a set with keys, this is what the descriptor is waited for under one key. Under another key,
+   * the same descriptor may be waited for, too.
+   *
    * If it cannot be done, the next `wait` fails with the reason.
    */
-  readonly update: (fd: number, event: Event | "None") => void
+  readonly update: (fd: number, event: Event | "None", key: Key) => void
 
   /**
    * Sets the time after which `wait` returns an empty array, once. It counts from this call, replaces
@@ -170,7 +223,7 @@ export interface ForeignFdSet extends Inspectable {
    * - Fails with `Closed` once the scope or the poller is closed.
    * - Fails with `WorkerFailed` once the polling thread has died.
    */
-  readonly wait: (options?: WaitOptions) => Effect.Effect<ReadonlyArray<ReadyFd>, PollerError>
+  readonly wait: (options?: WaitOptions) => Effect.Effect<ReadonlyArray<KeyedReadyFd<Key>>, PollerError>
 }
 
 /**
@@ -188,6 +241,15 @@ export const isForeignFd: (u: unknown) => u is ForeignFd = internal.isForeignFd
  * @since 0.2.0
  */
 export const isForeignFdSet: (u: unknown) => u is ForeignFdSet = internalSet.isForeignFdSet
+
+/**
+ * Returns whether a value is a {@link ForeignFdDriver}.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const isForeignFdDriver: (u: unknown) => u is ForeignFdDriver<unknown, unknown, unknown> =
+  internalDrive.isForeignFdDriver
 
 /**
  * Makes an object that waits for a descriptor. With a function, it waits for the descriptor whose
@@ -241,8 +303,7 @@ export const make: (fd: FdLike | (() => number)) => Effect.Effect<ForeignFd, Pol
  *
  * **Details**
  *
- * No other fiber can wake it, or change what it waits for: {@link makeSet} is for a library that
- * several fibers call.
+ * No other fiber can wake it: {@link makeDriver} is for a library that several fibers call.
  *
  * - Fails as the step does.
  * - Fails with `BadDescriptor` if a step names a number that is not open.
@@ -287,6 +348,67 @@ export const make: (fd: FdLike | (() => number)) => Effect.Effect<ForeignFd, Pol
 export const drive: <A, E, R>(
   step: (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A>, E, R>
 ) => Effect.Effect<A, E | PollerError, R | Registrar> = internalDrive.drive
+
+/**
+ * Makes a driver, for a library in steps that other fibers call as well. One fiber runs it, and the
+ * others wake it once they have given the library something to do.
+ *
+ * **Details**
+ *
+ * The step is called as by {@link drive}, and also after a wake, with nothing as what is ready. It
+ * may wait for a wake alone: `ForeignFd.waitForAny([])`.
+ *
+ * **Example** (A queue of queries)
+ *
+ * ```ts
+ * import { Effect, Fiber } from "effect"
+ * import { ForeignFd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const queries: Array<string> = []
+ *   const driver = yield* ForeignFd.makeDriver(() =>
+ *     Effect.sync(() => {
+ *       const query = queries.shift()
+ *       return query === undefined ? ForeignFd.waitForAny([]) : ForeignFd.done(`${query}: 1 row`)
+ *     })
+ *   )
+ *   const running = yield* Effect.forkChild(driver.run, { startImmediately: true })
+ *   queries.push("select 1")
+ *   driver.wake()
+ *   console.log(yield* Fiber.join(running))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Poller.layerEventLoop()))) // => select 1: 1 row
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const makeDriver: <A, E, R>(
+  step: (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A>, E, R>
+) => Effect.Effect<ForeignFdDriver<A, E, R>> = internalDrive.makeDriver
+
+/**
+ * Returns the milliseconds that are left until a point in time of CLOCK_MONOTONIC, in microseconds,
+ * as sd-bus and sd-event name it. Returns 0 if it is over, and `undefined`, which is no limit, for
+ * the largest number, which stands for never.
+ *
+ * **Example** (A deadline of a library's)
+ *
+ * ```ts
+ * import { ForeignFd } from "effect-amy"
+ *
+ * const micros = process.hrtime.bigint() / 1000n
+ * console.log(ForeignFd.timeUntil(micros + 60_000_000n)! > 50_000)
+ * console.log(ForeignFd.timeUntil(micros - 1n), ForeignFd.timeUntil(2n ** 64n - 1n))
+ * // => true
+ * // => 0 undefined
+ * ```
+ *
+ * @category time
+ * @since 0.2.0
+ */
+export const timeUntil: (micros: number | bigint) => number | undefined = internalTime.timeUntil
 
 /**
  * Ends {@link drive} with a result.
@@ -348,3 +470,41 @@ export const waitForAny: (fds: ReadonlyArray<ReadyFd>, options?: WaitOptions) =>
  * @since 0.2.0
  */
 export const makeSet: Effect.Effect<ForeignFdSet, PollerError, Registrar | Scope.Scope> = internalSet.makeSet
+
+/**
+ * Makes an empty set for a library that has several watches for one descriptor, as libdbus has. A
+ * key, such as the pointer to a watch, tells them apart, and `wait` returns it.
+ *
+ * **Details**
+ *
+ * A descriptor is waited for what all its keys want together. What became ready is returned once for
+ * each key that it concerns. Keys are compared as those of a `Map`.
+ *
+ * The set has a descriptor of its own, which its scope closes.
+ *
+ * - Fails with `LimitReached` if the process has too many descriptors open.
+ * - Fails with `InvalidArgument` if the `Registrar` was not made by this library.
+ *
+ * **Example** (Two watches for one descriptor)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Fd, ForeignFd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { writer } = yield* Fd.pipe
+ *   const set = yield* ForeignFd.makeKeyedSet<string>()
+ *   set.update(writer.fd, "Read", "the reading watch")
+ *   set.update(writer.fd, "Write", "the writing watch")
+ *   console.log((yield* set.wait()).map(({ event, key }) => [event, key]))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+ * // => [ [ 'Write', 'the writing watch' ] ]
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const makeKeyedSet: <Key>() => Effect.Effect<ForeignFdSet<Key>, PollerError, Registrar | Scope.Scope> =
+  internalSet.makeKeyedSet

@@ -82,6 +82,7 @@ const kinds: { readonly [name: string]: Kind } = {
     make: ForeignFd.makeSet,
     given: { update: [0, "None"], updateTimeout: [0], wait: [{ timeout: 0 }] }
   },
+  ForeignFdDriver: { make: ForeignFd.makeDriver(() => Effect.succeed(ForeignFd.done(1))), given: { wake: [] } },
   NetlinkSocket: { make: Netlink.open(Netlink.NETLINK_ROUTE), given: { send: [{ type: 0 }], request: [1000] } },
   ProcessHandle: { make: ProcessExit.open(process.pid), given: { signal: [0] } },
   Pty: {

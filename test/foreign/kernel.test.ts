@@ -83,6 +83,27 @@ describeEveryLayer("ForeignFd", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
+  it.live("a wake in a library's callback makes the driver's next step run after the call", () =>
+    Effect.gen(function* () {
+      const [reader] = yield* scopedFds(Kernel.pipe)
+      const log: Array<string> = []
+      const driver = yield* ForeignFd.makeDriver(() =>
+        Effect.sync(() => {
+          log.push("step")
+          return log.length > 4 ? ForeignFd.done(log) : ForeignFd.waitFor(reader, "Read")
+        })
+      )
+      const driving = yield* begin(driver.run)
+      log.push("calls")
+      callBack(() => {
+        log.push("called")
+        driver.wake()
+      })
+      log.push("has called")
+      expect(yield* Fiber.join(driving)).toEqual(["step", "calls", "called", "has called", "step"])
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
   it.live("a socket that is closed and opened under its number between the waits, over and over", () =>
     Effect.gen(function* () {
       const fd = Kernel.pipe()[0]
@@ -242,6 +263,29 @@ describeLayers("ForeignFd", (layer) => {
   )
 })
 
+/** CLOCK_MONOTONIC, in microseconds. */
+const micros = () => process.hrtime.bigint() / 1000n
+
+describe("ForeignFd.timeUntil", () => {
+  it.live("gives the time that is left until a point of CLOCK_MONOTONIC, which a wait then takes", () =>
+    Effect.gen(function* () {
+      expect(ForeignFd.timeUntil(0)).toBe(0)
+      expect(ForeignFd.timeUntil(micros())).toBe(0)
+      for (const never of [2n ** 64n - 1n, 2 ** 64, 2n ** 63n - 1n]) expect(ForeignFd.timeUntil(never)).toBe(undefined)
+      const left = ForeignFd.timeUntil(micros() + 3_600_000_000n)!
+      expect(left).toBeGreaterThan(3_000_000)
+      expect(left).toBeLessThanOrEqual(3_600_000)
+      expect(ForeignFd.timeUntil(Number(micros()) + 3_600_000_000)!).toBeGreaterThan(3_000_000)
+      const [reader] = yield* scopedFds(Kernel.pipe)
+      const foreign = yield* ForeignFd.make(reader)
+      const deadline = micros() + 3000n
+      expect(yield* foreign.wait("Read", { timeout: ForeignFd.timeUntil(deadline) })).toEqual(Option.none())
+      expect(micros()).toBeGreaterThanOrEqual(deadline)
+      expect(yield* outcome(foreign.wait("Read", { timeout: ForeignFd.timeUntil(Number.NaN) }))).toBe("InvalidArgument")
+    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+  )
+})
+
 describe("ForeignFd with a Registrar that effect-amy did not create", () => {
   it.live("is refused", () =>
     Effect.gen(function* () {
@@ -249,6 +293,11 @@ describe("ForeignFd with a Registrar that effect-amy did not create", () => {
       for (const effect of [
         Effect.asVoid(ForeignFd.make(0)),
         Effect.asVoid(ForeignFd.makeSet),
+        Effect.asVoid(ForeignFd.makeKeyedSet<string>()),
+        Effect.flatMap(
+          ForeignFd.makeDriver(() => Effect.succeed(ForeignFd.done(undefined))),
+          ({ run }) => run
+        ),
         ForeignFd.drive(() => Effect.succeed(ForeignFd.done(undefined)))
       ]) {
         expect(yield* outcome(Effect.provideService(Effect.scoped(effect), Registrar.Registrar, fake))).toBe(

@@ -1,9 +1,10 @@
 /** The behaviours of `ForeignFd.drive`. They run in every world. */
 import { expect } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { ForeignFd, Registrar } from "effect-amy"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import { readyNow } from "./layers.ts"
+import { until } from "./observe.ts"
 import { outcome } from "./opened.ts"
 import { atOnce, begin, beginWaiting, type Behaviours, expectWaiting, registrations, waiters } from "./waiting.ts"
 
@@ -142,6 +143,129 @@ export const driveBehaviours: Behaviours = {
         const { dispatcher } = yield* attachmentOf(yield* Registrar.Registrar)
         expect(Array.from(dispatcher.registrations.sources())).toEqual([])
         expect([yield* waiters, yield* registrations]).toEqual([0, 0])
+      })
+  },
+  "ForeignFd.makeDriver": {
+    "runs a step when it is woken, and no fiber runs inside of the wake": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const queries: Array<string> = []
+        const log: Array<string> = []
+        const driver = yield* ForeignFd.makeDriver((ready) =>
+          Effect.sync(() => {
+            expect(ready).toEqual([])
+            log.push(`step ${queries.join()}`)
+            return queries.length === 2 ? ForeignFd.done(queries) : ForeignFd.waitFor(socket.fd, "Read")
+          })
+        )
+        driver.wake()
+        expect(ForeignFd.isForeignFdDriver(driver)).toBe(true)
+        expect(String(driver)).toBe("ForeignFdDriver(idle)")
+        const driving = yield* beginWaiting(driver.run)
+        expect(String(driver)).toBe("ForeignFdDriver(running)")
+        const put = (query: string) =>
+          Effect.sync(() => {
+            queries.push(query)
+            driver.wake()
+            driver.wake()
+            log.push(`put ${query}`)
+          })
+        yield* put("a")
+        yield* until(() => log.includes("step a"))
+        yield* expectWaiting(driving)
+        yield* put("b")
+        expect(yield* Fiber.join(driving)).toEqual(["a", "b"])
+        expect(log).toEqual(["step ", "put a", "step a", "put b", "step a,b"])
+        driver.wake()
+        expect([yield* waiters, yield* registrations]).toEqual([0, 0])
+      }),
+    "runs another step if it is woken during one, though nothing is ready": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        for (const timeout of [undefined, "1 hour", Infinity] as const) {
+          const gate = Latch.makeUnsafe(false)
+          let steps = 0
+          const driver = yield* ForeignFd.makeDriver(() =>
+            Effect.as(
+              gate.await,
+              ++steps < 2 ? ForeignFd.waitFor(socket.fd, "Read", { timeout }) : ForeignFd.done(steps)
+            )
+          )
+          const driving = yield* begin(driver.run)
+          driver.wake()
+          yield* gate.open
+          expect(yield* Fiber.join(driving)).toBe(2)
+        }
+      }),
+    "waits for a wake alone, for time, and for what is ready, and can be run again": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        let next: ForeignFd.Step<number> = ForeignFd.waitForAny([])
+        const seen: Array<ReadonlyArray<ForeignFd.ReadyFd>> = []
+        const driver = yield* ForeignFd.makeDriver((ready) =>
+          Effect.sync(() => {
+            seen.push(ready)
+            return next
+          })
+        )
+        const driving = yield* beginWaiting(driver.run)
+        next = ForeignFd.waitFor(socket.fd, "Read")
+        driver.wake()
+        yield* until(() => seen.length === 2)
+        yield* expectWaiting(driving)
+        next = ForeignFd.done(1)
+        yield* socket.receive
+        expect(yield* Fiber.join(driving)).toBe(1)
+        expect(seen).toEqual([[], [], [{ fd: socket.fd, event: "Read" }]])
+        next = ForeignFd.waitForAny([])
+        const fibers = yield* Effect.all([beginWaiting(driver.run), beginWaiting(driver.run)])
+        next = ForeignFd.done(2)
+        driver.wake()
+        expect(yield* Fiber.joinAll(fibers)).toEqual([2, 2])
+      }),
+    "forgets what the step before a wake has named, which may have been closed": (world) =>
+      Effect.gen(function* () {
+        const [first, second] = yield* Effect.all([world.socket, world.socket])
+        let { fd } = first
+        const driver = yield* ForeignFd.makeDriver((ready) =>
+          Effect.succeed(ready.length > 0 ? ForeignFd.done(ready) : ForeignFd.waitFor(fd, "Read"))
+        )
+        const driving = yield* beginWaiting(driver.run)
+        yield* first.close
+        fd = second.fd
+        driver.wake()
+        yield* expectWaiting(driving)
+        yield* second.receive
+        expect(yield* Fiber.join(driving)).toEqual([{ fd: second.fd, event: "Read" }])
+        expect(yield* registrations).toBe(0)
+      }),
+    "leaves nothing behind if it is interrupted, and does nothing if it is woken then": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        let steps = 0
+        const driver = yield* ForeignFd.makeDriver(() =>
+          Effect.sync(() => {
+            steps++
+            return ForeignFd.waitFor(socket.fd, "Read")
+          })
+        )
+        const driving = yield* beginWaiting(driver.run)
+        driver.wake()
+        yield* Fiber.interrupt(driving)
+        driver.wake()
+        yield* readyNow
+        expect([steps, String(driver)]).toEqual([1, "ForeignFdDriver(idle)"])
+        expect([yield* waiters, yield* registrations]).toEqual([0, 0])
+      }),
+    "fails with Closed once the poller is closed, however often it is woken": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const driver = yield* ForeignFd.makeDriver(() => Effect.succeed(ForeignFd.waitFor(socket.fd, "Read")))
+        const driving = yield* beginWaiting(outcome(driver.run))
+        yield* world.close
+        driver.wake()
+        expect(yield* Fiber.join(driving)).toBe("Closed")
+        expect(yield* outcome(driver.run)).toBe("Closed")
       })
   }
 }

@@ -142,6 +142,62 @@ export const setBehaviours: Behaviours = {
         expect((yield* readyNow).map((notification) => notification.id)).toEqual([id])
       })
   },
+  "ForeignFdSet: keys": {
+    "of one descriptor are waited for together, and each gets its part": (world) =>
+      Effect.gen(function* () {
+        const socket = yield* world.socket
+        const { fd } = socket
+        const set = yield* ForeignFd.makeKeyedSet<object>()
+        const [reading, writing, both] = [{}, {}, {}]
+        const now = Effect.map(set.wait({ timeout: 0 }), (ready) => ready.map(({ event, key }) => [key, event]))
+        set.update(fd, "Read", reading)
+        set.update(fd, "Write", writing)
+        expect(set.size).toBe(1)
+        expect(yield* now).toEqual([[writing, "Write"]])
+        yield* socket.receive
+        set.update(fd, "Both", both)
+        const found = yield* now
+        expect(found.map(([, event]) => event)).toEqual(["Read", "Write", "Both"])
+        // Equal objects, so that only identity tells them apart.
+        for (const [index, key] of [reading, writing, both].entries()) expect(found[index]![0]).toBe(key)
+        set.update(fd, "Read", both)
+        set.update(fd, "None", writing)
+        expect((yield* now).map(([, event]) => event)).toEqual(["Read", "Read"])
+        yield* socket.drain
+        set.update(fd, "None", both)
+        const waiting = yield* beginWaiting(set.wait())
+        set.update(fd, "Write", writing)
+        expect((yield* Fiber.join(waiting)).map(({ event, key }) => [key === writing, event])).toEqual([
+          [true, "Write"]
+        ])
+        set.update(fd, "None", writing)
+        set.update(fd, "None", writing)
+        expect([set.size, yield* now]).toEqual([1, []])
+        set.update(fd, "None", reading)
+        expect([set.size, yield* now]).toEqual([0, []])
+      }),
+    "may be those of other descriptors, too, and are removed without an error after a close": (world) =>
+      Effect.gen(function* () {
+        const [first, second] = yield* Effect.all([world.socket, world.socket])
+        const set = yield* ForeignFd.makeKeyedSet<string>()
+        for (const { fd } of [first, second]) {
+          set.update(fd, "Read", "reading")
+          set.update(fd, "Write", "writing")
+        }
+        yield* first.close
+        set.update(first.fd, "None", "reading")
+        set.update(first.fd, "None", "writing")
+        expect(set.size).toBe(1)
+        expect(yield* set.wait()).toEqual([{ fd: second.fd, event: "Write", key: "writing" }])
+        set.update(second.fd, "write" as "Write", "reading")
+        expect(yield* outcome(set.wait())).toBe("InvalidArgument")
+        yield* second.receive
+        expect((yield* set.wait()).map(({ event, key }) => `${key} ${event}`)).toEqual([
+          "reading Read",
+          "writing Write"
+        ])
+      })
+  },
   "ForeignFdSet: an update that cannot be done": {
     "fails the next wait, once, and changes nothing": (world) =>
       Effect.gen(function* () {

@@ -8,7 +8,7 @@ import { type Event, ForeignFd, type PollerError, type Registrar, Syscall } from
 import { same, type Same } from "../support/types.ts"
 
 type Failure = PollerError.PollerError
-type Ready = ReadonlyArray<ForeignFd.ReadyFd>
+type Ready<Key> = ReadonlyArray<ForeignFd.KeyedReadyFd<Key>>
 
 const waits = (foreign: ForeignFd.ForeignFd) => ({
   plain: foreign.wait("Read"),
@@ -60,9 +60,13 @@ describe("ForeignFd", () => {
       "done",
       "drive",
       "isForeignFd",
+      "isForeignFdDriver",
       "isForeignFdSet",
       "make",
+      "makeDriver",
+      "makeKeyedSet",
       "makeSet",
+      "timeUntil",
       "waitFor",
       "waitForAny"
     ])
@@ -83,23 +87,57 @@ describe("ForeignFd", () => {
   })
 })
 
+describe("ForeignFdDriver", () => {
+  it("runs steps, and has a plain wake", () => {
+    same<
+      Same<
+        Omit<ForeignFd.ForeignFdDriver<Date, "mine", { readonly mine: true }>, keyof Inspectable.Inspectable>,
+        {
+          readonly "~effect-amy/ForeignFdDriver": "~effect-amy/ForeignFdDriver"
+          readonly run: Effect.Effect<Date, "mine" | Failure, { readonly mine: true } | Registrar.Registrar>
+          readonly wake: () => void
+        }
+      >
+    >(true)
+    const inferred = ForeignFd.makeDriver(() => Effect.succeed(ForeignFd.done(1)))
+    expectTypeOf(inferred).toEqualTypeOf<Effect.Effect<ForeignFd.ForeignFdDriver<number>>>()
+    expectTypeOf(ForeignFd.isForeignFdDriver).guards.toEqualTypeOf<
+      ForeignFd.ForeignFdDriver<unknown, unknown, unknown>
+    >()
+    expectTypeOf(ForeignFd.timeUntil).toEqualTypeOf<(micros: number | bigint) => number | undefined>()
+  })
+})
+
+/** Without keys, there is no third argument; with keys, it must be there. */
+const updates = (plain: ForeignFd.ForeignFdSet, keyed: ForeignFd.ForeignFdSet<Date>) => {
+  plain.update(0, "Read")
+  keyed.update(0, "Read", new Date())
+  // @ts-expect-error a key is missing
+  keyed.update(0, "Read")
+}
+
 describe("ForeignFdSet", () => {
   it("has plain updates, and one wait", () => {
     same<
       Same<
-        Omit<ForeignFd.ForeignFdSet, keyof Inspectable.Inspectable>,
+        Omit<ForeignFd.ForeignFdSet<Date>, keyof Inspectable.Inspectable>,
         {
           readonly "~effect-amy/ForeignFdSet": "~effect-amy/ForeignFdSet"
           readonly size: number
-          readonly update: (fd: number, event: Event.Event | "None") => void
+          readonly update: (fd: number, event: Event.Event | "None", key: Date) => void
           readonly updateTimeout: (timeout: Duration.Input | undefined) => void
-          readonly wait: (options?: ForeignFd.WaitOptions) => Effect.Effect<Ready, Failure>
+          readonly wait: (options?: ForeignFd.WaitOptions) => Effect.Effect<Ready<Date>, Failure>
         }
       >
     >(true)
     expectTypeOf(ForeignFd.makeSet).toEqualTypeOf<
       Effect.Effect<ForeignFd.ForeignFdSet, Failure, Registrar.Registrar | Scope.Scope>
     >()
+    expectTypeOf(ForeignFd.makeKeyedSet<Date>).returns.toEqualTypeOf<
+      Effect.Effect<ForeignFd.ForeignFdSet<Date>, Failure, Registrar.Registrar | Scope.Scope>
+    >()
+    expectTypeOf<ForeignFd.KeyedReadyFd<Date>>().toExtend<ForeignFd.ReadyFd & { readonly key: Date }>()
+    expect(updates).toBeDefined()
     expectTypeOf(ForeignFd.isForeignFdSet).guards.toEqualTypeOf<ForeignFd.ForeignFdSet>()
   })
 })

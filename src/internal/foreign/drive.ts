@@ -2,7 +2,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Event } from "../../Event.ts"
-import type { ReadyFd, Step, WaitOptions } from "../../ForeignFd.ts"
+import type { ForeignFdDriver, ReadyFd, Step, WaitOptions } from "../../ForeignFd.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"
 import type { Attachment } from "../delivery/attachment.ts"
@@ -10,10 +10,15 @@ import { interestError, toInterest } from "../delivery/interest.ts"
 import { attachmentOf } from "../delivery/registrar.ts"
 import { readArgument } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
+import { queueMicrotask } from "../libc/realTime.ts"
+import { isOf } from "../objects/guards.ts"
+import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
 import { timeoutOf } from "./foreignFd.ts"
 import { eventNow, type Found, type Target } from "./readyFd.ts"
-import { waitFor as waitAt } from "./wait.ts"
+import { type Wait, waitFor as waitAt } from "./wait.ts"
+
+export const TypeId = "~effect-amy/ForeignFdDriver"
 
 interface Waits {
   readonly fds: ReadonlyArray<ReadyFd>
@@ -61,9 +66,34 @@ const lookAt = (
 
 const timeUp: Effect.Effect<Found> = Effect.succeed([])
 
-export const drive = <A, E, R>(
-  step: (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A>, E, R>
-): Effect.Effect<A, E | PollerError, R | Registrar> =>
+/** One run of the steps. */
+class Run {
+  /** Whether anything can wake it. Only then may a step wait for nothing else. */
+  readonly isDriver: boolean
+  /** Whether a wake came since the last step began. */
+  isWoken = false
+  readonly waits = new Set<Wait>()
+
+  constructor(isDriver: boolean) {
+    this.isDriver = isDriver
+  }
+
+  wake(): void {
+    this.isWoken = true
+    // Not now, for no fiber may run inside of a callback of the library's.
+    if (this.waits.size > 0) queueMicrotask(this.#resume)
+  }
+
+  readonly #resume = (): void => {
+    // Of several wakes, the first has been followed by a step already.
+    if (!this.isWoken) return
+    for (const wait of Array.from(this.waits)) wait.expire()
+  }
+}
+
+type NextStep<A, E, R> = (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A>, E, R>
+
+const runSteps = <A, E, R>(step: NextStep<A, E, R>, run: Run): Effect.Effect<A, E | PollerError, R | Registrar> =>
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar)
     const all = ArmedFds.of(attachment)
@@ -76,18 +106,74 @@ export const drive = <A, E, R>(
           if (typeof millis !== "number") return Effect.fail(millis)
           const targets = readArgument("the descriptors of a step", () => toTargets(step.fds))
           if (isPollerError(targets)) return Effect.fail(targets)
-          if (targets.length === 0 && millis === Infinity) {
+          if (targets.length === 0 && millis === Infinity && !run.isDriver) {
             return Effect.fail(invalidArgument("this step waits for nothing: name a descriptor, a timeout, or both"))
           }
-          const look = () => lookAt(attachment, targets)
-          return waitAt({ attachment, holder, ask: () => undefined, targets: () => targets, look, timeUp }, millis)
+          // The caller of a wake may have made the library close what the step has named.
+          const look = () => (run.isWoken ? timeUp : lookAt(attachment, targets))
+          const awaited = { attachment, holder, ask: () => undefined, targets: () => targets, look, timeUp }
+          return waitAt(awaited, millis, run.waits)
         }
         const next = (ready: Found): Effect.Effect<A, E | PollerError, R> =>
-          Effect.flatMap(step(ready), (result) =>
-            result._tag === "Done" ? Effect.succeed(result.value) : Effect.flatMap(wait(result), next)
-          )
+          Effect.suspend(() => {
+            run.isWoken = false
+            return Effect.flatMap(step(ready), (result) =>
+              result._tag === "Done" ? Effect.succeed(result.value) : Effect.flatMap(wait(result), next)
+            )
+          })
         return next([])
       },
       (holder) => Effect.sync(() => holder.release())
     )
   })
+
+export const drive = <A, E, R>(step: NextStep<A, E, R>): Effect.Effect<A, E | PollerError, R | Registrar> =>
+  Effect.suspend(() => runSteps(step, new Run(false)))
+
+export const makeDriver = <A, E, R>(step: NextStep<A, E, R>): Effect.Effect<ForeignFdDriver<A, E, R>> =>
+  Effect.sync(() => new ForeignFdDriverImpl(step))
+
+export const isForeignFdDriver = (u: unknown): u is ForeignFdDriver<unknown, unknown, unknown> =>
+  isOf(ForeignFdDriverImpl, u)
+
+class ForeignFdDriverImpl<A, E, R> extends PublicObject implements ForeignFdDriver<A, E, R> {
+  readonly #step: NextStep<A, E, R>
+  readonly #runs = new Set<Run>()
+
+  static {
+    detachMethods(this)
+  }
+
+  constructor(step: NextStep<A, E, R>) {
+    super()
+    this.#step = step
+  }
+
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+
+  get run(): Effect.Effect<A, E | PollerError, R | Registrar> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const run = new Run(true)
+        this.#runs.add(run)
+        return run
+      }),
+      (run) => runSteps(this.#step, run),
+      (run) => Effect.sync(() => this.#runs.delete(run))
+    )
+  }
+
+  wake(): void {
+    for (const run of this.#runs) run.wake()
+  }
+
+  toJSON() {
+    return { _id: "effect-amy/ForeignFdDriver", running: this.#runs.size }
+  }
+
+  toString(): string {
+    return `ForeignFdDriver(${this.#runs.size === 0 ? "idle" : "running"})`
+  }
+}

@@ -4,7 +4,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Event } from "../../Event.ts"
-import type { ForeignFdSet, ReadyFd, WaitOptions } from "../../ForeignFd.ts"
+import type { ForeignFdSet, KeyedReadyFd, WaitOptions } from "../../ForeignFd.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import { Registrar } from "../../Registrar.ts"
 import type { Attachment } from "../delivery/attachment.ts"
@@ -20,34 +20,50 @@ import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ArmedFds, Holder } from "./armedFds.ts"
 import { timeoutOf } from "./foreignFd.ts"
-import { eventOf, type Found } from "./readyFd.ts"
+import { eventOf } from "./readyFd.ts"
 import { type Awaited, type Wait, waitFor } from "./wait.ts"
 import { readArgument } from "../errors/arguments.ts"
 
 export const TypeId = "~effect-amy/ForeignFdSet"
 
-export const makeSet: Effect.Effect<ForeignFdSet, PollerError, Registrar | Scope.Scope> = Effect.gen(function* () {
-  const attachment = yield* attachmentOf(yield* Registrar)
-  return yield* Effect.acquireRelease(
-    Effect.try({
-      try: () => new ForeignFdSetImpl(attachment, attachment.selector.openLevelSet()),
-      catch: fromThrown
-    }),
-    (set) => Effect.sync(() => set.release())
-  )
-})
+export const makeKeyedSet = <Key>(): Effect.Effect<ForeignFdSet<Key>, PollerError, Registrar | Scope.Scope> =>
+  Effect.gen(function* () {
+    const attachment = yield* attachmentOf(yield* Registrar)
+    return yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => new ForeignFdSetImpl<Key>(attachment, attachment.selector.openLevelSet()),
+        catch: fromThrown
+      }),
+      (set) => Effect.sync(() => set.release())
+    )
+  })
 
-const timeUp: Effect.Effect<Found> = Effect.succeed([])
+export const makeSet: Effect.Effect<ForeignFdSet, PollerError, Registrar | Scope.Scope> = makeKeyedSet<void>()
+
+type Found<Key> = ReadonlyArray<KeyedReadyFd<Key>>
+
+const timeUp: Effect.Effect<ReadonlyArray<never>> = Effect.succeed([])
 
 export const isForeignFdSet = (u: unknown): u is ForeignFdSet => isOf(ForeignFdSetImpl, u)
 
-class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
+/** Returns what all keys of a descriptor want together. */
+const totalOf = (interests: Iterable<number>): number => {
+  let total = 0
+  for (const interest of interests) total |= interest
+  return total
+}
+
+/** A set without keys returns none, not even `undefined`. */
+const withoutKey = (fd: number, event: Event): KeyedReadyFd<never> => ({ fd, event }) as KeyedReadyFd<never>
+
+class ForeignFdSetImpl<Key> extends PublicObject implements ForeignFdSet<Key> {
   readonly #attachment: Attachment
   readonly #set: LevelSet
   readonly #holder: Holder
-  readonly #interests = new Map<number, number>()
+  /** What each descriptor is waited for, by key. A set without keys has one, `undefined`. */
+  readonly #interests = new Map<number, ReadonlyMap<Key, number>>()
   readonly #waits = new Set<Wait>()
-  readonly #awaited: Awaited<Found>
+  readonly #awaited: Awaited<Found<Key>>
   #deadline: Deadline | undefined
   /** Why an update failed. A callback of the library's has no use for it, so the next wait fails. */
   #refused: PollerError | undefined
@@ -81,16 +97,21 @@ class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
     return this.#interests.size
   }
 
-  update(fd: number, event: Event | "None"): void {
+  update(fd: number, event: Event | "None", key: Key): void {
     this.#attempt(() => {
       const interest = event === "None" ? 0 : toInterest(event, undefined)
       const refused = interest < 0 ? interestError(interest) : Registering.refusal(this.#attachment, fd, interest)
       if (refused !== undefined) return refused
-      const errno = this.#set.update(fd, interest)
-      if (errno === 0 && interest !== 0) this.#interests.set(fd, interest)
+      const interests = new Map(this.#interests.get(fd))
+      if (interest === 0) interests.delete(key)
+      else interests.set(key, interest)
+      const errno = this.#set.update(fd, totalOf(interests.values()))
+      if (errno === 0 && interests.size > 0) this.#interests.set(fd, interests)
       // A number that is not open is not waited for any more, either.
       else if (errno === 0 || errno === constants.errno.EBADF) this.#interests.delete(fd)
-      return errno === 0 ? undefined : fromErrno(this.#attachment.selector.syscalls.add, errno, { fd })
+      // A library may close its descriptor before it says so, key by key.
+      if (errno === 0 || (errno === constants.errno.EBADF && interest === 0)) return undefined
+      return fromErrno(this.#attachment.selector.syscalls.add, errno, { fd })
     })
   }
 
@@ -142,7 +163,7 @@ class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
     for (const wait of Array.from(this.#waits)) wait.fail(refused)
   }
 
-  wait(options?: WaitOptions): Effect.Effect<ReadonlyArray<ReadyFd>, PollerError> {
+  wait(options?: WaitOptions): Effect.Effect<Found<Key>, PollerError> {
     const timeout = readArgument("the option timeout", () => options?.timeout)
     const millis = isPollerError(timeout) ? timeout : timeoutOf(timeout)
     if (typeof millis !== "number") return Effect.fail(millis)
@@ -160,15 +181,18 @@ class ForeignFdSetImpl extends PublicObject implements ForeignFdSet {
     })
   }
 
-  #look(): Effect.Effect<Found, PollerError> | undefined {
+  #look(): Effect.Effect<Found<Key>, PollerError> | undefined {
     if (this.#attachment.memory.state !== State.Open) return Effect.fail(notOpen(this.#attachment.memory))
     try {
-      const found: Array<ReadyFd> = []
+      const found: Array<KeyedReadyFd<Key>> = []
       const count = this.#set.look()
       for (let index = 0; index < count; index++) {
         const fd = this.#set.ready(index)
-        const event = eventOf(this.#interests.get(fd) ?? 0, this.#set.readiness(index))
-        if (event !== undefined) found.push({ fd, event })
+        const readiness = this.#set.readiness(index)
+        for (const [key, interest] of this.#interests.get(fd) ?? []) {
+          const event = eventOf(interest, readiness)
+          if (event !== undefined) found.push(key === undefined ? withoutKey(fd, event) : { fd, event, key })
+        }
       }
       return found.length === 0 ? undefined : Effect.succeed(found)
     } catch (thrown) {

@@ -5,6 +5,7 @@
  * They are taken when this module loads. No other module of the library uses the global ones.
  */
 import { performance } from "node:perf_hooks"
+import { hrtime } from "node:process"
 import * as timers from "node:timers"
 
 /**
@@ -28,6 +29,11 @@ const { now: nowOf } = Object.getPrototypeOf(performance) as Performance
  * it is CLOCK_MONOTONIC, by which the kernel's timers run.
  */
 export const now: () => number = nowOf.bind(performance)
+
+const { bigint } = behindFake("hrtime", hrtime)
+
+/** Returns nanoseconds of CLOCK_MONOTONIC, as C libraries read it. */
+export const monotonicNow = (): bigint => bigint()
 
 const { timeOrigin } = performance
 
