@@ -252,12 +252,7 @@ describeUring("no room, or not enough, during a batch", () => {
             inOneBatch<unknown, unknown>(all, [
               // This is how PollerSocket writes.
               ({ connection }) =>
-                (connection as unknown as StreamSocket<unknown>).channel.writer.writeAllNow(
-                  mine,
-                  4000,
-                  true,
-                  Effect.fail
-                ),
+                (connection as unknown as StreamSocket<unknown>).channel.writeAllNow(mine, 4000, true, Effect.fail),
               (_, [writer]) =>
                 Effect.andThen(
                   Fiber.interrupt(writer!),

@@ -141,27 +141,27 @@ class AsyncFdImpl extends PublicObject implements AsyncFd {
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#bytes(({ reader }) => reader.read(buffer, offset, length))
+    return this.#bytes((channel) => channel.read(buffer, offset, length))
   }
 
   tryRead(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
-    return this.#watched(this.#watchedFd.reading, ({ reader }) => reader.tryRead(buffer, offset, length))
+    return this.#watched(this.#watchedFd.reading, (channel) => channel.tryRead(buffer, offset, length))
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#bytes(({ writer }) => writer.write(buffer, offset, length))
+    return this.#bytes((channel) => channel.write(buffer, offset, length))
   }
 
   tryWrite(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
-    return this.#watched(this.#watchedFd.writing, ({ writer }) => writer.tryWrite(buffer, offset, length))
+    return this.#watched(this.#watchedFd.writing, (channel) => channel.tryWrite(buffer, offset, length))
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.#bytes(({ writer }) => writer.writeAll(buffer, offset, length))
+    return this.#bytes((channel) => channel.writeAll(buffer, offset, length))
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.#bytes(({ reader }) => reader.readChunk))
+    return streamOf(this.#bytes((channel) => channel.readChunk))
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {

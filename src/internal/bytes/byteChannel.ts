@@ -5,33 +5,27 @@ import type { Users } from "../descriptor/ownedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { ByteCalls } from "./byteCalls.ts"
-import { ByteReader } from "./byteReader.ts"
 import { ByteWriter } from "./byteWriter.ts"
 
-export class ByteChannel implements Users {
-  readonly reader: ByteReader
-  readonly writer: ByteWriter
-  readonly #watchedFd: WatchedFd
-
+/** One object for both, because there is one for each connection. */
+export class ByteChannel extends ByteWriter implements Users {
   /**
    * With a batch, calls may be made together with those of other sockets: only for a TCP socket.
    */
   constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, batch?: Batch) {
-    this.#watchedFd = watchedFd
-    this.reader = new ByteReader(watchedFd, libc, calls)
-    this.writer = new ByteWriter(watchedFd, libc, calls, this.reader, batch)
-    if (batch !== undefined) watchedFd.ahead = this.reader
+    super(watchedFd, libc, calls, batch)
+    if (batch !== undefined) watchedFd.ahead = this
   }
 
   release(error: PollerError): void {
     // First, because a fiber that is resumed by the last write must not begin anything new.
-    this.#watchedFd.ended ??= error
-    this.writer.flush()
-    this.reader.release()
-    this.#watchedFd.release(error)
+    this.watchedFd.ended ??= error
+    this.flush()
+    this.forget()
+    this.watchedFd.release(error)
   }
 
   end(error: PollerError): void {
-    this.#watchedFd.end(error)
+    this.watchedFd.end(error)
   }
 }

@@ -6,7 +6,8 @@ import type * as Option from "effect/Option"
 import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchReader } from "../delivery/batch.ts"
-import type { Attempt } from "../descriptor/direction.ts"
+import type { Direction } from "../descriptor/direction.ts"
+import { Turn } from "../descriptor/turn.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
@@ -15,13 +16,6 @@ import type { ByteCalls } from "./byteCalls.ts"
 import { copyOf } from "./chunkPool.ts"
 import { ReadAhead } from "./readAhead.ts"
 import { mostRead } from "./socketBatch.ts"
-
-interface LastRead {
-  readonly buffer: Uint8Array
-  readonly offset: number
-  readonly length: number
-  readonly effect: Effect.Effect<number, PollerError>
-}
 
 /** Bytes that one read may bring where the caller passed no buffer. */
 export const chunkSize = 64 * 1024
@@ -37,29 +31,109 @@ let scratch = Buffer.alloc(chunkSize)
  */
 const sticky = 8
 
+/** Reads into a buffer of the caller's. Most programs read into the same place again and again. */
+class ReadTurn extends Turn<number, PollerError> {
+  readonly #reader: ByteReader
+  readonly #buffer: Uint8Array
+  readonly #view: Uint8Array
+  readonly #offset: number
+  readonly #length: number
+
+  constructor(reader: ByteReader, buffer: Uint8Array, offset: number, length: number) {
+    super()
+    this.#reader = reader
+    this.#buffer = buffer
+    this.#view = offset === 0 ? buffer : buffer.subarray(offset)
+    this.#offset = offset
+    this.#length = length
+  }
+
+  get watchedFd(): WatchedFd {
+    return this.#reader.watchedFd
+  }
+
+  get direction(): Direction {
+    return this.#reader.watchedFd.reading
+  }
+
+  get wants(): number {
+    return this.#length
+  }
+
+  /** Whether it reads into this place. */
+  isOf(buffer: Uint8Array, offset: number, length: number): boolean {
+    return this.#buffer === buffer && this.#offset === offset && this.#length === length
+  }
+
+  attempt(): Effect.Effect<number, PollerError> | undefined {
+    const count = this.#reader.readNow(this.#view, this.#length)
+    return typeof count === "number" ? Effect.succeed(count) : count
+  }
+
+  toFailure(error: PollerError): Effect.Effect<never, PollerError> {
+    return Effect.fail(error)
+  }
+
+  another(): ReadTurn {
+    return new ReadTurn(this.#reader, this.#buffer, this.#offset, this.#length)
+  }
+}
+
+/** Reads a chunk of its own. Gives `undefined` at the end. */
+class ReadChunkTurn extends Turn<Uint8Array | undefined, PollerError> {
+  readonly #reader: ByteReader
+
+  constructor(reader: ByteReader) {
+    super()
+    this.#reader = reader
+  }
+
+  get watchedFd(): WatchedFd {
+    return this.#reader.watchedFd
+  }
+
+  get direction(): Direction {
+    return this.#reader.watchedFd.reading
+  }
+
+  get wants(): number {
+    return chunkSize
+  }
+
+  attempt(): Effect.Effect<Uint8Array | undefined, PollerError> | undefined {
+    const chunk = this.#reader.takeChunk()
+    if (chunk === null) return Effect.undefined
+    return isUint8Array(chunk) ? Effect.succeed(chunk) : chunk
+  }
+
+  toFailure(error: PollerError): Effect.Effect<never, PollerError> {
+    return Effect.fail(error)
+  }
+
+  another(): ReadChunkTurn {
+    return new ReadChunkTurn(this.#reader)
+  }
+}
+
 export class ByteReader implements BatchReader {
   readonly watchedFd: WatchedFd
-  readonly #libc: Libc
-  readonly #calls: ByteCalls
-  readonly #EAGAIN: number
-  readonly #EINTR: number
+  readonly libc: Libc
+  readonly calls: ByteCalls
   /**
    * The error that broke the connection, if a write met it: the kernel reports it once, and a read
    * sees an end then.
    */
   #broken: number | undefined
-  #lastRead: LastRead | undefined
-  #readChunk: Effect.Effect<Uint8Array | undefined, PollerError> | undefined
-  readonly #ahead = new ReadAhead()
+  #lastRead: ReadTurn | undefined
+  #readChunk: ReadChunkTurn | undefined
+  #ahead: ReadAhead | undefined
   /** How many of the next reads are to bypass the batch's memory. */
   #large = 0
 
   constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls) {
     this.watchedFd = watchedFd
-    this.#libc = libc
-    this.#calls = calls
-    this.#EAGAIN = libc.profile.errno.EAGAIN
-    this.#EINTR = libc.profile.errno.EINTR
+    this.libc = libc
+    this.calls = calls
   }
 
   get fd(): number {
@@ -68,17 +142,12 @@ export class ByteReader implements BatchReader {
 
   /** Reads once there is something to read. Gives the number of bytes, 0 at the end. */
   read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
-    // Most programs read into the same place again and again.
     const last = this.#lastRead
-    if (last !== undefined && last.buffer === buffer && last.offset === offset && last.length === length) {
-      return last.effect
-    }
+    if (last !== undefined && last.isOf(buffer, offset, length)) return last
     // A read of no bytes would look like the end.
     const invalid = rangeError(buffer, offset, length, 1)
     if (invalid !== undefined) return Effect.fail(invalid)
-    const effect = this.watchedFd.attempt(this.watchedFd.reading, this.#readingInto(buffer, offset, length), length)
-    this.#lastRead = { buffer, offset, length, effect }
-    return effect
+    return (this.#lastRead = new ReadTurn(this, buffer, offset, length))
   }
 
   /**
@@ -95,38 +164,18 @@ export class ByteReader implements BatchReader {
       if (invalid !== undefined) return Effect.fail(invalid)
       const { reading } = this.watchedFd
       if (this.hasReadAhead) {
-        // The report that the bytes came with may not have been delivered yet, and the fiber that
-        // they were read for may have been interrupted since.
+        // The report that the bytes came with may not have been delivered yet.
         reading.mayTry = true
-        reading.dropGone()
       }
-      const count = this.watchedFd.attemptOnce(reading, this.#readingInto(buffer, offset, length))
+      const turn = new ReadTurn(this, buffer, offset, length)
+      const count = this.watchedFd.attemptOnce(reading, () => turn.attempt())
       return count === undefined ? Effect.succeedNone : Effect.asSome(count)
     })
   }
 
-  #readingInto(buffer: Uint8Array, offset: number, length: number): Attempt<number> {
-    const view = offset === 0 ? buffer : buffer.subarray(offset)
-    return () => {
-      // Or the kernel would write where the buffer has no bytes any more.
-      if (view.length < length) return Effect.fail(changedError())
-      const count = this.#read(view, length)
-      return typeof count === "number" ? Effect.succeed(count) : count
-    }
-  }
-
   /** Reads once there is something to read. Gives a chunk of its own, or `undefined` at the end. */
   get readChunk(): Effect.Effect<Uint8Array | undefined, PollerError> {
-    this.#readChunk ??= this.watchedFd.attempt(
-      this.watchedFd.reading,
-      () => {
-        const chunk = this.takeChunk()
-        if (chunk === null) return Effect.undefined
-        return isUint8Array(chunk) ? Effect.succeed(chunk) : chunk
-      },
-      chunkSize
-    )
-    return this.#readChunk
+    return (this.#readChunk ??= new ReadChunkTurn(this))
   }
 
   /**
@@ -134,8 +183,8 @@ export class ByteReader implements BatchReader {
    * would block.
    */
   takeChunk(): Uint8Array | null | Effect.Effect<never, PollerError> | undefined {
-    if (!this.#ahead.isNothing) return this.#takeAheadChunk()
-    const count = this.#read(scratch, chunkSize)
+    if (this.#ahead !== undefined) return this.#takeAheadChunk(this.#ahead)
+    const count = this.readNow(scratch, chunkSize)
     if (typeof count !== "number") return count
     if (count === 0) return null
     if (count <= chunkSize / 4) return copyOf(scratch, 0, count)
@@ -144,25 +193,30 @@ export class ByteReader implements BatchReader {
     return chunk
   }
 
-  #read(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
+  /**
+   * Reads into the beginning of a view. Returns the number of bytes, 0 at the end, and `undefined`
+   * if that would block.
+   */
+  readNow(view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> | undefined {
+    // Or the kernel would write where the buffer has no bytes any more.
+    if (view.length < length) return Effect.fail(changedError())
     const { watchedFd } = this
-    if (!this.#ahead.isNothing) {
-      return this.#takeAhead(length, (bytes, at, count) => bytes.copy(view, 0, at, at + count))
-    }
+    if (this.#ahead !== undefined) return this.#takeAhead(this.#ahead, view, length)
     for (;;) {
-      const count = this.#calls.read(watchedFd.fd, view, length)
+      const count = this.calls.read(watchedFd.fd, view, length)
       if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd
       if (count >= 0) {
         if (count >= mostRead) this.#large = sticky
         else if (this.#large > 0) this.#large--
-        if (count < length && count > 0 && this.#calls.isStream && !watchedFd.hadPriority) {
+        if (count < length && count > 0 && this.calls.isStream && !watchedFd.hadPriority) {
           watchedFd.reading.forgetUnlessFinal()
         }
         return count
       }
-      const errno = this.#libc.errno()
-      if (errno === this.#EAGAIN) return undefined
-      if (errno !== this.#EINTR) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd))
+      const errno = this.libc.errno()
+      const { EAGAIN, EINTR } = this.libc.profile.errno
+      if (errno === EAGAIN) return undefined
+      if (errno !== EINTR) return Effect.fail(fromErrno(this.calls.reading, errno, watchedFd))
     }
   }
 
@@ -171,45 +225,60 @@ export class ByteReader implements BatchReader {
    * bytes.
    */
   readIn(batch: Batch, wanted: number): void {
-    if (!this.#ahead.isNothing || this.#large > 0) return
-    this.#ahead.expect()
+    // A second report in the same batch must not put in another read.
+    if (this.#ahead !== undefined || this.#large > 0) return
+    this.#ahead = ReadAhead.expected()
     batch.read(this, Math.min(wanted, mostRead))
   }
 
   received(result: number, bytes: Buffer, at: number, room: number): void {
-    if (result === -this.#EAGAIN || result === -this.#EINTR) return this.#ahead.clear()
+    const { EAGAIN, EINTR } = this.libc.profile.errno
+    if (result === -EAGAIN || result === -EINTR) return this.#forgetAhead()
     if (result === mostRead) this.#large = sticky
-    this.#ahead.received(result, bytes, at, room, this.watchedFd.reading)
+    this.#ahead?.received(result, bytes, at, room, this.watchedFd.reading)
   }
 
   keep(): void {
-    this.#ahead.keep()
+    this.#ahead?.keep()
   }
 
   /** Whether bytes, or an error, were read ahead, and no fiber has taken them. */
   get hasReadAhead(): boolean {
-    return this.#ahead.hasSome
+    return this.#ahead?.hasSome === true
   }
 
-  #takeAhead(
-    length: number,
-    use: (bytes: Buffer, at: number, count: number) => void
-  ): number | Effect.Effect<never, PollerError> {
+  #takeAhead(ahead: ReadAhead, view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> {
+    return this.#aheadError(ahead) ?? this.#tookAhead(ahead, ahead.takeInto(view, length))
+  }
+
+  #takeAheadChunk(ahead: ReadAhead): Uint8Array | null | Effect.Effect<never, PollerError> {
+    const error = this.#aheadError(ahead)
+    if (error !== undefined) return error
+    const chunk = ahead.takeChunk()
+    const count = this.#tookAhead(ahead, chunk === null ? 0 : chunk.length)
+    return typeof count === "number" ? chunk : count
+  }
+
+  #aheadError({ errno }: ReadAhead): Effect.Effect<never, PollerError> | undefined {
+    if (errno === 0) return undefined
+    this.#forgetAhead()
+    return Effect.fail(fromErrno(this.calls.reading, errno, this.watchedFd))
+  }
+
+  #tookAhead(ahead: ReadAhead, count: number): number | Effect.Effect<never, PollerError> {
     const { watchedFd } = this
-    const errno = this.#ahead.takeErrno()
-    if (errno !== 0) return Effect.fail(fromErrno(this.#calls.reading, errno, watchedFd))
-    const count = this.#ahead.take(length, use)
+    if (!ahead.isEmpty) return count
+    const wasLast = ahead.wasLast(watchedFd.reading) && !watchedFd.hadPriority
+    this.#forgetAhead()
     if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd!
-    if (this.#ahead.wasLast(watchedFd.reading) && !watchedFd.hadPriority) watchedFd.reading.forgetUnlessFinal()
+    if (wasLast) watchedFd.reading.forgetUnlessFinal()
     return count
   }
 
-  #takeAheadChunk(): Uint8Array | null | Effect.Effect<never, PollerError> {
-    let chunk: Uint8Array | null = null
-    const count = this.#takeAhead(chunkSize, (bytes, at, count) => {
-      if (count > 0) chunk = copyOf(bytes, at, count)
-    })
-    return typeof count === "number" ? chunk : count
+  #forgetAhead(): void {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    ahead?.release()
   }
 
   /**
@@ -226,17 +295,17 @@ export class ByteReader implements BatchReader {
   get #failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
     return this.#broken === undefined
       ? undefined
-      : Effect.fail(fromErrno(this.#calls.reading, this.#broken, this.watchedFd))
+      : Effect.fail(fromErrno(this.calls.reading, this.#broken, this.watchedFd))
   }
 
   /** Reads once, and throws away what was read, also ahead. */
   discard(): void {
-    this.#ahead.clear()
-    this.#read(scratch, chunkSize)
+    this.#forgetAhead()
+    this.readNow(scratch, chunkSize)
   }
 
   /** Forgets what was read ahead: the descriptor is about to be closed, or given away. */
-  release(): void {
-    this.#ahead.clear()
+  forget(): void {
+    this.#forgetAhead()
   }
 }

@@ -12,7 +12,7 @@ import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { ByteCalls } from "./byteCalls.ts"
-import type { ByteReader } from "./byteReader.ts"
+import { ByteReader } from "./byteReader.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 import { PendingWrite, type WriteTarget } from "./pendingWrite.ts"
 import { mostWritten } from "./socketBatch.ts"
@@ -60,33 +60,22 @@ class WriteAll extends Effectable.Class<void, PollerError> {
   }
 }
 
-export class ByteWriter implements WriteTarget {
-  readonly watchedFd: WatchedFd
-  readonly #libc: Libc
-  readonly #calls: ByteCalls
-  readonly #EAGAIN: number
-  readonly #EINTR: number
-  readonly #reader: ByteReader
+/** Writes to the descriptor that it also reads, as an error of a write may concern reading. */
+export class ByteWriter extends ByteReader implements WriteTarget {
   readonly #batch: Batch | undefined
-  /** The write that was put into a batch last. */
+  /** The write that is in a batch. */
   #batched: { readonly writeNow: () => void } | undefined
 
   /**
-   * `reader` reads the same descriptor, and learns of errors that concern it. With a batch, calls
-   * may be made together with those of other sockets: only for a TCP socket.
+   * With a batch, calls may be made together with those of other sockets: only for a TCP socket.
    */
-  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, reader: ByteReader, batch?: Batch) {
-    this.watchedFd = watchedFd
-    this.#libc = libc
-    this.#calls = calls
-    this.#reader = reader
+  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, batch?: Batch) {
+    super(watchedFd, libc, calls)
     this.#batch = batch
-    this.#EAGAIN = libc.profile.errno.EAGAIN
-    this.#EINTR = libc.profile.errno.EINTR
   }
 
   get isStream(): boolean {
-    return this.#calls.isStream
+    return this.calls.isStream
   }
 
   /** Writes what fits once there is room. Gives the number of bytes. */
@@ -152,7 +141,7 @@ export class ByteWriter implements WriteTarget {
     // Most of the time the kernel takes all of it at once.
     if (count === length) return Effect.void
     if (typeof count === "object") return Effect.catch(count, toFailure)
-    if (count === undefined || this.#calls.isStream) writing.forget()
+    if (count === undefined || this.calls.isStream) writing.forget()
     return count === undefined
       ? this.#writeWhenFiberWaits(all, length, goesOn, toFailure)
       : this.#writeRest(ownCopyOf(all, count, length), goesOn, toFailure)
@@ -214,21 +203,27 @@ export class ByteWriter implements WriteTarget {
     // Or the kernel would read where the buffer has no bytes any more.
     if (view.length < length) return Effect.fail(changedError())
     for (;;) {
-      const count = this.#calls.write(this.watchedFd.fd, view, length)
+      const count = this.calls.write(this.watchedFd.fd, view, length)
       if (count >= 0) return count
-      const errno = this.#libc.errno()
-      if (errno === this.#EAGAIN) return undefined
-      if (errno !== this.#EINTR) return Effect.fail(this.#failed(errno))
+      const errno = this.libc.errno()
+      const { EAGAIN, EINTR } = this.libc.profile.errno
+      if (errno === EAGAIN) return undefined
+      if (errno !== EINTR) return Effect.fail(this.#failed(errno))
     }
   }
 
   writeError(errno: number): PollerError | undefined {
-    return errno === this.#EAGAIN || errno === this.#EINTR ? undefined : this.#failed(errno)
+    const { EAGAIN, EINTR } = this.libc.profile.errno
+    return errno === EAGAIN || errno === EINTR ? undefined : this.#failed(errno)
+  }
+
+  writeOver(write: object): void {
+    if (this.#batched === write) this.#batched = undefined
   }
 
   #failed(errno: number): PollerError {
-    if (breaking.has(errno)) this.#reader.breakWith(errno)
-    return fromErrno(this.#calls.writing, errno, this.watchedFd)
+    if (breaking.has(errno)) this.breakWith(errno)
+    return fromErrno(this.calls.writing, errno, this.watchedFd)
   }
 
   /**

@@ -23,6 +23,8 @@ export interface WriteTarget {
    * Returns the error of a write that a batch has made, or `undefined` if it would have blocked.
    */
   readonly writeError: (errno: number) => PollerError | undefined
+  /** Called when a write has ended, so that the target keeps it no longer. */
+  readonly writeOver: (write: object) => void
 }
 
 const empty = new Uint8Array(0)
@@ -146,8 +148,6 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
     }
   }
 
-  leaveIfGone(): void {}
-
   fail(error: PollerError): void {
     this.#give(this.#toFailure(error))
   }
@@ -171,6 +171,7 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
     // This object may be kept for some time.
     this.#rest = empty
     this.#target.watchedFd.leave(this.#target.watchedFd.writing, this)
+    this.#target.writeOver(this)
   }
 
   #finish(result: Effect.Effect<void, E>): void {

@@ -1,40 +1,42 @@
 /**
- * The result of a read that was made before the waiting fiber was resumed. There is one at most.
+ * The result of a read that was made before the waiting fiber was resumed. A connection has one
+ * only from the read until its fiber has taken the bytes.
  */
 import type { Direction } from "../descriptor/direction.ts"
+import { copyOf } from "./chunkPool.ts"
 
-/** No result: neither bytes, nor their end, nor an error. */
-const nothing = -1
-/** The read was put into a batch, and not made yet. */
-const coming = -2
 const none = Buffer.alloc(0)
+/** Those that are not in use on this thread. */
+const spare: Array<ReadAhead> = []
 
 export class ReadAhead {
   #bytes: Buffer = none
   #at = 0
-  /** Bytes that are left, 0 at the end, `nothing` or `coming`. */
-  #left = nothing
+  #left = 0
   #errno = 0
   /** Whether less came than there was room for. */
   #isShort = false
   /** How many reports of readiness the result covers. */
   #reports = 0
 
-  get isNothing(): boolean {
-    return this.#left === nothing
+  /** Returns one for a read that was put into a batch, and not made yet. */
+  static expected(): ReadAhead {
+    return spare.pop() ?? new ReadAhead()
   }
 
   /** Whether there are bytes, or an error, which the kernel reports once. */
   get hasSome(): boolean {
-    return this.#left > 0 || (this.#left === 0 && this.#errno !== 0)
+    return this.#left > 0 || this.#errno !== 0
   }
 
-  /**
-   * Notes that a read was put into the batch: a second report in the same batch must not put in
-   * another.
-   */
-  expect(): void {
-    this.#left = coming
+  /** Whether all bytes were taken. */
+  get isEmpty(): boolean {
+    return this.#left === 0
+  }
+
+  /** The error that came in place of bytes; 0 if there is none. */
+  get errno(): number {
+    return this.#errno
   }
 
   /**
@@ -50,29 +52,33 @@ export class ReadAhead {
     this.#reports = reports + 1
   }
 
-  /** Returns the error that came in place of bytes, once; 0 if there is none. */
-  takeErrno(): number {
-    const errno = this.#errno
-    if (errno !== 0) this.clear()
-    return errno
-  }
-
-  /** Passes at most `length` bytes to `use`. Returns how many, 0 at the end. */
-  take(length: number, use: (bytes: Buffer, at: number, count: number) => void): number {
+  /** Copies at most `length` bytes into a buffer. Returns how many, 0 at the end. */
+  takeInto(view: Uint8Array, length: number): number {
     const count = Math.min(length, this.#left)
-    use(this.#bytes, this.#at, count)
-    this.#at += count
-    this.#left -= count
-    if (this.#left === 0) this.clear()
+    this.#bytes.copy(view, 0, this.#at, this.#at + count)
+    this.#take(count)
     return count
   }
 
+  /** Returns the bytes as a chunk of its own, or `null` at the end. */
+  takeChunk(): Uint8Array | null {
+    const count = this.#left
+    if (count === 0) return null
+    const chunk = copyOf(this.#bytes, this.#at, count)
+    this.#take(count)
+    return chunk
+  }
+
+  #take(count: number): void {
+    this.#at += count
+    this.#left -= count
+  }
+
   /**
-   * Returns whether the bytes taken last were all there were, and nothing was reported since they
-   * were read.
+   * Returns whether the bytes were all there were, and nothing was reported since they were read.
    */
   wasLast({ reports }: Direction): boolean {
-    return this.isNothing && this.#isShort && reports <= this.#reports
+    return this.#isShort && reports <= this.#reports
   }
 
   /** Copies the bytes that are left out of the batch's memory. */
@@ -82,8 +88,12 @@ export class ReadAhead {
     this.#at = 0
   }
 
-  clear(): void {
-    this.#left = nothing
+  /** Called when it is not in use any more. */
+  release(): void {
+    this.#bytes = none
+    this.#left = 0
     this.#errno = 0
+    this.#isShort = false
+    spare.push(this)
   }
 }

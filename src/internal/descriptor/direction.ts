@@ -23,8 +23,6 @@ export interface Waiter {
   wake(): void
   /** Called when there is nothing to wait for any more. Leaves the line. */
   fail(error: PollerError): void
-  /** Leaves the line if its fiber was interrupted without anything having noticed. */
-  leaveIfGone(): void
 }
 
 /**
@@ -35,30 +33,50 @@ let paused = 0
 /** Returns whether waiters of this thread are still to be served, so that it must not block. */
 export const isAnyPaused = (): boolean => paused > 0
 
-/** With so few waiters, none is checked for having gone. */
-const few = 2
+// What a direction knows, beside the bits that were reported, in one number: there are two or
+// three directions for each connection.
+const reported = 63
+/** Whether an attempt may succeed: readiness was reported, or nothing was tried yet. */
+const mayTry = 64
+/** Whether readiness was reported, and no attempt since has shown that it is over. */
+const isReady = 128
+/** Whether an end or an error was reported: then a short read is not the last one. */
+const isFinal = 256
+const isRunning = 512
 
 /** Reading, writing, or exceptional conditions: each is ready, and waited for, independently. */
 export class Direction {
   readonly interest: number
-  /** Whether an attempt may succeed: readiness was reported, or nothing was tried yet. */
-  mayTry = true
-  /** Whether readiness was reported, and no attempt since has shown that it is over. */
-  isReady = false
-  /** Whether an end or an error was reported: then a short read is not the last one. */
-  isFinal = false
-  /** What was reported since that was last forgotten. */
-  bits = 0
+  #state = mayTry
   /** How often readiness was reported. */
   reports = 0
-  /** The head of the line. Most of the time, at most one fiber waits. */
+  /** The head of the line. */
   #first: Waiter | undefined
-  #others: Array<Waiter> = []
-  #limit = few
-  #isRunning = false
+  /** Those behind it. Most of the time, at most one fiber waits. */
+  #others: Array<Waiter> | undefined
 
   constructor(interest: number) {
     this.interest = interest
+  }
+
+  /** Whether an attempt may succeed: readiness was reported, or nothing was tried yet. */
+  get mayTry(): boolean {
+    return (this.#state & mayTry) !== 0
+  }
+
+  /** Called when an attempt is to be made, or not, whatever was reported. */
+  set mayTry(may: boolean) {
+    this.#state = may ? this.#state | mayTry : this.#state & ~mayTry
+  }
+
+  /** Whether readiness was reported, and no attempt since has shown that it is over. */
+  get isReady(): boolean {
+    return (this.#state & isReady) !== 0
+  }
+
+  /** What was reported since that was last forgotten. */
+  get bits(): number {
+    return this.#state & reported
   }
 
   /** Whether the line is empty. */
@@ -72,19 +90,13 @@ export class Direction {
   }
 
   report(bits: number): void {
-    this.mayTry = true
-    this.isReady = true
-    this.bits |= bits
-    if ((bits & finalBits) !== 0) this.isFinal = true
+    this.#state |= bits | mayTry | isReady | ((bits & finalBits) !== 0 ? isFinal : 0)
     this.reports++
   }
 
   /** Called when an attempt would have blocked. */
   forget(): void {
-    this.mayTry = false
-    this.isReady = false
-    this.isFinal = false
-    this.bits = 0
+    this.#state &= isRunning
   }
 
   /**
@@ -92,40 +104,25 @@ export class Direction {
    * seen.
    */
   forgetUnlessFinal(): void {
-    if (!this.isFinal) this.forget()
+    if ((this.#state & isFinal) === 0) this.forget()
   }
 
   /** Joins the line. */
   enter(waiter: Waiter): void {
-    if (this.#first === undefined) {
-      this.#first = waiter
-      return
-    }
-    if (this.#others.length >= this.#limit) this.dropGone()
     if (this.#first === undefined) this.#first = waiter
-    else this.#others.push(waiter)
+    else (this.#others ??= []).push(waiter)
   }
 
   /** Leaves the line. Returns false if the waiter was not in it. */
   leave(waiter: Waiter): boolean {
+    const others = this.#others
     if (this.#first === waiter) {
-      this.#first = this.#others.length === 0 ? undefined : this.#others.shift()
+      this.#first = others?.shift()
       return true
     }
-    const index = this.#others.length === 0 ? -1 : this.#others.indexOf(waiter)
-    if (index !== -1) this.#others.splice(index, 1)
+    const index = others === undefined ? -1 : others.indexOf(waiter)
+    if (index !== -1) others!.splice(index, 1)
     return index !== -1
-  }
-
-  /**
-   * Drops waiters whose fiber has gone: a fiber that waits with a timeout, again and again, leaves
-   * many.
-   */
-  dropGone(): void {
-    const first = this.#first
-    if (first === undefined) return
-    for (const waiter of [first, ...this.#others]) waiter.leaveIfGone()
-    this.#limit = Math.max(few, 2 * this.#others.length)
   }
 
   /**
@@ -133,14 +130,14 @@ export class Direction {
    */
   run(): void {
     // A waiter that was just served and comes back has its turn after the others.
-    if (this.#isRunning) return
-    this.#isRunning = true
+    if ((this.#state & isRunning) !== 0) return
+    this.#state |= isRunning
     let left = mostServed
     try {
       while (this.isReady && this.#first !== undefined && left-- > 0) this.#first.wake()
     } finally {
-      this.#isRunning = left < 0
-      if (this.#isRunning) this.#pause()
+      if (left < 0) this.#pause()
+      else this.#state &= ~isRunning
     }
   }
 
@@ -148,7 +145,7 @@ export class Direction {
     paused++
     setImmediate(() => {
       paused--
-      this.#isRunning = false
+      this.#state &= ~isRunning
       this.run()
     })
   }

@@ -30,8 +30,6 @@ export class Place<A> extends Effectable.Class<void> implements Waiter {
     else this.#give(result)
   }
 
-  leaveIfGone(): void {}
-
   fail(error: PollerError): void {
     this.#give(Effect.fail(error))
   }

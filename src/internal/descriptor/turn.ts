@@ -1,32 +1,147 @@
 /** A fiber that waits in a direction's line, and makes its attempt itself. */
-import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import type { PollerError } from "../../PollerError.ts"
+import {
+  type AnyFiber,
+  FiberEffect,
+  resumeSuspended,
+  suspend,
+  suspendableOf,
+  type Suspendable
+} from "../objects/suspension.ts"
 import type { Attempt, Direction, Waiter } from "./direction.ts"
-import type { Resume, ToFailure, WaitedFd } from "./waitedFd.ts"
+import type { ToFailure, WaitedFd } from "./waitedFd.ts"
+
+const State = {
+  Idle: 0,
+  /** The fiber joins the line, and does not wait yet. */
+  Entering: 1,
+  Waiting: 2,
+  /**
+   * The fiber is being resumed. If it yields first, it comes too late: by then this turn may be
+   * another fiber's.
+   */
+  Called: 3,
+  /** The fiber has run the effect while it was being resumed. */
+  HasCome: 4
+} as const
 
 /**
- * An effect that makes the attempt. When its turn has come, the fiber is resumed with it.
+ * An effect that makes an attempt. If the attempt would block, its fiber waits until its turn has
+ * come, and is resumed with the effect.
  *
- * A fiber that was interrupted does not run it, and that is how the interruption is noticed:
- * nothing is read that no fiber takes. To hear of each interruption instead would make a wait a
- * third slower.
+ * A fiber that was interrupted leaves the line at once, and makes no attempt: nothing is read that
+ * no fiber takes. The effect may be run again, and by several fibers at a time.
  */
-export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
+export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
+  #state: number = State.Idle
+  #fiber: Suspendable | undefined
+  #onResume: (() => void) | undefined
+  /** What the fiber goes on with, if its turn came before it waited. */
+  #early: Effect.Effect<A, E> | undefined
+
+  abstract get watchedFd(): WaitedFd
+  abstract get direction(): Direction
+  /** How many bytes it would read, or 0 if it does not read bytes. */
+  abstract get wants(): number
+  /** Makes the attempt. Returns `undefined` if it would block. */
+  abstract attempt(): Effect.Effect<A, E> | undefined
+  /** Makes the failure of a fiber that has nothing to wait for any more. */
+  abstract toFailure(error: PollerError): Effect.Effect<never, E>
+  /** Makes one that does the same, for a fiber that comes while another waits with this one. */
+  abstract another(): Turn<A, E>
+
+  /** Whether an attempt may succeed before the fiber has waited. */
+  get mayBegin(): boolean {
+    return this.direction.mayTry && this.direction.isFree
+  }
+
+  run(fiber: AnyFiber): Effect.Effect<A, E> {
+    if (this.#state === State.Called) return this.#goOn()
+    if (this.#state !== State.Idle) return this.another()
+    const { watchedFd } = this
+    if (watchedFd.ended !== undefined) return this.toFailure(watchedFd.ended)
+    if (this.mayBegin) {
+      const result = this.attempt()
+      if (result !== undefined) return result
+      this.direction.forget()
+    }
+    this.#fiber = suspendableOf(fiber)
+    this.#state = State.Entering
+    watchedFd.enter(this.direction, this)
+    const early = this.#early
+    if (early !== undefined) {
+      this.#state = State.Idle
+      this.#fiber = undefined
+      this.#early = undefined
+      return early
+    }
+    this.#state = State.Waiting
+    return this.#wait()
+  }
+
+  #wait(): Effect.Effect<A, E> {
+    this.#onResume ??= () => {
+      // Otherwise it was interrupted.
+      if (this.#state === State.Waiting) this.#leave()
+    }
+    return suspend(this.#fiber!, this.#onResume)
+  }
+
+  #goOn(): Effect.Effect<A, E> {
+    this.#state = State.HasCome
+    const { watchedFd } = this
+    const result = watchedFd.ended === undefined ? this.attempt() : this.toFailure(watchedFd.ended)
+    if (result === undefined) {
+      this.direction.forget()
+      this.#state = State.Waiting
+      return this.#wait()
+    }
+    // First, because the fiber may come back at once.
+    this.#leave()
+    return result
+  }
+
+  wake(): void {
+    if (this.#state === State.Entering) {
+      const result = this.attempt()
+      if (result === undefined) this.direction.forget()
+      else this.#giveEarly(result)
+      return
+    }
+    const fiber = this.#fiber!
+    this.#state = State.Called
+    resumeSuspended(fiber, this)
+    if (this.#state === State.Called) this.#leave()
+  }
+
+  fail(error: PollerError): void {
+    if (this.#state === State.Entering) return this.#giveEarly(this.toFailure(error))
+    const fiber = this.#fiber!
+    this.#leave()
+    resumeSuspended(fiber, this.toFailure(error))
+  }
+
+  /** Other fibers that run this effect meanwhile find that it is in use. */
+  #giveEarly(result: Effect.Effect<A, E>): void {
+    this.#early = result
+    this.watchedFd.leave(this.direction, this)
+  }
+
+  #leave(): void {
+    this.#state = State.Idle
+    this.#fiber = undefined
+    this.watchedFd.leave(this.direction, this)
+  }
+}
+
+/** A turn whose parts are functions. */
+export class AttemptTurn<A, E> extends Turn<A, E> {
+  readonly watchedFd: WaitedFd
+  readonly direction: Direction
+  readonly attempt: Attempt<A, E>
+  readonly toFailure: ToFailure<E>
   readonly wants: number
-  readonly #watchedFd: WaitedFd
-  readonly #direction: Direction
-  readonly #attempt: Attempt<A, E>
-  #resume: Resume<A, E> | undefined
-  readonly #toFailure: ToFailure<E>
-  /**
-   * True while the fiber is being resumed. A fiber that yields first comes too late: by then this
-   * turn may be another fiber's.
-   */
-  #isCalled = false
-  /** Whether the fiber ran the effect, or began to wait, while it was being resumed. */
-  #hasCome = false
 
   constructor(
     watchedFd: WaitedFd,
@@ -36,87 +151,46 @@ export class Turn<A, E> extends Effectable.Class<A, E> implements Waiter {
     wants: number
   ) {
     super()
+    this.watchedFd = watchedFd
+    this.direction = direction
+    this.attempt = attempt
+    this.toFailure = toFailure
     this.wants = wants
-    this.#watchedFd = watchedFd
-    this.#direction = direction
-    this.#attempt = attempt
-    this.#toFailure = toFailure
   }
 
-  /** Whether it stands in no line, so that a fiber can wait with it. */
-  get isIdle(): boolean {
-    return this.#resume === undefined
+  another(): AttemptTurn<A, E> {
+    return new AttemptTurn(this.watchedFd, this.direction, this.attempt, this.toFailure, this.wants)
+  }
+}
+
+/** Returns once readiness is reported, or at once if that is so already. */
+export class ReadyTurn extends Turn<void, PollerError> {
+  readonly watchedFd: WaitedFd
+  readonly direction: Direction
+
+  constructor(watchedFd: WaitedFd, direction: Direction) {
+    super()
+    this.watchedFd = watchedFd
+    this.direction = direction
   }
 
-  /** Called when a fiber begins to wait. Returns what its interruption has to run, if anything. */
-  begin(resume: Resume<A, E>): Effect.Effect<void> | undefined {
-    this.#hasCome = true
-    const { isIdle } = this
-    this.#resume = resume
-    if (isIdle) this.#watchedFd.enter(this.#direction, this)
-    // A thread that blocks for fibers that wait must not do so for one that has gone.
-    return this.#watchedFd.attachment.dispatcher.onWait === undefined ? undefined : this.leavingOf(resume)
+  get wants(): number {
+    return 0
   }
 
-  /**
-   * Makes what the interruption of a waiting fiber runs: it leaves the line, if it is still in it.
-   */
-  leavingOf(resume: Resume<A, E>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (this.#resume === resume) this.#leave()
-    })
+  override get mayBegin(): boolean {
+    return this.direction.isReady
   }
 
-  wake(): void {
-    this.#call(this)
+  attempt(): Effect.Effect<void> {
+    return Effect.void
   }
 
-  leaveIfGone(): void {
-    this.#call(this.#again)
+  toFailure(error: PollerError): Effect.Effect<never, PollerError> {
+    return Effect.fail(error)
   }
 
-  #call(effect: Effect.Effect<A, E>): void {
-    this.#isCalled = true
-    this.#hasCome = false
-    resumeFiber(this.#resume!, effect)
-    this.#isCalled = false
-    if (!this.#hasCome) this.#leave()
-  }
-
-  asEffect(): Effect.Effect<A, E> {
-    if (!this.#isCalled) return this.#anew
-    this.#hasCome = true
-    if (this.#watchedFd.ended !== undefined) return this.#toFailure(this.#watchedFd.ended)
-    const result = this.#attempt()
-    if (result === undefined) {
-      this.#direction.forget()
-      return this.#again
-    }
-    // First, because the fiber may come back at once.
-    this.#leave()
-    return result
-  }
-
-  get #again(): Effect.Effect<A, E> {
-    return Effect.callback((resume) => {
-      if (this.#isCalled) return this.begin(resume)
-      return resume(this.#anew)
-    })
-  }
-
-  get #anew(): Effect.Effect<A, E> {
-    return this.#watchedFd.attemptOrElse(this.#direction, this.#attempt, this.#toFailure, this.wants)
-  }
-
-  fail(error: PollerError): void {
-    const resume = this.#resume!
-    this.#leave()
-    resumeFiber(resume, this.#toFailure(error))
-  }
-
-  #leave(): void {
-    if (this.isIdle) return
-    this.#resume = undefined
-    this.#watchedFd.leave(this.#direction, this)
+  another(): ReadyTurn {
+    return new ReadyTurn(this.watchedFd, this.direction)
   }
 }

@@ -1,8 +1,7 @@
 /** A watched descriptor, as the fibers that wait for it see it. */
 import type * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
-import type { Dispatcher } from "../delivery/dispatcher.ts"
-import type { Attempt, Direction, Waiter } from "./direction.ts"
+import type { Direction, Waiter } from "./direction.ts"
 
 /** Resumes the fiber that waits. Does nothing if that fiber was interrupted meanwhile. */
 export type Resume<A, E> = (result: Effect.Effect<A, E>) => void
@@ -11,18 +10,10 @@ export type Resume<A, E> = (result: Effect.Effect<A, E>) => void
 export type ToFailure<E> = (error: PollerError) => Effect.Effect<never, E>
 
 export interface WaitedFd {
-  readonly attachment: { readonly dispatcher: Dispatcher }
   /** Why there is nothing to wait for any more. */
   readonly ended: PollerError | undefined
   /** Joins the line of a direction, and asks for reports. */
   readonly enter: (direction: Direction, waiter: Waiter) => void
   /** Leaves the line of a direction. */
   readonly leave: (direction: Direction, waiter: Waiter) => void
-  /** Makes an attempt now, or with the reports to come. */
-  readonly attemptOrElse: <A, E>(
-    direction: Direction,
-    attempt: Attempt<A, E>,
-    toFailure: ToFailure<E>,
-    wants: number
-  ) => Effect.Effect<A, E>
 }

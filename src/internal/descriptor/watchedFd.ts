@@ -15,21 +15,19 @@ import * as Registering from "../delivery/registration.ts"
 import { Interest, Readiness } from "../kernel/selector.ts"
 import { queueMicrotask } from "../libc/realTime.ts"
 import { Place } from "./place.ts"
-import { Turn } from "./turn.ts"
+import { AttemptTurn, ReadyTurn } from "./turn.ts"
 import type { ToFailure } from "./waitedFd.ts"
 
 const readBits = Readiness.Readable | Readiness.ReadClosed | Readiness.Error
 const writeBits = Readiness.Writable | Readiness.WriteClosed | Readiness.Error
 const priorityBits = Readiness.Priority | Readiness.Error
-/** No-op attempt, for callers that only wait for readiness. */
-const nothing = () => Effect.void
 
 export class WatchedFd implements Source {
   readonly fd: number
   readonly attachment: Attachment
   readonly reading: Direction
-  readonly writing = new Direction(Interest.Write)
-  readonly priority = new Direction(Interest.Priority)
+  #writing: Direction | undefined
+  #priority: Direction | undefined
   /** Set once urgent data was reported: a read may stop short of it. */
   hadPriority = false
   /** Reads bytes before the fiber that waits for them is resumed, if anything does. */
@@ -49,6 +47,15 @@ export class WatchedFd implements Source {
     this.attachment = attachment
     this.fd = fd
     this.reading = new Direction(readInterest)
+  }
+
+  /** Made when it is first used, as a connection that only reads has no use for it. */
+  get writing(): Direction {
+    return (this.#writing ??= new Direction(Interest.Write))
+  }
+
+  get priority(): Direction {
+    return (this.#priority ??= new Direction(Interest.Priority))
   }
 
   get id(): number | undefined {
@@ -100,21 +107,21 @@ export class WatchedFd implements Source {
   }
 
   consume(bits: number): boolean {
-    const { priority, reading, writing } = this
+    const { reading } = this
     if (bits === Readiness.Readable) {
       reading.report(bits)
       reading.run()
       return true
     }
     if ((bits & readBits) !== 0) reading.report(bits)
-    if ((bits & writeBits) !== 0) writing.report(bits)
+    if ((bits & writeBits) !== 0) this.writing.report(bits)
     if ((bits & Readiness.Priority) !== 0) this.hadPriority = true
-    if ((bits & priorityBits) !== 0) priority.report(bits)
+    if ((bits & priorityBits) !== 0) this.priority.report(bits)
     // Before the fibers that read, because what those write may wait until others have had their
     // turn.
-    writing.run()
+    this.#writing?.run()
     reading.run()
-    priority.run()
+    this.#priority?.run()
     return true
   }
 
@@ -163,13 +170,7 @@ export class WatchedFd implements Source {
     toFailure: ToFailure<E>,
     wants: number
   ): Effect.Effect<A, E> {
-    // Most of the time, at most one fiber runs it.
-    const usual = new Turn(this, direction, attempt, toFailure, wants)
-    return Effect.callback((resume) => {
-      const result = this.tryNow(direction, attempt, toFailure)
-      if (result !== undefined) return resume(result)
-      return (usual.isIdle ? usual : new Turn(this, direction, attempt, toFailure, wants)).begin(resume)
-    })
+    return new AttemptTurn(this, direction, attempt, toFailure, wants)
   }
 
   /**
@@ -193,13 +194,7 @@ export class WatchedFd implements Source {
    * over.
    */
   whenReady(direction: Direction): Effect.Effect<void, PollerError> {
-    if (this.ended !== undefined) return Effect.fail(this.ended)
-    if (direction.isReady) return Effect.void
-    return Effect.callback((resume) => {
-      const turn = new Turn<void, PollerError>(this, direction, nothing, Effect.fail, 0)
-      turn.begin(resume)
-      return turn.leavingOf(resume)
-    })
+    return new ReadyTurn(this, direction)
   }
 
   /**
@@ -248,9 +243,11 @@ export class WatchedFd implements Source {
   }
 
   /** Called when nothing more is reported: fails the fibers that wait. */
-  readonly end = (error: PollerError): void => {
+  end(error: PollerError): void {
     this.ended ??= error
-    for (const direction of [this.reading, this.writing, this.priority]) direction.fail(this.ended)
+    this.reading.fail(this.ended)
+    this.#writing?.fail(this.ended)
+    this.#priority?.fail(this.ended)
     const onEnd = this.#onEnd
     this.#onEnd = undefined
     for (const callback of onEnd ?? []) callback(this.ended)
@@ -260,7 +257,7 @@ export class WatchedFd implements Source {
    * Stops attempts and reports, before the descriptor is closed. `end` then fails the fibers that
    * wait.
    */
-  readonly release = (error: PollerError): void => {
+  release(error: PollerError): void {
     this.ended ??= error
     if (this.#registration !== undefined) Registering.release(this.attachment, this.#registration)
   }

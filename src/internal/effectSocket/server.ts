@@ -1,9 +1,12 @@
 /** Listeners as `SocketServer` of `effect/socket`. */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Connection } from "../../net/PollerSocket.ts"
@@ -45,6 +48,8 @@ type Tag = Context.Key<Connection, Connection["Service"]>
 /** What a handler can know of its connection. Makes the effects only when they are asked for. */
 class ConnectionImpl {
   readonly socket: TcpStream | UnixStream
+  /** Whether the reader has an owner, which closes the connection. */
+  #isTaken = false
 
   constructor(socket: TcpStream | UnixStream) {
     this.socket = socket
@@ -57,6 +62,21 @@ class ConnectionImpl {
   get remoteAddress(): Connection["Service"]["remoteAddress"] {
     return this.socket.remoteAddress
   }
+
+  /** Opens it for a reader, which closes it. */
+  static open(
+    connection: ConnectionImpl,
+    socket: StreamSocket<unknown>
+  ): Effect.Effect<StreamSocket<unknown>, Socket.SocketError> {
+    return Effect.suspend(() => {
+      connection.#isTaken = true
+      return socket.fd === -1 ? EffectSocket.closed : Effect.succeed(socket)
+    })
+  }
+
+  static isTaken(connection: ConnectionImpl): boolean {
+    return connection.#isTaken
+  }
 }
 
 const run = <R, E, _>(
@@ -64,36 +84,35 @@ const run = <R, E, _>(
   handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>,
   tag: Tag
 ): Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>> => {
-  // The fiber begins with it: to provide a handler with it would keep 400 bytes more.
-  const provide = (context: Context.Context<R>, connection: StreamSocket<unknown>): Context.Context<R> =>
-    Context.add(context, tag, new ConnectionImpl(connection as unknown as TcpStream | UnixStream))
+  const find = (fiber: Fiber.Fiber<unknown, unknown>) => Context.getUnsafe(fiber.context, tag) as ConnectionImpl
+  const serving = listener.serve<E, R, Exclude<R, Connection>>({
+    // The fiber begins with it: to provide a handler with it would keep 400 bytes more.
+    contextOf: (context, connection) =>
+      Context.add(
+        context,
+        tag,
+        new ConnectionImpl(connection as unknown as TcpStream | UnixStream)
+      ) as Context.Context<unknown> as Context.Context<R>,
+    handle(connection, fiber) {
+      const found = find(fiber)
+      return handler(EffectSocket.of({ open: () => ConnectionImpl.open(found, connection) }))
+    },
+    end(connection, exit, fiber) {
+      // No other owner closes the connection of a handler that has not acquired the reader.
+      const close = ConnectionImpl.isTaken(find(fiber)) ? () => false : () => connection.owned.closeUnsafe()
+      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) {
+        close()
+        return undefined
+      }
+      return Effect.ignoreCause(exit, { log: "Unhandled", message: "Unhandled error in SocketServer" }).pipe(
+        Effect.ensuring(Effect.sync(close))
+      )
+    }
+  })
   return Effect.mapError(
-    listener.serve((connection) => {
-      let isTaken = false
-      const open = Effect.acquireRelease(
-        Effect.suspend(() => {
-          isTaken = true
-          return connection.fd === -1
-            ? Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) }))
-            : Effect.succeed(connection)
-        }),
-        ({ owned }) => Effect.sync(() => void owned.closeUnsafe())
-      )
-      return Effect.flatMap(
-        EffectSocket.make(() => open),
-        handler
-      ).pipe(
-        Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
-        // No other owner closes the connection of a handler that has not acquired the reader.
-        Effect.ensuring(
-          Effect.sync(() => {
-            if (!isTaken) connection.owned.closeUnsafe()
-          })
-        )
-      )
-    }, provide),
+    serving,
     (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerUnknownError({ cause }) })
-  ) as Effect.Effect<never, SocketServer.SocketServerError, Exclude<R, Connection>>
+  )
 }
 
 type ListenOptions = TargetOptions & Omit<MakeOptions, keyof TargetOptions>

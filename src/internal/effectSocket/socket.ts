@@ -6,8 +6,9 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { isUint8Array } from "node:util/types"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
@@ -15,6 +16,9 @@ import { readArgument, textOf } from "../errors/arguments.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { chunkSize } from "../bytes/byteReader.ts"
+import type { Direction } from "../descriptor/direction.ts"
+import { Turn } from "../descriptor/turn.ts"
+import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
 
 type Connection = StreamSocket<unknown>
@@ -22,6 +26,9 @@ type Pulled = NonEmptyReadonlyArray<Uint8Array>
 
 const closeError = (code: number): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
+
+/** The failure of a reader whose connection was closed before. */
+export const closed: Effect.Effect<never, Socket.SocketError> = Effect.suspend(() => Effect.fail(closeError(1000)))
 
 const readError = (cause: unknown): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
@@ -53,7 +60,6 @@ export const make = <R>(
   options?: { readonly openTimeout?: Duration.Input | undefined }
 ): Effect.Effect<Socket.Socket, never, Exclude<R, Scope.Scope>> =>
   Effect.contextWith((services: Context.Context<Exclude<R, Scope.Scope>>) => {
-    const state = new State()
     const opening = Effect.suspend(() => {
       const failed: Array<PollerError> = []
       const timeout = readArgument("the option openTimeout", () => options?.openTimeout)
@@ -63,95 +69,211 @@ export const make = <R>(
       return duration === undefined
         ? Effect.fail(openError(invalidArgument(`invalid openTimeout ${textOf(timeout)}: expected zero or more`)))
         : Effect.timeoutOrElse(open(failed), { duration, orElse: () => Effect.fail(openTimeout(failed)) })
-    })
-    const reader = Effect.flatMap(opening, (connection) => {
-      const session = new Session(connection)
-      const begin = Effect.sync(() => {
-        state.open(session)
-        return { pull: session.pull, upgrade: Socket.SocketUpgradeError.unsupported }
-      })
-      return Effect.acquireRelease(begin, () => Effect.sync(() => state.close(session)))
     }).pipe(
       Effect.updateContext(
         (input: Context.Context<Scope.Scope>) => Context.merge(services, input) as Context.Context<R | Scope.Scope>
       )
     )
-    const writer: Socket.Socket["writer"] = Effect.acquireRelease(
-      Effect.succeed({ write: state.write, writeAll: state.writeAll }),
-      () => Effect.suspend(() => state.shutdown)
-    )
-    return Effect.succeed(Socket.make({ reader, writer }))
+    return Effect.succeed(new SocketImpl({ open: (restore) => restore(opening) }))
   })
 
-/** The connection of the moment, if there is one. */
-class State {
-  readonly #latch = Latch.makeUnsafe(false)
-  #session: Session | undefined
+/** Opens the connection of a socket. */
+export interface Opener {
+  /**
+   * Runs uninterruptibly, so that the reader becomes the owner of what was opened. `restore` is for
+   * an effect that has made the scope the owner already.
+   */
+  readonly open: (restore: Restore) => Effect.Effect<Connection, Socket.SocketError, Scope.Scope>
+}
 
-  open(session: Session): void {
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** Makes a socket whose reader, once acquired, closes the connection with its scope. */
+export const of = (opener: Opener): Socket.Socket => new SocketImpl(opener)
+
+/** A socket, with the session of the moment, if there is one. */
+class SocketImpl implements Socket.Socket {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly reader: Socket.Socket["reader"]
+  readonly writer: Socket.Socket["writer"]
+  readonly #opener: Opener
+  #session: Session | undefined
+  /** Opened with each session. Few programs write before that. */
+  #latch: Latch.Latch | undefined
+
+  constructor(opener: Opener) {
+    this.#opener = opener
+    this.reader = new ReaderOf(this)
+    this.writer = new WriterOf(this)
+  }
+
+  get session(): Session | undefined {
+    return this.#session
+  }
+
+  /** Opens a connection, which the scope closes. */
+  get open(): Effect.Effect<Session, Socket.SocketError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(this.#opener.open(restore), (connection) => {
+        const session = new Session(this, connection)
+        return Effect.flatMap(Effect.scope, (scope) =>
+          Effect.map(Scope.addFinalizerExit(scope, session.onClose), () => this.#opened(session))
+        )
+      })
+    )
+  }
+
+  #opened(session: Session): Session {
+    if (session.isEnded) return session
     this.#session = session
-    this.#latch.openUnsafe()
+    this.#latch?.openUnsafe()
+    return session
   }
 
   close(session: Session): void {
     session.end(closeError(1006))
     if (this.#session !== session) return
     this.#session = undefined
-    this.#latch.closeUnsafe()
+    this.#latch?.closeUnsafe()
+  }
+
+  /** Waits for the next session. */
+  whenOpen<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return (this.#latch ??= Latch.makeUnsafe(false)).whenOpen(effect)
+  }
+}
+
+/** Acquires the reader of a socket. */
+class ReaderOf extends Effectable.Class<Socket.Reader, Socket.SocketError, Scope.Scope> {
+  readonly #socket: SocketImpl
+
+  constructor(socket: SocketImpl) {
+    super()
+    this.#socket = socket
+  }
+
+  asEffect(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
+    return this.#socket.open
+  }
+}
+
+/** Acquires a writer of a socket. */
+class WriterOf extends Effectable.Class<Socket.Writer, never, Scope.Scope> {
+  readonly #socket: SocketImpl
+
+  constructor(socket: SocketImpl) {
+    super()
+    this.#socket = socket
+  }
+
+  asEffect(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
+    const writer = new WriterImpl(this.#socket)
+    return Effect.uninterruptible(
+      Effect.flatMap(Effect.scope, (scope) =>
+        Effect.as(Scope.addFinalizerExit(scope, shutdownOf(this.#socket)), writer)
+      )
+    )
+  }
+}
+
+const shutdownOf = (socket: SocketImpl) => () => Effect.suspend(() => socket.session?.shutdown ?? Effect.void)
+
+class WriterImpl implements Socket.Writer {
+  readonly #socket: SocketImpl
+
+  constructor(socket: SocketImpl) {
+    this.#socket = socket
   }
 
   readonly write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
     Effect.suspend(() => {
-      const session = this.#session
-      if (session === undefined) return this.#latch.whenOpen(this.write(chunk))
+      const { session } = this.#socket
+      if (session === undefined) return this.#socket.whenOpen(this.write(chunk))
       return Socket.isCloseEvent(chunk) ? session.break(chunk) : session.writeNow(encode(chunk))
     })
 
   readonly writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> =>
     Effect.suspend(() => {
-      const session = this.#session
-      if (session === undefined) return this.#latch.whenOpen(this.writeAll(chunks))
+      const { session } = this.#socket
+      if (session === undefined) return this.#socket.whenOpen(this.writeAll(chunks))
       return session.writeNow(chunks.length === 1 ? encode(chunks[0]) : Buffer.concat(chunks.map(encode)))
     })
-
-  get shutdown(): Effect.Effect<void> {
-    return this.#session === undefined ? Effect.void : this.#session.shutdown
-  }
 }
 
 const encoder = new TextEncoder()
 const encode = (chunk: Uint8Array | string): Uint8Array => (typeof chunk === "string" ? encoder.encode(chunk) : chunk)
 
-/** One connection, from its opening until its reader's scope closes. */
-class Session {
-  readonly connection: Connection
+/** Reads the next chunk of a session. */
+class Pull extends Turn<Pulled, Socket.SocketError> {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    super()
+    this.#session = session
+  }
+
+  get watchedFd(): WatchedFd {
+    return this.#session.connection.watchedFd
+  }
+
+  get direction(): Direction {
+    return this.#session.connection.watchedFd.reading
+  }
+
+  get wants(): number {
+    return chunkSize
+  }
+
+  attempt(): Effect.Effect<Pulled, Socket.SocketError> | undefined {
+    return this.#session.takeChunk()
+  }
+
+  toFailure(error: PollerError): Effect.Effect<never, Socket.SocketError> {
+    return this.#session.failWith(toReadError(error))
+  }
+
+  another(): Pull {
+    return new Pull(this.#session)
+  }
+}
+
+/** One connection, from its opening until its reader's scope closes: the reader. */
+class Session implements Socket.Reader {
+  readonly pull: Effect.Effect<Pulled, Socket.SocketError>
+  readonly upgrade = Socket.SocketUpgradeError.unsupported
+  readonly #socket: SocketImpl
+  readonly #connection: Connection
   /** The error of every further pull. */
   #ended: Socket.SocketError | undefined
   /** The error of every further pull, if the program has closed the connection. */
   #broken: Socket.SocketError | undefined
 
-  constructor(connection: Connection) {
-    this.connection = connection
+  constructor(socket: SocketImpl, connection: Connection) {
+    this.#socket = socket
+    this.#connection = connection
+    this.pull = new Pull(this)
   }
 
-  get pull(): Effect.Effect<Pulled, Socket.SocketError> {
-    const { channel, watchedFd } = this.connection
-    const toFailure = (error: PollerError) => this.#end(toReadError(error))
-    return watchedFd.attemptOrElse(
-      watchedFd.reading,
-      () => {
-        if (this.#ended !== undefined) return Effect.fail(this.#ended)
-        const chunk = channel.reader.takeChunk()
-        if (chunk === undefined) return undefined
-        if (chunk === null) return this.#end(closeError(1000))
-        return isUint8Array(chunk) ? Effect.succeed([chunk]) : Effect.catch(chunk, toFailure)
-      },
-      toFailure,
-      chunkSize
-    )
+  get connection(): Connection {
+    return this.#connection
   }
 
-  #end(error: Socket.SocketError): Effect.Effect<never, Socket.SocketError> {
+  get isEnded(): boolean {
+    return this.#ended !== undefined
+  }
+
+  /** Takes what is there. Returns `undefined` if that would block. */
+  takeChunk(): Effect.Effect<Pulled, Socket.SocketError> | undefined {
+    if (this.#ended !== undefined) return Effect.fail(this.#ended)
+    const chunk = this.#connection.channel.takeChunk()
+    if (chunk === undefined) return undefined
+    if (chunk === null) return this.failWith(closeError(1000))
+    return isUint8Array(chunk)
+      ? Effect.succeed([chunk])
+      : Effect.catch(chunk, (error: PollerError) => this.failWith(toReadError(error)))
+  }
+
+  failWith(error: Socket.SocketError): Effect.Effect<never, Socket.SocketError> {
     this.#ended ??= this.#broken ?? error
     return Effect.fail(this.#ended)
   }
@@ -160,13 +282,13 @@ class Session {
   writeNow(bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> {
     // An interruption only ends the waiting: a part of a write would spoil the bytes that come
     // after it.
-    return this.connection.channel.writer.writeAllNow(bytes, bytes.length, true, failWrite)
+    return this.#connection.channel.writeAllNow(bytes, bytes.length, true, failWrite)
   }
 
   /** Ends this side once the writes that were begun are done. */
   get shutdown(): Effect.Effect<void> {
-    const { watchedFd } = this.connection
-    const shutdown = this.connection.shutdown("write")
+    const { watchedFd } = this.#connection
+    const shutdown = this.#connection.shutdown("write")
     return Effect.ignore(
       watchedFd.writing.isFree
         ? shutdown
@@ -178,9 +300,12 @@ class Session {
   break(event: Socket.CloseEvent): Effect.Effect<void> {
     return Effect.sync(() => {
       this.#broken = event.code > 1000 ? readError(new Error(`closed with code ${event.code}`)) : closeError(1000)
-      this.connection.owned.closeUnsafe()
+      this.#connection.owned.closeUnsafe()
     })
   }
+
+  /** The finalizer of the reader's scope. */
+  readonly onClose = (): Effect.Effect<void> => Effect.sync(() => this.#socket.close(this))
 
   /**
    * Closes the connection with the reader's scope. A fiber that pulls fails. Bytes that were not
@@ -188,10 +313,10 @@ class Session {
    */
   end(error: Socket.SocketError): void {
     this.#ended ??= error
-    const { connection } = this
+    const connection = this.#connection
     // With bytes left unread, the kernel would reset the connection, and the peer lose the bytes
     // sent last.
-    if (connection.fd !== -1) connection.channel.reader.discard()
+    if (connection.fd !== -1) connection.channel.discard()
     connection.owned.closeUnsafe()
   }
 }

@@ -1,9 +1,9 @@
 /** A listening stream socket, TCP or Unix: what the two have in common. */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { PollerError } from "../../PollerError.ts"
 import { textOf } from "../errors/arguments.ts"
@@ -14,6 +14,7 @@ import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import type { Family } from "./addresses.ts"
+import { type Handler, Handlings } from "./handlings.ts"
 import type { Network } from "./network.ts"
 import * as Socket from "./socketCalls.ts"
 import { largestInt } from "./socketOptions.ts"
@@ -87,13 +88,13 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
     this.#parts = parts
     this.#watchedFd = new WatchedFd(attachment, fd)
     this.#watchedFd.named = this
-    const { end, release } = this.#watchedFd
+    const watchedFd = this.#watchedFd
     this.#owned = new OwnedFd(libc, fd, "the listener", {
-      release: (error) => {
+      release(error) {
         parts.onClose?.()
-        release(error)
+        watchedFd.release(error)
       },
-      end
+      end: (error) => watchedFd.end(error)
     })
   }
 
@@ -231,53 +232,39 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   run<E, R>(
     handler: (connection: Connection) => Effect.Effect<unknown, E, R>
   ): Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>> {
-    return this.serve((connection) =>
-      Effect.suspend(() => handler(connection)).pipe(
-        Effect.scoped,
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause)
-            ? Effect.void
-            : Effect.logError("a connection ended with an unhandled error", cause)
-        ),
-        Effect.ensuring(Effect.sync(() => void connection.owned.closeUnsafe()))
-      )
-    )
+    return this.serve<E, R, Exclude<R, Scope.Scope>>({
+      contextOf: (context) => Context.add(context, Scope.Scope, Scope.makeUnsafe()) as Context.Context<R>,
+      handle: handler,
+      end(connection, exit, fiber) {
+        const scope = Context.getUnsafe(fiber.context, Scope.Scope) as Scope.Closeable
+        const closing = Scope.closeUnsafe(scope, exit)
+        if (closing === undefined) return endOf(connection, exit)
+        const closed = Effect.onExit(exit, () => closing)
+        return Effect.flatMap(Effect.exit(closed), (end) => endOf(connection, end) ?? Effect.void)
+      }
+    })
   }
 
   /**
-   * Runs a handler in a fiber for each connection. The handler has to close the connection. It has
-   * the caller's context, or what `contextOf` makes of it for the connection.
+   * Runs a handler in a fiber for each connection. The handler has to close the connection.
    *
    * An interruption interrupts every handler. Once the listener is closed, it waits for the
    * handlers, and then fails.
    */
-  serve<R>(
-    handler: (connection: Connection) => Effect.Effect<unknown, never, R>,
-    contextOf: (context: Context.Context<R>, connection: Connection) => Context.Context<R> = (context) => context
-  ): Effect.Effect<never, PollerError, R> {
-    return Effect.contextWith((context: Context.Context<R>) =>
-      Effect.scoped(
-        Effect.gen({ self: this }, function* () {
-          const scope = yield* Effect.scope
-          const running = new Set<Fiber.Fiber<unknown>>()
-          const start = (connection: Connection) => {
-            // With the caller's context: a handler that asks for a scope would get this one
-            // otherwise.
-            const fork = Effect.runForkWith(contextOf(context, connection))
-            const fiber = Fiber.runIn(fork(handler(connection)), scope)
-            running.add(fiber)
-            fiber.addObserver(() => running.delete(fiber))
-          }
-          return yield* Effect.forever(
-            this.#acceptSome(batch, (accepted) => accepted.forEach(start)),
-            { disableYield: true }
-          ).pipe(
-            Effect.catch((error) =>
-              Effect.andThen(this.fd === -1 ? Fiber.awaitAll(running) : Effect.void, Effect.fail(error))
-            )
-          )
-        })
-      )
+  serve<E, R, R2>(handler: Handler<Connection, E, R, R2>): Effect.Effect<never, PollerError, R2> {
+    return Effect.contextWith((context: Context.Context<R2>) =>
+      Effect.suspend(() => {
+        const handlings = new Handlings(handler, context)
+        return Effect.forever(
+          this.#acceptSome(batch, (accepted) => {
+            for (const connection of accepted) handlings.start(connection)
+          }),
+          { disableYield: true }
+        ).pipe(
+          Effect.catch((error) => Effect.andThen(this.fd === -1 ? handlings.ended : Effect.void, Effect.fail(error))),
+          Effect.ensuring(handlings.interrupted)
+        )
+      })
     )
   }
 
@@ -293,6 +280,21 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   get addressText(): string {
     return this.#parts.family.format(this.#parts.address)
   }
+}
+
+/** Reports the error that a handler has not handled, if there is one, and closes its connection. */
+const endOf = (
+  { owned }: { readonly owned: OwnedFd },
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> | undefined => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) {
+    owned.closeUnsafe()
+    return undefined
+  }
+  return Effect.ensuring(
+    Effect.logError("a connection ended with an unhandled error", exit.cause),
+    Effect.sync(() => void owned.closeUnsafe())
+  )
 }
 
 /**

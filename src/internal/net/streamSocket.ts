@@ -108,7 +108,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   get take(): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
-      if (this.fd !== -1 && this.#channel.reader.hasReadAhead) {
+      if (this.fd !== -1 && this.#channel.hasReadAhead) {
         return Effect.fail(
           invalidArgument(
             "bytes have arrived for a fiber that was interrupted meanwhile: read them before you give the connection away",
@@ -122,7 +122,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   /** Notes the error that the kernel has reported already. Returns this. */
   brokenBy(errno: number): this {
-    if (errno !== 0) this.#channel.reader.breakWith(errno)
+    if (errno !== 0) this.#channel.breakWith(errno)
     return this
   }
 
@@ -155,31 +155,31 @@ export abstract class StreamSocket<Address> extends PublicObject {
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.reader.read(buffer, offset, length)
+    return this.#channel.read(buffer, offset, length)
   }
 
   tryRead(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
-    return this.#channel.reader.tryRead(buffer, offset, length)
+    return this.#channel.tryRead(buffer, offset, length)
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.writer.write(buffer, offset, length)
+    return this.#channel.write(buffer, offset, length)
   }
 
   tryWrite(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<Option.Option<number>, PollerError> {
-    return this.#channel.writer.tryWrite(buffer, offset, length)
+    return this.#channel.tryWrite(buffer, offset, length)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.#channel.writer.writeAll(buffer, offset, length)
+    return this.#channel.writeAll(buffer, offset, length)
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.#channel.reader.readChunk)
+    return streamOf(this.#channel.readChunk)
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => this.#channel.writer.writeChunks(chunks))
+    return sinkOf((chunks) => this.#channel.writeChunks(chunks))
   }
 
   shutdown(how: "read" | "write" | "both"): Effect.Effect<void, PollerError> {
@@ -189,7 +189,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
     }
     const libc = this.#libc
     return this.#owned.use((fd) => {
-      this.#channel.writer.flush()
+      this.#channel.flush()
       const result = retryInterrupted(libc, () => libc.functions.shutdown(fd, way))
       // Nothing is left to shut down once the connection is gone.
       return result >= 0 || result === -constants.errno.ENOTCONN

@@ -108,23 +108,23 @@ class PtyImpl extends PublicObject implements Pty {
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.reader.read(buffer, offset, length)
+    return this.#channel.read(buffer, offset, length)
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return streamOf(this.#channel.reader.readChunk)
+    return streamOf(this.#channel.readChunk)
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return this.#channel.writer.write(buffer, offset, length)
+    return this.#channel.write(buffer, offset, length)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return this.#channel.writer.writeAll(buffer, offset, length)
+    return this.#channel.writeAll(buffer, offset, length)
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => this.#channel.writer.writeChunks(chunks))
+    return sinkOf((chunks) => this.#channel.writeChunks(chunks))
   }
 
   resize(cols: number, rows: number): Effect.Effect<void, PollerError> {

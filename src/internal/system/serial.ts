@@ -106,23 +106,23 @@ class SerialImpl extends PublicObject implements Serial {
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return Effect.mapError(this.#channel.reader.read(buffer, offset, length), goneIfSo)
+    return Effect.mapError(this.#channel.read(buffer, offset, length), goneIfSo)
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
-    return Stream.mapError(streamOf(this.#channel.reader.readChunk), goneIfSo)
+    return Stream.mapError(streamOf(this.#channel.readChunk), goneIfSo)
   }
 
   write(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
-    return Effect.mapError(this.#channel.writer.write(buffer, offset, length), goneIfSo)
+    return Effect.mapError(this.#channel.write(buffer, offset, length), goneIfSo)
   }
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
-    return Effect.mapError(this.#channel.writer.writeAll(buffer, offset, length), goneIfSo)
+    return Effect.mapError(this.#channel.writeAll(buffer, offset, length), goneIfSo)
   }
 
   get sink(): Sink.Sink<void, Uint8Array, never, PollerError> {
-    return sinkOf((chunks) => Effect.mapError(this.#channel.writer.writeChunks(chunks), goneIfSo))
+    return sinkOf((chunks) => Effect.mapError(this.#channel.writeChunks(chunks), goneIfSo))
   }
 
   get drain(): Effect.Effect<void, PollerError> {

@@ -129,7 +129,7 @@ class StandardFd {
     const reader = of(readers, this.#name, () => new PoolReader())
     return this.#channel === undefined || reader.isBusy
       ? reader.readChunk(this.#poolUse)
-      : Effect.catchIf(this.#channel.reader.readChunk, this.#isNotSupported, () => this.readChunk)
+      : Effect.catchIf(this.#channel.readChunk, this.#isNotSupported, () => this.readChunk)
   })
 
   /** Writes all of the bytes, in one piece. */
@@ -139,7 +139,7 @@ class StandardFd {
         ? Effect.void
         : this.#channel === undefined
           ? of(writers, this.#name, () => new PoolWriter()).writeAll(this.#poolUse, bytes)
-          : Effect.catchIf(this.#channel.writer.writeAll(bytes), this.#isNotSupported, () => this.writeAll(bytes))
+          : Effect.catchIf(this.#channel.writeAll(bytes), this.#isNotSupported, () => this.writeAll(bytes))
     )
   }
 
