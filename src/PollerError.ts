@@ -463,7 +463,14 @@ export type PollerErrorReason = typeof PollerErrorReason.Type
  * @since 0.1.0
  */
 export class PollerError extends Schema.TaggedError<PollerError>("effect-amy/PollerError")("PollerError", {
-  reason: PollerErrorReason
+  reason: PollerErrorReason,
+  /**
+   * Of `sendMany` of a UDP socket: every datagram that was not sent, by its index, and the reason
+   * why. All others were sent, once. The first of these reasons is also that of the error.
+   *
+   * @since 0.2.0
+   */
+  unsent: Schema.optionalKey(Schema.Array(Schema.Struct({ index: Schema.Int, reason: PollerErrorReason })))
 }) {
   readonly [TypeId]: typeof TypeId = TypeId
 

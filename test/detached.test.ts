@@ -114,6 +114,7 @@ const kinds: { readonly [name: string]: Kind } = {
     given: {
       send: [bytes, "127.0.0.1:9"],
       trySend: [bytes, "127.0.0.1:9"],
+      sendMany: [[{ payload: bytes, address: "127.0.0.1:9" }]],
       connect: ["127.0.0.1:9"],
       setOptions: [{}],
       joinMulticast: [{ group: "239.255.7.7" }]

@@ -60,6 +60,13 @@ export interface SetOptions {
    * `PermissionDenied`.
    */
   readonly broadcast?: boolean | undefined
+  /**
+   * Lets the kernel join datagrams of one size from one sender on their way through the network
+   * stack (`UDP_GRO`, of Linux). They arrive as they were sent, one by one, and take less time. It
+   * pays with many datagrams in a row, as QUIC sends them. Fails with `UnsupportedPlatform` on other
+   * systems.
+   */
+  readonly gro?: boolean | undefined
   /** Routers that a datagram may pass, from 1 to 255 (`IP_TTL`, `IPV6_UNICAST_HOPS`). */
   readonly ttl?: number | undefined
   /**
@@ -127,6 +134,19 @@ export interface Datagram extends Inspectable {
 
   /** The address of the sender. It is decoded when it is first read. */
   readonly address: NetAddress.InetAddress
+}
+
+/**
+ * A datagram to send: what {@link UdpSocket.sendMany} takes.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface OutgoingDatagram {
+  /** All of its bytes. It may be empty. */
+  readonly payload: Uint8Array
+  /** Where it goes. To respond to a datagram, pass that. A connected socket needs none. */
+  readonly address?: NetAddress.InetAddressInput | Datagram | undefined
 }
 
 /**
@@ -198,6 +218,24 @@ export interface UdpSocket extends Inspectable {
     payload: Uint8Array,
     to?: NetAddress.InetAddressInput | Datagram
   ) => Effect.Effect<Option.Option<number>, PollerError>
+
+  /**
+   * Sends datagrams in their order, each once, and waits for room: sendmmsg(2), or a call for each
+   * where the system has none. To send back a received datagram, pass it as it is.
+   *
+   * One that cannot be sent does not keep the others from being sent. The effect then fails with the
+   * first reason, after all were tried, and `unsent` of the error lists every datagram that was not
+   * sent, with its reason.
+   *
+   * - Fails with `MessageTooLarge` if a datagram is too long (more than 65,507 bytes over IPv4).
+   * - Fails with `NotConnected` if `address` is not given and the socket is not connected.
+   * - Fails with `InvalidArgument` if a payload is not a `Uint8Array`, or if an address is invalid or
+   *   of the wrong family. Then none of them was sent.
+   * - Fails with `PermissionDenied` if an address is a broadcast address, without the option.
+   *
+   * @since 0.2.0
+   */
+  readonly sendMany: (datagrams: ReadonlyArray<OutgoingDatagram | Datagram>) => Effect.Effect<void, PollerError>
 
   /** Waits for the next datagram: recvfrom(2). */
   readonly receive: Effect.Effect<Datagram, PollerError>

@@ -93,7 +93,14 @@ const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (
         watchedFd.end(error)
       })
     )
-    return new DatagramChannel(watchedFd, { ...libc, functions, errno: () => (errno === 0 ? libc.errno() : errno) })
+    // As on a system that receives and sends one by one.
+    const socketProfile = { ...libc.profile.socket, manyDatagrams: undefined }
+    return new DatagramChannel(watchedFd, {
+      ...libc,
+      profile: { ...libc.profile, socket: socketProfile },
+      functions,
+      errno: () => (errno === 0 ? libc.errno() : errno)
+    })
   })
 
 /** Returns once the network has reported an error, and leaves the error pending. */
@@ -633,6 +640,7 @@ describeLayers("Udp", (layer) => {
           socket.trySend(bytes("x"), address),
           socket.send(bytes("x"), address),
           socket.send(bytes("x")),
+          socket.sendMany([{ payload: bytes("x"), address }]),
           socket.connect(address),
           socket.disconnect,
           socket.setOptions({ ttl: 1 }),

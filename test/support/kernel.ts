@@ -98,6 +98,10 @@ export const socketPair = (): readonly [number, number] =>
 export const messagePair = (): readonly [number, number] =>
   pair("socketpair", (fds) => functions.socketpair(1, 5 | NONBLOCK | CLOEXEC, 0, fds))
 
+/** Opens, as `socketPair` does, two sockets of datagrams: SOCK_DGRAM. */
+export const datagramPair = (): readonly [number, number] =>
+  pair("socketpair", (fds) => functions.socketpair(1, 2 | NONBLOCK | CLOEXEC, 0, fds))
+
 /** Adds one to an eventfd. Each time is an edge. */
 export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
 

@@ -241,6 +241,9 @@ describe("Udp", () => {
               payload: Uint8Array,
               to?: NetAddress.InetAddressInput | Udp.Datagram
             ) => Effect.Effect<Option.Option<number>, Failure>
+            readonly sendMany: (
+              datagrams: ReadonlyArray<Udp.OutgoingDatagram | Udp.Datagram>
+            ) => Effect.Effect<void, Failure>
             readonly receive: Effect.Effect<Udp.Datagram, Failure>
             readonly tryReceive: Effect.Effect<Option.Option<Udp.Datagram>, Failure>
             readonly receiveMany: Effect.Effect<readonly [Udp.Datagram, ...Array<Udp.Datagram>], Failure>

@@ -27,6 +27,23 @@ export const copyOf = (source: Buffer, from: number, length: number): Uint8Array
   return copy
 }
 
+/**
+ * Returns copies of the parts of `size` bytes that `length` bytes consist of. Only the last may be
+ * shorter. Small ones share memory: all of them are copied at once.
+ */
+export const partsOf = (source: Buffer, from: number, length: number, size: number): Array<Uint8Array> => {
+  const parts: Array<Uint8Array> = []
+  const isSmall = size <= longest
+  const all = isSmall ? new Uint8Array(source.subarray(from, from + length)) : source
+  if (isSmall) markAsUntransferable(all.buffer)
+  const start = isSmall ? 0 : from
+  for (let at = start; at < start + length; at += size) {
+    const end = Math.min(at + size, start + length)
+    parts.push(isSmall ? all.subarray(at, end) : ownCopyOf(source, at, end))
+  }
+  return parts
+}
+
 /** Returns a copy of a part, in separate memory. `Buffer.slice` would return the same memory. */
 export const ownCopyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
   new Uint8Array(bytes.subarray(from, to))

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
-import { isNativeError } from "node:util/types"
+import { isNativeError, isUint8Array } from "node:util/types"
 import type { CommonOptions, MakeOptions } from "../../net/PollerDatagramSocket.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
@@ -17,7 +17,9 @@ import { holds, readArgument } from "../errors/arguments.ts"
 import { type Names, readOptions } from "../errors/options.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { familyOfHost, type ResolveError, resolveHost } from "./resolveHost.ts"
+import { payloadError } from "../net/datagramChannel.ts"
 import { network } from "../net/network.ts"
+import type { Outgoing } from "../net/sendMany.ts"
 import { open as openUdp, type UdpSocketImpl } from "../net/udp.ts"
 
 type SocketError = DatagramSocket.DatagramSocketError
@@ -199,6 +201,9 @@ const given = <T extends object>(all: T): { readonly [K in keyof T]?: Exclude<T[
     readonly [K in keyof T]?: Exclude<T[K], undefined>
   }
 
+/** Destinations of a socket that are remembered. */
+const mostKnown = 256
+
 class BackingSocketImpl implements DatagramSocket.BackingSocket {
   readonly address: DatagramSocket.BackingAddress
   readonly connected: boolean
@@ -206,10 +211,8 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
   readonly #socket: UdpSocketImpl
   readonly #events: DatagramSocket.BackingEvents
   #closing = false
-  // Most datagrams go where the last one went.
-  #lastHost: string | undefined
-  #lastPort = 0
-  #lastBytes: Uint8Array | undefined
+  /** Destinations by their port, as most datagrams go where others went. */
+  readonly #known = new Map<number, { readonly host: string; readonly bytes: Uint8Array }>()
 
   constructor(
     socket: UdpSocketImpl,
@@ -270,35 +273,58 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     destinations: ReadonlyArray<DatagramSocket.BackingAddress | undefined>,
     done: (error?: SocketError, index?: number) => void
   ): void {
-    let left = payloads.length
+    // What cannot be sent does not keep the others from being sent.
     let failure: readonly [SocketError, number] | undefined
-    if (left === 0) return done()
-    payloads.forEach((payload, index) =>
-      this.send(payload, destinations[index], (error) => {
-        if (error !== undefined) failure ??= [error, index]
-        if (--left > 0) return
-        if (failure === undefined) done()
-        else done(...failure)
-      })
-    )
+    const outgoing: Array<Outgoing> = []
+    const indexes: Array<number> = []
+    payloads.forEach((payload, index) => {
+      const to = this.#bytesOf(destinations[index])
+      const invalid = payloadError(payload) ?? (isBytes(to) ? undefined : to)
+      if (invalid !== undefined) failure ??= [writeError(invalid), index]
+      else {
+        outgoing.push({ payload, length: payload.length, to: to as Uint8Array | undefined })
+        indexes.push(index)
+      }
+    })
+    const end = (exit: Exit.Exit<unknown, unknown>) => {
+      if (Exit.isFailure(exit)) {
+        const error = Cause.squash(exit.cause)
+        const index = indexes[(isPollerError(error) && error.unsent?.[0]?.index) || 0]!
+        if (failure === undefined || index < failure[1]) failure = [writeError(error), index]
+      }
+      if (failure === undefined) done()
+      else done(...failure)
+    }
+    if (outgoing.length === 0) return end(Exit.void)
+    const sending = this.#socket.channel.sendManyUnsafe(outgoing)
+    if (Exit.isExit(sending)) end(sending)
+    else Effect.runFork(sending).addObserver(end)
   }
 
   #send(payload: Uint8Array, destination: DatagramSocket.BackingAddress | undefined): Effect.Effect<number, unknown> {
-    const { channel } = this.#socket
-    if (destination === undefined) return channel.sendUnsafe(payload, undefined)
+    const to = this.#bytesOf(destination)
+    return isBytes(to) ? this.#socket.channel.sendUnsafe(payload, to) : Effect.fail(to)
+  }
+
+  /** Returns the bytes of a destination, or its error. */
+  #bytesOf(
+    destination: DatagramSocket.BackingAddress | undefined
+  ): Uint8Array | undefined | PollerError | NetAddress.NetAddressError {
+    if (destination === undefined) return undefined
     const { host, port } = destination
-    if (host !== this.#lastHost || port !== this.#lastPort) {
-      const resolved = this.#socket.resolveZone(host)
-      if (isPollerError(resolved)) return Effect.fail(resolved)
-      const result = NetAddress.inetAddressFromHostString(resolved, port)
-      if (Result.isFailure(result)) return Effect.fail(result.failure)
-      const bytes = this.#socket.encode("sendto", result.success)
-      if (isPollerError(bytes)) return Effect.fail(bytes)
-      this.#lastBytes = bytes
-      this.#lastHost = host
-      this.#lastPort = port
-    }
-    return channel.sendUnsafe(payload, this.#lastBytes)
+    const known = this.#known.get(port)
+    if (known !== undefined && known.host === host) return known.bytes
+    const resolved = this.#socket.resolveZone(host)
+    if (isPollerError(resolved)) return resolved
+    const result = NetAddress.inetAddressFromHostString(resolved, port)
+    if (Result.isFailure(result)) return result.failure
+    const bytes = this.#socket.encode("sendto", result.success)
+    if (isPollerError(bytes)) return bytes
+    // An interface may have another index by the next time.
+    if (resolved !== host) return bytes
+    if (this.#known.size === mostKnown) this.#known.clear()
+    this.#known.set(port, { host, bytes })
+    return bytes
   }
 
   joinMulticast(options: {
@@ -323,13 +349,17 @@ const finish = (exit: Exit.Exit<unknown, unknown>, done: (error?: SocketError) =
 const reasonOf = (error: unknown): PollerError["reason"] | undefined =>
   isPollerError(error) ? error.reason : undefined
 
+const receiving: ReadonlySet<string> = new Set(["recvfrom", "recvmmsg"])
+
+const isBytes = (to: unknown): to is Uint8Array | undefined => to === undefined || isUint8Array(to)
+
 /**
  * Whether an error ends the socket: it would be met again at once. Any other error concerns one
  * datagram, or one moment.
  */
 const isFinal = ({ reason }: PollerError): boolean =>
   !("syscall" in reason) ||
-  reason.syscall !== "recvfrom" ||
+  !receiving.has(reason.syscall ?? "") ||
   reason._tag === "BadDescriptor" ||
   reason._tag === "InvalidArgument" ||
   reason._tag === "SystemError"

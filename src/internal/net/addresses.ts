@@ -47,19 +47,23 @@ export const toAddress = (
   input: NetAddress.InetAddressInput
 ): Effect.Effect<NetAddress.InetAddress, PollerError> =>
   Effect.suspend(() => {
-    const result = readArgument("the address", () => {
-      const resolved = withZone(libc, input)
-      return isPollerError(resolved) ? resolved : NetAddress.inetAddressFromInput(resolved)
-    })
-    if (isPollerError(result)) return Effect.fail(result)
-    return Result.isSuccess(result)
-      ? Effect.succeed(result.success)
-      : Effect.fail(
-          invalidArgument(
-            `invalid address${typeof input === "string" ? ` "${input}"` : ""} (${result.failure.message}): expected an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80" (PollerSocket takes host names)`
-          )
-        )
+    const address = readAddress(libc, input)
+    return isPollerError(address) ? Effect.fail(address) : Effect.succeed(address)
   })
+
+/** As `toAddress`, at once: returns the error of an invalid address. */
+export const readAddress = (libc: Libc, input: NetAddress.InetAddressInput): NetAddress.InetAddress | PollerError => {
+  const result = readArgument("the address", () => {
+    const resolved = withZone(libc, input)
+    return isPollerError(resolved) ? resolved : NetAddress.inetAddressFromInput(resolved)
+  })
+  if (isPollerError(result)) return result
+  return Result.isSuccess(result)
+    ? result.success
+    : invalidArgument(
+        `invalid address${typeof input === "string" ? ` "${input}"` : ""} (${result.failure.message}): expected an IP address and a port from 0 to 65535, such as "127.0.0.1:80" or "[::1]:80" (PollerSocket takes host names)`
+      )
+}
 
 const withZone = (libc: Libc, input: NetAddress.InetAddressInput): NetAddress.InetAddressInput | PollerError => {
   if (typeof input === "string") return input.includes("%") ? resolveZone(libc, input) : input

@@ -1,107 +1,42 @@
-/**
- * Sends and receives datagrams, one call for each. The address of a sender is decoded only when it
- * is read.
- */
+/** Sends and receives datagrams, for the fibers that wait for one descriptor. */
 import * as Effect from "effect/Effect"
-import { type Inspectable, NodeInspectSymbol } from "effect/Inspectable"
-import * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
 import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
-import type { Datagram } from "../../net/Udp.ts"
-import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { changedError, transferredError } from "../errors/arguments.ts"
+import { invalidArgument } from "../errors/pollerErrors.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
-import { copyOf } from "../bytes/chunkPool.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { inet, placeOf } from "./addresses.ts"
-import { capacity, decodeInet } from "./sockaddr.ts"
+import { DatagramImpl } from "./datagram.ts"
+import { DatagramReader, mostMessages } from "./datagramReader.ts"
+import { type Outgoing, SendMany, type SendTarget } from "./sendMany.ts"
 
-/** Maximum datagrams of one `receiveMany`, so that other fibers have their turn in between. */
-const batch = 64
+/** Datagrams of one `receiveMany`. */
+export type Many = readonly [DatagramImpl, ...Array<DatagramImpl>]
 
-// All receiving on this thread shares these. No datagram of UDP is longer, so none is cut.
-const scratch = Buffer.alloc(64 * 1024)
-const from = new Uint8Array(capacity)
-const fromLength = new Uint32Array(1)
+const none: Array<DatagramImpl | undefined> = []
 
-const nowhere = NetAddress.inetAddressUnsafe(NetAddress.ipv4Unspecified, 0)
-
-/** An address in the form of the kernel. Successive datagrams of one sender share it. */
-export class Sender {
-  readonly bytes: Uint8Array
-  readonly #libc: Libc
-  #address: NetAddress.InetAddress | undefined
-  #host: string | undefined
-
-  constructor(libc: Libc, bytes: Uint8Array) {
-    this.#libc = libc
-    this.bytes = bytes
-  }
-
-  get address(): NetAddress.InetAddress {
-    return (this.#address ??= decodeInet(this.#libc.profile.socket, this.bytes) ?? nowhere)
-  }
-
-  get host(): string {
-    return (this.#host ??= NetAddress.formatHost(this.address))
-  }
-
-  get port(): number {
-    return this.address.port
-  }
-}
-
-export const DatagramTypeId = "~effect-amy/Datagram"
-
-/** Extends nothing: one is made for each datagram, so making it has to be cheap. */
-export class DatagramImpl implements Datagram, Inspectable {
-  readonly payload: Uint8Array
-  readonly #sender: Sender
-
-  constructor(payload: Uint8Array, sender: Sender) {
-    this.payload = payload
-    this.#sender = sender
-  }
-
-  get [DatagramTypeId](): typeof DatagramTypeId {
-    return DatagramTypeId
-  }
-
-  get sender(): Sender {
-    return this.#sender
-  }
-
-  get address(): NetAddress.InetAddress {
-    return this.#sender.address
-  }
-
-  toJSON(): unknown {
-    return { _id: "effect-amy/Datagram", address: NetAddress.formatInet(this.address), length: this.payload.length }
-  }
-
-  toString(): string {
-    return `Datagram(${this.payload.length} bytes from ${NetAddress.formatInet(this.address)})`
-  }
-
-  [NodeInspectSymbol](): string {
-    return this.toString()
-  }
-}
-
-const isSame = (bytes: Uint8Array, length: number): boolean => {
-  if (bytes.length !== length) return false
-  for (let i = 0; i < length; i++) if (bytes[i] !== from[i]) return false
-  return true
-}
-
-export class DatagramChannel {
+export class DatagramChannel implements SendTarget {
   readonly watchedFd: WatchedFd
-  readonly #libc: Libc
-  #last: Sender
+  readonly libc: Libc
+  /** Waits for the next datagram. Reads nothing that it does not return, unless datagrams are joined. */
+  readonly receive: Effect.Effect<DatagramImpl, PollerError>
+  /** As `receive`, for a caller that goes on: reads as many as have come, for the calls that follow. */
+  readonly pull: Effect.Effect<readonly [DatagramImpl], PollerError>
+  /** Receives every datagram that has come, and waits for the first. */
+  readonly receiveMany: Effect.Effect<Many, PollerError>
+  joinable = Infinity
+  readonly #reader: DatagramReader
+  /** What was read, and not returned yet, from `#next` on. */
+  #ahead: Array<DatagramImpl | undefined> = none
+  #next = 0
+  /** Whether the socket was empty after that, and how many reports it covers. */
+  #isLast = false
+  #reports = 0
   /**
    * An error that followed datagrams. The kernel reports it once, and the datagrams are returned
    * first.
@@ -110,15 +45,21 @@ export class DatagramChannel {
 
   constructor(watchedFd: WatchedFd, libc: Libc) {
     this.watchedFd = watchedFd
-    this.#libc = libc
-    this.#last = new Sender(libc, new Uint8Array(0))
+    this.libc = libc
+    this.#reader = new DatagramReader(watchedFd, libc)
+    this.receive = this.#reading(this.#receiving)
+    this.pull = this.#reading(this.#pulling)
+    this.receiveMany = this.#reading(this.#receivingMany)
   }
 
-  readonly receive: Effect.Effect<DatagramImpl, PollerError> = Effect.suspend(() =>
-    this.watchedFd.attempt(this.watchedFd.reading, this.#receiving)
-  )
+  /** Makes an attempt at once, which spares the effect of waiting if it succeeds. */
+  #reading<A>(attempt: Attempt<A>): Effect.Effect<A, PollerError> {
+    const { reading } = this.watchedFd
+    const waiting = this.watchedFd.attempt(reading, attempt)
+    return Effect.suspend(() => this.watchedFd.tryNow(reading, attempt, Effect.fail) ?? waiting)
+  }
 
-  /** Receives a datagram now. Gives none if none has arrived, or if another fiber waits for one. */
+  /** Receives a datagram now. Gives none if none has come, or if another fiber waits for one. */
   get tryReceive(): Effect.Effect<Option.Option<DatagramImpl>, PollerError> {
     return Effect.suspend(() => {
       const received = this.watchedFd.attemptOnce(this.watchedFd.reading, this.#receiving)
@@ -126,26 +67,10 @@ export class DatagramChannel {
     })
   }
 
-  /** Receives every datagram that has arrived, and waits for the first. */
-  readonly receiveMany: Effect.Effect<readonly [DatagramImpl, ...Array<DatagramImpl>], PollerError> = Effect.suspend(
-    () =>
-      this.watchedFd.attempt(this.watchedFd.reading, () => {
-        const first = this.#receive()
-        if (!(first instanceof DatagramImpl)) return first && Effect.fail(first)
-        const received: [DatagramImpl, ...Array<DatagramImpl>] = [first]
-        while (received.length < batch) {
-          const next = this.#receive()
-          if (next instanceof DatagramImpl) {
-            received.push(next)
-            continue
-          }
-          if (next === undefined) this.watchedFd.reading.forget()
-          this.#kept = next
-          break
-        }
-        return Effect.succeed(received)
-      })
-  )
+  /** Whether the kernel may join datagrams that come together: this then takes them apart. */
+  set joins(joins: boolean) {
+    this.#reader.joins = joins
+  }
 
   readonly #receiving: Attempt<DatagramImpl> = () => {
     const received = this.#receive()
@@ -153,24 +78,70 @@ export class DatagramChannel {
   }
 
   #receive(): DatagramImpl | PollerError | undefined {
-    const kept = this.#kept
-    if (kept !== undefined) {
-      this.#kept = undefined
-      return kept
-    }
-    const libc = this.#libc
-    const { fd } = this.watchedFd
-    const count = retryInterrupted(libc, () => {
-      fromLength[0] = capacity
-      return libc.functions.recvfrom(fd, scratch, scratch.length, libc.profile.socket.MSG_DONTWAIT, from, fromLength)
-    })
-    if (count >= 0) return new DatagramImpl(copyOf(scratch, 0, count), this.#sender(Math.min(fromLength[0]!, capacity)))
-    return count === -libc.profile.errno.EAGAIN ? undefined : fromErrno("recvfrom", -count, this.watchedFd)
+    if (this.#next < this.#ahead.length) return this.#takeNext()
+    const kept = this.#takeKept()
+    if (kept !== undefined) return kept
+    return this.#reader.joins ? this.#readAhead(1) : this.#reader.readOne()
   }
 
-  #sender(length: number): Sender {
-    if (!isSame(this.#last.bytes, length)) this.#last = new Sender(this.#libc, from.slice(0, length))
-    return this.#last
+  readonly #pulling: Attempt<readonly [DatagramImpl]> = () => {
+    const received =
+      this.#next < this.#ahead.length ? this.#takeNext() : (this.#takeKept() ?? this.#readAhead(mostMessages))
+    return received instanceof DatagramImpl ? Effect.succeed([received]) : received && Effect.fail(received)
+  }
+
+  #takeKept(): PollerError | undefined {
+    const kept = this.#kept
+    this.#kept = undefined
+    return kept
+  }
+
+  /** Reads up to `most` messages, and returns the first datagram. */
+  #readAhead(most: number): DatagramImpl | PollerError | undefined {
+    const read: Array<DatagramImpl> = []
+    const { error, isLast } = this.#reader.readMany(read, most)
+    if (read.length === 0) return error
+    this.#kept = error
+    this.#keep(read, isLast)
+    return this.#takeNext()
+  }
+
+  #keep(read: Array<DatagramImpl>, isLast: boolean): void {
+    this.#ahead = read
+    this.#next = 0
+    this.#isLast = isLast
+    this.#reports = this.watchedFd.reading.reports
+  }
+
+  #takeNext(): DatagramImpl {
+    const datagram = this.#ahead[this.#next]!
+    this.#ahead[this.#next++] = undefined
+    if (this.#next === this.#ahead.length) this.#forgetAhead()
+    return datagram
+  }
+
+  /** Called when what was read is used up: the socket is empty, unless more was reported meanwhile. */
+  #forgetAhead(): void {
+    const { reading } = this.watchedFd
+    this.#ahead = none
+    this.#next = 0
+    if (this.#isLast && this.#kept === undefined && reading.reports === this.#reports) reading.forgetUnlessFinal()
+  }
+
+  readonly #receivingMany: Attempt<Many> = () => {
+    if (this.#next === this.#ahead.length) {
+      const kept = this.#takeKept()
+      if (kept !== undefined) return Effect.fail(kept)
+      const read: Array<DatagramImpl> = []
+      const { error, isLast } = this.#reader.readMany(read, mostMessages)
+      if (read.length === 0) return error && Effect.fail(error)
+      this.#kept = error
+      this.#keep(read, isLast)
+    }
+    const many = this.#ahead.slice(this.#next, this.#next + mostMessages)
+    this.#next += many.length
+    if (this.#next === this.#ahead.length) this.#forgetAhead()
+    return Effect.succeed(many as unknown as Many)
   }
 
   /**
@@ -194,28 +165,51 @@ export class DatagramChannel {
     return sent === undefined ? Effect.succeedNone : Effect.asSome(sent)
   }
 
+  /**
+   * Sends datagrams in their order, each once. The calls are made at once: the result is an `Exit`
+   * unless one of them has to wait for room. No other datagram comes in between.
+   */
+  sendManyUnsafe(datagrams: ReadonlyArray<Outgoing>): Effect.Effect<void, PollerError> {
+    const { watchedFd } = this
+    const sending = new SendMany(this, datagrams)
+    const sent = watchedFd.tryNow(watchedFd.writing, sending.attempt, sending.toFailure)
+    if (sent !== undefined) return sent
+    return Effect.catch(watchedFd.attemptInOnePiece(watchedFd.writing, sending.attempt), sending.toFailure)
+  }
+
   #send(
     payload: Uint8Array,
     length: number,
     to: Uint8Array | undefined
   ): Effect.Effect<number, PollerError> | undefined {
     if (payload.length < length) return Effect.fail(changedError())
-    const libc = this.#libc
-    const { send, sendto } = libc.functions
-    const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
-    const flags = MSG_DONTWAIT | MSG_NOSIGNAL
-    const { fd } = this.watchedFd
-    const result = retryInterrupted(libc, () =>
-      to === undefined ? send(fd, payload, length, flags) : sendto(fd, payload, length, flags, to, to.length)
-    )
-    if (to === undefined) return unlessBlocked(libc, "send", this.watchedFd, result)
+    const result = this.sendNow(payload, length, to)
+    if (to === undefined) return unlessBlocked(this.libc, "send", this.watchedFd, result)
     if (result >= 0) return Effect.succeed(result)
-    const place = placeOf(fd, () => inet.format(inet.decode(libc, to)))
-    return unlessBlocked(libc, "sendto", place, result)
+    return unlessBlocked(this.libc, "sendto", this.placeOf(to), result)
+  }
+
+  /** Sends one datagram. Returns the number of bytes, or the negated errno. */
+  sendNow(payload: Uint8Array, length: number, to: Uint8Array | undefined): number {
+    const { functions, profile } = this.libc
+    const flags = profile.socket.MSG_DONTWAIT | profile.socket.MSG_NOSIGNAL
+    const { fd } = this.watchedFd
+    return retryInterrupted(this.libc, () =>
+      to === undefined
+        ? functions.send(fd, payload, length, flags)
+        : functions.sendto(fd, payload, length, flags, to, to.length)
+    )
+  }
+
+  /** Returns the place that an error of a datagram to this address names. */
+  placeOf(to: Uint8Array | undefined): WatchedFd | ReturnType<typeof placeOf> {
+    const { watchedFd } = this
+    return to === undefined ? watchedFd : placeOf(watchedFd.fd, () => inet.format(inet.decode(this.libc, to)))
   }
 }
 
-const payloadError = (payload: Uint8Array): PollerError | undefined =>
+/** Returns the error of a payload that no datagram can have. */
+export const payloadError = (payload: Uint8Array): PollerError | undefined =>
   isUint8Array(payload)
     ? transferredError(payload)
     : invalidArgument("invalid payload of a datagram: expected a Uint8Array")

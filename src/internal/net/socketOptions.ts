@@ -1,6 +1,7 @@
 /** Sets the options of sockets: setsockopt(2). All of them are checked before the first is set. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constants } from "node:os"
 import type * as Tcp from "../../net/Tcp.ts"
 import type * as Udp from "../../net/Udp.ts"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
@@ -32,6 +33,7 @@ export const tcpOptions: Names<Tcp.SetOptions> = { ...bufferSizes, noDelay: true
 export const udpOptions: Names<Udp.SetOptions> = {
   ...bufferSizes,
   broadcast: true,
+  gro: true,
   ttl: true,
   multicastTtl: true,
   multicastLoopback: true,
@@ -146,9 +148,20 @@ export const setUdpOptions = (
     const given = readArgument("an option of Udp", () => toUdpOptions(libc.profile.socket, isIpv6, options))
     if (isPollerError(given)) return yield* Effect.fail(given)
     yield* checkBufferSizes(options)
+    yield* setGro(libc, place, options.gro)
     for (const option of given) yield* setOption(libc, place, option)
     yield* setBufferSizes(libc, place, options)
   })
+
+const setGro = (libc: Libc, place: Socket.Place, gro: boolean | undefined): Effect.Effect<void, PollerError> => {
+  const { manyDatagrams } = libc.profile.socket
+  if (gro === undefined || (manyDatagrams === undefined && !gro)) return Effect.void
+  const lacking = unsupported("this system does not join the datagrams that it receives (leave gro out)")
+  if (manyDatagrams === undefined) return Effect.fail(lacking)
+  return Effect.mapError(enable(libc, place, manyDatagrams.IPPROTO_UDP, manyDatagrams.UDP_GRO, gro), (error) =>
+    "errno" in error.reason && error.reason.errno === constants.errno.ENOPROTOOPT ? lacking : error
+  )
+}
 
 const hopsError = (what: string, value: number, least: number): PollerError | undefined =>
   Number.isInteger(value) && value >= least && value <= 255

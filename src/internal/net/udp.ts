@@ -1,5 +1,4 @@
 /** UDP over the sockets of the C library. */
-import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Option from "effect/Option"
@@ -8,7 +7,15 @@ import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
-import type { BindOptions, Datagram, JoinMulticastOptions, SetOptions, UdpSocket } from "../../net/Udp.ts"
+import type {
+  BindOptions,
+  Datagram,
+  JoinMulticastOptions,
+  OutgoingDatagram,
+  SetOptions,
+  UdpSocket
+} from "../../net/Udp.ts"
+import { readArgument } from "../errors/arguments.ts"
 import { type Names, readOptions } from "../errors/options.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
@@ -18,12 +25,14 @@ import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
-import { domainOf, inet, inFamily, isIpv4, placeOf, toAddress, wrongFamily } from "./addresses.ts"
-import { DatagramChannel, DatagramImpl } from "./datagramChannel.ts"
+import { domainOf, inet, inFamily, isIpv4, placeOf, readAddress, toAddress, wrongFamily } from "./addresses.ts"
+import { DatagramImpl } from "./datagram.ts"
+import { DatagramChannel, payloadError } from "./datagramChannel.ts"
 import { udp } from "./foreignSocket.ts"
 import * as Multicast from "./multicast.ts"
 import { type Network, network } from "./network.ts"
 import * as Opening from "./opening.ts"
+import type { Outgoing } from "./sendMany.ts"
 import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
 import { enable, setOption, setUdpOptions, udpOptions } from "./socketOptions.ts"
@@ -39,7 +48,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   readonly #bound: NetAddress.InetAddress
   readonly #addressLength: number
   #dualStack: boolean | undefined
-  #lastTo: NetAddress.InetAddress | undefined
+  #lastTo: NetAddress.InetAddress | string | undefined
   #lastBytes: Uint8Array | undefined
 
   static {
@@ -102,15 +111,13 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   }
 
   get stream(): Stream.Stream<Datagram, PollerError> {
-    return Stream.fromPull(Effect.succeed(Effect.map(this.#channel.receive, Arr.of)))
+    return Stream.fromPull(Effect.succeed(this.#channel.pull))
   }
 
   send(payload: Uint8Array, to?: NetAddress.InetAddressInput | Datagram): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
-      const known = this.#known(to)
-      return known === null
-        ? Effect.flatMap(this.#encode(to), (bytes) => this.#channel.sendUnsafe(payload, bytes))
-        : this.#channel.sendUnsafe(payload, known)
+      const bytes = this.#bytesOf(to)
+      return isPollerError(bytes) ? Effect.fail(bytes) : this.#channel.sendUnsafe(payload, bytes)
     })
   }
 
@@ -119,33 +126,53 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     to?: NetAddress.InetAddressInput | Datagram
   ): Effect.Effect<Option.Option<number>, PollerError> {
     return Effect.suspend(() => {
-      const known = this.#known(to)
-      return known === null
-        ? Effect.flatMap(this.#encode(to), (bytes) => this.#channel.trySendUnsafe(payload, bytes))
-        : this.#channel.trySendUnsafe(payload, known)
+      const bytes = this.#bytesOf(to)
+      return isPollerError(bytes) ? Effect.fail(bytes) : this.#channel.trySendUnsafe(payload, bytes)
     })
+  }
+
+  sendMany(datagrams: ReadonlyArray<OutgoingDatagram | Datagram>): Effect.Effect<void, PollerError> {
+    return Effect.suspend(() => {
+      const outgoing = readArgument("the datagrams", () => this.#toOutgoing(datagrams))
+      return isPollerError(outgoing) ? Effect.fail(outgoing) : this.#channel.sendManyUnsafe(outgoing)
+    })
+  }
+
+  /** Checks all datagrams. Returns the error of the first that is invalid. */
+  #toOutgoing(datagrams: ReadonlyArray<OutgoingDatagram | Datagram>): Array<Outgoing> | PollerError {
+    if (!Array.isArray(datagrams)) return invalidArgument("invalid datagrams: expected an array")
+    const outgoing: Array<Outgoing> = []
+    for (const datagram of datagrams) {
+      const isReceived = isOf(DatagramImpl, datagram)
+      const { payload } = datagram
+      const invalid = payloadError(payload)
+      if (invalid !== undefined) return invalid
+      const to = this.#bytesOf(isReceived ? datagram : datagram.address)
+      if (isPollerError(to)) return to
+      outgoing.push({ payload, length: payload.length, to })
+    }
+    return outgoing
   }
 
   /**
-   * Returns the bytes of a destination, or null if it is yet to be encoded. Most datagrams go where
-   * the last one went.
+   * Returns the bytes of a destination, or its error. Most datagrams go where the last one went, or
+   * where one came from.
    */
-  #known(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | null {
+  #bytesOf(to: NetAddress.InetAddressInput | Datagram | undefined): Uint8Array | undefined | PollerError {
     if (to === undefined) return undefined
-    // That of a datagram which a socket of the other family has received has another length.
     if (to === this.#lastTo) return this.#lastBytes
-    return isOf(DatagramImpl, to) && to.sender.bytes.length === this.#addressLength ? to.sender.bytes : null
-  }
-
-  #encode(to: NetAddress.InetAddressInput | Datagram | undefined): Effect.Effect<Uint8Array, PollerError> {
-    if (isOf(DatagramImpl, to)) return this.#encode(to.address)
-    return Effect.flatMap(toAddress(this.#libc, to as NetAddress.InetAddressInput), (address) => {
-      const bytes = this.encode("sendto", address)
-      if (isPollerError(bytes)) return Effect.fail(bytes)
-      this.#lastBytes = bytes
-      this.#lastTo = address
-      return Effect.succeed(bytes)
-    })
+    if (isOf(DatagramImpl, to)) {
+      // That of a datagram which a socket of the other family has received has another length.
+      return to.sender.bytes.length === this.#addressLength ? to.sender.bytes : this.#bytesOf(to.address)
+    }
+    const address = readAddress(this.#libc, to as NetAddress.InetAddressInput)
+    if (isPollerError(address)) return address
+    const bytes = this.encode("sendto", address)
+    if (isPollerError(bytes)) return bytes
+    this.#lastBytes = bytes
+    // Other forms may stand for something else by the next time.
+    this.#lastTo = typeof to === "string" && !to.includes("%") ? to : address
+    return bytes
   }
 
   /** Replaces the name of an interface in a host by its index. */
@@ -214,7 +241,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
   setOptions(options: SetOptions): Effect.Effect<void, PollerError> {
     return this.#owned.use(() => {
       const read = readOptions("Udp.setOptions", options, udpOptions)
-      return isPollerError(read) ? Effect.fail(read) : setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, read)
+      if (isPollerError(read)) return Effect.fail(read)
+      return Effect.map(setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, read), () => {
+        if (read.gro !== undefined) this.#channel.joins = read.gro
+      })
     })
   }
 
@@ -302,7 +332,9 @@ export const open = (
       yield* setUdpOptions(libc, place, isIpv6, options)
       yield* bindTo(libc, fd, address)
       const bound = yield* Socket.addressOf(libc, place, "getsockname")
-      return new UdpSocketImpl(net, fd, inet.decode(libc, bound))
+      const socket = new UdpSocketImpl(net, fd, inet.decode(libc, bound))
+      socket.channel.joins = options.gro === true
+      return socket
     })
   )
 }
@@ -322,4 +354,12 @@ export const bind = (
   })
 
 export const fromFd = (fd: number): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
-  Opening.adopt(fd, udp, (net, fd, { bound }) => new UdpSocketImpl(net, fd, inet.decode(net.libc, bound)))
+  Opening.adopt(fd, udp, (net, fd, { bound }) => {
+    const socket = new UdpSocketImpl(net, fd, inet.decode(net.libc, bound))
+    // Or its datagrams would arrive joined.
+    const { manyDatagrams } = net.libc.profile.socket
+    if (manyDatagrams !== undefined) {
+      socket.channel.joins = Socket.getOption(net.libc, fd, manyDatagrams.IPPROTO_UDP, manyDatagrams.UDP_GRO) > 0
+    }
+    return socket
+  })

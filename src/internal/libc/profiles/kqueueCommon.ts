@@ -66,7 +66,8 @@ export const socketCommon = {
   MSG_DONTWAIT: 0x80,
   MSG_CTRUNC: 0x20,
   MSG_PEEK: 0x2,
-  SCM_RIGHTS: 1
+  SCM_RIGHTS: 1,
+  manyDatagrams: undefined
 } as const satisfies Partial<SocketProfile>
 
 /** Returns the layout of `struct msghdr`. Only the alignment of control messages differs. */

@@ -149,7 +149,8 @@ export const linux: EpollProfile = {
       vectorCountBytes: 8,
       controlLengthBytes: 8,
       header: { lengthBytes: 8, level: 8, type: 12, data: 16, alignment: 8 }
-    }
+    },
+    manyDatagrams: { IPPROTO_UDP: 17, UDP_SEGMENT: 103, UDP_GRO: 104 }
   },
   errno: { ...commonErrno, EAGAIN: 11 }
 }

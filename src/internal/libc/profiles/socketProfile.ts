@@ -71,6 +71,17 @@ export interface SocketProfile {
   readonly MSG_CMSG_CLOEXEC: number | undefined
   readonly SCM_RIGHTS: number
   readonly message: MessageLayout
+  /** What moves many datagrams by one call. `undefined` if each takes a call. */
+  readonly manyDatagrams: ManyDatagrams | undefined
+}
+
+/** Options of UDP, which are also the types of its control messages. */
+export interface ManyDatagrams {
+  readonly IPPROTO_UDP: number
+  /** The kernel cuts one message into datagrams of this size. */
+  readonly UDP_SEGMENT: number
+  /** The kernel may join datagrams into one message, and says their size. */
+  readonly UDP_GRO: number
 }
 
 /** Offsets in bytes in `struct msghdr` and `struct cmsghdr`. */

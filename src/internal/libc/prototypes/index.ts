@@ -34,6 +34,9 @@ export const absentFunctions: { readonly [Selector in Profile["selector"]]: Read
     "gettid",
     "io_uring_enter",
     "io_uring_setup",
+    // Some of them have these two, as functions that make one call for each message, and lose errors.
+    "recvmmsg",
+    "sendmmsg",
     "tgkill",
     "timerfd_create",
     "timerfd_settime"

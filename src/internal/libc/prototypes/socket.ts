@@ -19,9 +19,12 @@ export interface SocketFunctions {
     address: Uint8Array,
     length: Uint32Array
   ) => number
+  /** Takes the messages as an array of `struct mmsghdr`. Returns the number of messages. */
+  readonly recvmmsg: (fd: number, messages: Uint8Array, count: number, flags: number, timeout: null) => number
   /** Takes the message as a `struct msghdr`. */
   readonly recvmsg: (fd: number, message: Uint8Array, flags: number) => number
   readonly send: (fd: number, buffer: Uint8Array, count: number, flags: number) => number
+  readonly sendmmsg: (fd: number, messages: Uint8Array, count: number, flags: number) => number
   readonly sendmsg: (fd: number, message: Uint8Array, flags: number) => number
   readonly sendto: (
     fd: number,
@@ -49,8 +52,10 @@ export const socketPrototypes: { readonly [Name in keyof SocketFunctions]: strin
   listen: "int listen(int fd, int backlog)",
   recv: "intptr_t recv(int fd, void *buffer, size_t count, int flags)",
   recvfrom: "intptr_t recvfrom(int fd, void *buffer, size_t count, int flags, void *address, void *length)",
+  recvmmsg: "int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)",
   recvmsg: "intptr_t recvmsg(int fd, void *message, int flags)",
   send: "intptr_t send(int fd, void *buffer, size_t count, int flags)",
+  sendmmsg: "int sendmmsg(int fd, void *messages, unsigned int count, int flags)",
   sendmsg: "intptr_t sendmsg(int fd, void *message, int flags)",
   sendto: "intptr_t sendto(int fd, void *buffer, size_t count, int flags, void *address, unsigned int length)",
   setsockopt: "int setsockopt(int fd, int level, int name, void *value, unsigned int length)",
