@@ -237,7 +237,7 @@ export interface UdpSocket extends Inspectable {
    */
   readonly sendMany: (datagrams: ReadonlyArray<OutgoingDatagram | Datagram>) => Effect.Effect<void, PollerError>
 
-  /** Waits for the next datagram: recvfrom(2). */
+  /** Waits for the next datagram: recvfrom(2), or one that a stream has left. */
   readonly receive: Effect.Effect<Datagram, PollerError>
 
   /**
@@ -248,12 +248,18 @@ export interface UdpSocket extends Inspectable {
    */
   readonly tryReceive: Effect.Effect<Option.Option<Datagram>, PollerError>
 
-  /** Receives all datagrams that have arrived, up to 64. Waits for the first. */
+  /**
+   * Receives all datagrams that have arrived, up to 64, by one call where the system has it:
+   * recvmmsg(2). Waits for the first.
+   */
   readonly receiveMany: Effect.Effect<readonly [Datagram, ...Array<Datagram>], PollerError>
 
   /**
-   * The datagrams as they arrive, one a pull: what it has not emitted is still in the socket. It
-   * does not end. After an error of the network, such as `ConnectionRefused`, run it again.
+   * The datagrams as they arrive, one a pull. It reads up to 64 by one call. What it has read and
+   * not emitted is there for the next fiber that receives, in whatever way.
+   *
+   * It does not end. The network reports errors such as `ConnectionRefused` only to a connected
+   * socket, and the stream fails with them. Run it again: nothing was lost.
    */
   readonly stream: Stream.Stream<Datagram, PollerError>
 
@@ -295,7 +301,8 @@ export interface UdpSocket extends Inspectable {
 
   /**
    * Gives the descriptor away without closing it, for instance to another thread. That thread makes
-   * a socket of it with {@link fromFd}. Fails with `Closed`.
+   * a socket of it with {@link fromFd}. What a stream has read and not emitted stays behind: to keep
+   * it, run `tryReceive` until it returns none. Fails with `Closed`.
    */
   readonly take: Effect.Effect<number, PollerError>
 }

@@ -8,6 +8,7 @@ import type { Libc } from "../../src/internal/libc/koffi.ts"
 import { makePointers, pointerBytesOf, setPointer } from "../../src/internal/libc/prototypes/pointers.ts"
 import { linux, linux32 } from "../../src/internal/libc/profiles/linux.ts"
 import { pidfdInfoLayout, siginfoLayout } from "../../src/internal/libc/prototypes/system/pidfd.ts"
+import { layoutOf } from "../../src/internal/net/messageVector.ts"
 import * as Multicast from "../../src/internal/net/multicast.ts"
 import { capacity, encodeInet, encodeUnix } from "../../src/internal/net/sockaddr.ts"
 import { NetAddress } from "effect/net"
@@ -82,6 +83,25 @@ describe.each([
         alignment: pointer.size
       }
     })
+  })
+
+  it("struct mmsghdr is a struct msghdr and a length", () => {
+    const { cmsghdr, mmsghdr, msghdr, pointer } = figures
+    expect(Object.entries(layoutOf(profile)).map(([name, words]) => [name, words * 4])).toEqual(
+      Object.entries({
+        pointer: pointer.size,
+        nameLength: msghdr.msg_namelen,
+        vector: msghdr.msg_iov,
+        vectorCount: msghdr.msg_iovlen,
+        control: msghdr.msg_control,
+        controlLength: msghdr.msg_controllen,
+        received: mmsghdr.msg_len,
+        stride: mmsghdr.size,
+        level: cmsghdr.cmsg_level,
+        type: cmsghdr.cmsg_type,
+        data: cmsghdr.size
+      })
+    )
   })
 
   it.effect("struct group_source_req has its addresses where they belong", () =>

@@ -18,6 +18,7 @@ export const of64Bits = {
     msg_controllen: 40,
     msg_flags: 48
   },
+  mmsghdr: { size: 64, msg_len: 56 },
   /** Its size is that of `CMSG_LEN(0)`, where the data begins. */
   cmsghdr: { size: 16, cmsg_level: 8, cmsg_type: 12 },
   iovec: { size: 16, iov_len: 8 },
@@ -39,6 +40,7 @@ export const of32Bits = {
     msg_controllen: 20,
     msg_flags: 24
   },
+  mmsghdr: { size: 32, msg_len: 28 },
   cmsghdr: { size: 12, cmsg_level: 4, cmsg_type: 8 },
   iovec: { size: 8, iov_len: 4 },
   group_source_req: { size: 260, gsr_group: 4, gsr_source: 132 },

@@ -4,6 +4,7 @@
  */
 import { retryInterrupted } from "../kernel/retry.ts"
 import type { Libc } from "../libc/koffi.ts"
+import type { Profile } from "../libc/profiles/profile.ts"
 import type { ManyDatagrams } from "../libc/profiles/socketProfile.ts"
 
 /** Maximum messages of one call. */
@@ -16,14 +17,10 @@ export const nameWords = nameBytes / 4
 /** Bytes for one control message of an integer, on any machine. */
 const controlBytes = 24
 
-const shortPointers: ReadonlySet<string> = new Set(["arm", "ia32", "mips", "mipsel", "ppc"])
-
-/** Words of a pointer, and of a `size_t`. */
-const wordsOfPointer = (architecture: string): 1 | 2 => (shortPointers.has(architecture) ? 1 : 2)
-
 /** The places of the fields, in words. */
 export interface Layout {
-  readonly pointer: 1 | 2
+  /** Words of a pointer, and of a `size_t`. */
+  readonly pointer: number
   readonly nameLength: number
   readonly vector: number
   readonly vectorCount: number
@@ -33,31 +30,27 @@ export interface Layout {
   readonly received: number
   /** From one header to the next. */
   readonly stride: number
-  /** In a `struct iovec`. */
-  readonly vectorLength: number
-  readonly vectorStride: number
   /** In a `struct cmsghdr`, whose length comes first. */
   readonly level: number
   readonly type: number
   readonly data: number
 }
 
-export const layoutOf = (architecture: string): Layout => {
-  const pointer = wordsOfPointer(architecture)
+export const layoutOf = ({ pointerBytes, socket }: Profile): Layout => {
+  const { control, controlLength, header, size, vector, vectorCount } = socket.message
+  const received = size / 4
   return {
-    pointer,
-    nameLength: pointer,
-    vector: 2 * pointer,
-    vectorCount: 3 * pointer,
-    control: 4 * pointer,
-    controlLength: 5 * pointer,
-    received: 7 * pointer,
-    stride: 8 * pointer,
-    vectorLength: pointer,
-    vectorStride: 2 * pointer,
-    level: pointer,
-    type: pointer + 1,
-    data: pointer + 2
+    pointer: pointerBytes / 4,
+    nameLength: pointerBytes / 4,
+    vector: vector / 4,
+    vectorCount: vectorCount / 4,
+    control: control / 4,
+    controlLength: controlLength / 4,
+    received,
+    stride: Math.ceil((size + 4) / pointerBytes) * (pointerBytes / 4),
+    level: header.level / 4,
+    type: header.type / 4,
+    data: header.data / 4
   }
 }
 
@@ -69,7 +62,7 @@ class MessageVector {
   /** The addresses of all messages. */
   readonly names = new Uint8Array(capacity * nameBytes)
   protected readonly libc: Libc
-  protected readonly layout = layoutOf(process.arch)
+  protected readonly layout: Layout
   protected readonly headers: Uint8Array
   protected readonly words: Int32Array
   protected readonly vectors: Int32Array
@@ -78,12 +71,13 @@ class MessageVector {
   protected readonly controlsAt: number
 
   constructor(libc: Libc, bytes: Buffer) {
-    const { layout } = this
+    const layout = layoutOf(libc.profile)
+    this.layout = layout
     this.libc = libc
     this.bytes = bytes
     this.headers = new Uint8Array(capacity * layout.stride * 4)
     this.words = new Int32Array(this.headers.buffer)
-    this.vectors = new Int32Array(capacity * layout.vectorStride)
+    this.vectors = new Int32Array(capacity * 2 * layout.pointer)
     this.controls = new Int32Array((capacity * controlBytes) / 4)
     const addressOf = (view: Uint8Array | Int32Array) =>
       Number(libc.addressOf(new Uint8Array(view.buffer, view.byteOffset, view.byteLength)))
@@ -94,7 +88,7 @@ class MessageVector {
     for (let i = 0; i < capacity; i++) {
       const at = i * layout.stride
       this.point(this.words, at, namesAt + i * nameBytes)
-      this.point(this.words, at + layout.vector, vectorsAt + i * layout.vectorStride * 4)
+      this.point(this.words, at + layout.vector, vectorsAt + i * 8 * layout.pointer)
       this.words[at + layout.vectorCount] = 1
       this.point(this.words, at + layout.control, this.controlsAt + i * controlBytes)
     }
@@ -108,9 +102,10 @@ class MessageVector {
 
   /** Sets what message `i` points to. */
   protected setBytes(i: number, from: number, length: number): void {
-    const at = i * this.layout.vectorStride
+    // A `struct iovec` is an address and a length.
+    const at = i * 2 * this.layout.pointer
     this.point(this.vectors, at, this.bytesAt + from)
-    this.vectors[at + this.layout.vectorLength] = length
+    this.vectors[at + this.layout.pointer] = length
   }
 }
 
