@@ -19,7 +19,7 @@ import {
   timedOut,
   workerFailed
 } from "../../src/internal/errors/pollerErrors.ts"
-import { UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
+import { UnsupportedSystem } from "../../src/internal/libc/unsupportedSystem.ts"
 import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 
 type Code = keyof typeof constants.errno

@@ -2,9 +2,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import koffi from "koffi"
 import { itimerspec } from "../../src/internal/kernel/timerfd.ts"
-import { type Libc, libc, load, provideLibc, UnsupportedSystem } from "../../src/internal/libc/koffi.ts"
+import { type Libc, libc, load, provideLibc } from "../../src/internal/libc/koffi.ts"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
+import { UnsupportedSystem } from "../../src/internal/libc/unsupportedSystem.ts"
 import * as Kernel from "../support/kernel.ts"
 import { SimulatedKqueue } from "../support/simulatedKqueue.ts"
 
@@ -51,7 +52,7 @@ describe("koffi", () => {
     const fd = Kernel.eventfd()
     Kernel.signal(fd)
     const called = Promise.withResolvers<void>()
-    const watch = libc().watchReadable(fd, () => {
+    const watch = libc().bindWatchReadable()(fd, () => {
       watch.close()
       called.resolve()
       return false

@@ -123,7 +123,7 @@ export class SimulatedKqueue {
       }) as Libc["functions"],
       bindMore: <F>() => ({ kill: (pid: number, signal: number) => this.#kill(pid, signal) }) as F,
       errno: (value = this.#errno) => (this.#errno = value),
-      watchReadable: (fd, onReadable) => this.#watch(fd, onReadable),
+      bindWatchReadable: () => (fd, onReadable) => this.#watch(fd, onReadable),
       isFile: (fd) => this.#files.get(fd)?.kind === "file"
     }
     this.libc = simulated as Libc<KqueueProfile>

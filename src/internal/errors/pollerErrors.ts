@@ -29,7 +29,7 @@ import {
 } from "../../PollerError.ts"
 import type { PollerMemory } from "../shared/pollerMemory.ts"
 import { State } from "../shared/pollerMemory.ts"
-import { UnsupportedSystem } from "../libc/koffi.ts"
+import { UnsupportedSystem } from "../libc/unsupportedSystem.ts"
 import { deniedByNode } from "./nodePermission.ts"
 import { SystemCallError } from "../kernel/systemCallError.ts"
 

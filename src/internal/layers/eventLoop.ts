@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { LayerOptions } from "../../Poller.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { Attachment } from "../delivery/attachment.ts"
+import { loadLibc } from "../errors/loadLibc.ts"
 import { fromThrown } from "../errors/pollerErrors.ts"
 import { setImmediate } from "../libc/realTime.ts"
 import { localPolling } from "./localPolling.ts"
@@ -16,8 +17,12 @@ import { attachmentOf, open as openPoller } from "./openPoller.ts"
 export const open = Effect.fnUntraced(function* (
   options: LayerOptions | undefined
 ): Effect.fn.Return<Attachment, PollerError, Scope.Scope> {
+  // First, so that nothing is opened where the event loop cannot watch it.
+  const watchReadable = yield* Effect.flatMap(loadLibc, (libc) =>
+    Effect.try({ try: libc.bindWatchReadable, catch: fromThrown })
+  )
   const opened = yield* openPoller(options)
-  const { dispatcher, libc, selector } = opened
+  const { dispatcher, selector } = opened
   const { poll, sync } = localPolling(opened, () => watch.close())
   const look = (): number => {
     const found = poll(0)
@@ -30,7 +35,7 @@ export const open = Effect.fnUntraced(function* (
       try: () =>
         // One batch a look. If there is more, the descriptor is still readable, and the loop
         // returns to it after everything else.
-        libc.watchReadable(selector.handle.fd, () => again.isWorthIt(look())),
+        watchReadable(selector.handle.fd, () => again.isWorthIt(look())),
       catch: fromThrown
     }),
     (watch) => Effect.sync(() => watch.close())

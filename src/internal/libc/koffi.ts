@@ -13,6 +13,7 @@ import { profileOf } from "./profiles/index.ts"
 import type { Profile } from "./profiles/profile.ts"
 import type { Functions } from "./prototypes/index.ts"
 import { absentFunctions, prototypes } from "./prototypes/index.ts"
+import { UnsupportedSystem } from "./unsupportedSystem.ts"
 import type { WatchReadable } from "./uvPoll.ts"
 import { bindWatchReadable } from "./uvPoll.ts"
 
@@ -34,7 +35,11 @@ export interface Libc<P extends Profile = Profile> {
    * Returns memory that the kernel or the C library allocated. Do not touch it once it is freed.
    */
   readonly memoryAt: (address: number, length: number) => ArrayBuffer
-  readonly watchReadable: WatchReadable
+  /**
+   * Returns the function that watches a descriptor with this thread's event loop. Throws
+   * `UnsupportedSystem` in a runtime whose event loop cannot.
+   */
+  readonly bindWatchReadable: () => WatchReadable
   /** Whether an open descriptor is one that cannot be polled: a file, a directory or a disk. */
   readonly isFile: (fd: number) => boolean
 }
@@ -67,6 +72,7 @@ const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Function
 
 const bind = (koffi: typeof Koffi, path: string, profile: Profile): Libc => {
   const library = koffi.load(null)
+  let watchReadable: WatchReadable | undefined
   return {
     profile,
     koffi: path,
@@ -81,7 +87,7 @@ const bind = (koffi: typeof Koffi, path: string, profile: Profile): Libc => {
     errno: (value) => (value === undefined ? koffi.errno() : koffi.errno(value)),
     addressOf: (bytes) => koffi.address(bytes),
     memoryAt: (address, length) => koffi.view(BigInt(address), length),
-    watchReadable: bindWatchReadable(koffi, library, profile.pointerBytes),
+    bindWatchReadable: () => (watchReadable ??= bindWatchReadable(koffi, library, profile.pointerBytes)),
     isFile
   }
 }
@@ -110,9 +116,6 @@ export const provideLibc = (other: Libc | undefined): Libc | undefined => {
 /** Returns the message of an error, which may be of another realm, or what else was thrown. */
 export const messageOf = (thrown: unknown): string =>
   typeof thrown === "object" && thrown !== null && "message" in thrown ? String(thrown.message) : String(thrown)
-
-/** Why there is no poller on this machine. */
-export class UnsupportedSystem extends Error {}
 
 /**
  * Binds the C library with the profile of the named system. `koffi` is where koffi is, if that is

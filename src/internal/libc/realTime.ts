@@ -21,8 +21,9 @@ export const setInterval = behindFake("setInterval", timers.setInterval)
 export const clearInterval = behindFake("clearInterval", timers.clearInterval)
 export const queueMicrotask = behindFake("queueMicrotask", globalThis.queueMicrotask)
 
-// A fake replaces the method of the object, and leaves the one of its class.
-const { now: nowOf } = Object.getPrototypeOf(performance) as Performance
+// A fake replaces the method of the object, and leaves the one of its class. In Bun, the object has
+// the only one.
+const nowOf = (Object.getPrototypeOf(performance) as Partial<Performance>).now ?? performance.now
 
 /**
  * Returns milliseconds, with a fraction, since the start of this thread. The clock never goes back:

@@ -11,7 +11,9 @@
 import type * as Koffi from "koffi"
 import { makePointers, type PointerBytes } from "./prototypes/pointers.ts"
 import { setImmediate } from "./realTime.ts"
+import { otherRuntime } from "./runtime.ts"
 import { reportUncaught } from "./uncaught.ts"
+import { UnsupportedSystem } from "./unsupportedSystem.ts"
 
 /** A descriptor that this thread's event loop watches. */
 export interface Watch {
@@ -31,11 +33,31 @@ const UV_POLL = 8
 const UV_READABLE = 1
 const RTLD_LAZY = 1
 
+const noEventLoop = (runtime: string, cause?: unknown): UnsupportedSystem =>
+  new UnsupportedSystem(
+    `layerEventLoop needs the event loop of Node.js, which ${runtime} does not have (use layerWorker, which needs none)`,
+    cause === undefined ? undefined : { cause }
+  )
+
+/**
+ * Returns the function that watches. Throws `UnsupportedSystem` in a runtime whose event loop is
+ * not Node's. Those that are known show functions of libuv, but poll nothing with them: Bun ends
+ * the process in the call, and Deno never calls back.
+ */
 export const bindWatchReadable = (
   koffi: typeof Koffi,
   library: Koffi.LibraryHandle,
   pointerBytes: PointerBytes
 ): WatchReadable => {
+  if (otherRuntime !== undefined) throw noEventLoop(otherRuntime)
+  try {
+    return bind(koffi, library, pointerBytes)
+  } catch (cause) {
+    throw noEventLoop(`this runtime (${process.execPath})`, cause)
+  }
+}
+
+const bind = (koffi: typeof Koffi, library: Koffi.LibraryHandle, pointerBytes: PointerBytes): WatchReadable => {
   const onHandle = koffi.pointer(koffi.proto("void", ["intptr_t", "intptr_t"]))
   // libuv passes the handle, a status and the events. The selector reports more, so koffi converts
   // none of them.
