@@ -99,7 +99,10 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
     // Happens once the sender has closed its side, or its thread has ended, and all of its messages
     // were received.
     port.once("close", () => {
-      this.#ports.splice(this.#ports.indexOf(port), 1)
+      const index = this.#ports.indexOf(port)
+      // This end has closed it.
+      if (index === -1) return
+      this.#ports.splice(index, 1)
       // A thread that was terminated may have been about to take a free place, or to report a
       // message to this end.
       this.#counts.wakeSender(Infinity)
@@ -220,10 +223,7 @@ export class ReceiverImpl<out A> extends PublicObject implements Receiver<A> {
 
   #close(): void {
     this.#end(closedBecause("the channel is closed (its scope has ended)"))
-    for (const port of this.#ports.splice(0)) {
-      port.removeAllListeners("close")
-      port.close()
-    }
+    for (const port of this.#ports.splice(0)) port.close()
   }
 
   toString(): string {

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { constants, openSync } from "node:fs"
+import { closeSync, constants, openSync } from "node:fs"
 import { isUint8Array } from "node:util/types"
 import type { Fd } from "../../Fd.ts"
 import type { PollerError } from "../../PollerError.ts"
@@ -10,11 +10,14 @@ import { descriptorError, readArgument, rangeError, restOf, textOf } from "../er
 import { loadLibc } from "../errors/loadLibc.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
+import { duplicate } from "../kernel/duplicate.ts"
 import { makeIovec, setIovec } from "../kernel/iovec.ts"
 import { openPipe } from "../kernel/pipe.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { SystemCallError } from "../kernel/systemCallError.ts"
 import type { Libc } from "../libc/koffi.ts"
 import type { PointerArray } from "../libc/prototypes/pointers.ts"
+import { fsKnowsItsOwnOnly } from "../libc/runtime.ts"
 import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { OwnedFd, scoped } from "./ownedFd.ts"
@@ -196,13 +199,24 @@ const accesses = new Map([
   ["both", constants.O_RDWR]
 ] as const)
 
+/** Returns the number of an open file that `node:fs` has opened, for this library to close. */
+const takeOver = (libc: Libc, fd: number): number => {
+  if (!fsKnowsItsOwnOnly) return fd
+  try {
+    return duplicate(libc, [fd])[0]!
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** Opens a path without waiting for anything. Returns the number, which is close-on-exec. */
-export const openPath = (path: string, flags: number): Effect.Effect<number, PollerError> =>
+export const openPath = (libc: Libc, path: string, flags: number): Effect.Effect<number, PollerError> =>
   Effect.try({
     // Node makes it close-on-exec. A terminal must not become the controlling terminal of this
     // process.
-    try: () => openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY),
+    try: () => takeOver(libc, openSync(path, flags | constants.O_NONBLOCK | constants.O_NOCTTY)),
     catch: (thrown) => {
+      if (thrown instanceof SystemCallError) return fromThrown(thrown)
       const { code, errno } = thrown as NodeJS.ErrnoException
       if (errno !== undefined) return fromErrno(`open("${textOf(path)}")`, -errno)
       return (
@@ -219,7 +233,7 @@ export const open = (path: string, access: "read" | "write" | "both"): Effect.Ef
       if (flags === undefined) {
         return Effect.fail(invalidArgument(`invalid access ${textOf(access)}: expected "read", "write" or "both"`))
       }
-      return Effect.map(openPath(path, flags), (fd) => new FdImpl(libc, fd))
+      return Effect.map(openPath(libc, path, flags), (fd) => new FdImpl(libc, fd))
     })
   )
 

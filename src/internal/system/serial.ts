@@ -290,7 +290,7 @@ export const open = (path: string, options: OpenOptions): Effect.Effect<Serial, 
     if (invalid !== undefined) return yield* Effect.fail(invalid)
     const isExclusive = options.exclusive ?? true
     return yield* Effect.acquireRelease(
-      Effect.flatMap(Effect.mapError(openPath(path, files.O_RDWR), inUseIfSo), (fd) =>
+      Effect.flatMap(Effect.mapError(openPath(libc, path, files.O_RDWR), inUseIfSo), (fd) =>
         Effect.flatMap(getModes(calls, fd), (before) => {
           const opened: Opened = { attachment, calls, path, isExclusive, before }
           const locked = isExclusive ? lock(calls, fd) : undefined

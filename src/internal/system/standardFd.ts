@@ -13,6 +13,7 @@ import { WatchedFd } from "../descriptor/watchedFd.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { Interest } from "../kernel/selector.ts"
+import { fsKnowsItsOwnOnly } from "../libc/runtime.ts"
 import { type AttachedLibc, attachedLibc } from "./attachedLibc.ts"
 import { noWaitOrReopenedCalls, reopenedCalls, socketCalls, type StdioCalls } from "./stdioCalls.ts"
 import { PoolReader, type PoolUse, PoolWriter } from "./threadPool.ts"
@@ -157,8 +158,10 @@ class StandardFd {
     const { libc } = this.#attached
     return {
       gate: this.#watchedFd === undefined ? Effect.void : this.#gateOf(this.#watchedFd),
-      open: this.#duplicate,
-      close: (fd) => void libc.functions.close(fd),
+      ...(fsKnowsItsOwnOnly
+        ? // The standard descriptors are known, and their duplicates are not.
+          { open: () => this.#fd, close: () => {} }
+        : { open: this.#duplicate, close: (fd) => void libc.functions.close(fd) }),
       mostWritten: this.#watchedFd === undefined ? Infinity : pipeBuf[libc.profile.selector],
       endsWithEio: this.#isTerminal,
       name: this.#name

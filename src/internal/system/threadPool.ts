@@ -31,8 +31,14 @@ export interface PoolUse {
   readonly name: string
 }
 
-const failed = (use: PoolUse, syscall: string, { errno }: NodeJS.ErrnoException): PollerError =>
-  fromErrno(syscall, -errno!, { address: use.name })
+const numbers: { readonly [code: string]: number | undefined } = constants.errno
+
+/** Returns the error number. Where Deno writes, its errors have only the name. */
+const errnoOf = ({ code, errno }: NodeJS.ErrnoException): number =>
+  errno === undefined ? (numbers[code ?? ""] ?? EIO) : -errno
+
+const failed = (use: PoolUse, syscall: string, error: NodeJS.ErrnoException): PollerError =>
+  fromErrno(syscall, errnoOf(error), { address: use.name })
 
 /** What a read has brought: a chunk, `undefined` at the end, "again" if it would have blocked. */
 type Found = Exit.Exit<Uint8Array | undefined | "again", PollerError>
@@ -95,8 +101,8 @@ export class PoolReader {
 
   #toFound(use: PoolUse, error: NodeJS.ErrnoException | null, buffer: Uint8Array, count: number): Found {
     if (error !== null) {
-      if (error.errno === -EAGAIN) return Exit.succeed("again")
-      if (error.errno === -EIO && use.endsWithEio) return Exit.succeed(undefined)
+      if (errnoOf(error) === EAGAIN) return Exit.succeed("again")
+      if (errnoOf(error) === EIO && use.endsWithEio) return Exit.succeed(undefined)
       return Exit.fail(failed(use, "read", error))
     }
     if (count === 0) return Exit.succeed(undefined)
@@ -127,7 +133,7 @@ export class PoolWriter {
       write(fd, bytes, offset, Math.min(bytes.length - offset, use.mostWritten), null, (error, count) => {
         use.close(fd)
         if (error === null) return resumeFiber(resume, Effect.succeed(count))
-        resumeFiber(resume, error.errno === -EAGAIN ? Effect.succeed(0) : Effect.fail(failed(use, "write", error)))
+        resumeFiber(resume, errnoOf(error) === EAGAIN ? Effect.succeed(0) : Effect.fail(failed(use, "write", error)))
       })
     })
   }
