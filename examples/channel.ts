@@ -83,7 +83,9 @@ const program = Effect.gen(function* () {
   )
 
   const handle = yield* sender.handle
-  yield* Effect.all([receiving, computing({ sender: handle, log: fifo.fd, limits })], { concurrency: 2 })
+  // A duplicate, which the worker thread owns from now on.
+  const log = yield* (yield* fifo.dup).take
+  yield* Effect.all([receiving, computing({ sender: handle, log, limits })], { concurrency: 2 })
   yield* Console.log("all results are here, and the thread has ended")
 })
 

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import assert from "node:assert/strict"
-import { writeSync } from "node:fs"
+import { closeSync, openSync, writeSync } from "node:fs"
 import { once } from "node:events"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import * as Fifo from "./fifo.mjs"
@@ -10,7 +10,7 @@ import * as Fifo from "./fifo.mjs"
 if (isMainThread) {
   const fifo = Fifo.open()
   const program = Effect.gen(function* () {
-    const workerData = { handle: yield* Poller.handle, fd: fifo.fd }
+    const workerData = { handle: yield* Poller.handle, fd: fifo.fd, path: fifo.path }
     const worker = new Worker(new URL(import.meta.url), { workerData })
     const message = yield* Effect.promise(() => once(worker, "message"))
     assert.deepEqual(message, [{ id: 1, event: "Read" }])
@@ -23,7 +23,10 @@ if (isMainThread) {
 } else {
   const program = Effect.gen(function* () {
     yield* Registrar.register(workerData.fd, "Read")
-    writeSync(workerData.fd, "x")
+    // In Deno, a thread writes only to what it has opened itself.
+    const fd = openSync(workerData.path, "w")
+    writeSync(fd, "x")
+    closeSync(fd)
     const [{ event, id }] = yield* Poller.wait("5 seconds")
     parentPort.postMessage({ id, event })
   })

@@ -11,6 +11,7 @@ export const open = () => {
   const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
   return {
     fd,
+    path,
     close: () => {
       closeSync(fd)
       rmSync(directory, { recursive: true })

@@ -4,7 +4,7 @@ import type { PollChannel } from "effect-amy"
 /** The worker's input. The port in the sender's handle has to be transferred. */
 export interface PrimesInput {
   readonly sender: PollChannel.SenderHandle
-  /** The descriptor that the worker writes text to. It is a number that every thread can use. */
+  /** The descriptor that the worker writes text to, and closes. Every thread can use its number. */
   readonly log: number
   readonly limits: ReadonlyArray<number>
 }

@@ -1,8 +1,7 @@
 /** A thread that computes, and sends each result through a channel. It does not need a poller. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
-import { PollChannel } from "effect-amy"
-import { writeSync } from "node:fs"
+import { Fd, PollChannel } from "effect-amy"
 import { workerData } from "node:worker_threads"
 import type { Primes, PrimesInput } from "./primes.ts"
 
@@ -22,6 +21,7 @@ const countPrimes = (limit: number): number => {
 
 const program = Effect.gen(function* () {
   const sender = yield* PollChannel.fromHandle<Primes>(handle)
+  const fifo = yield* Fd.own(log)
   let sent = 0
   let hasWaited = false
   for (const limit of limits) {
@@ -29,7 +29,7 @@ const program = Effect.gen(function* () {
     // `send` alone would do. `trySend` only finds out whether `send` is going to wait, to report it
     // once.
     if (!(yield* sender.trySend(result))) {
-      if (!hasWaited) writeSync(log, `the channel is full after ${sent} results; waiting`)
+      if (!hasWaited) yield* fifo.tryWrite(Buffer.from(`the channel is full after ${sent} results; waiting`))
       hasWaited = true
       yield* sender.send(result)
     }
