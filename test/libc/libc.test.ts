@@ -10,17 +10,17 @@ import * as Kernel from "../support/kernel.ts"
 import { SimulatedKqueue } from "../support/simulatedKqueue.ts"
 
 describe("loading", () => {
-  it.each(["win32", "netbsd"] as const)("throws for %s, which has no profile", (platform) => {
+  it.each(["aix", "netbsd"] as const)("throws for %s, which has no profile", (platform) => {
     expect(() => load(platform)).toThrow(UnsupportedSystem)
     expect(() => load(platform)).toThrow(
-      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD`
+      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD, OpenBSD and Windows`
     )
   })
 
   it("throws for a kqueue on a machine of 32 bits, whose structures it does not know", () => {
     expect(() => load("freebsd", undefined, "ia32")).toThrow(UnsupportedSystem)
     expect(() => load("freebsd", undefined, "ia32")).toThrow(
-      "effect-amy has no poller for freebsd: it runs on Linux, macOS, FreeBSD and OpenBSD (with a kqueue, on machines of 64 bits only)"
+      "effect-amy has no poller for freebsd: it runs on Linux, macOS, FreeBSD, OpenBSD and Windows (other than on Linux, on machines of 64 bits only)"
     )
   })
 

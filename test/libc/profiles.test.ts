@@ -6,12 +6,14 @@ import { profileOf } from "../../src/internal/libc/profiles/index.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 import { linux, linux32 } from "../../src/internal/libc/profiles/linux.ts"
 import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
+import { win32 } from "../../src/internal/libc/profiles/win32.ts"
 
 it("a profile is chosen by the platform", () => {
   expect(profileOf("linux")).toBe(linux)
   expect(profileOf("darwin")).toBe(darwin)
   expect(profileOf("freebsd")).toBe(freebsd)
   expect(profileOf("openbsd")).toBe(openbsd)
+  expect(profileOf("win32")).toBe(win32)
 })
 
 it("a profile is that of the machine's width", () => {
@@ -19,10 +21,11 @@ it("a profile is that of the machine's width", () => {
   for (const arch of ["ia32", "arm"] as const) {
     expect(profileOf("linux", arch)).toBe(linux32)
     expect(profileOf("freebsd", arch)).toBeUndefined()
+    expect(profileOf("win32", arch)).toBeUndefined()
   }
 })
 
-it.each(["win32", "netbsd", "aix", "sunos"] as const)("%s has no profile", (platform) => {
+it.each(["netbsd", "aix", "sunos"] as const)("%s has no profile", (platform) => {
   expect(profileOf(platform)).toBeUndefined()
 })
 
@@ -67,4 +70,16 @@ describe("the profile of a system with a kqueue", () => {
       [16, 8]
     ])
   })
+})
+
+it("the profile of Windows has the values of its headers", () => {
+  const { afd, errno, poll, socket } = win32
+  expect(afd).toMatchObject({ RECEIVE: 0x1, RECEIVE_EXPEDITED: 0x2, SEND: 0x4, DISCONNECT: 0x8, ABORT: 0x10 })
+  expect(afd).toMatchObject({ LOCAL_CLOSE: 0x20, ACCEPT: 0x80, CONNECT_FAIL: 0x100, IOCTL_POLL: 0x12024 })
+  expect(poll).toEqual({ RDNORM: 0x100, RDBAND: 0x200, WRNORM: 0x10, ERR: 1, HUP: 2, NVAL: 4 })
+  expect(errno).toMatchObject({ EPERM: 1, ENOENT: 2, EBADF: 9, EAGAIN: 11, EEXIST: 17, EINVAL: 22, EMFILE: 24 })
+  expect(socket).toMatchObject({ AF_INET: 2, AF_INET6: 23, AF_UNIX: 1, SOL_SOCKET: 0xffff, SO_ERROR: 0x1007 })
+  expect(socket).toMatchObject({ SO_REUSEADDR: 4, streamReuse: ~4, SO_REUSEPORT: undefined, TCP_NODELAY: 1 })
+  expect(socket).toMatchObject({ TCP_KEEPIDLE: 3, TCP_KEEPINTVL: 17, TCP_KEEPCNT: 16, IPV6_V6ONLY: 27, IP_TTL: 4 })
+  expect(socket).toMatchObject({ IP_ADD_SOURCE_MEMBERSHIP: 15, IP_DROP_SOURCE_MEMBERSHIP: 16, MSG_DONTWAIT: 0 })
 })

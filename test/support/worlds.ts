@@ -7,7 +7,7 @@
 import { describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { type Notification, Poller, type PollerError, type Registrar } from "effect-amy"
+import { type Notification, Poller, type PollerError, Registrar } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { closeSync, openSync } from "node:fs"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
@@ -15,9 +15,13 @@ import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
 import { provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 import { openbsd } from "../../src/internal/libc/profiles/openbsd.ts"
+import type { Attachment } from "../../src/internal/delivery/attachment.ts"
+import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
+import { Interest } from "../../src/internal/kernel/selector.ts"
 import { breakSelector } from "./fault.ts"
 import * as Kernel from "./kernel.ts"
 import { layers, type PollerLayer } from "./layers.ts"
+import { SimulatedAfd } from "./simulatedAfd.ts"
 import { SimulatedKqueue } from "./simulatedKqueue.ts"
 
 /** One end of a connection. The world holds the other one. */
@@ -50,7 +54,7 @@ export interface PipeWriter {
 
 export interface World {
   /** The kind of kernel, for what the kinds report differently. */
-  readonly kernel: "epoll" | "kqueue"
+  readonly kernel: "epoll" | "kqueue" | "afd"
   /** Connects a socket with room to write and nothing to read. */
   readonly socket: Effect.Effect<Socket, never, Scope.Scope>
   /**
@@ -188,6 +192,60 @@ const testWorld = (kernel: TestPoller.TestPoller["Service"]): Omit<World, "close
   }
 }
 
+const openedBy = (system: SimulatedKqueue | SimulatedAfd) =>
+  Effect.acquireRelease(
+    Effect.sync(() => system.socket()),
+    (fd) => Effect.sync(() => void system.close(fd))
+  )
+
+/** The world of a simulated Windows. Sockets are all that it can poll. */
+const simulatedAfdWorld = (system: SimulatedAfd, { selector }: Attachment): Omit<World, "close"> => {
+  const change = (fd: number, change: Parameters<SimulatedAfd["change"]>[1]) =>
+    Effect.sync(() => system.change(fd, change))
+  const socketOf = (fd: number): Socket => ({
+    fd,
+    receive: change(fd, (socket) => socket.pending++),
+    // An attempt that finds nothing more makes the kernel report what comes next.
+    drain: Effect.sync(() => {
+      system.change(fd, (socket) => (socket.pending = 0))
+      selector.rearm!(fd, Interest.Read)
+    }),
+    fill: Effect.sync(() => {
+      system.change(fd, (socket) => (socket.isWritable = false))
+      selector.rearm!(fd, Interest.Write)
+    }),
+    makeRoom: change(fd, (socket) => (socket.isWritable = true)),
+    endInput: change(fd, (socket) => (socket.readEnd = true)),
+    hangUp: change(fd, (socket) => {
+      socket.readEnd = true
+      socket.isReset = true
+    }),
+    reset: change(fd, (socket) => (socket.isReset = true)),
+    close: Effect.sync(() => void system.close(fd))
+  })
+  const opened = openedBy(system)
+  return {
+    kernel: "afd",
+    socket: Effect.map(opened, socketOf),
+    socketAt: (wanted) =>
+      Effect.map(opened, (fd) => {
+        if (fd !== wanted) throw new Error(`expected the number ${wanted}, got ${fd}`)
+        return socketOf(fd)
+      }),
+    pipeWriter: Effect.map(opened, (fd) => ({ fd, fill: socketOf(fd).fill, breakPipe: socketOf(fd).reset })),
+    urgentSocket: Effect.map(opened, (fd) => ({ fd, urge: change(fd, (socket) => socket.urgent++) })),
+    unpollable: Effect.sync(() => system.file()),
+    closedNumber: Effect.sync(() => {
+      const fd = system.socket()
+      system.close(fd)
+      return fd
+    }),
+    kill: Effect.sync(() => system.break()),
+    passing: () => (waiting) => waiting,
+    now: Effect.sync(() => performance.now())
+  }
+}
+
 /** The world of a simulated system. */
 const simulatedWorld = (system: SimulatedKqueue): Omit<World, "close"> => {
   const socketOf = (fd: number): Socket => ({
@@ -201,10 +259,7 @@ const simulatedWorld = (system: SimulatedKqueue): Omit<World, "close"> => {
     reset: Effect.sync(() => system.hangUp(fd, true)),
     close: Effect.sync(() => void system.close(fd))
   })
-  const opened = Effect.acquireRelease(
-    Effect.sync(() => system.socket()),
-    (fd) => Effect.sync(() => void system.close(fd))
-  )
+  const opened = openedBy(system)
   return {
     kernel: "kqueue",
     socket: Effect.map(opened, socketOf),
@@ -298,6 +353,26 @@ export const onSimulatedKqueue = <A>(
     )
   })
 
+/** Runs a test with the sockets of a simulated Windows. */
+export const onSimulatedAfd = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
+  Effect.suspend(() => {
+    const system = new SimulatedAfd()
+    return Effect.acquireUseRelease(
+      Effect.sync(() => provideLibc(system.libc)),
+      () =>
+        run(
+          // The event loop cannot watch a port, and another thread has no simulated system.
+          Poller.layerBlocking({ allowMainThread: true }),
+          (services) => {
+            const attachment = Effect.runSync(attachmentOf(Context.get(services, Registrar.Registrar)))
+            return simulatedAfdWorld(system, attachment)
+          },
+          test
+        ),
+      (before) => Effect.sync(() => void provideLibc(before))
+    )
+  })
+
 /** Whether a behaviour needs what only Linux has, or a filter that not every system has. */
 const isLinuxOnly = (about: string, name: string): boolean =>
   process.platform !== "linux" &&
@@ -322,6 +397,10 @@ export const describeBehaviours = (behaviours: {
         }
       })
     }
+    // Windows has no sets of descriptors, which another test checks.
+    describe.skipIf(about.startsWith("ForeignFdSet"))(`${about} (Windows, simulated)`, () => {
+      for (const [name, behaviour] of Object.entries(group)) it.live(name, () => onSimulatedAfd(behaviour))
+    })
     describe(`${about} (TestPoller.layer)`, () => {
       for (const [name, behaviour] of Object.entries(group)) it.effect(name, () => onTestPoller(behaviour))
     })

@@ -33,6 +33,8 @@ interface Contents extends UserEventHandle {
   readonly [versionKey]: string
   readonly id: RegistrationId
   readonly trigger: number
+  /** What the trigger has beside its number, on some systems. */
+  readonly triggerMemory?: SharedArrayBuffer
   /** One word: 1 once the event has ended. */
   readonly shared: SharedArrayBuffer
   /** The thread for which its descriptor is noted, or 0. */
@@ -53,6 +55,7 @@ const hasContents = (u: unknown): boolean =>
   Number.isSafeInteger(u.id) &&
   hasProperty(u, "trigger") &&
   Number.isSafeInteger(u.trigger) &&
+  (!hasProperty(u, "triggerMemory") || isSharedArrayBuffer(u.triggerMemory)) &&
   hasProperty(u, "shared") &&
   isSharedArrayBuffer(u.shared) &&
   u.shared.byteLength === 4 &&
@@ -201,6 +204,7 @@ export const open = (attachment: Attachment): Effect.Effect<UserEvent, PollerErr
       [versionKey]: version,
       id: registration.id,
       trigger: trigger.handle,
+      ...(trigger.memory === undefined ? {} : { triggerMemory: trigger.memory }),
       shared,
       thread: opened.threadOf(trigger.handle),
       opened: opened.buffer,
@@ -251,7 +255,7 @@ export const fromHandle = Effect.fnUntraced(function* (
       if (hasEnded()) return Effect.fail(ended())
       let trigger: Trigger
       try {
-        trigger = attachTrigger(opened.noting(libc, thread), handle.trigger)
+        trigger = attachTrigger(opened.noting(libc, thread), handle.trigger, handle.triggerMemory)
       } catch (thrown) {
         return Effect.fail(hasEnded() ? ended() : fromThrown(thrown))
       }

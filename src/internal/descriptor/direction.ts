@@ -154,3 +154,21 @@ export class Direction {
     while (this.#first !== undefined) this.#first.fail(error)
   }
 }
+
+/**
+ * A direction of a kernel that reports a readiness once, and again only after it was told that the
+ * readiness is over.
+ */
+export class RearmedDirection extends Direction {
+  readonly #rearm: (interest: number) => void
+
+  constructor(interest: number, rearm: (interest: number) => void) {
+    super(interest)
+    this.#rearm = rearm
+  }
+
+  override forget(): void {
+    super.forget()
+    this.#rearm(this.interest)
+  }
+}

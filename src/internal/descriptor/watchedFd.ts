@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Batch } from "../delivery/batch.ts"
 import { State } from "../shared/pollerMemory.ts"
-import { type Attempt, Direction, type Waiter } from "./direction.ts"
+import { type Attempt, Direction, RearmedDirection, type Waiter } from "./direction.ts"
 import type { Registration, Source } from "../delivery/registrations.ts"
 import { notOpen } from "../errors/pollerErrors.ts"
 import type { Attachment } from "../delivery/attachment.ts"
@@ -21,6 +21,11 @@ import type { ToFailure } from "./waitedFd.ts"
 const readBits = Readiness.Readable | Readiness.ReadClosed | Readiness.Error
 const writeBits = Readiness.Writable | Readiness.WriteClosed | Readiness.Error
 const priorityBits = Readiness.Priority | Readiness.Error
+
+const directionOf = ({ selector }: Attachment, fd: number, interest: number): Direction => {
+  const { rearm } = selector
+  return rearm === undefined ? new Direction(interest) : new RearmedDirection(interest, (over) => rearm(fd, over))
+}
 
 export class WatchedFd implements Source {
   readonly fd: number
@@ -46,16 +51,16 @@ export class WatchedFd implements Source {
   constructor(attachment: Attachment, fd: number, readInterest: number = Interest.Read) {
     this.attachment = attachment
     this.fd = fd
-    this.reading = new Direction(readInterest)
+    this.reading = directionOf(attachment, fd, readInterest)
   }
 
   /** Made when it is first used, as a connection that only reads has no use for it. */
   get writing(): Direction {
-    return (this.#writing ??= new Direction(Interest.Write))
+    return (this.#writing ??= directionOf(this.attachment, this.fd, Interest.Write))
   }
 
   get priority(): Direction {
-    return (this.#priority ??= new Direction(Interest.Priority))
+    return (this.#priority ??= directionOf(this.attachment, this.fd, Interest.Priority))
   }
 
   get id(): number | undefined {

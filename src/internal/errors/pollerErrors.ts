@@ -144,12 +144,15 @@ export const programReasonByCode: ReasonByCode = {
   ENOEXEC: argument("this file is not a program (a script begins with #! and the path of its interpreter)")
 }
 
+/** The calls of selectors. */
+const selectorCall = /^(epoll_ctl|kevent|NtDeviceIoControlFile|NtCancelIoFileEx|poll$)/
+
 /** The calls that are given a path. */
 const pathCall = /^(bind|connect)$|^(inotify_add_watch|open|readdir)\(/
 
 const specialReasonsOf = (syscall: string): ReasonByCode | undefined => {
   if (syscall === "kill" || syscall === "kevent(ADD, EVFILT_PROC)") return endedReasonByCode
-  if (syscall.startsWith("epoll_ctl") || syscall.startsWith("kevent")) return selectorReasonByCode
+  if (selectorCall.test(syscall)) return selectorReasonByCode
   if (syscall.startsWith("pidfd_")) return processReasonByCode
   if (syscall.startsWith("posix_spawn(")) return programReasonByCode
   return pathCall.test(syscall) ? pathReasonByCode : undefined

@@ -2,7 +2,7 @@
  * The kernel's poller behind one small interface. Nothing above it knows which kernel facility is
  * in use.
  *
- * The interface fits epoll and kqueue alike. Interest and readiness are bits of the library's own.
+ * The interface fits epoll, kqueue and the polls of Windows alike. Interest and readiness are bits of the library's own.
  * A wake-up is a method and not a descriptor. One batch may hold two entries for one registration,
  * because a kqueue has one filter for reading and one for writing; the dispatcher merges them by
  * id.
@@ -40,6 +40,8 @@ export interface SelectorHandle {
   readonly owners: SharedArrayBuffer
   /** What the threads know of each other's registrations, if the kernel does not. */
   readonly knotes?: SharedArrayBuffer
+  /** On Windows, the device that polls sockets, and `afdMemory.ts`. */
+  readonly afd?: { readonly device: number; readonly memory: SharedArrayBuffer }
 }
 
 /**
@@ -61,6 +63,8 @@ export interface Alarm {
 export interface Trigger {
   /** What another thread needs to open it. */
   readonly handle: number
+  /** What it needs beside that, if the kernel does not keep it. */
+  readonly memory?: SharedArrayBuffer
   /** Returns 0, or the errno. */
   readonly trigger: () => number
   /** Returns whether it was triggered since the last reset. */
@@ -119,11 +123,20 @@ export interface Selector {
   readonly remove: (fd: number, id?: number) => number
 
   /**
+   * Called when an attempt has found that the descriptor is not ready any more. From then on its
+   * readiness is reported again. Missing where the kernel reports each edge by itself.
+   */
+  readonly rearm?: (fd: number, interest: number) => void
+
+  /**
    * Returns what a descriptor is ready for at this moment, 0 if there is nothing, or the negated
    * errno. The descriptor need not be registered.
    */
   readonly readinessNow: (fd: number, interest: number) => number
-  /** Opens a level-triggered set. Throws `SystemCallError`. */
+  /**
+   * Opens a level-triggered set. Throws `SystemCallError`, or `UnsupportedSystem` where the kernel
+   * has none.
+   */
   readonly openLevelSet: () => LevelSet
 
   /** Whether a descriptor is one that the library opened and registered here. */

@@ -7,15 +7,20 @@
  */
 import type * as Koffi from "koffi"
 import { isFile } from "./isFile.ts"
+import type { Library } from "./libraries.ts"
+import { firstOf } from "./libraries.ts"
 import { createRequire, find } from "./places.ts"
+import type { AfdProfile } from "./profiles/afdProfile.ts"
 import { pointerBytesOf } from "./prototypes/pointers.ts"
 import { profileOf } from "./profiles/index.ts"
 import type { Profile } from "./profiles/profile.ts"
 import type { Functions } from "./prototypes/index.ts"
 import { absentFunctions, prototypes } from "./prototypes/index.ts"
+import { type WinsockFunctions, winsockPrototypes } from "./prototypes/winsock.ts"
 import { UnsupportedSystem } from "./unsupportedSystem.ts"
 import type { WatchReadable } from "./uvPoll.ts"
 import { bindWatchReadable } from "./uvPoll.ts"
+import { bindWinsock } from "./winsock.ts"
 
 export interface Libc<P extends Profile = Profile> {
   readonly profile: P
@@ -60,7 +65,7 @@ const bindOrThrowLater = (bind: () => unknown): unknown => {
  * and a finalizer may be the first to call a function there. A function that this system lacks is
  * looked up on access instead, only to throw the reason.
  */
-const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Functions => {
+const bindFunctions = (library: Library, profile: Exclude<Profile, AfdProfile>): Functions => {
   const functions = {}
   for (const [name, prototype] of Object.entries(prototypes)) {
     const bind = () => bindOrThrowLater(() => library.func(prototype))
@@ -70,25 +75,65 @@ const bindFunctions = (library: Koffi.LibraryHandle, profile: Profile): Function
   return functions as Functions
 }
 
+/** Returns a function that binds those of a library as they are asked for. */
+const bindMoreOf =
+  (library: Library): Libc["bindMore"] =>
+  <F>(prototypes: { readonly [Name in keyof F]: string }) => {
+    const functions: Record<string, unknown> = {}
+    for (const [name, prototype] of Object.entries<string>(prototypes)) {
+      functions[name] = bindOrThrowLater(() => library.func(prototype))
+    }
+    return functions as F
+  }
+
 const bind = (koffi: typeof Koffi, path: string, profile: Profile): Libc => {
+  const common = {
+    koffi: path,
+    addressOf: (bytes: Uint8Array) => koffi.address(bytes),
+    memoryAt: (address: number, length: number) => koffi.view(BigInt(address), length)
+  }
+  return profile.selector === "afd" ? bindWindows(koffi, common, profile) : bindUnix(koffi, common, profile)
+}
+
+type Common = Pick<Libc, "koffi" | "addressOf" | "memoryAt">
+
+const bindUnix = (koffi: typeof Koffi, common: Common, profile: Exclude<Profile, AfdProfile>): Libc => {
   const library = koffi.load(null)
   let watchReadable: WatchReadable | undefined
   return {
+    ...common,
     profile,
-    koffi: path,
     functions: bindFunctions(library, profile),
-    bindMore: <F>(prototypes: { readonly [Name in keyof F]: string }) => {
-      const functions: Record<string, unknown> = {}
-      for (const [name, prototype] of Object.entries<string>(prototypes)) {
-        functions[name] = bindOrThrowLater(() => library.func(prototype))
-      }
-      return functions as F
-    },
+    bindMore: bindMoreOf(library),
     errno: (value) => (value === undefined ? koffi.errno() : koffi.errno(value)),
-    addressOf: (bytes) => koffi.address(bytes),
-    memoryAt: (address, length) => koffi.view(BigInt(address), length),
     bindWatchReadable: () => (watchReadable ??= bindWatchReadable(koffi, library, profile.pointerBytes)),
     isFile
+  }
+}
+
+/** Windows has its functions in several libraries, and its sockets under other names. */
+const bindWindows = (koffi: typeof Koffi, common: Common, profile: AfdProfile): Libc => {
+  const bindMore = bindMoreOf(firstOf(koffi, profile.libraries))
+  const { errno, functions } = bindWinsock(bindMore<WinsockFunctions>(winsockPrototypes), profile)
+  for (const name of Object.keys(prototypes)) {
+    const refuse = () => {
+      throw new UnsupportedSystem(`Windows has no function ${name}`)
+    }
+    if (!Object.hasOwn(functions, name)) Object.defineProperty(functions, name, { enumerable: true, value: refuse })
+  }
+  return {
+    ...common,
+    profile,
+    functions: functions as Functions,
+    bindMore,
+    errno,
+    bindWatchReadable: () => {
+      throw new UnsupportedSystem(
+        "the event loop of Windows cannot watch a poller: use layerWorker, whose notifications come to this thread too"
+      )
+    },
+    // Descriptors here are sockets.
+    isFile: () => false
   }
 }
 
@@ -126,8 +171,8 @@ export const load = (platform: NodeJS.Platform, koffi?: string, arch: NodeJS.Arc
   const profile = profileOf(platform, arch)
   if (profile === undefined) {
     throw new UnsupportedSystem(
-      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD and OpenBSD${
-        pointerBytesOf(arch) === 8 ? "" : " (with a kqueue, on machines of 64 bits only)"
+      `effect-amy has no poller for ${platform}: it runs on Linux, macOS, FreeBSD, OpenBSD and Windows${
+        pointerBytesOf(arch) === 8 ? "" : " (other than on Linux, on machines of 64 bits only)"
       }`
     )
   }

@@ -21,10 +21,15 @@ export const enable = (
   libc: Libc,
   place: Socket.Place,
   level: number,
-  name: number,
+  name: number | undefined,
   on: boolean | undefined
-): Effect.Effect<void, PollerError> =>
-  on === undefined ? Effect.void : Socket.setOption(libc, place, level, name, on ? 1 : 0)
+): Effect.Effect<void, PollerError> => {
+  if (on === undefined) return Effect.void
+  if (name !== undefined) return Socket.setOption(libc, place, level, name, on ? 1 : 0)
+  return on
+    ? Effect.fail(unsupported("this system does not share a port among sockets: leave out reusePort"))
+    : Effect.void
+}
 
 export const bufferSizes: Names<BufferSizes> = { sendBufferSize: true, receiveBufferSize: true }
 

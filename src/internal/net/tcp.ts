@@ -83,7 +83,7 @@ export const listen = (
     const net = yield* network
     const { libc } = net
     const { profile } = libc
-    const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET } = profile.socket
+    const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, streamReuse } = profile.socket
     const options = readOptions("Tcp.listen", given, listenOptions)
     if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(libc, input)
@@ -93,7 +93,7 @@ export const listen = (
       Effect.gen(function* () {
         const place = placeOf(fd, () => NetAddress.formatInet(address))
         // A port that was in use a moment ago may be taken again at once.
-        yield* enable(libc, place, SOL_SOCKET, SO_REUSEADDR, options.reuseAddress ?? true)
+        yield* enable(libc, place, SOL_SOCKET, streamReuse, options.reuseAddress ?? true)
         yield* enable(libc, place, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
         if (address._tag === "InetAddressV6")
           yield* enable(libc, place, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
@@ -118,7 +118,7 @@ export const connect = (
     const net = yield* network
     const { libc } = net
     const { profile } = libc
-    const { SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } = profile.socket
+    const { SOCK_STREAM, SOL_SOCKET, streamReuse } = profile.socket
     const options = readOptions("Tcp.connect", given, connectOptions)
     if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(libc, input)
@@ -137,7 +137,7 @@ export const connect = (
           }
           const localBytes = Sockaddr.encodeInet(profile.socket, usable)
           const place = placeOf(fd, () => NetAddress.formatInet(local))
-          yield* enable(libc, place, SOL_SOCKET, SO_REUSEADDR, true)
+          yield* enable(libc, place, SOL_SOCKET, streamReuse, true)
           yield* Socket.bind(libc, place, localBytes)
         }
         return socket

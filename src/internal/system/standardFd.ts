@@ -162,7 +162,8 @@ class StandardFd {
         ? // The standard descriptors are known, and their duplicates are not.
           { open: () => this.#fd, close: () => {} }
         : { open: this.#duplicate, close: (fd) => void libc.functions.close(fd) }),
-      mostWritten: this.#watchedFd === undefined ? Infinity : pipeBuf[libc.profile.selector],
+      mostWritten:
+        this.#watchedFd === undefined ? Infinity : pipeBuf[libc.profile.selector === "epoll" ? "epoll" : "kqueue"],
       endsWithEio: this.#isTerminal,
       name: this.#name
     }

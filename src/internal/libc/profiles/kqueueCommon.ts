@@ -42,6 +42,7 @@ export const socketCommon = {
   SO_KEEPALIVE: 8,
   SO_RCVBUF: 0x1002,
   SO_REUSEADDR: 4,
+  streamReuse: 4,
   SO_REUSEPORT: 0x200,
   SO_SNDBUF: 0x1001,
   SO_TYPE: 0x1008,

@@ -103,6 +103,7 @@ export const linux: EpollProfile = {
     SO_KEEPALIVE: 9,
     SO_RCVBUF: 8,
     SO_REUSEADDR: 2,
+    streamReuse: 2,
     SO_REUSEPORT: 15,
     SO_SNDBUF: 7,
     SO_TYPE: 3,

@@ -24,8 +24,15 @@ export interface SocketProfile {
   readonly SO_ERROR: number
   readonly SO_KEEPALIVE: number
   readonly SO_RCVBUF: number
+  /** Lets a socket take an address that was in use a moment ago. */
   readonly SO_REUSEADDR: number
-  readonly SO_REUSEPORT: number
+  /**
+   * The option that does so for a stream socket. Windows always lets it, and has an option in this
+   * place that keeps other programs from taking the address as well.
+   */
+  readonly streamReuse: number
+  /** Lets sockets share an address. `undefined` if no option does. */
+  readonly SO_REUSEPORT: number | undefined
   readonly SO_SNDBUF: number
   readonly SO_TYPE: number
   readonly IPPROTO_TCP: number

@@ -22,8 +22,13 @@ export const prototypes: { readonly [Name in keyof Functions]: string } = {
   ...socketPrototypes
 }
 
-/** The functions that a system with this selector does not have. */
-export const absentFunctions: { readonly [Selector in Profile["selector"]]: ReadonlySet<string> } = {
+/**
+ * The functions that a system with this selector does not have. Windows is not here: it has what
+ * `winsock.ts` makes.
+ */
+export const absentFunctions: {
+  readonly [Selector in Exclude<Profile["selector"], "afd">]: ReadonlySet<string>
+} = {
   epoll: new Set(["kqueue", "kevent"]),
   kqueue: new Set([
     "dup3",

@@ -1,0 +1,228 @@
+/**
+ * The memory of a selector on Windows. All threads of a poller share it, and the kernel writes into
+ * a part of it.
+ *
+ * There is one slot for each number that a socket can have. Slots lie in segments that belong to the
+ * process, and not to the isolate of a thread: the kernel may complete a poll after its thread has
+ * ended. The rest is a SharedArrayBuffer: how many threads use the selector, where the segments
+ * are, and the deadlines of alarms.
+ */
+import { Slot } from "./afdPoll.ts"
+import type { Afd, AfdCalls } from "./afdCalls.ts"
+import { maxMailboxes } from "./userData.ts"
+
+/** Windows aligns what `VirtualAlloc` returns to this. So an address shows its segment. */
+const segmentBytes = 0x1_0000
+const slotBytes = Slot.stride * 4
+const slotsPerSegment = segmentBytes / slotBytes
+/** Numbers of sockets are multiples of 4, and from here on they are refused. */
+const ceiling = 1 << 20
+const mostSegments = ceiling / 4 / slotsPerSegment
+
+const MEM_COMMIT_RESERVE = 0x3000
+const MEM_RELEASE = 0x8000
+const PAGE_READWRITE = 4
+
+/** Words of the header. */
+const Users = 0
+const Wake = 1
+const MostAlarms = 2
+const headerWords = 16
+
+const bytes = headerWords * 4 + (mostSegments + 1 + maxMailboxes + 1) * 8
+
+/** A slot, as a thread sees it. */
+export interface SlotView {
+  readonly words: Int32Array
+  /** The place of its first word. */
+  readonly at: number
+  readonly address: number
+}
+
+interface Segment {
+  readonly address: number
+  readonly words: Int32Array
+}
+
+/** The states of what is posted at most once until it is taken. */
+export const Posting = { Idle: 0, Begun: 1, Done: 2 } as const
+
+/**
+ * Posts, unless it was posted and not taken since. A thread may be terminated between two steps. So
+ * the next one that finds a post begun makes it, too.
+ */
+export const postOnce = (words: Int32Array, at: number, post: () => number): number => {
+  if (Atomics.load(words, at) === Posting.Done) return 0
+  Atomics.compareExchange(words, at, Posting.Idle, Posting.Begun)
+  const errno = post()
+  Atomics.compareExchange(words, at, Posting.Begun, errno === 0 ? Posting.Done : Posting.Idle)
+  return errno
+}
+
+export class AfdMemory {
+  readonly buffer: SharedArrayBuffer
+  readonly #words: Int32Array
+  /** The addresses of the segments, or 0. */
+  readonly #addresses: BigInt64Array
+  /** When a wait ends, in nanoseconds on the clock of alarms, and the deadline of each mailbox. */
+  readonly #times: BigInt64Array
+  readonly #segments: Array<Segment | undefined> = []
+  readonly #byAddress = new Map<number, Segment>()
+  readonly #libc: Afd
+  readonly #calls: AfdCalls
+
+  constructor(libc: Afd, calls: AfdCalls, buffer = new SharedArrayBuffer(bytes)) {
+    this.buffer = buffer
+    this.#libc = libc
+    this.#calls = calls
+    this.#words = new Int32Array(buffer)
+    this.#addresses = new BigInt64Array(buffer, headerWords * 4, mostSegments)
+    this.#times = new BigInt64Array(buffer, headerWords * 4 + mostSegments * 8)
+  }
+
+  /** Counts a thread that uses the selector. Returns false if no thread does any more. */
+  enter(): boolean {
+    for (;;) {
+      const users = Atomics.load(this.#words, Users)
+      if (users < 0) return false
+      if (Atomics.compareExchange(this.#words, Users, users, users + 1) === users) return true
+    }
+  }
+
+  /** Returns whether this thread was the last one. */
+  leave(): boolean {
+    if (Atomics.sub(this.#words, Users, 1) !== 1) return false
+    return Atomics.compareExchange(this.#words, Users, 0, -1) === 0
+  }
+
+  /** Returns the slot of a number, or `undefined` if there is no room. */
+  reserve(socket: number): SlotView | undefined {
+    if (socket >= ceiling) return undefined
+    return this.#slot(socket, (index) => this.#allocate(index))
+  }
+
+  /** Returns the slot of a number, or `undefined` if it never had any. */
+  find(socket: number): SlotView | undefined {
+    return socket >= 0 && socket < ceiling ? this.#slot(socket, (index) => this.#look(index)) : undefined
+  }
+
+  /** Returns the slot at an address, which is that of a poll. */
+  at(address: number): SlotView {
+    const base = address - (address % segmentBytes)
+    let segment = this.#byAddress.get(base)
+    for (let index = 0; segment === undefined && index < mostSegments; index++) {
+      if (Atomics.load(this.#addresses, index) === BigInt(base)) segment = this.#look(index)
+    }
+    return { words: segment!.words, at: (address - base) / 4, address }
+  }
+
+  #slot(socket: number, segmentAt: (index: number) => Segment | undefined): SlotView | undefined {
+    const number = socket / 4
+    const index = Math.floor(number / slotsPerSegment)
+    const segment = this.#segments[index] ?? segmentAt(index)
+    if (segment === undefined) return undefined
+    const at = (number % slotsPerSegment) * Slot.stride
+    return { words: segment.words, at, address: segment.address + at * 4 }
+  }
+
+  #look(index: number): Segment | undefined {
+    const address = Number(Atomics.load(this.#addresses, index))
+    if (address === 0) return undefined
+    const segment = { address, words: new Int32Array(this.#libc.memoryAt(address, segmentBytes)) }
+    this.#segments[index] = segment
+    this.#byAddress.set(address, segment)
+    return segment
+  }
+
+  #allocate(index: number): Segment | undefined {
+    const known = this.#look(index)
+    if (known !== undefined) return known
+    const address = this.#calls.VirtualAlloc(0, segmentBytes, MEM_COMMIT_RESERVE, PAGE_READWRITE)
+    if (address === 0) return undefined
+    // Another thread may have been faster.
+    if (Atomics.compareExchange(this.#addresses, index, 0n, BigInt(address)) !== 0n) {
+      this.#calls.VirtualFree(address, 0, MEM_RELEASE)
+    }
+    return this.#look(index)
+  }
+
+  /** Calls back with each slot that was ever used. */
+  forEach(use: (slot: SlotView) => void): void {
+    for (let index = 0; index < mostSegments; index++) {
+      const segment = this.#segments[index] ?? this.#look(index)
+      if (segment === undefined) continue
+      for (let at = 0; at < segment.words.length; at += Slot.stride) {
+        if (segment.words[at + Slot.Socket] !== 0) {
+          use({ words: segment.words, at, address: segment.address + at * 4 })
+        }
+      }
+    }
+  }
+
+  /** Gives the segments back. No poll may be under way, and no thread may look at a slot again. */
+  free(): void {
+    for (let index = 0; index < mostSegments; index++) {
+      const address = Number(Atomics.exchange(this.#addresses, index, 0n))
+      if (address !== 0) this.#calls.VirtualFree(address, 0, MEM_RELEASE)
+    }
+    this.#segments.length = 0
+    this.#byAddress.clear()
+  }
+
+  /** Posts a wake-up, unless one is on its way. */
+  postWake(post: () => number): number {
+    return postOnce(this.#words, Wake, post)
+  }
+
+  /**
+   * Called when a wake-up has arrived, and when a wait has found nothing: then there is none on its
+   * way, whatever a terminated thread has left here.
+   */
+  takeWake(): void {
+    Atomics.store(this.#words, Wake, Posting.Idle)
+  }
+
+  /** Sets the deadline of a mailbox, or 0n for none. Returns whether a wait must be cut short. */
+  setDeadline(mailbox: number, deadline: bigint): boolean {
+    for (;;) {
+      const most = Atomics.load(this.#words, MostAlarms)
+      if (most >= mailbox || Atomics.compareExchange(this.#words, MostAlarms, most, mailbox) === most) break
+    }
+    Atomics.store(this.#times, mailbox, deadline)
+    return deadline !== 0n && deadline < Atomics.load(this.#times, 0)
+  }
+
+  /** Whether any mailbox ever had an alarm. */
+  get hasAlarms(): boolean {
+    return Atomics.load(this.#words, MostAlarms) > 0
+  }
+
+  /**
+   * Notes until when this thread is going to wait, and returns the first deadline before that. While
+   * it looks, each thread that sets a deadline wakes it.
+   */
+  waitUntil(end: bigint): bigint {
+    Atomics.store(this.#times, 0, never)
+    let first = end
+    for (let mailbox = Atomics.load(this.#words, MostAlarms); mailbox > 0; mailbox--) {
+      const deadline = Atomics.load(this.#times, mailbox)
+      if (deadline !== 0n && deadline < first) first = deadline
+    }
+    Atomics.store(this.#times, 0, first)
+    return first
+  }
+
+  /** Calls back with each mailbox whose deadline is over, for as long as that returns true. */
+  expire(now: bigint, report: (mailbox: number) => boolean): void {
+    for (let mailbox = Atomics.load(this.#words, MostAlarms); mailbox > 0; mailbox--) {
+      const deadline = Atomics.load(this.#times, mailbox)
+      if (deadline === 0n || deadline > now) continue
+      if (!report(mailbox)) return
+      // Its thread may have set another one meanwhile.
+      Atomics.compareExchange(this.#times, mailbox, deadline, 0n)
+    }
+  }
+}
+
+/** A time that does not come. */
+export const never = 2n ** 63n - 1n

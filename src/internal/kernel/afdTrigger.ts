@@ -1,0 +1,53 @@
+/** Triggers on Windows: entries that a program posts to an I/O completion port. */
+import type { AfdCalls } from "./afdCalls.ts"
+import { bindAfdCalls, type Afd } from "./afdCalls.ts"
+import { Posting, postOnce } from "./afdMemory.ts"
+import type { Trigger } from "./selector.ts"
+import { SystemCallError } from "./systemCallError.ts"
+import { highWordOf, lowOf } from "./userData.ts"
+
+/** The keys of the entries of a port. */
+export const Key = { Wake: 0, Poll: 1, Trigger: 2 } as const
+
+/** Words of a trigger's shared memory: whether it is posted, and the two words of its user data. */
+const Posted = 0
+const Low = 1
+const High = 2
+const words = 3
+
+/** Opens a trigger that is reported to a mailbox under an id. */
+export const openTrigger = (calls: AfdCalls, port: number, mailbox: number, id: number): Trigger => {
+  const shared = new Int32Array(new SharedArrayBuffer(words * 4))
+  shared[Low] = lowOf(id)
+  shared[High] = highWordOf(mailbox, id)
+  return make(calls, port, shared, () => {})
+}
+
+const DUPLICATE_SAME_ACCESS = 2
+/** This process. */
+const self = -1
+
+/** Opens the trigger of another thread, through a duplicate of its port. Throws `SystemCallError`. */
+export const attachTrigger = (libc: Afd, handle: number, memory: SharedArrayBuffer): Trigger => {
+  const calls = bindAfdCalls(libc)
+  const copy = new BigInt64Array(1)
+  if (calls.DuplicateHandle(self, handle, self, copy, 0, 0, DUPLICATE_SAME_ACCESS) === 0) {
+    throw new SystemCallError("DuplicateHandle", calls.lastErrno())
+  }
+  const port = Number(copy[0])
+  return make(calls, port, new Int32Array(memory), () => void calls.CloseHandle(port))
+}
+
+const make = (calls: AfdCalls, port: number, shared: Int32Array, close: () => void): Trigger => {
+  const post = (): number =>
+    calls.PostQueuedCompletionStatus(port, shared[Low]! >>> 0, Key.Trigger, shared[High]! >>> 0) === 0
+      ? calls.lastErrno()
+      : 0
+  return {
+    handle: port,
+    memory: shared.buffer as SharedArrayBuffer,
+    trigger: () => postOnce(shared, Posted, post),
+    reset: () => Atomics.exchange(shared, Posted, Posting.Idle) !== Posting.Idle,
+    close
+  }
+}

@@ -1,0 +1,383 @@
+/** The selector of Windows, over a simulated device Afd. */
+import { describe, expect, it } from "@effect/vitest"
+import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
+import { Refused } from "../../src/internal/kernel/owners.ts"
+import { Interest, Readiness, type Selector } from "../../src/internal/kernel/selector.ts"
+import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
+import { SimulatedAfd } from "../support/simulatedAfd.ts"
+import { entriesOf, ids, mailboxes } from "./support.ts"
+
+const EPERM = 1
+const ENOENT = 2
+const EBADF = 9
+const EEXIST = 17
+const EINVAL = 22
+const EMFILE = 24
+
+const Both = Interest.Read | Interest.Write
+const { Readable, ReadClosed, Writable, WriteClosed, Priority } = Readiness
+const Error_ = Readiness.Error
+
+/** Polls, and returns the entries of the batch without wake-ups. */
+const reported = (selector: Selector) => entriesOf(selector).filter(([mailbox]) => mailbox !== 0)
+
+const start = (capacity = 8) => {
+  const system = new SimulatedAfd()
+  const selector = open(system.libc, capacity)
+  const fd = system.socket()
+  const receive = () => system.change(fd, (socket) => socket.pending++)
+  const read = () => system.change(fd, (socket) => (socket.pending = 0))
+  return { system, selector, fd, receive, read }
+}
+
+describe("the selector of a simulated Windows", () => {
+  it("opens the device by a name of its own, and has each completion reported", () => {
+    const { selector, system } = start()
+    expect(system.opened).toBe("\\Device\\Afd\\EffectAmy")
+    expect(system.modes).toBe(2)
+    selector.close()
+    expect(system.open).toEqual(["socket"])
+    expect(system.segments).toBe(0)
+  })
+
+  it("reports a readiness once, and again only after an attempt has found that it is over", () => {
+    const { fd, read, receive, selector } = start()
+    expect(selector.add(fd, Both, 3, Number.MAX_SAFE_INTEGER)).toBe(0)
+    expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Writable]])
+    receive()
+    expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Readable]])
+    receive()
+    expect(reported(selector)).toEqual([])
+    read()
+    selector.rearm!(fd, Interest.Read)
+    expect(reported(selector)).toEqual([])
+    receive()
+    expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Readable]])
+    // What came between the attempt and this is not lost.
+    selector.rearm!(fd, Interest.Read)
+    expect(reported(selector)).toEqual([[3, Number.MAX_SAFE_INTEGER, Readable]])
+  })
+
+  it("rearms only what is registered, and nothing that is oneshot", () => {
+    const { fd, receive, selector, system } = start()
+    selector.rearm!(fd, Interest.Read)
+    expect(system.requests).toEqual([])
+    selector.add(fd, Interest.Read | Interest.Oneshot, 1, 1)
+    receive()
+    expect(reported(selector)).toEqual([[1, 1, Readable]])
+    selector.rearm!(fd, Both)
+    expect(reported(selector)).toEqual([])
+    expect(selector.modify(fd, Interest.Read, 1, 1)).toBe(0)
+    expect(reported(selector)).toEqual([[1, 1, Readable]])
+    selector.rearm!(fd, Interest.Write)
+    expect(reported(selector)).toEqual([])
+  })
+
+  it("keeps ids and mailboxes whole", () => {
+    const { selector, system } = start(ids.length * mailboxes.length)
+    const expected = ids.flatMap((id) => mailboxes.map((mailbox) => [mailbox, id, Writable] as const))
+    for (const [mailbox, id] of expected) selector.add(system.socket(), Interest.Write, mailbox, id)
+    expect(entriesOf(selector)).toEqual(expected)
+  })
+
+  it("has one poll a socket, and cancels it only for what it does not ask for", () => {
+    const { fd, receive, selector, system } = start()
+    selector.add(fd, Interest.Read, 1, 1)
+    for (let i = 0; i < 50; i++) {
+      expect(selector.modify(fd, Interest.Read | (i % 2 === 0 ? Interest.Priority : 0), 1, 1)).toBe(0)
+    }
+    expect(system.cancellations).toBe(1)
+    expect(reported(selector)).toEqual([])
+    receive()
+    expect(reported(selector)).toEqual([[1, 1, Readable]])
+    expect(system.mostPolls).toBe(1)
+  })
+
+  it("reports present readiness when an interest changes, and nothing that is not asked for", () => {
+    const { fd, receive, selector } = start()
+    selector.add(fd, Both, 1, 1)
+    expect(reported(selector)).toEqual([[1, 1, Writable]])
+    expect(selector.modify(fd, Both, 2, 1)).toBe(0)
+    expect(reported(selector)).toEqual([[2, 1, Writable]])
+    expect(selector.modify(fd, Interest.Write, 2, 1)).toBe(0)
+    expect(reported(selector)).toEqual([[2, 1, Writable]])
+    receive()
+    expect(reported(selector)).toEqual([])
+    expect(selector.modify(fd, Interest.Read, 2, 1)).toBe(0)
+    expect(reported(selector)).toEqual([[2, 1, Readable]])
+  })
+
+  it("drops what a poll has reported that another thread changes or removes meanwhile", () => {
+    const { fd, receive, selector, system } = start()
+    selector.add(fd, Interest.Read, 1, 1)
+    receive()
+    system.afterNextWait = () => expect(selector.modify(fd, Interest.Priority, 1, 1)).toBe(0)
+    expect(reported(selector)).toEqual([])
+    expect(selector.modify(fd, Interest.Read, 1, 1)).toBe(0)
+    system.afterNextWait = () => expect(selector.remove(fd, 1)).toBe(0)
+    expect(reported(selector)).toEqual([])
+    expect(system.polls).toBe(0)
+  })
+
+  it("reports ends as closed, and urgent data as priority", () => {
+    const { fd, selector, system } = start()
+    selector.add(fd, Both | Interest.Priority, 1, 1)
+    reported(selector)
+    system.change(fd, (socket) => socket.urgent++)
+    expect(reported(selector)).toEqual([[1, 1, Priority]])
+    system.change(fd, (socket) => (socket.readEnd = true))
+    expect(reported(selector)).toEqual([[1, 1, Readable | ReadClosed]])
+    system.change(fd, (socket) => (socket.isReset = true))
+    expect(reported(selector)).toEqual([[1, 1, Readable | Writable | ReadClosed | WriteClosed]])
+    expect(reported(selector)).toEqual([])
+  })
+
+  describe("promise 12: what cannot be registered", () => {
+    it("is refused with its reason", () => {
+      const { fd, selector, system } = start()
+      expect(selector.add(-1, Both, 1, 1)).toBe(EBADF)
+      expect(selector.add(4000, Both, 1, 1)).toBe(EBADF)
+      // Windows would take it for the number below.
+      expect(selector.add(fd + 1, Both, 1, 1)).toBe(EBADF)
+      expect(selector.add(system.file(), Both, 1, 1)).toBe(EPERM)
+      expect(selector.add(fd, Both | Interest.Exclusive, 1, 1)).toBe(EINVAL)
+      expect(selector.modify(fd, Both, 1, 1)).toBe(ENOENT)
+      expect(selector.remove(fd)).toBe(ENOENT)
+      expect(selector.remove(4000)).toBe(EBADF)
+      expect(selector.modify(fd + 2, Both, 1, 1)).toBe(EBADF)
+      expect(system.requests).toEqual([])
+      expect(selector.add(fd, Both, 1, 1)).toBe(0)
+      expect(selector.add(fd, Both, 1, 2)).toBe(EEXIST)
+      expect(selector.modify(fd, Both | Interest.Exclusive, 1, 1)).toBe(EINVAL)
+      expect(reported(selector)).toEqual([[1, 1, Writable]])
+    })
+
+    it("is a socket under a number beyond the notes", () => {
+      const { selector, system } = start()
+      const calls = system.libc.bindMore<{ WSAIoctl: unknown; GetHandleInformation: unknown }>({
+        WSAIoctl: "",
+        GetHandleInformation: ""
+      })
+      calls.WSAIoctl = (socket: number, _c: number, _i: null, _l: number, base: BigInt64Array) => {
+        base[0] = BigInt(socket)
+        return 0
+      }
+      const other = attach(system.libc, selector.handle)
+      expect(other.add(1 << 20, Both, 1, 1)).toBe(EMFILE)
+    })
+
+    it("is registered twice, also when its poll is complete or was cancelled", () => {
+      const { fd, receive, selector } = start()
+      selector.add(fd, Interest.Read, 1, 1)
+      receive()
+      expect(selector.add(fd, Both, 1, 2)).toBe(EEXIST)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+      selector.modify(fd, Both, 1, 1)
+      expect(selector.add(fd, Both, 1, 2)).toBe(EEXIST)
+      expect(reported(selector)).toEqual([[1, 1, Readable | Writable]])
+    })
+  })
+
+  describe("a closed socket", () => {
+    it("is forgotten without a report", () => {
+      const { fd, selector, system } = start()
+      selector.add(fd, Interest.Read, 1, 1)
+      system.close(fd)
+      expect(reported(selector)).toEqual([])
+      expect(selector.remove(fd)).toBe(EBADF)
+      expect(system.polls).toBe(0)
+    })
+
+    it("is forgotten before its report was taken, and its number is free for another", () => {
+      const { fd, selector, system } = start()
+      selector.add(fd, Interest.Read, 1, 1)
+      system.close(fd)
+      expect(system.socket()).toBe(fd)
+      expect(selector.modify(fd, Both, 1, 1)).toBe(ENOENT)
+      expect(selector.add(fd, Interest.Write, 2, 2)).toBe(0)
+      expect(selector.add(fd, Interest.Write, 2, 3)).toBe(EEXIST)
+      expect(reported(selector)).toEqual([[2, 2, Writable]])
+      expect(selector.remove(fd, 2)).toBe(0)
+    })
+
+    it("is forgotten after its only report, if it was registered as oneshot", () => {
+      const { fd, selector, system } = start()
+      selector.add(fd, Interest.Write | Interest.Oneshot, 1, 1)
+      expect(reported(selector)).toHaveLength(1)
+      system.close(fd)
+      expect(system.socket()).toBe(fd)
+      expect(selector.add(fd, Interest.Write, 1, 2)).toBe(0)
+      expect(reported(selector)).toEqual([[1, 2, Writable]])
+    })
+  })
+
+  it("registers a number again at once, while the kernel still has its poll", () => {
+    const { fd, receive, selector, system } = start()
+    selector.add(fd, Interest.Read, 1, 1)
+    expect(selector.remove(fd, 1)).toBe(0)
+    expect(selector.remove(fd, 1)).toBe(ENOENT)
+    expect(selector.add(fd, Interest.Read, 1, 2)).toBe(0)
+    receive()
+    expect(reported(selector)).toEqual([[1, 2, Readable]])
+    expect(system.mostPolls).toBe(1)
+  })
+
+  it("does not change or remove a registration under another id", () => {
+    const { fd, selector } = start()
+    selector.add(fd, Interest.Write, 1, 5)
+    expect(selector.modify(fd, Interest.Read, 1, 4)).toBe(Refused.Another)
+    expect(selector.remove(fd, 4)).toBe(Refused.Another)
+    expect(reported(selector)).toEqual([[1, 5, Writable]])
+    expect(selector.remove(fd)).toBe(0)
+  })
+
+  it("reports the rest of what is ready with the next wait", () => {
+    const { selector, system } = start(3)
+    const fds = Array.from({ length: 7 }, () => system.socket())
+    fds.forEach((fd, index) => selector.add(fd, Interest.Write, 1, index + 1))
+    const batches = [entriesOf(selector), entriesOf(selector), entriesOf(selector), entriesOf(selector)]
+    expect(batches.map((batch) => batch.map(([, id]) => id))).toEqual([[1, 2, 3], [4, 5, 6], [7], []])
+  })
+
+  it("looks for more while what it took was not reported", () => {
+    const { selector, system } = start(2)
+    const [first, second, third] = [system.socket(), system.socket(), system.socket()]
+    for (const [index, fd] of [first, second, third].entries()) selector.add(fd, Interest.Write, 1, index + 1)
+    selector.remove(first)
+    selector.remove(second)
+    expect(entriesOf(selector)).toEqual([[1, 3, Writable]])
+  })
+
+  describe("wake-ups and triggers", () => {
+    it("are posted once until they are taken", () => {
+      const { selector, system } = start()
+      for (let i = 0; i < 5; i++) selector.wake()
+      expect(system.packets).toBe(1)
+      expect(entriesOf(selector).map(([mailbox]) => mailbox)).toEqual([0])
+      expect(entriesOf(selector)).toEqual([])
+      selector.wake()
+      expect(entriesOf(selector)).toHaveLength(1)
+    })
+
+    it("report a mailbox and an id, from every thread", () => {
+      const { selector, system } = start()
+      const trigger = selector.openTrigger(7, 2 ** 52 + 3)
+      const other = attachTrigger(system.libc, trigger.handle, trigger.memory)
+      for (const each of [trigger, other, trigger]) expect(each.trigger()).toBe(0)
+      expect(system.packets).toBe(1)
+      expect(reported(selector)).toEqual([[7, 2 ** 52 + 3, Readable]])
+      expect([other.reset(), trigger.reset()]).toEqual([true, false])
+      other.trigger()
+      expect(reported(selector)).toEqual([[7, 2 ** 52 + 3, Readable]])
+      other.close()
+      trigger.close()
+      selector.close()
+      expect(system.open).toEqual(["socket"])
+    })
+
+    it("cannot be attached to once the port is closed", () => {
+      const { selector, system } = start()
+      const trigger = selector.openTrigger(1, 1)
+      selector.close()
+      expect(() => attachTrigger(system.libc, trigger.handle, trigger.memory)).toThrow(SystemCallError)
+      expect(trigger.trigger()).toBe(EBADF)
+    })
+  })
+
+  describe("alarms", () => {
+    it("end a wait in time, and are reported once to their mailbox", async () => {
+      const { selector, system } = start()
+      const alarm = selector.openAlarm(9)
+      const deadline = alarm.now() + 5
+      alarm.set(deadline)
+      entriesOf(selector)
+      selector.wait(1000)
+      expect(system.waits.at(-1)).toBeLessThanOrEqual(6)
+      let seen = reported(selector)
+      while (seen.length === 0) {
+        await new Promise(setImmediate)
+        seen = reported(selector)
+      }
+      expect(alarm.now()).toBeGreaterThanOrEqual(deadline)
+      expect(seen).toEqual([[9, 0, Readable]])
+      expect(reported(selector)).toEqual([])
+    })
+
+    it("wake the thread that waits only if they are earlier than its wait ends", () => {
+      const { selector, system } = start()
+      const alarm = selector.openAlarm(1)
+      selector.wait(1000)
+      alarm.set(alarm.now() + 60_000)
+      expect(system.packets).toBe(0)
+      alarm.set(alarm.now() + 10)
+      expect(system.packets).toBe(1)
+      selector.wait(0)
+      alarm.set(alarm.now() + Number.MAX_VALUE)
+      alarm.close()
+      expect(system.packets).toBe(0)
+      selector.wait(-1)
+      expect(system.waits.at(-1)).toBe(0xffff_ffff)
+    })
+
+    it("leave no entry out, if there are more than a batch has room for", () => {
+      const { selector } = start(2)
+      for (const mailbox of [1, 2, 3]) {
+        const alarm = selector.openAlarm(mailbox)
+        alarm.set(alarm.now())
+      }
+      const seen = [entriesOf(selector), entriesOf(selector), entriesOf(selector)].flat()
+      expect(seen.map(([mailbox]) => mailbox).sort()).toEqual([1, 2, 3])
+    })
+  })
+
+  describe("closing", () => {
+    it("gives back the memory once the kernel has completed every poll", () => {
+      const { fd, selector, system } = start()
+      for (const each of [fd, ...Array.from({ length: 1500 }, () => system.socket())]) {
+        selector.add(each, Interest.Read, 1, each)
+      }
+      expect(system.segments).toBe(3)
+      const other = attach(system.libc, selector.handle)
+      const polling = borrow(system.libc, selector.handle, 4)
+      polling.close()
+      selector.close()
+      selector.close()
+      expect(system.polls).toBe(1501)
+      expect(other.remove(fd)).toBe(0)
+      other.close()
+      expect([system.polls, system.segments]).toEqual([0, 0])
+      expect(new Set(system.open)).toEqual(new Set(["socket"]))
+      expect(() => attach(system.libc, selector.handle)).toThrow(SystemCallError)
+    })
+
+    it("is over for a thread that only wakes", () => {
+      const { selector } = start()
+      selector.close()
+      selector.wake()
+    })
+  })
+
+  it("fails a wait with the reason of the kernel", () => {
+    const { selector, system } = start()
+    system.break()
+    expect(() => selector.wait(0)).toThrow("GetQueuedCompletionStatusEx failed with errno 9")
+  })
+
+  it("shows the readiness of this moment", () => {
+    const { fd, receive, selector, system } = start()
+    expect(selector.readinessNow(fd, Both)).toBe(Writable)
+    receive()
+    expect(selector.readinessNow(fd, Both)).toBe(Readable | Writable)
+    expect(selector.readinessNow(fd, Interest.Read)).toBe(Readable)
+    system.change(fd, (socket) => (socket.isReset = true))
+    expect(selector.readinessNow(fd, 0)).toBe(Error_ | ReadClosed | WriteClosed)
+    expect(selector.readinessNow(fd + 1, Both)).toBe(-EBADF)
+    expect(selector.readinessNow(4000, Both)).toBe(-EBADF)
+    expect(selector.readinessNow(system.file(), Both)).toBe(-EPERM)
+  })
+
+  it("has no level-triggered set", () => {
+    const { selector } = start()
+    expect(() => selector.openLevelSet()).toThrow("Windows has no descriptor that stands for a set")
+  })
+})
