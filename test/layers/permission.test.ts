@@ -29,23 +29,28 @@ const run = (args: ReadonlyArray<string>, options: ReadonlyArray<string>) =>
     output
   }))
 
+/** Node 22 cannot drop a permission. */
+const canDrop = Number.parseInt(process.versions.node) >= 24
+
 describe.concurrent("under node --permission, without /proc", () => {
   for (const layer of ["layerWorker", "layerEventLoop", "layerBlocking"]) {
     // Each takes more than a second.
     for (const dropped of isLong || layer === "layerWorker" ? [undefined, "fs.read"] : []) {
       const when = dropped === undefined ? "" : `, also once ${dropped} is dropped`
-      it.live(`threads attach and end, and nothing is left open (${layer}${when})`, () =>
-        Effect.gen(function* () {
-          const path = yield* forbiddenPath
-          const options = dropped === undefined ? needed : [...needed, `--allow-${dropped.replace(".", "-")}=*`]
-          const ended = yield* run(["use", layer, path, ...(dropped === undefined ? [] : [dropped])], options)
-          expect(ended).toEqual({
-            code: 0,
-            errors: "",
-            output: ["listened twice", "attached and terminated", "ready"]
+      it.live.skipIf(dropped !== undefined && !canDrop)(
+        `threads attach and end, and nothing is left open (${layer}${when})`,
+        () =>
+          Effect.gen(function* () {
+            const path = yield* forbiddenPath
+            const options = dropped === undefined ? needed : [...needed, `--allow-${dropped.replace(".", "-")}=*`]
+            const ended = yield* run(["use", layer, path, ...(dropped === undefined ? [] : [dropped])], options)
+            expect(ended).toEqual({
+              code: 0,
+              errors: "",
+              output: ["listened twice", "attached and terminated", "ready"]
+            })
+            expect(existsSync(path)).toBe(false)
           })
-          expect(existsSync(path)).toBe(false)
-        })
       )
     }
   }
