@@ -56,9 +56,15 @@ const ask = async (
     for (const [side, command] of sides) {
       if (command === undefined) continue
       process.stderr.write(`${question.name}, run ${run} of ${runs}: ${side}`)
-      figures[side] = await measure(command, question.millis)
-      const values = Object.entries(figures[side]).map(([name, value]) => `${name} ${value.toPrecision(4)}`)
-      process.stderr.write(`: ${values.join(", ")}\n`)
+      try {
+        figures[side] = await measure(command, question.millis)
+        const values = Object.entries(figures[side]).map(([name, value]) => `${name} ${value.toPrecision(4)}`)
+        process.stderr.write(`: ${values.join(", ")}\n`)
+      } catch (error) {
+        // The other sides' figures, which took minutes, are still of use.
+        process.stderr.write(`: ${error instanceof Error ? error.message : String(error)}\n`)
+        process.exitCode = 1
+      }
     }
     done.push(figures)
   }
@@ -94,7 +100,7 @@ const main = async (): Promise<void> => {
     results.push(...sumUp(question, details[question.name]!))
     for (const sheet of question.sheets ?? []) sheets.push(sumUpSheet(question, sheet, details[question.name]!))
   }
-  console.log(`\n${print(results)}`)
+  if (results.length > 0) console.log(`\n${print(results)}`)
   for (const sheet of sheets) if (sheet.lines.length > 0) console.log(`\n${printSheet(sheet)}`)
   for (const line of lacking) console.log(line)
   if (values.json !== undefined)

@@ -9,7 +9,7 @@ import (
 
 func echo(connection net.Conn) {
 	defer connection.Close()
-	buffer := make([]byte, 16*1024)
+	buffer := make([]byte, 32*1024)
 	for {
 		length, err := connection.Read(buffer)
 		if length > 0 {

@@ -191,14 +191,14 @@ static void note_times(const struct connection *connection, int count, double no
  * because a compiler warms up by work. On a busy machine that takes longer. It waits for at most five
  * times as long.
  */
-static void warm_up(struct meter *meter, pid_t server) {
+static void warm_up(struct meter *meter, pid_t server, struct cpu since) {
   static double latest;
   double length = setting("BENCH_WARMUP_MS");
   if (latest == 0) latest = meter->from + 4 * length;
   double now = now_ms();
   if (now < meter->from || now >= latest) return;
   struct cpu cpu = cpu_of(server);
-  if (cpu.user + cpu.system < length) {
+  if (cpu.user + cpu.system - since.user - since.system < length) {
     double later = now + 50;
     meter->until += later - meter->from;
     meter->from = later;
@@ -235,7 +235,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < count; i++) open_connection(&connections[i], i, port, epfd);
 
   struct meter meter = meter_start();
-  struct cpu cpu = {0, 0};
+  struct cpu cpu = cpu_of(server);
   for (int i = 0; i < count; i++) request(&connections[i], outstanding, now_ms());
   for (;;) {
     int ready = wait_for(epfd, events, PATIENCE_MS);
@@ -252,7 +252,7 @@ int main(int argc, char **argv) {
       request(connection, replies, now);
     }
     int is_warming_up = meter.started == 0;
-    if (is_warming_up) warm_up(&meter, server);
+    if (is_warming_up) warm_up(&meter, server, cpu);
     double elapsed = meter_add(&meter, done);
     if (is_warming_up && meter.started != 0) cpu = cpu_of(server);
     if (elapsed == 0) continue;

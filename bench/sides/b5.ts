@@ -6,7 +6,7 @@ import { layerOf } from "../support/layers.ts"
 
 const echo = (connection: Tcp.TcpStream) =>
   Effect.gen(function* () {
-    const buffer = new Uint8Array(16 * 1024)
+    const buffer = new Uint8Array(32 * 1024)
     for (;;) {
       const length = yield* connection.read(buffer)
       if (length === 0) return

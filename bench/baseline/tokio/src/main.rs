@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 async fn echo(mut connection: TcpStream) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; 32 * 1024];
     loop {
         let length = connection.read(&mut buffer).await?;
         if length == 0 {
