@@ -18,6 +18,7 @@ import { b7 } from "./b7.ts"
 import { b8 } from "./b8.ts"
 import { b9 } from "./b9.ts"
 import { b10 } from "./b10.ts"
+import { b11 } from "./b11.ts"
 import { b12 } from "./b12.ts"
 import type { Question, Toolbox } from "./support/question.ts"
 import type { Figures } from "./support/side.ts"
@@ -26,7 +27,7 @@ import type { Result, Run, SheetResult } from "./support/table.ts"
 import { print, printSheet, sumUp, sumUpSheet } from "./support/table.ts"
 import { prepare } from "./support/toolbox.ts"
 
-const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b12]
+const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12]
 
 const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--only TEXT]... [--json FILE]
 
