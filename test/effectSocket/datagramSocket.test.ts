@@ -5,11 +5,12 @@
 import { NodeDatagramSocket } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { PollerDatagramSocket, Registrar } from "effect-amy"
+import { PollerDatagramSocket, Registrar, Udp } from "effect-amy"
 import { AddressResolver, Dns, NetAddress } from "effect/net"
 import { DatagramSocket } from "effect/socket"
 import { networkInterfaces } from "node:os"
 import * as Dgram from "../support/dgram.ts"
+import { failingCalls } from "../support/failingCalls.ts"
 import * as Kernel from "../support/kernel.ts"
 import { nextLayerEntries, type PollerLayer } from "../support/layers.ts"
 import { open } from "../support/opened.ts"
@@ -36,6 +37,7 @@ const implementations: { readonly [name: string]: Implementation } = {
 const text = ({ payload }: DatagramSocket.Datagram) => new TextDecoder().decode(payload)
 const ip = NetAddress.ipFromStringUnsafe
 const patterned = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
+const hasMany = process.platform === "linux"
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"))
 
 /** Opens the reader and the writer of a service. */
@@ -232,6 +234,35 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
       })
     )
 
+    live("responses to datagrams that arrive together arrive once, those of a fiber in order", () =>
+      Effect.gen(function* () {
+        const server = yield* opened(make, local)
+        const tooLong = new Uint8Array(65_508)
+        const failed: Array<string> = []
+        const shared = new Uint8Array(4)
+        const serve = Effect.gen(function* () {
+          const received = yield* server.reader.pull
+          for (const datagram of received) {
+            // The buffer is used again as soon as the write is over.
+            shared.set(datagram.payload)
+            yield* server.writer.write({ payload: shared, address: datagram })
+            const error = yield* Effect.flip(
+              server.writer.writeAll([datagram, { payload: tooLong, address: datagram }, datagram])
+            )
+            failed.push("kind" in error.reason ? error.reason.kind : error.reason._tag)
+          }
+        })
+        yield* Effect.forkScoped(Effect.forever(serve))
+        const client = yield* opened(make, { ...local, peer: { address: "127.0.0.1", port: server.port } })
+        const sent = Array.from({ length: 40 }, (_, i) => String(i).padStart(4, "0"))
+        const [first, ...others] = sent.map((payload) => ({ payload }))
+        yield* client.writer.writeAll([first!, ...others])
+        const received = (yield* pullMany(client.reader, 120)).map(text)
+        expect(received).toEqual(sent.flatMap((one) => [one, one, one]))
+        expect(failed).toEqual(sent.map(() => "MessageTooLarge"))
+      })
+    )
+
     live("broadcasts with the option", () =>
       Effect.gen(function* () {
         const receiver = yield* opened(make)
@@ -418,6 +449,28 @@ for (const [name, { layer, make }] of Object.entries(implementations)) {
 
 for (const [name, layer] of nextLayerEntries()) {
   describe(`PollerDatagramSocket (${name})`, () => {
+    it.live("responses to datagrams that arrive together are made by few calls", () =>
+      Effect.gen(function* () {
+        const many = yield* failingCalls("sendmmsg")
+        const single = yield* failingCalls("sendto")
+        yield* Effect.gen(function* () {
+          const server = yield* opened(PollerDatagramSocket.make, local)
+          const client = yield* Udp.bind("127.0.0.1:0")
+          const payloads = Array.from({ length: 50 }, (_, i) => String(i).padStart(4, "0"))
+          yield* client.sendMany(
+            payloads.map((payload) => ({ payload: new TextEncoder().encode(payload), address: server.address }))
+          )
+          expect(many.count).toBe(hasMany ? 1 : 0)
+          const serve = Effect.flatMap(server.reader.pull, server.writer.writeAll)
+          yield* Effect.forkScoped(Effect.forever(serve), { startImmediately: true })
+          const received: Array<string> = []
+          while (received.length < 50) received.push(...(yield* client.receiveMany).map(text))
+          expect(received).toEqual(payloads)
+          if (hasMany) expect(many.count + single.count).toBeLessThan(10)
+        }).pipe(Effect.provide(layer()))
+      }).pipe(Effect.scoped)
+    )
+
     it.live("is provided by its layer", () =>
       Effect.gen(function* () {
         const socket = yield* DatagramSocket.DatagramSocket

@@ -10,10 +10,11 @@ import * as Result from "effect/Result"
 import * as DatagramSocket from "effect/socket/DatagramSocket"
 import { isNativeError, isUint8Array } from "node:util/types"
 import type { CommonOptions, MakeOptions } from "../../net/PollerDatagramSocket.ts"
-import { isPollerError, type PollerError } from "../../PollerError.ts"
+import { isPollerError, PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { BindOptions } from "../../net/Udp.ts"
 import { holds, readArgument } from "../errors/arguments.ts"
+import { ownCopyOf } from "../bytes/chunkPool.ts"
 import { type Names, readOptions } from "../errors/options.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { familyOfHost, type ResolveError, resolveHost } from "./resolveHost.ts"
@@ -201,6 +202,38 @@ const given = <T extends object>(all: T): { readonly [K in keyof T]?: Exclude<T[
     readonly [K in keyof T]?: Exclude<T[K], undefined>
   }
 
+/** One `send` or `sendMany`. */
+interface Write {
+  readonly outgoing: Array<Outgoing>
+  /** Where each of them stands among those that were passed. */
+  readonly indexes: Array<number>
+  /** The first that cannot be sent, and its index. */
+  failure: readonly [SocketError, number] | undefined
+  readonly done: (error?: SocketError, index?: number) => void
+}
+
+/** Calls writes back that were made together. */
+const callBack = (writes: ReadonlyArray<Write>, exit: Exit.Exit<unknown, unknown>): void => {
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  const unsent = isPollerError(error) ? error.unsent : undefined
+  let first = 0
+  for (const write of writes) {
+    const end = first + write.outgoing.length
+    const refused = unsent?.find(({ index }) => index >= first && index < end)
+    const cause = unsent === undefined ? error : refused && new PollerError({ reason: refused.reason })
+    if (cause !== undefined && write.outgoing.length > 0) {
+      const index = write.indexes[(refused?.index ?? first) - first]!
+      if (write.failure === undefined || index < write.failure[1]) write.failure = [writeError(cause), index]
+    }
+    first = end
+  }
+  // Afterwards, because the fibers that this resumes may write at once.
+  for (const { done, failure } of writes) {
+    if (failure === undefined) done()
+    else done(...failure)
+  }
+}
+
 /** Destinations of a socket that are remembered. */
 const mostKnown = 256
 
@@ -211,6 +244,9 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
   readonly #socket: UdpSocketImpl
   readonly #events: DatagramSocket.BackingEvents
   #closing = false
+  /** Whether datagrams are being delivered: the writes that they lead to are made together. */
+  #isDelivering = false
+  #gathered: Array<Write> = []
   /** Destinations by their port, as most datagrams go where others went. */
   readonly #known = new Map<number, { readonly host: string; readonly bytes: Uint8Array }>()
 
@@ -239,10 +275,17 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     return Effect.matchEffect(this.#socket.channel.receiveMany, {
       onSuccess: (datagrams) =>
         Effect.sync(() => {
-          for (const { payload, sender } of datagrams) {
-            // The consumer of the datagram before may have closed the socket.
-            if (this.#closing) return
-            this.#events.onPacket(payload, sender.host, sender.port)
+          // A fiber that pulls gets the first datagram at once. If its response is made with those of the
+          // others, it also gets the others at once.
+          this.#isDelivering = datagrams.length > 1
+          try {
+            for (const { payload, sender } of datagrams) {
+              // The consumer of the datagram before may have closed the socket.
+              if (this.#closing) return
+              this.#events.onPacket(payload, sender.host, sender.port)
+            }
+          } finally {
+            this.#flush()
           }
         }),
       onFailure: (error) => {
@@ -263,6 +306,11 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     destination: DatagramSocket.BackingAddress | undefined,
     done: (error?: SocketError) => void
   ): void {
+    if (this.#isDelivering) {
+      const write: Write = { outgoing: [], indexes: [], failure: undefined, done }
+      this.#putInto(write, 0, payload, destination)
+      return void this.#gathered.push(write)
+    }
     const sending = this.#send(payload, destination)
     if (Exit.isExit(sending)) finish(sending, done)
     else Effect.runFork(sending).addObserver((exit) => finish(exit, done))
@@ -273,28 +321,49 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     destinations: ReadonlyArray<DatagramSocket.BackingAddress | undefined>,
     done: (error?: SocketError, index?: number) => void
   ): void {
-    // What cannot be sent does not keep the others from being sent.
-    let failure: readonly [SocketError, number] | undefined
-    const outgoing: Array<Outgoing> = []
-    const indexes: Array<number> = []
-    payloads.forEach((payload, index) => {
-      const to = this.#bytesOf(destinations[index])
-      const invalid = payloadError(payload) ?? (isBytes(to) ? undefined : to)
-      if (invalid !== undefined) failure ??= [writeError(invalid), index]
-      else {
-        outgoing.push({ payload, length: payload.length, to: to as Uint8Array | undefined })
-        indexes.push(index)
-      }
-    })
-    const end = (exit: Exit.Exit<unknown, unknown>) => {
-      if (Exit.isFailure(exit)) {
-        const error = Cause.squash(exit.cause)
-        const index = indexes[(isPollerError(error) && error.unsent?.[0]?.index) || 0]!
-        if (failure === undefined || index < failure[1]) failure = [writeError(error), index]
-      }
-      if (failure === undefined) done()
-      else done(...failure)
+    const write: Write = { outgoing: [], indexes: [], failure: undefined, done }
+    payloads.forEach((payload, index) => this.#putInto(write, index, payload, destinations[index]))
+    this.#submitOrGather(write)
+  }
+
+  /** Adds a datagram to a write. One that cannot be sent does not keep the others from being sent. */
+  #putInto(
+    write: Write,
+    index: number,
+    payload: Uint8Array,
+    destination: DatagramSocket.BackingAddress | undefined
+  ): void {
+    const to = this.#bytesOf(destination)
+    const invalid = payloadError(payload) ?? (isBytes(to) ? undefined : to)
+    if (invalid !== undefined) {
+      write.failure ??= [writeError(invalid), index]
+      return
     }
+    // A gathered write is made when its fiber has waited, and then its buffer may have other bytes.
+    const bytes = this.#isDelivering ? ownCopyOf(payload, 0, payload.length) : payload
+    write.outgoing.push({ payload: bytes, length: bytes.length, to: to as Uint8Array | undefined })
+    write.indexes.push(index)
+  }
+
+  #submitOrGather(write: Write): void {
+    if (this.#isDelivering) this.#gathered.push(write)
+    else this.#submit([write])
+  }
+
+  /** Makes the writes that were gathered. */
+  #flush(): void {
+    this.#isDelivering = false
+    const gathered = this.#gathered
+    if (gathered.length === 0) return
+    this.#gathered = []
+    this.#submit(gathered)
+  }
+
+  /** Makes writes together, and then calls each back. */
+  #submit(writes: ReadonlyArray<Write>): void {
+    const [only] = writes
+    const outgoing = writes.length === 1 ? only!.outgoing : writes.flatMap((write) => write.outgoing)
+    const end = (exit: Exit.Exit<unknown, unknown>) => callBack(writes, exit)
     if (outgoing.length === 0) return end(Exit.void)
     const sending = this.#socket.channel.sendManyUnsafe(outgoing)
     if (Exit.isExit(sending)) end(sending)
@@ -339,6 +408,7 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
 
   close(): void {
     this.#closing = true
+    this.#flush()
     this.#socket.owned.closeUnsafe()
   }
 }
