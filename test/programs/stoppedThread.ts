@@ -49,8 +49,10 @@ const counting = (real: Libc): Libc => {
 }
 
 if (step === 0) {
+  // Node 22 asks for the path alone, once it has found it.
+  const koffi = /(^|\/node_modules\/)koffi(\/|$)/
   registerHooks({
-    resolve: (specifier, context, next) => (specifier === "koffi" ? stop(specifier) : next(specifier, context))
+    resolve: (specifier, context, next) => (koffi.test(specifier) ? stop("koffi") : next(specifier, context))
   })
 } else if (step < Infinity) {
   provideLibc(counting(libc()))
