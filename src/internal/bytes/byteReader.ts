@@ -189,7 +189,8 @@ export class ByteReader implements BatchReader {
     if (count === 0) return null
     if (count <= chunkSize / 4) return copyOf(scratch, 0, count)
     const chunk = new Uint8Array(scratch.buffer, 0, count)
-    scratch = Buffer.alloc(chunkSize)
+    // To fill it with zeros would take longer than all else here.
+    scratch = Buffer.allocUnsafeSlow(chunkSize)
     return chunk
   }
 
