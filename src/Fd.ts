@@ -17,6 +17,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as internal from "./internal/descriptor/fd.ts"
 import type { PollerError } from "./PollerError.ts"
+import type { FdLike } from "./Registrar.ts"
 
 declare const TypeId: "~effect-amy/Fd"
 
@@ -255,6 +256,45 @@ export const open: (path: string, access: "read" | "write" | "both") => Effect.E
  * @since 0.1.0
  */
 export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, PollerError, Scope.Scope> = internal.pipe
+
+/**
+ * Makes a descriptor non-blocking, or blocking again: fcntl(2) with `O_NONBLOCK`. For a descriptor
+ * that is not an {@link Fd}, which has a method of this name.
+ *
+ * **Gotchas**
+ *
+ * Every duplicate of the descriptor shares its mode, also in other processes, so this is for the
+ * owner of the open file to decide. No other part of this library changes the mode of a descriptor
+ * that it did not open.
+ *
+ * - Fails with `BadDescriptor` if the number is not that of an open descriptor.
+ * - Fails with `InvalidArgument` if it is not an integer.
+ * - Fails with `UnsupportedPlatform` if koffi cannot be loaded.
+ *
+ * **Example** (A descriptor that something else has opened)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { AsyncFd, Fd, Poller } from "effect-amy"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { reader, writer } = yield* Fd.pipe
+ *   yield* Fd.setNonblocking(reader.fd, false)
+ *   yield* writer.tryWrite(Uint8Array.of(1, 2, 3))
+ *
+ *   const watched = yield* AsyncFd.make(reader.fd, { event: "Read" })
+ *   yield* Fd.setNonblocking(reader.fd, true)
+ *   console.log(yield* watched.read(new Uint8Array(8)))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))) // => 3
+ * ```
+ *
+ * @category modes
+ * @since 0.2.0
+ */
+export const setNonblocking: (fd: FdLike, nonblocking: boolean) => Effect.Effect<void, PollerError> =
+  internal.setNonblocking
 
 /**
  * Makes a counter in the kernel that is readable while it is not zero: eventfd(2). Its initial

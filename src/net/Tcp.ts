@@ -45,6 +45,7 @@ import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import * as internal from "../internal/net/tcp.ts"
+import type { Ready } from "../AsyncFd.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { Registrar } from "../Registrar.ts"
 
@@ -122,7 +123,8 @@ export interface ConnectOptions extends SetOptions {
  *
  * **Details**
  *
- * Reading and writing (`read`, `tryRead`, `write`, `tryWrite`, `writeAll`, `stream` and `sink`):
+ * Reading and writing (`read`, `tryRead`, `readable`, `write`, `tryWrite`, `writeAll`, `writable`,
+ * `stream` and `sink`):
  *
  * - Fails with `Closed` once the connection or the poller is closed, also while it waits.
  * - Fails with `ConnectionReset` if the peer has reset the connection.
@@ -170,6 +172,22 @@ export interface TcpStream extends Inspectable {
    * - Fails with `InvalidArgument` if the buffer has no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
+
+  /**
+   * Returns once there is something to read, an end or an error. For a C library that is given the
+   * number and reads by itself, such as one of TLS, and then says that it would block: `Ready.clear`
+   * forgets the readiness then, as that of `AsyncFd.readable`.
+   *
+   * @since 0.2.0
+   */
+  readonly readable: Effect.Effect<Ready, PollerError>
+
+  /**
+   * Returns once there is room to write, or an error, for a C library that writes by itself.
+   *
+   * @since 0.2.0
+   */
+  readonly writable: Effect.Effect<Ready, PollerError>
 
   /**
    * Reads without waiting. Returns the number of bytes, 0 at the end, and none if no byte has been

@@ -34,6 +34,7 @@ import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { Fd } from "../Fd.ts"
 import * as internal from "../internal/net/unix.ts"
+import type { Ready } from "../AsyncFd.ts"
 import type { PollerError } from "../PollerError.ts"
 import type { FdLike, Registrar } from "../Registrar.ts"
 
@@ -147,8 +148,8 @@ export interface Received {
  *
  * **Details**
  *
- * Reading and writing (`read`, `tryRead`, `write`, `tryWrite`, `writeAll`, `stream`, `sink`,
- * `sendDescriptors` and `receiveDescriptors`):
+ * Reading and writing (`read`, `tryRead`, `readable`, `write`, `tryWrite`, `writeAll`, `writable`,
+ * `stream`, `sink`, `sendDescriptors` and `receiveDescriptors`):
  *
  * - Fails with `Closed` once the connection or the poller is closed, also while it waits.
  * - Fails with `ConnectionReset` if the peer has reset the connection.
@@ -194,6 +195,22 @@ export interface UnixStream extends Inspectable {
    * - Fails with `InvalidArgument` if the buffer has no room for a byte.
    */
   readonly read: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<number, PollerError>
+
+  /**
+   * Returns once there is something to read, an end or an error. For a C library that is given the
+   * number and reads by itself, such as one of TLS, and then says that it would block: `Ready.clear`
+   * forgets the readiness then, as that of `AsyncFd.readable`.
+   *
+   * @since 0.2.0
+   */
+  readonly readable: Effect.Effect<Ready, PollerError>
+
+  /**
+   * Returns once there is room to write, or an error, for a C library that writes by itself.
+   *
+   * @since 0.2.0
+   */
+  readonly writable: Effect.Effect<Ready, PollerError>
 
   /**
    * Reads without waiting. Returns the number of bytes, 0 at the end, and none if no byte has been

@@ -305,6 +305,7 @@ describeTwoLayers("promise 11: a descriptor that the library does not own", (lay
       const error = yield* Effect.flip(reader.read(new Uint8Array(1)))
       expect(error.reason).toMatchObject({ _tag: "InvalidArgument", fd: read })
       expect(error.message).toContain("blocking mode")
+      expect(error.message).toContain("Fd.setNonblocking(fd, true)")
       const calls = [writer.write(encode("x")), writer.writeAll(encode("x")), Stream.runDrain(reader.stream)]
       for (const call of [...calls, Stream.run(Stream.succeed(encode("x")), writer.sink)]) {
         expect(yield* outcome(call)).toBe("InvalidArgument")
@@ -313,6 +314,11 @@ describeTwoLayers("promise 11: a descriptor that the library does not own", (lay
       const waiting = yield* beginWaiting(reader.readWhenReady(Effect.sync(() => Option.some(Kernel.readText(read)))))
       Kernel.writeText(write, "ready")
       expect(yield* Fiber.join(waiting)).toBe("ready")
+      // What the sentence says mends it. Only its owner may change the mode.
+      yield* Fd.setNonblocking(read, true)
+      const reading = yield* beginWaiting(reader.read(new Uint8Array(8)))
+      Kernel.writeText(write, "more")
+      expect(yield* Fiber.join(reading)).toBe(4)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })

@@ -76,6 +76,20 @@ describe("Fd: constructors", () => {
           expect(Kernel.isNonblocking(read)).toBe(mode)
         }
         expect(yield* owned.tryRead(new Uint8Array(1))).toEqual(Option.none())
+        for (const [fd, mode] of [
+          [read, false],
+          [{ fd: read }, true],
+          [owned, false]
+        ] as const) {
+          yield* Fd.setNonblocking(fd, mode)
+          expect(Kernel.isNonblocking(read)).toBe(mode)
+        }
+        for (const invalid of [Number.NaN, 1.5, "3", undefined, null, {}]) {
+          expect(yield* outcome(Fd.setNonblocking(invalid as number, true))).toBe("InvalidArgument")
+        }
+        expect(yield* outcome(Fd.setNonblocking(100_000, true))).toBe("BadDescriptor")
+        expect(yield* outcome(Fd.setNonblocking(-1, true))).toBe("BadDescriptor")
+        yield* owned.setNonblocking(true)
         const directory = yield* Owned.directory
         const appending = yield* Fd.own(openSync(join(directory, "file"), "a"))
         yield* appending.setNonblocking(true)

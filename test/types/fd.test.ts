@@ -47,7 +47,7 @@ describe("Fd", () => {
     expectTypeOf(Fd.open).toEqualTypeOf<(path: string, access: "read" | "write" | "both") => Opening<Fd.Fd>>()
     expectTypeOf(Fd.pipe).toEqualTypeOf<Opening<{ readonly reader: Fd.Fd; readonly writer: Fd.Fd }>>()
     expectTypeOf(Fd.eventfd).toEqualTypeOf<(initial?: number) => Opening<Fd.Fd>>()
-    expect(Object.keys(Fd).toSorted()).toEqual(["eventfd", "isFd", "open", "own", "pipe"])
+    expect(Object.keys(Fd).toSorted()).toEqual(["eventfd", "isFd", "open", "own", "pipe", "setNonblocking"])
     // @ts-expect-error there is no other access
     Fd.open("/dev/null", "append")
     // @ts-expect-error it takes over a number

@@ -11,6 +11,7 @@ import {
   type Stream
 } from "effect"
 import {
+  type AsyncFd,
   type Fd,
   type PollerError,
   PollerDatagramSocket,
@@ -38,6 +39,8 @@ interface Connection<Address> {
   readonly localAddress: Effect.Effect<Address, Failure>
   readonly remoteAddress: Effect.Effect<Address, Failure>
   readonly read: Transfer<number>
+  readonly readable: Effect.Effect<AsyncFd.Ready, Failure>
+  readonly writable: Effect.Effect<AsyncFd.Ready, Failure>
   readonly tryRead: Transfer<Option.Option<number>>
   readonly write: Transfer<number>
   readonly tryWrite: Transfer<Option.Option<number>>

@@ -17,11 +17,11 @@ import { WatchedFd } from "../descriptor/watchedFd.ts"
 import { readArgument } from "../errors/arguments.ts"
 import { closedBecause, invalidArgument } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
-import { Readiness } from "../kernel/selector.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { isOf } from "../objects/guards.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { ByteChannel } from "./byteChannel.ts"
+import { ReadyImpl } from "./ready.ts"
 import { sinkOf, streamOf } from "./streams.ts"
 
 export const TypeId = "~effect-amy/AsyncFd"
@@ -204,7 +204,7 @@ class AsyncFdImpl extends PublicObject implements AsyncFd {
       if (flags >= 0 && (flags & O_NONBLOCK) === 0) {
         return Effect.fail(
           invalidArgument(
-            "this descriptor is in blocking mode and would block the thread: make it non-blocking first",
+            "this descriptor is in blocking mode and would block the thread: its owner makes it non-blocking by Fd.setNonblocking(fd, true)",
             fd
           )
         )
@@ -226,46 +226,5 @@ class AsyncFdImpl extends PublicObject implements AsyncFd {
 
   toString(): string {
     return `AsyncFd(${this.#watchedFd.ended === undefined ? this.fd : "closed"})`
-  }
-}
-
-class ReadyImpl extends PublicObject implements Ready {
-  readonly #direction: Direction
-  readonly #reports: number
-  readonly #bits: number
-
-  constructor(direction: Direction) {
-    super()
-    this.#direction = direction
-    this.#reports = direction.reports
-    this.#bits = direction.bits
-  }
-
-  get readClosed(): boolean {
-    return (this.#bits & Readiness.ReadClosed) !== 0
-  }
-
-  get writeClosed(): boolean {
-    return (this.#bits & Readiness.WriteClosed) !== 0
-  }
-
-  get error(): boolean {
-    return (this.#bits & Readiness.Error) !== 0
-  }
-
-  get clear(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (this.#direction.reports === this.#reports) this.#direction.forget()
-    })
-  }
-
-  toJSON() {
-    const { error, readClosed, writeClosed } = this
-    return { _id: "effect-amy/Ready", readClosed, writeClosed, error }
-  }
-
-  toString(): string {
-    const flags = (["readClosed", "writeClosed", "error"] as const).filter((flag) => this[flag])
-    return `Ready(${flags.join(", ")})`
   }
 }

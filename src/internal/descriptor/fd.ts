@@ -5,7 +5,9 @@ import type * as Scope from "effect/Scope"
 import { closeSync, constants, openSync } from "node:fs"
 import { isUint8Array } from "node:util/types"
 import type { Fd } from "../../Fd.ts"
-import type { PollerError } from "../../PollerError.ts"
+import { isPollerError, type PollerError } from "../../PollerError.ts"
+import type { FdLike } from "../../Registrar.ts"
+import { toFd } from "../delivery/registrar.ts"
 import { descriptorError, readArgument, rangeError, restOf, textOf } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
@@ -128,14 +130,7 @@ export class FdImpl extends PublicObject implements Fd {
   }
 
   setNonblocking(nonblocking: boolean): Effect.Effect<void, PollerError> {
-    const { F_GETFL, F_SETFL, O_NONBLOCK } = this.#libc.profile.fcntl
-    const fcntl = (syscall: string, fd: number, command: number, argument: number) =>
-      systemCall(this.#libc, syscall, { fd }, () => this.#libc.functions.fcntl(fd, command, "int", argument))
-    return this.#owned.use((fd) =>
-      Effect.flatMap(fcntl("fcntl(F_GETFL)", fd, F_GETFL, 0), (flags) =>
-        Effect.asVoid(fcntl("fcntl(F_SETFL)", fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK))
-      )
-    )
+    return this.#owned.use((fd) => changeMode(this.#libc, fd, nonblocking))
   }
 
   get dup(): Effect.Effect<Fd, PollerError, Scope.Scope> {
@@ -178,6 +173,23 @@ const roomError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined 
     : invalidArgument("the buffers have no room for a byte: pass a longer one")
 
 export const isFd = (u: unknown): u is Fd => isOf(FdImpl, u)
+
+const changeMode = (libc: Libc, fd: number, nonblocking: boolean): Effect.Effect<void, PollerError> => {
+  const { F_GETFL, F_SETFL, O_NONBLOCK } = libc.profile.fcntl
+  const fcntl = (syscall: string, command: number, argument: number) =>
+    systemCall(libc, syscall, { fd }, () => libc.functions.fcntl(fd, command, "int", argument))
+  return Effect.flatMap(fcntl("fcntl(F_GETFL)", F_GETFL, 0), (flags) =>
+    Effect.asVoid(fcntl("fcntl(F_SETFL)", F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK))
+  )
+}
+
+export const setNonblocking = (fdLike: FdLike, nonblocking: boolean): Effect.Effect<void, PollerError> =>
+  Effect.flatMap(loadLibc, (libc) => {
+    const fd = toFd(fdLike)
+    if (isPollerError(fd)) return Effect.fail(fd)
+    const error = descriptorError(fd, "an integer of at least 0")
+    return error === undefined ? changeMode(libc, fd, nonblocking) : Effect.fail(error)
+  })
 
 export const own = (fd: number): Effect.Effect<Fd, PollerError, Scope.Scope> =>
   scoped(

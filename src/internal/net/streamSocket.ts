@@ -4,9 +4,11 @@ import type * as Option from "effect/Option"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import { constants } from "node:os"
+import type { Ready } from "../../AsyncFd.ts"
 import type { PollerError } from "../../PollerError.ts"
 import type { ByteCalls } from "../bytes/byteCalls.ts"
 import { ByteChannel } from "../bytes/byteChannel.ts"
+import { ReadyImpl } from "../bytes/ready.ts"
 import { sinkOf, streamOf } from "../bytes/streams.ts"
 import { textOf } from "../errors/arguments.ts"
 import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
@@ -172,6 +174,21 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   writeAll(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<void, PollerError> {
     return this.#channel.writeAll(buffer, offset, length)
+  }
+
+  /** Bytes that were read ahead are there to read, whatever the kernel says. */
+  get readable(): Effect.Effect<Ready, PollerError> {
+    const { reading } = this.#watchedFd
+    return Effect.suspend(() =>
+      this.fd !== -1 && this.#channel.reader.hasReadAhead
+        ? Effect.succeed(new ReadyImpl(reading))
+        : Effect.map(this.#watchedFd.whenReady(reading), () => new ReadyImpl(reading))
+    )
+  }
+
+  get writable(): Effect.Effect<Ready, PollerError> {
+    const { writing } = this.#watchedFd
+    return Effect.suspend(() => Effect.map(this.#watchedFd.whenReady(writing), () => new ReadyImpl(writing)))
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
