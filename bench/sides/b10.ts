@@ -1,9 +1,11 @@
 /**
- * The sides of B10: `b10.ts ready-LAYER|back-LAYER|poll|bare`.
+ * The sides of B10: `b10.ts ready-LAYER|back-LAYER|poll|bare|anew`.
  *
  * "ready" waits for an eventfd that is ready, over and over, by `ForeignFd`; "poll" does so by
  * poll(2) through koffi. "back" has two fibers. Each waits for an eventfd, reads it, and makes that
- * of the other ready. "bare" does so in two callbacks of `koffi.node.poll`.
+ * of the other ready. "bare" does so in two callbacks of `koffi.node.poll`, which stay. "anew" opens
+ * a `koffi.node.poll` for each wait and closes it: a watch that stays misses a socket that the library
+ * has replaced.
  */
 import { Effect } from "effect"
 import { ForeignFd } from "effect-amy"
@@ -79,7 +81,34 @@ const bare = () => {
   Kernel.signal(far)
 }
 
+/** Opens a watch for one wait. */
+const waitAnew = (fd: number, onReadable: () => void) => {
+  const watch = koffi.node.poll(fd, { readable: true }, () => {
+    watch.close()
+    onReadable()
+  })
+  return watch
+}
+
+const anew = () => {
+  const reply = () => {
+    Kernel.read(far)
+    Kernel.signal(fd)
+    farWatch = waitAnew(far, reply)
+  }
+  let farWatch = waitAnew(far, reply)
+  const answer = () => {
+    Kernel.read(fd)
+    if (isOver(1)) return farWatch.close()
+    waitAnew(fd, answer)
+    return Kernel.signal(far)
+  }
+  waitAnew(fd, answer)
+  Kernel.signal(far)
+}
+
 if (what === "poll") poll()
+else if (what === "anew") anew()
 else if (what === "bare") bare()
 else {
   const program = what === "ready" ? ready : back
