@@ -180,7 +180,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
   get readable(): Effect.Effect<Ready, PollerError> {
     const { reading } = this.#watchedFd
     return Effect.suspend(() =>
-      this.fd !== -1 && this.#channel.reader.hasReadAhead
+      this.fd !== -1 && this.#channel.hasReadAhead
         ? Effect.succeed(new ReadyImpl(reading))
         : Effect.map(this.#watchedFd.whenReady(reading), () => new ReadyImpl(reading))
     )
