@@ -1,9 +1,10 @@
-/** The open descriptors of this process, from /proc, to check that everything opened was closed. */
+/** The open descriptors of this process, to check that everything opened was closed. */
 import { Effect } from "effect"
-import { readdirSync, readlinkSync } from "node:fs"
+import { existsSync, fstatSync, readdirSync, readlinkSync } from "node:fs"
 
 /**
  * Maps each descriptor to what it refers to: "socket:[12345]", "anon_inode:[eventpoll]", a path.
+ * Systems other than Linux tell the number of the file only.
  */
 export type Descriptors = ReadonlyMap<number, string>
 
@@ -13,12 +14,16 @@ export type Descriptors = ReadonlyMap<number, string>
  */
 const openStreams = () => [process.stdout, process.stderr]
 
+const isLinux = existsSync("/proc/self/fd")
+
+const nameOf = (fd: number): string => (isLinux ? readlinkSync(`/proc/self/fd/${fd}`) : `file ${fstatSync(fd).ino}`)
+
 export const openDescriptors: Effect.Effect<Descriptors> = Effect.sync(() => {
   openStreams()
   const found = new Map<number, string>()
-  for (const name of readdirSync("/proc/self/fd")) {
+  for (const fd of readdirSync(isLinux ? "/proc/self/fd" : "/dev/fd").map(Number)) {
     try {
-      found.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
+      found.set(fd, nameOf(fd))
     } catch {
       // This was the descriptor that the directory itself was read through. It is closed by now.
     }

@@ -57,7 +57,7 @@ describeTwoLayers("AsyncFd: what is watched", (layer) => {
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const { far, near, watched } = yield* watchedPair()
-      const [other] = yield* scopedFds(() => [Kernel.eventfd()] as const)
+      const [other] = yield* scopedFds(() => [Kernel.source()] as const)
       const id = yield* Registrar.register(other, "Read")
       // No fiber waits, one waits, and none waits any more.
       Kernel.write(far)

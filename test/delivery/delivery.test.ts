@@ -18,8 +18,8 @@ interface Source {
   readonly fds: ReadonlyArray<number>
 }
 
-const eventfd = (): Source => {
-  const fd = Kernel.eventfd()
+const source = (): Source => {
+  const fd = Kernel.source()
   return { fd, makeReady: () => Kernel.signal(fd), fds: [fd] }
 }
 
@@ -72,7 +72,7 @@ describe("promise 4: nothing is lost with thousands of descriptors", () => {
   const mix = sources([
     [count / 4, pipe],
     [count / 4, socket],
-    [count / 2, eventfd]
+    [count / 2, source]
   ])
 
   for (const [name, layer] of Object.entries(layers)) {
@@ -155,7 +155,7 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
       Effect.gen(function* () {
         const { handle, queue, stats } = yield* Poller.Poller
         const thread = yield* startThread(handle)
-        const others = yield* sources([[100, eventfd]])
+        const others = yield* sources([[100, source]])
         const otherIds = yield* thread.call(
           "registerAll",
           others.map(({ fd }) => fd),
@@ -196,13 +196,13 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller
         const [sleeper, awake] = yield* Effect.all([startThread(handle), startThread(handle)])
-        const others = yield* sources([[100, eventfd]])
+        const others = yield* sources([[100, source]])
         const otherIds = yield* awake.call(
           "registerAll",
           others.map(({ fd }) => fd),
           "Read"
         )
-        const mine = yield* sources([[100, eventfd]])
+        const mine = yield* sources([[100, source]])
         const myIds = yield* registerAll(mine)
         const { fds, rounds } = yield* asleep
         const ids = yield* sleeper.call("registerAll", fds, "Read")
@@ -239,9 +239,9 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
     Effect.gen(function* () {
       const { handle } = yield* Poller.Poller
       const thread = yield* startThread(handle)
-      const mine = yield* sources([[1000, eventfd]])
+      const mine = yield* sources([[1000, source]])
       const ids = yield* registerAll(mine)
-      const others = yield* sources([[100, eventfd]])
+      const others = yield* sources([[100, source]])
       const otherFds = others.map(({ fd }) => fd)
       const otherIds = yield* thread.call("registerAll", otherFds, "Read")
 
@@ -324,7 +324,7 @@ describeLayers("competing consumers", (layer) => {
   it.live("each notification goes to one consumer, whatever the ways of taking", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const all = yield* sources([[300, eventfd]])
+      const all = yield* sources([[300, source]])
       const ids = yield* registerAll(all)
       const taken: Array<number> = []
       const note = ({ id }: Notification.Notification) => Effect.sync(() => void taken.push(id))
@@ -359,7 +359,7 @@ describeLayers("the steps of a consumer", (layer) => {
   it.live("a promise that a consumer makes is resolved without another event", () =>
     Effect.gen(function* () {
       const { queue } = yield* Poller.Poller
-      const [{ fd, makeReady }] = (yield* sources([[1, eventfd]])) as [Source]
+      const [{ fd, makeReady }] = (yield* sources([[1, source]])) as [Source]
       const id = yield* Registrar.register(fd, "Read")
       // Nothing else happens in this process meanwhile. A promise that is not resolved in one round
       // would end it all.

@@ -19,9 +19,9 @@ import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 
-/** Registers an eventfd. */
+/** Registers a source. */
 const registered = Effect.gen(function* () {
-  const fd = Kernel.eventfd()
+  const fd = Kernel.source()
   return { fd, id: yield* Registrar.register(fd, "Read") }
 })
 
@@ -96,7 +96,7 @@ describeLayers("promise 5: no ghost", (layer) => {
       Kernel.signal(old.fd)
       yield* untilQueued(1)
       yield* Registrar.deregister(old.fd)
-      const fresh = Kernel.eventfd()
+      const fresh = Kernel.source()
       Kernel.dup2(fresh, old.fd)
       Kernel.close(fresh)
       const id = yield* Registrar.register(old.fd, "Read")
@@ -115,7 +115,7 @@ describeLayers("promise 5: no ghost", (layer) => {
       const duplicate = Kernel.dup(old.fd)
       Kernel.signal(old.fd)
       yield* untilQueued(1)
-      const fresh = Kernel.eventfd()
+      const fresh = Kernel.source()
       Kernel.dup2(fresh, old.fd)
       Kernel.close(fresh)
       const id = yield* Registrar.register(old.fd, "Read")
@@ -225,7 +225,7 @@ describeLayers("promise 5: no ghost", (layer) => {
       const all: Array<number> = []
       const count = times(2000, 10_000)
       for (let i = 0; i < count; i++) {
-        const fd = Kernel.eventfd()
+        const fd = Kernel.source()
         yield* Registrar.register(fd, "Read")
         all.push(fd)
       }
@@ -267,7 +267,7 @@ for (const [name, layer] of threaded) {
         Kernel.signal(old.fd)
         yield* busyUntil((memory) => delivered(memory) === 1)
         yield* Registrar.deregister(old.fd)
-        const fresh = Kernel.eventfd()
+        const fresh = Kernel.source()
         Kernel.dup2(fresh, old.fd)
         Kernel.close(fresh)
         const id = yield* Registrar.register(old.fd, "Read")

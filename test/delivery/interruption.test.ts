@@ -7,9 +7,9 @@ import { describeLayers, idsReadyNow } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 
-const eventfds = (count: number) =>
+const sources = (count: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => Array.from({ length: count }, Kernel.eventfd)),
+    Effect.sync(() => Array.from({ length: count }, Kernel.source)),
     (fds) => Effect.sync(() => fds.forEach(Kernel.close))
   )
 
@@ -44,7 +44,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     it.live(`an interrupted wait leaves no waiter, and the next wait gets the next edge (${name})`, () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
-        const [fd] = (yield* eventfds(1)) as [number]
+        const [fd] = (yield* sources(1)) as [number]
         const id = yield* Registrar.register(fd, "Read")
         const taken: Array<number> = []
         const note: Note = (each) => Effect.sync(() => void taken.push(each.id))
@@ -68,7 +68,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
     it.live(`an interruption at the moment of an edge loses no edge (${name})`, () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
-        const fds = yield* eventfds(4)
+        const fds = yield* sources(4)
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
         const taken: Array<number> = []
         const note: Note = (each) => Effect.sync(() => void taken.push(each.id))
@@ -93,7 +93,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
   it.live("a wait that loses a race with a timeout has taken nothing", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const [fd] = (yield* eventfds(1)) as [number]
+      const [fd] = (yield* sources(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
       for (let round = 0; round < times(25, 100); round++) {
         // The descriptor becomes ready at about the time of the timeout.
@@ -115,7 +115,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
   it.live("a wait whose own timeout passes at the moment of an edge has either taken the edge or left it", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const [fd] = (yield* eventfds(1)) as [number]
+      const [fd] = (yield* sources(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
       for (let round = 0; round < times(25, 100); round++) {
         const signalled = new Promise<void>((resolve) => {
@@ -135,7 +135,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
   it.live("another fiber gets the notification that the interrupted one was about to take", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const [fd] = (yield* eventfds(1)) as [number]
+      const [fd] = (yield* sources(1)) as [number]
       const id = yield* Registrar.register(fd, "Read")
       for (let round = 0; round < times(50, 200); round++) {
         const taken: Array<number> = []
@@ -163,7 +163,7 @@ describeLayers("promise 13: interrupting a wait", (layer) => {
   it.live("an interrupted wait of zero leaves all notifications to the next one", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const fds = yield* eventfds(10)
+      const fds = yield* sources(10)
       const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
       for (let round = 0; round < times(50, 200); round++) {
         for (const fd of fds) Kernel.signal(fd)
@@ -183,7 +183,7 @@ describeEveryLayer("promise 13: interrupting a fiber that has registered", (laye
   it.live("interruption after registerScoped leaves no registration", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
-      const [fd] = (yield* eventfds(1)) as [number]
+      const [fd] = (yield* sources(1)) as [number]
       for (let round = 0; round < 50; round++) {
         const fiber = yield* Effect.forkChild(
           Effect.scoped(Effect.andThen(Registrar.registerScoped(fd, "Read"), Effect.never)),
@@ -203,7 +203,7 @@ describeEveryLayer("promise 13: interrupting a fiber that has registered", (laye
 it.live("promise 13: a blocked thread can be interrupted, and the edge is still there (layerBlocking)", () =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
-    const [fd] = (yield* eventfds(1)) as [number]
+    const [fd] = (yield* sources(1)) as [number]
     const id = yield* Registrar.register(fd, "Read")
     for (const waiting of ["wait for ever", "Queue.take", "the stream"]) {
       const taken: Array<number> = []

@@ -6,12 +6,13 @@ import * as Kernel from "../support/kernel.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 import { outcome } from "../support/opened.ts"
 import { type AttachedThread, startThread } from "../support/threads.ts"
+import { notLinux } from "../support/platform.ts"
 
-const descriptor = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+const descriptor = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 
 /** Closes a descriptor as a C library does, and opens another one under its number. */
 const replace = (fd: number): void => {
-  const other = Kernel.eventfd()
+  const other = Kernel.source()
   Kernel.dup2(other, fd)
   Kernel.close(other)
 }
@@ -45,7 +46,10 @@ const ways: {
   "an AsyncFd of an object": (fd) => AsyncFd.make({ fd }),
   registerScoped: (fd) => Registrar.registerScoped(fd, "Read"),
   "registerScoped, oneshot": (fd) => Registrar.registerScoped(fd, "Both", { mode: "oneshot" }),
-  "registerScoped, exclusive": (fd) => Registrar.registerScoped(fd, "Read", { exclusive: true }),
+  // Only epoll has it.
+  ...(!notLinux && {
+    "registerScoped, exclusive": (fd: number) => Registrar.registerScoped(fd, "Read", { exclusive: true })
+  }),
   "a watch": (fd) => Effect.forkScoped(Stream.runDrain(Registrar.watch(fd, "Read")), { startImmediately: true })
 }
 
@@ -107,7 +111,7 @@ describeEveryLayer("a number that another thread has registered by now", (layer)
 
   it.live("that has become a user event's is still reported after a late clean-up", () =>
     Effect.gen(function* () {
-      const fd = Kernel.eventfd()
+      const fd = Kernel.source()
       const { wait } = yield* Poller.Poller
       const scope = yield* Scope.make()
       yield* Registrar.registerScoped(fd, "Read").pipe(Effect.provideService(Scope.Scope, scope))

@@ -11,7 +11,7 @@ import { reasonOf } from "../support/outcome.ts"
 
 const ready = (count: number) =>
   Effect.gen(function* () {
-    const fds = Array.from({ length: count }, Kernel.eventfd)
+    const fds = Array.from({ length: count }, Kernel.source)
     yield* Effect.addFinalizer(() => Effect.sync(() => fds.forEach(Kernel.close)))
     const ids = yield* Effect.forEach(fds, (fd) => Registrar.registerScoped(fd, "Read"))
     fds.forEach(Kernel.signal)

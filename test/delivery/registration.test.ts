@@ -16,12 +16,12 @@ import { describeLayers, idsReadyNow } from "../support/layers.ts"
 import { describeEveryLayer, wakesOf } from "../support/observe.ts"
 import { startThread } from "../support/threads.ts"
 
-const eventfds = (count: number): Array<number> => Array.from({ length: count }, Kernel.eventfd)
+const sources = (count: number): Array<number> => Array.from({ length: count }, Kernel.source)
 
-/** Makes eventfds, which the scope closes after the poller. */
+/** Makes sources, which the scope closes after the poller. */
 const scoped = (count: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => eventfds(count)),
+    Effect.sync(() => sources(count)),
     (fds) => Effect.sync(() => fds.forEach(Kernel.close))
   )
 

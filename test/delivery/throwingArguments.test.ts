@@ -48,7 +48,7 @@ describeEveryLayer("arguments whose reading throws", (layer) => {
   it.live("a descriptor is refused with the cause, by every function", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
-      const fd = Kernel.eventfd()
+      const fd = Kernel.source()
       const id = yield* registrar.register(fd, "Read")
       for (const operation of [
         (fd: never) => registrar.register(fd, "Read"),
@@ -72,7 +72,7 @@ describeEveryLayer("arguments whose reading throws", (layer) => {
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
       const { wait } = yield* Poller.Poller
-      const fd = Kernel.eventfd()
+      const fd = Kernel.source()
       for (const value of [textless, throwingText, revoked()]) {
         yield* isRefused(registrar.register(fd, value))
         yield* isRefused(registrar.register(fd, "Read", { mode: value }))

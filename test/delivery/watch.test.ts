@@ -9,7 +9,7 @@ import { reasonOf } from "../support/outcome.ts"
 import { idsReadyNow } from "../support/layers.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 
-const eventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+const source = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 const pair = Effect.acquireRelease(Effect.sync(Kernel.socketPair), (ends) =>
   Effect.sync(() => ends.filter(Kernel.isOpen).forEach(Kernel.close))
 )
@@ -30,7 +30,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
   it.live("the stream reports readiness at its start, and each change after that", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
-      const fd = yield* eventfd
+      const fd = yield* source
       Kernel.signal(fd)
       const events = yield* registrar.watch(fd, "Read").pipe(
         // The next change happens once the last one was taken.
@@ -45,7 +45,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
 
   it.live("the descriptor is registered only while the stream runs", () =>
     Effect.gen(function* () {
-      const fd = yield* eventfd
+      const fd = yield* source
       Kernel.signal(fd)
       expect(yield* registrations).toBe(0)
       const during = yield* Registrar.watch(fd, "Read").pipe(
@@ -65,7 +65,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
   it.live("the stream takes nothing from other consumers, and they take nothing from it", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
-      const [watched, other] = [yield* eventfd, yield* eventfd]
+      const [watched, other] = [yield* source, yield* source]
       const id = yield* Registrar.registerScoped(other, "Read")
       const seen: Array<number> = []
       const fiber = yield* consume(registrar.watch(watched, "Read"), (notification) => seen.push(notification.id))
@@ -103,7 +103,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
 
   it.live("a oneshot stream is silent until a reregister under the id of its notification", () =>
     Effect.gen(function* () {
-      const fd = yield* eventfd
+      const fd = yield* source
       Kernel.signal(fd)
       const ids = yield* Registrar.watch(fd, "Read", { mode: "oneshot" }).pipe(
         Stream.tap(({ id }) => Registrar.reregister(fd, id, "Read", { mode: "oneshot" })),
@@ -118,7 +118,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
   it.live("the stream fails as register does, when it runs and not when it is made", () =>
     Effect.gen(function* () {
       const registrar = yield* Registrar.Registrar
-      const fd = yield* eventfd
+      const fd = yield* source
       const stream = registrar.watch(fd, "Read")
       yield* Registrar.registerScoped(fd, "Read")
       expect(yield* reasonOf(Stream.runHead(stream))).toBe("AlreadyRegistered")
@@ -130,7 +130,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
 
   it.live("the stream fails with NotRegistered if its descriptor is deregistered", () =>
     Effect.gen(function* () {
-      const fd = yield* eventfd
+      const fd = yield* source
       Kernel.signal(fd)
       const stream = Registrar.watch(fd, "Read").pipe(Stream.tap(() => Registrar.deregister(fd)))
       expect(yield* reasonOf(Stream.runDrain(stream))).toBe("NotRegistered")
@@ -140,7 +140,7 @@ describeEveryLayer("watch: the notifications of one descriptor as a stream", (la
 
   it.live("promise 8: the stream ends when the poller closes, after earlier notifications", () =>
     Effect.gen(function* () {
-      const fd = yield* eventfd
+      const fd = yield* source
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(layer(), scope)
       const seen: Array<string> = []

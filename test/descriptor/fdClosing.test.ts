@@ -43,7 +43,7 @@ describe("Fd: closed exactly once, and never used afterwards", () => {
           const prepared = Object.entries(calls).map(([call, make]) => [call, make(owned)] as const)
           yield* end(owned, scope)
           expect(owned.fd).toBe(-1)
-          const [mine] = yield* scopedFds(() => [Kernel.eventfd()] as const)
+          const [mine] = yield* scopedFds(() => [Kernel.source()] as const)
           if (mine !== number) Kernel.dup2(mine, number)
           yield* Effect.addFinalizer(() => Effect.sync(() => Kernel.isOpen(number) && Kernel.close(number)))
           Kernel.signal(number)

@@ -8,7 +8,7 @@ import { type ConsumerData, startConsumer } from "../support/programs.ts"
 
 const onMain = Poller.layerBlocking({ allowMainThread: true })
 
-const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 
 /** Waits some turns of the event loop. A wait on demand would begin in the next one. */
 const turnsOfTheLoop = Effect.repeat(

@@ -108,7 +108,7 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
     Effect.gen(function* () {
       const before = { descriptors: Kernel.openDescriptors(), threads: Kernel.threadCount() }
       const main = yield* open(Poller.layerWorker({ maxThreads: 2 }))
-      const own = Kernel.eventfd()
+      const own = Kernel.source()
       const id = yield* main.registrar.register(own, "Read")
       const withoutAttached = Kernel.openDescriptors()
 

@@ -5,7 +5,7 @@ import { Poller } from "effect-amy"
 import { collectGarbage } from "../support/garbage.ts"
 import { layerAttached } from "../support/layers.ts"
 import { times } from "../support/long.ts"
-import { manyEventfds, registerAll } from "../support/many.ts"
+import { manySources, registerAll } from "../support/many.ts"
 import { open, type Opened } from "../support/opened.ts"
 import { startConsumer } from "../support/programs.ts"
 
@@ -55,7 +55,7 @@ describe("promise 10: idle is free, with 10,000 idle registrations", () => {
     it.live(name, (test) =>
       Effect.gen(function* () {
         const opened = yield* open(layer)
-        yield* registerAll(opened.registrar, yield* manyEventfds(registrations))
+        yield* registerAll(opened.registrar, yield* manySources(registrations))
         expect((yield* opened.poller.stats).registrations).toBe(registrations)
         const seen = yield* observe(opened)
         yield* Effect.promise(() => test.annotate(`${(seen.cpuShare * 100).toFixed(2)} % CPU, ${seen.waits} waits`))
@@ -69,7 +69,7 @@ describe("promise 10: idle is free, with 10,000 idle registrations", () => {
     Effect.gen(function* () {
       const owner = yield* startConsumer({ layer: "blocking" })
       const opened = yield* open(Poller.layerAttach(owner.handle))
-      yield* registerAll(opened.registrar, yield* manyEventfds(registrations))
+      yield* registerAll(opened.registrar, yield* manySources(registrations))
       const seen = yield* observe(opened)
       yield* Effect.promise(() => test.annotate(`${(seen.cpuShare * 100).toFixed(2)} % CPU, ${seen.waits} waits`))
       isFree(seen)

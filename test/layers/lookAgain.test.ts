@@ -49,7 +49,7 @@ const answering = (answer: (fd: number) => void) =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
     const fd = yield* Effect.acquireRelease(
-      Effect.sync(() => Kernel.eventfd()),
+      Effect.sync(() => Kernel.source()),
       (fd) => Effect.sync(() => Kernel.close(fd))
     )
     yield* Registrar.register(fd, "Read")

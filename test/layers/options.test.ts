@@ -10,10 +10,11 @@ import { describeLayers, idsReadyNow, type PollerLayer, readyNow } from "../supp
 import type { Request, Response } from "../support/nodeWorker.ts"
 import { describeEveryLayer, until } from "../support/observe.ts"
 import { startThread, startWorker } from "../support/threads.ts"
+import { notLinux, onLinux } from "../support/platform.ts"
 
-const eventfds = (count: number) =>
+const sources = (count: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => Array.from({ length: count }, Kernel.eventfd)),
+    Effect.sync(() => Array.from({ length: count }, Kernel.source)),
     (fds) => Effect.sync(() => fds.forEach(Kernel.close))
   )
 
@@ -63,7 +64,7 @@ describeEveryLayer("priority", (layer) => {
 /** Counts over many edges of one descriptor how many of two pollers have reported it. */
 const countOfTwo = Effect.fnUntraced(function* (layer: PollerLayer, options: Registrar.RegisterOptions, edges: number) {
   const scope = yield* Scope.Scope
-  const [fd] = (yield* eventfds(1)) as [number]
+  const [fd] = (yield* sources(1)) as [number]
   const open = Effect.map(Layer.buildWithScope(layer, scope), (context) => ({
     poller: Context.get(context, Poller.Poller),
     registrar: Context.get(context, Registrar.Registrar)
@@ -84,14 +85,16 @@ const countOfTwo = Effect.fnUntraced(function* (layer: PollerLayer, options: Reg
 })
 
 describe("exclusive", () => {
-  it.live("an edge may wake only one of two pollers that are blocked in the kernel", () =>
-    Effect.gen(function* () {
-      const counts = yield* countOfTwo(Poller.layerWorker(), { exclusive: true }, 300)
-      // The kernel wakes only one of the threads that are blocked. Threads that are about to block
-      // see the edge, too.
-      expect(counts.none).toBe(0)
-      expect(counts.one).toBeGreaterThan(0)
-    }).pipe(Effect.scoped)
+  it.live.skipIf(notLinux)(
+    onLinux("EPOLLEXCLUSIVE", "an edge may wake only one of two pollers that are blocked in the kernel"),
+    () =>
+      Effect.gen(function* () {
+        const counts = yield* countOfTwo(Poller.layerWorker(), { exclusive: true }, 300)
+        // The kernel wakes only one of the threads that are blocked. Threads that are about to block
+        // see the edge, too.
+        expect(counts.none).toBe(0)
+        expect(counts.one).toBeGreaterThan(0)
+      }).pipe(Effect.scoped)
   )
 
   it.live("without the option, an edge wakes both", () =>
@@ -102,39 +105,43 @@ describe("exclusive", () => {
 })
 
 describeEveryLayer("exclusive", (layer) => {
-  it.live("an exclusive registration reports as any other, and deregister removes it", () =>
-    Effect.gen(function* () {
-      const [fd] = (yield* eventfds(1)) as [number]
-      const id = yield* Registrar.register(fd, "Read", { exclusive: true })
-      for (let i = 0; i < 3; i++) {
+  it.live.skipIf(notLinux)(
+    onLinux("EPOLLEXCLUSIVE", "an exclusive registration reports as any other, and deregister removes it"),
+    () =>
+      Effect.gen(function* () {
+        const [fd] = (yield* sources(1)) as [number]
+        const id = yield* Registrar.register(fd, "Read", { exclusive: true })
+        for (let i = 0; i < 3; i++) {
+          Kernel.signal(fd)
+          expect(yield* idsReadyNow).toEqual([id])
+          expect(yield* idsReadyNow).toEqual([])
+        }
+        yield* Registrar.deregister(fd)
         Kernel.signal(fd)
-        expect(yield* idsReadyNow).toEqual([id])
         expect(yield* idsReadyNow).toEqual([])
-      }
-      yield* Registrar.deregister(fd)
-      Kernel.signal(fd)
-      expect(yield* idsReadyNow).toEqual([])
-    }).pipe(Effect.scoped, Effect.provide(layer()))
+      }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
-  it.live("an exclusive registration can be neither oneshot nor priority, and cannot be changed", () =>
-    Effect.gen(function* () {
-      const [fd, other] = (yield* eventfds(2)) as [number, number]
-      const refusals = [
-        Registrar.register(fd, "Read", { exclusive: true, mode: "oneshot" }),
-        Registrar.register(fd, "Read", { exclusive: true, priority: true })
-      ]
-      for (const refusal of refusals) expect((yield* Effect.flip(refusal)).reason._tag).toBe("InvalidArgument")
-      const id = yield* Registrar.register(fd, "Read", { exclusive: true })
-      expect((yield* Effect.flip(Registrar.reregister(fd, id, "Both"))).reason._tag).toBe("InvalidArgument")
-      const plain = yield* Registrar.register(other, "Read")
-      const change = Registrar.reregister(other, plain, "Read", { exclusive: true })
-      expect((yield* Effect.flip(change)).reason._tag).toBe("InvalidArgument")
-      // The registrations are unchanged.
-      Kernel.signal(fd)
-      Kernel.signal(other)
-      expect(yield* idsReadyNow).toEqual([id, plain])
-    }).pipe(Effect.scoped, Effect.provide(layer()))
+  it.live.skipIf(notLinux)(
+    onLinux("EPOLLEXCLUSIVE", "an exclusive registration can be neither oneshot nor priority, and cannot be changed"),
+    () =>
+      Effect.gen(function* () {
+        const [fd, other] = (yield* sources(2)) as [number, number]
+        const refusals = [
+          Registrar.register(fd, "Read", { exclusive: true, mode: "oneshot" }),
+          Registrar.register(fd, "Read", { exclusive: true, priority: true })
+        ]
+        for (const refusal of refusals) expect((yield* Effect.flip(refusal)).reason._tag).toBe("InvalidArgument")
+        const id = yield* Registrar.register(fd, "Read", { exclusive: true })
+        expect((yield* Effect.flip(Registrar.reregister(fd, id, "Both"))).reason._tag).toBe("InvalidArgument")
+        const plain = yield* Registrar.register(other, "Read")
+        const change = Registrar.reregister(other, plain, "Read", { exclusive: true })
+        expect((yield* Effect.flip(change)).reason._tag).toBe("InvalidArgument")
+        // The registrations are unchanged.
+        Kernel.signal(fd)
+        Kernel.signal(other)
+        expect(yield* idsReadyNow).toEqual([id, plain])
+      }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 })
 
@@ -142,7 +149,7 @@ describeEveryLayer("sizes", (layer) => {
   for (const options of [{ batchSize: 1 }, { mailboxSize: 1 }, { batchSize: 1, mailboxSize: 1 }, { batchSize: 3 }]) {
     it.live(`a poller with ${JSON.stringify(options)} loses nothing`, () =>
       Effect.gen(function* () {
-        const fds = yield* eventfds(100)
+        const fds = yield* sources(100)
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
         for (let round = 0; round < 5; round++) {
           fds.forEach(Kernel.signal)
@@ -190,7 +197,7 @@ describeLayers("statistics", (layer, layerName) => {
   it.live("stats count the events, and the metrics have the same values", () =>
     Effect.gen(function* () {
       const { queue, stats } = yield* Poller.Poller
-      const fds = yield* eventfds(10)
+      const fds = yield* sources(10)
       yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
       yield* Registrar.deregister(fds[9]!)
       expect(yield* stats).toMatchObject({ notifications: 0, merged: 0, batches: 0, overflows: 0, registrations: 9 })
@@ -243,7 +250,7 @@ describe("statistics of a full mailbox", () => {
   it.live("overflows are counted, and nothing is lost", () =>
     Effect.gen(function* () {
       const { stats } = yield* Poller.Poller
-      const fds = yield* eventfds(100)
+      const fds = yield* sources(100)
       const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
       fds.forEach(Kernel.signal)
       expect(yield* idsReadyNow).toEqual(ids)
@@ -260,11 +267,11 @@ describeLayers("several threads", (layer) => {
         concurrency: "unbounded"
       })
       const groups = yield* Effect.forEach(threads, (thread) =>
-        Effect.flatMap(eventfds(50), (fds) =>
+        Effect.flatMap(sources(50), (fds) =>
           Effect.map(thread.call("registerAll", fds, "Read"), (ids) => ({ thread, fds, ids }))
         )
       )
-      const mine = yield* eventfds(50)
+      const mine = yield* sources(50)
       const myIds = yield* Effect.forEach(mine, (fd) => Registrar.register(fd, "Read"))
       expect((yield* stats).registrations).toBe(200)
       for (let round = 0; round < 5; round++) {
@@ -305,7 +312,7 @@ describe("several threads", () => {
       const [handle] = (yield* Effect.promise(() => once(worker, "message"))) as [Poller.PollerHandle]
       yield* Effect.gen(function* () {
         const { wait } = yield* Poller.Poller
-        const fds = yield* eventfds(20)
+        const fds = yield* sources(20)
         const ids = yield* Effect.forEach(fds, (fd) => Registrar.register(fd, "Read"))
         for (let round = 0; round < 5; round++) {
           Kernel.signal(fds[round]!)
@@ -326,7 +333,7 @@ describe("several threads", () => {
       const worker = yield* platform.spawn<Response, Request>(0)
       const response = yield* Deferred.make<Response>()
       const running = yield* Effect.forkChild(worker.run((message) => Deferred.succeed(response, message)))
-      const [fd] = (yield* eventfds(1)) as [number]
+      const [fd] = (yield* sources(1)) as [number]
       yield* worker.send({ handle, fd })
       yield* until(() => Effect.runSync(stats).registrations === 1)
       Kernel.signal(fd)

@@ -15,7 +15,7 @@ const all: { readonly [name: string]: () => PollerLayer } = {
 
 /** Returns the descriptors that are open in a child process. */
 const openInChild = (): ReadonlyArray<number> =>
-  spawnSync("ls", ["/proc/self/fd"], { encoding: "utf8" }).stdout.trim().split("\n").map(Number)
+  spawnSync("ls", ["/dev/fd/"], { encoding: "utf8" }).stdout.trim().split("\n").map(Number)
 
 const closing = <A extends ReadonlyArray<number>>(make: () => A) =>
   Effect.acquireRelease(Effect.sync(make), (fds) => Effect.sync(() => fds.forEach(Kernel.close)))
@@ -67,7 +67,7 @@ for (const [name, layer] of Object.entries(all)) {
     it.live("a user's descriptor is not closed if its number belonged to a registration, or to the library", () =>
       Effect.gen(function* () {
         const opened = yield* open(layer())
-        const [gone] = [Kernel.eventfd()]
+        const [gone] = [Kernel.source()]
         yield* Effect.scoped(
           Effect.gen(function* () {
             yield* opened.registrar.registerScoped(gone, "Read")
@@ -86,13 +86,13 @@ for (const [name, layer] of Object.entries(all)) {
         const freed = [...its.keys()].filter((fd) => fd !== gone && !Kernel.isOpen(fd))
         expect(freed.length).toBeGreaterThanOrEqual(2)
         for (const fd of freed) Kernel.dup2(0, fd)
-        const eventfd = Kernel.eventfd()
+        const source = Kernel.source()
         yield* opened.close
         expect(yield* outcome(opened.poller.wait(0))).toBe("Closed")
         expect(yield* outcome(opened.poller.wait(1))).toBe("Closed")
-        expect(yield* outcome(opened.registrar.register(eventfd, "Read"))).toBe("Closed")
+        expect(yield* outcome(opened.registrar.register(source, "Read"))).toBe("Closed")
         expect(freed.map(Kernel.isOpen)).toEqual(freed.map(() => true))
-        for (const fd of [...freed, eventfd]) Kernel.close(fd)
+        for (const fd of [...freed, source]) Kernel.close(fd)
       }).pipe(Effect.scoped)
     )
 

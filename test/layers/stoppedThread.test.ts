@@ -20,7 +20,7 @@ const openOwner = open(Poller.layerWorker({ maxThreads: 2 }))
  */
 const terminateAt = ({ poller }: Opened, step: number, delay = 0) =>
   Effect.gen(function* () {
-    const fd = Kernel.eventfd()
+    const fd = Kernel.source()
     const data: StoppedData = { handle: poller.handle, fd, step }
     const thread = yield* startThread<string>("stoppedThread", data)
     const at = yield* thread.next

@@ -92,7 +92,7 @@ describe("a terminated thread's timer, user events and channels", () => {
       yield* attachUntil(owner.poller.handle, () => Kernel.openDescriptors().size < before.size - 20)
       const closed = [...before.keys()].filter((fd) => !Kernel.openDescriptors().has(fd))
       const reused: Array<number> = []
-      while (!closed.every((fd) => reused.includes(fd))) reused.push(Kernel.eventfd())
+      while (!closed.every((fd) => reused.includes(fd))) reused.push(Kernel.source())
       expect(yield* outcome(event.trigger)).toBe("Closed")
       for (const handle of events) expect(yield* outcome(UserEvent.fromHandle(handle))).toBe("Closed")
       expect(reused.map((fd) => Kernel.read(fd, 8))).toEqual(reused.map(() => -1))

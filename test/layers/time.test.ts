@@ -21,9 +21,9 @@ const measured = (timeout: Duration.Input) =>
     return performance.now() - start
   })
 
-const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 
-/** Registers an eventfd, and signals it after some milliseconds. */
+/** Registers a source, and signals it after some milliseconds. */
 const readyAfter = (millis: number) =>
   Effect.gen(function* () {
     const fd = yield* scopedEventfd

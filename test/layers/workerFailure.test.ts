@@ -13,7 +13,7 @@ const all: { readonly [name: string]: () => PollerLayer } = {
   "layerBlocking on the main thread": () => Poller.layerBlocking({ allowMainThread: true })
 }
 
-const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+const scopedEventfd = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 
 const consumersFailed = {
   waitForEver: "WorkerFailed",

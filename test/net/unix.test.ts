@@ -12,6 +12,7 @@ import { describeLayers } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { begin, beginWaiting, encode, scopedFds, waiters } from "../support/watched.ts"
+import { notLinux, onLinux } from "../support/platform.ts"
 
 /** Expects the test to leave no descriptor open, and no fiber waiting. */
 const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -65,6 +66,8 @@ type Body = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar 
 describeLayers("Unix", (layer, layerName) => {
   const live = (name: string, body: () => Body) =>
     it.live(name, () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
+  const liveOnLinux = (needs: string, name: string, body: () => Body) =>
+    it.live.skipIf(notLinux)(onLinux(needs, name), () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
 
   describe("addresses", () => {
     live("the listener and the far end of a connection have the path, the near end has no address", () =>
@@ -86,7 +89,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("an abstract name leaves nothing in the file system, and is free at once", () =>
+    liveOnLinux("abstract names", "an abstract name leaves nothing in the file system, and is free at once", () =>
       Effect.gen(function* () {
         const name = freeName()
         for (let round = 0; round < 2; round++) {
@@ -104,7 +107,7 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("a reported address is accepted as it is: of a path, and of an abstract name", () =>
+    liveOnLinux("abstract names", "a reported address is accepted as it is: of a path, and of an abstract name", () =>
       Effect.gen(function* () {
         const names = [yield* freePath, freeName(), { abstract: `zeros \0 inside, and after ${process.pid}\0\0` }]
         for (const name of names) {
@@ -126,36 +129,39 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("a reported address that is no text is accepted, too: bytes of any kind, and a path of all 108 bytes", () =>
-      Effect.gen(function* () {
-        const parent = yield* directory
-        const path = (name: Uint8Array) => Buffer.concat([Buffer.from(`${parent}/`), name])
-        const abstract = (name: Uint8Array) => Buffer.concat([Buffer.of(0), Buffer.from(`${parent}/`), name])
-        const odd = Buffer.of(0xff, 0xfe, 0x80)
-        const names = [
-          path(odd),
-          path(Buffer.alloc(108 - parent.length - 1, "x")),
-          abstract(odd),
-          // A program that passes the whole structure has zeros at the end.
-          Buffer.concat([abstract(Buffer.from("padded")), Buffer.alloc(40)]),
-          Buffer.of(0)
-        ]
-        for (const name of names) {
-          const [listener] = yield* scopedFds(() => [Kernel.listenUnix(name)])
-          const taken = Kernel.connectUnix(name)
-          const address = yield* (yield* Unix.fromFd(taken)).remoteAddress
-          yield* scopedFds(() => [Kernel.accept(listener!)])
-          const client = yield* Unix.connect(address)
-          const [accepted] = yield* scopedFds(() => [Kernel.accept(listener!)])
-          Kernel.writeText(accepted!, "there")
-          expect(yield* readText(client, 5)).toBe("there")
-          expect(yield* client.remoteAddress).toEqual(address)
-          expect(yield* reasonOf(Unix.listen(address))).toBe("AddressInUse")
-        }
-      })
+    liveOnLinux(
+      "abstract names",
+      "a reported address that is no text is accepted, too: bytes of any kind, and a path of all 108 bytes",
+      () =>
+        Effect.gen(function* () {
+          const parent = yield* directory
+          const path = (name: Uint8Array) => Buffer.concat([Buffer.from(`${parent}/`), name])
+          const abstract = (name: Uint8Array) => Buffer.concat([Buffer.of(0), Buffer.from(`${parent}/`), name])
+          const odd = Buffer.of(0xff, 0xfe, 0x80)
+          const names = [
+            path(odd),
+            path(Buffer.alloc(108 - parent.length - 1, "x")),
+            abstract(odd),
+            // A program that passes the whole structure has zeros at the end.
+            Buffer.concat([abstract(Buffer.from("padded")), Buffer.alloc(40)]),
+            Buffer.of(0)
+          ]
+          for (const name of names) {
+            const [listener] = yield* scopedFds(() => [Kernel.listenUnix(name)])
+            const taken = Kernel.connectUnix(name)
+            const address = yield* (yield* Unix.fromFd(taken)).remoteAddress
+            yield* scopedFds(() => [Kernel.accept(listener!)])
+            const client = yield* Unix.connect(address)
+            const [accepted] = yield* scopedFds(() => [Kernel.accept(listener!)])
+            Kernel.writeText(accepted!, "there")
+            expect(yield* readText(client, 5)).toBe("there")
+            expect(yield* client.remoteAddress).toEqual(address)
+            expect(yield* reasonOf(Unix.listen(address))).toBe("AddressInUse")
+          }
+        })
     )
 
-    live("a path that begins with a zero byte is an abstract name, as it is for Node", () =>
+    liveOnLinux("abstract names", "a path that begins with a zero byte is an abstract name, as it is for Node", () =>
       Effect.gen(function* () {
         const { abstract } = freeName()
         const listener = yield* Unix.listen(`\0${abstract}`)
@@ -180,26 +186,29 @@ describeLayers("Unix", (layer, layerName) => {
       })
     )
 
-    live("the longest path and the longest abstract name fit, and one byte more does not", () =>
-      Effect.gen(function* () {
-        const parent = yield* directory
-        const longest = join(parent, "x".repeat(107 - Buffer.byteLength(parent) - 1))
-        expect(Buffer.byteLength(longest)).toBe(107)
-        const listener = yield* Unix.listen(longest)
-        expect(listener.address).toMatchObject({ path: longest })
-        const client = yield* Unix.connect(longest)
-        expect(yield* client.remoteAddress).toMatchObject({ path: longest })
-        // The limit counts bytes, not characters.
-        for (const path of [`${longest}x`, `${longest.slice(0, -1)}ü`]) {
-          expect(yield* reasonOf(Unix.listen(path))).toBe("InvalidArgument")
-          expect(yield* reasonOf(Unix.connect(path))).toBe("InvalidArgument")
-        }
-        const { abstract } = freeName()
-        const name = { abstract: abstract.padEnd(107, "x") }
-        yield* Unix.listen(name)
-        yield* Unix.connect(name)
-        expect(yield* reasonOf(Unix.listen({ abstract: abstract.padEnd(108, "x") }))).toBe("InvalidArgument")
-      })
+    liveOnLinux(
+      "abstract names",
+      "the longest path and the longest abstract name fit, and one byte more does not",
+      () =>
+        Effect.gen(function* () {
+          const parent = yield* directory
+          const longest = join(parent, "x".repeat(107 - Buffer.byteLength(parent) - 1))
+          expect(Buffer.byteLength(longest)).toBe(107)
+          const listener = yield* Unix.listen(longest)
+          expect(listener.address).toMatchObject({ path: longest })
+          const client = yield* Unix.connect(longest)
+          expect(yield* client.remoteAddress).toMatchObject({ path: longest })
+          // The limit counts bytes, not characters.
+          for (const path of [`${longest}x`, `${longest.slice(0, -1)}ü`]) {
+            expect(yield* reasonOf(Unix.listen(path))).toBe("InvalidArgument")
+            expect(yield* reasonOf(Unix.connect(path))).toBe("InvalidArgument")
+          }
+          const { abstract } = freeName()
+          const name = { abstract: abstract.padEnd(107, "x") }
+          yield* Unix.listen(name)
+          yield* Unix.connect(name)
+          expect(yield* reasonOf(Unix.listen({ abstract: abstract.padEnd(108, "x") }))).toBe("InvalidArgument")
+        })
     )
 
     live("an invalid address is refused", () =>

@@ -9,6 +9,7 @@ import { describeLayers } from "../support/layers.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { withRoomFor } from "../support/descriptorLimit.ts"
 import { atOnce, begin, beginWaiting, encode, scopedFds, waiters } from "../support/watched.ts"
+import { notLinux, onLinux } from "../support/platform.ts"
 
 /** Expects the test to leave no descriptor open, and no fiber waiting. */
 const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -23,7 +24,7 @@ const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const numbered = (count: number) =>
   scopedFds(() =>
     Array.from({ length: count }, (_, n) => {
-      const fd = Kernel.eventfd()
+      const fd = Kernel.source()
       for (let i = 0; i <= n; i++) Kernel.signal(fd)
       return fd
     })
@@ -53,6 +54,8 @@ type Body = Effect.Effect<unknown, unknown, Poller.Poller | Registrar.Registrar 
 describeLayers("Unix: descriptors as messages", (layer) => {
   const live = (name: string, body: () => Body) =>
     it.live(name, () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
+  const liveOnLinux = (needs: string, name: string, body: () => Body) =>
+    it.live.skipIf(notLinux)(onLinux(needs, name), () => Effect.provide(leavesNothing(Effect.suspend(body)), layer()))
 
   for (const count of [1, 2, 7, 253]) {
     live(`${count} at a time arrive in order, open, close-on-exec, and with numbers of their own`, () =>
@@ -253,7 +256,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
     })
   )
 
-  live("other control messages are no descriptors, and take no room from them", () =>
+  liveOnLinux("SO_PASSCRED", "other control messages are no descriptors, and take no room from them", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Unix.socketPair
       Kernel.passCredentials(other.fd)
@@ -297,7 +300,7 @@ describeLayers("Unix: descriptors as messages", (layer) => {
         expect(yield* reasonOf(one.sendDescriptors([null as never], byte))).toBe("InvalidArgument")
         expect(yield* reasonOf(one.sendDescriptors([fd!], undefined as never))).toBe("InvalidArgument")
         expect(yield* reasonOf(one.sendDescriptors([fd!, -1], byte))).toBe("BadDescriptor")
-        const closed = Kernel.eventfd()
+        const closed = Kernel.source()
         Kernel.close(closed)
         const error = yield* Effect.flip(one.sendDescriptors([fd!, closed], byte))
         // The error names the closed descriptor, and not the socket.

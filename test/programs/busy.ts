@@ -27,7 +27,7 @@ if (isMainThread) {
   let rounds = 0
   await Effect.gen(function* () {
     const poller = yield* Poller.Poller
-    const fd = Kernel.eventfd()
+    const fd = Kernel.source()
     yield* Registrar.register(fd, "Read")
     Kernel.signal(fd)
     yield* poller.notifications.pipe(

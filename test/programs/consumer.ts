@@ -1,5 +1,5 @@
 /**
- * A thread that builds a layer and registers an eventfd of its own. It posts each notification, and
+ * A thread that builds a layer and registers a source of its own. It posts each notification, and
  * how its consumer ended.
  *
  * The message "exit" makes it end at once and leave everything as it is. "block" makes it sleep for
@@ -48,7 +48,7 @@ const consume = (poller: Poller.Poller["Service"]) => {
 const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
   const registrar = yield* Registrar.Registrar
-  const fd = yield* Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
+  const fd = yield* Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
   const id = yield* registrar.register(fd, "Read")
   yield* tell({ _tag: "ready", handle: poller.handle, fd, id })
   const ended = yield* outcome(consume(poller))

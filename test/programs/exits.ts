@@ -27,7 +27,7 @@ const waiting = (layer: PollerLayer, meanwhile: Effect.Effect<void> = Effect.voi
   Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.sync(() => console.log("finalized")))
     const poller = yield* Poller.Poller
-    yield* Registrar.registerScoped(Kernel.eventfd(), "Read")
+    yield* Registrar.registerScoped(Kernel.source(), "Read")
     yield* Effect.forkScoped(Effect.andThen(ready, meanwhile))
     yield* poller.wait(Duration.infinity)
   }).pipe(Effect.scoped, Effect.provide(layer), Effect.ensuring(Effect.sync(() => console.log("closed"))))
@@ -55,7 +55,7 @@ const exitBeside = async (layer: "worker" | "eventLoop" | "blocking", attached: 
 const end = (layer: Layer.Layer<Poller.Poller | Registrar.Registrar, unknown>) =>
   Effect.gen(function* () {
     const poller = yield* Poller.Poller
-    const fd = Kernel.eventfd()
+    const fd = Kernel.source()
     yield* Registrar.registerScoped(fd, "Read")
     Kernel.signal(fd)
     yield* poller.wait(Duration.infinity)

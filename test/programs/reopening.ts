@@ -4,12 +4,11 @@
  */
 import { Effect } from "effect"
 import { Poller } from "effect-amy"
-import { readFileSync } from "node:fs"
 import { setImmediate } from "node:timers/promises"
 import type { PollerLayer } from "../support/layers.ts"
 
 /** Returns the KiB of memory that the process occupies. */
-const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1])
+const resident = () => process.memoryUsage.rss() / 1024
 
 const layers: { readonly [name: string]: PollerLayer } = {
   layerWorker: Poller.layerWorker(),

@@ -35,7 +35,7 @@ const program = Effect.gen(function* () {
     // Occupies the free numbers below the highest one in use: the limit counts from there.
     const fillers: Array<number> = []
     const highest = Math.max(...Kernel.openDescriptors().keys())
-    for (let fd = Kernel.eventfd(); ; fd = Kernel.eventfd()) {
+    for (let fd = Kernel.source(); ; fd = Kernel.source()) {
       fillers.push(fd)
       if (fd > highest) break
     }

@@ -5,7 +5,7 @@
  */
 import { Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { AsyncFd, Fd, PollChannel, Poller, type PollerError, Registrar, Tcp } from "effect-amy"
-import { readdirSync } from "node:fs"
+import * as Kernel from "../support/kernel.ts"
 import { layerAttached } from "../support/layers.ts"
 
 const layers = {
@@ -97,7 +97,7 @@ const until = (condition: () => boolean) =>
 
 const tryOne = (name: string, way: Effect.Effect<Way, Failure, Services>) =>
   Effect.gen(function* () {
-    const before = readdirSync("/proc/self/fd").length
+    const before = Kernel.openDescriptors().size
     thrown.length = 0
     const scope = yield* Scope.make()
     const context = yield* Layer.buildWithScope(layers[process.argv[2] as keyof typeof layers], scope)
@@ -152,7 +152,7 @@ const tryOne = (name: string, way: Effect.Effect<Way, Failure, Services>) =>
       )
     )
     yield* until(() => thrown.length > 3)
-    const left = readdirSync("/proc/self/fd").length - before
+    const left = Kernel.openDescriptors().size - before
     console.log(JSON.stringify({ name, ...seen, ending: undefined, ended, thrown, left }))
   })
 

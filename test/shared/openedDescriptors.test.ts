@@ -46,7 +46,7 @@ describe("the notes of opened descriptors", () => {
     const { closeLeft, of } = make()
     const fd = of(dead).open()
     of(dead).close(fd)
-    const reused = Kernel.eventfd()
+    const reused = Kernel.source()
     expect(reused).toBe(fd)
     closeLeft()
     expect(isOpen(reused)).toBe(true)

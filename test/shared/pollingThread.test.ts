@@ -31,7 +31,7 @@ it("the polling thread fills mailboxes until the poller closes, and loads nothin
   const mailbox = memory.mailboxes.claim(1)
   const reader = new MailboxReader(memory, mailbox)
   const selector = open(libc(), 1)
-  const fd = Kernel.eventfd()
+  const fd = Kernel.source()
   expect(selector.add(fd, Interest.Read, mailbox, 7)).toBe(0)
 
   const loading = memory.loading.begin(currentThread(libc()))

@@ -17,7 +17,7 @@ describe("the router", () => {
     const reader = new MailboxReader(memory, mailbox)
     const selector = open(libc(), 1)
     const router = new Router(memory, selector, undefined)
-    const fds = [Kernel.eventfd(), Kernel.eventfd(), Kernel.eventfd()]
+    const fds = [Kernel.source(), Kernel.source(), Kernel.source()]
     fds.forEach((fd, index) => expect(selector.add(fd, Interest.Read, mailbox, index + 1)).toBe(0))
     selector.wake()
     for (const fd of fds) Kernel.signal(fd)

@@ -8,7 +8,7 @@ const getrlimit = libc.func("int getrlimit(int resource, void *limit)") as Limit
 const setrlimit = libc.func("int setrlimit(int resource, void *limit)") as LimitCall
 type LimitCall = (resource: number, limit: BigUint64Array) => number
 
-const RLIMIT_NOFILE = 7
+const RLIMIT_NOFILE = process.platform === "linux" ? 7 : 8
 
 const check = (result: number): void => {
   if (result !== 0) throw new Error(`errno ${koffi.errno()}`)

@@ -2,10 +2,13 @@
  * System calls for which Node has no function, for tests that need descriptors to poll. A call that
  * fails throws, so that it fails the test.
  *
- * Pipes and sockets work on every system on which the library runs. Eventfds, and what is read from
- * `/proc`, need Linux.
+ * All of it works on every system on which the library runs, unless its comment says that it needs
+ * Linux.
  */
-import { readdirSync, readlinkSync } from "node:fs"
+import { fstatSync, readdirSync, readlinkSync, unlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { threadId } from "node:worker_threads"
 import koffi from "koffi"
 
 const libc = koffi.load(null)
@@ -58,14 +61,22 @@ const functions = {
 }
 
 const NONBLOCK = isLinux ? 0x800 : 4
-const CLOEXEC = 0x80000
+/** Of socket(2) and its like: other systems set both flags afterwards. */
+const FLAGS = isLinux ? 0x80000 | NONBLOCK : 0
+const CLOEXEC = isLinux ? 0x80000 : 0
 const EAGAIN = isLinux ? 11 : 35
+const ENOBUFS = isLinux ? 105 : 55
 
 /** Sets with fcntl(2) the flags with which Linux opened the descriptor already. */
 const flagged = (fd: number): number => {
   if (isLinux) return fd
-  check("fcntl", functions.fcntl(fd, 2, "int", 1))
+  closeOnExec(fd)
   check("fcntl", functions.fcntl(fd, 4, "int", NONBLOCK))
+  return fd
+}
+
+const closeOnExec = (fd: number): number => {
+  if (!isLinux) check("fcntl", functions.fcntl(fd, 2, "int", 1))
   return fd
 }
 
@@ -83,27 +94,57 @@ const pair = (name: string, make: (fds: Int32Array) => number): readonly [number
 const scratch = new Uint8Array(65_536)
 const one = new Uint8Array(new BigUint64Array([1n]).buffer)
 
-/** Opens a non-blocking eventfd. */
-export const eventfd = (): number => check("eventfd", functions.eventfd(0, NONBLOCK | CLOEXEC))
+/** Opens a non-blocking eventfd: needs Linux. */
+export const eventfd = (): number => check("eventfd", functions.eventfd(0, FLAGS))
+
+let sources = 0
+
+/**
+ * Opens a descriptor that is always writable, and that `signal` makes readable, as it does with an
+ * eventfd: a Unix datagram socket that is connected to itself.
+ */
+export const source = (): number => {
+  const fd = flagged(check("socket", net.socket(1, 2 | FLAGS, 0)))
+  const name = `${process.pid}-${threadId}-${sources++}`
+  // An abstract name costs a hundredth of a path.
+  const path = isLinux ? `\0source-${name}` : join(tmpdir(), `${name}\0`)
+  const address = unixAddress(new TextEncoder().encode(path))
+  check("bind", net.bind(fd, address, address.length))
+  check("connect", net.connect(fd, address, address.length))
+  // The connection stays without the path.
+  if (!isLinux) unlinkSync(path.slice(0, -1))
+  return fd
+}
 
 /** Opens a non-blocking pipe. */
 export const pipe = (): readonly [read: number, write: number] =>
-  pair("pipe", (fds) => (isLinux ? functions.pipe2(fds, NONBLOCK | CLOEXEC) : functions.pipe(fds)))
+  pair("pipe", (fds) => (isLinux ? functions.pipe2(fds, FLAGS) : functions.pipe(fds)))
 
 /** Opens two connected Unix stream sockets, non-blocking. */
 export const socketPair = (): readonly [number, number] =>
-  pair("socketpair", (fds) => functions.socketpair(1, isLinux ? 1 | NONBLOCK | CLOEXEC : 1, 0, fds))
+  pair("socketpair", (fds) => functions.socketpair(1, 1 | FLAGS, 0, fds))
 
-/** Opens, as `socketPair` does, two sockets that keep messages apart: SOCK_SEQPACKET. */
+/**
+ * Opens, as `socketPair` does, two sockets that keep messages apart: SOCK_SEQPACKET. macOS has no
+ * such sockets.
+ */
 export const messagePair = (): readonly [number, number] =>
-  pair("socketpair", (fds) => functions.socketpair(1, 5 | NONBLOCK | CLOEXEC, 0, fds))
+  pair("socketpair", (fds) => functions.socketpair(1, 5 | FLAGS, 0, fds))
 
 /** Opens, as `socketPair` does, two sockets of datagrams: SOCK_DGRAM. */
 export const datagramPair = (): readonly [number, number] =>
-  pair("socketpair", (fds) => functions.socketpair(1, 2 | NONBLOCK | CLOEXEC, 0, fds))
+  pair("socketpair", (fds) => functions.socketpair(1, 2 | FLAGS, 0, fds))
 
-/** Adds one to an eventfd. Each time is an edge. */
-export const signal = (fd: number): void => void check("write", functions.write(fd, one, 8))
+/** Makes a `source` or an eventfd readable. Each time is an edge. */
+export const signal = (fd: number): void => {
+  let result = functions.write(fd, one, 8)
+  if (result === -1 && (koffi.errno() === EAGAIN || koffi.errno() === ENOBUFS)) {
+    // The source is full of what was never read.
+    drain(fd)
+    result = functions.write(fd, one, 8)
+  }
+  check("write", result)
+}
 
 /** Writes `count` bytes. Returns the number that were taken, or -1 if the call would block. */
 export const write = (fd: number, count = 1): number => wouldBlock("write", functions.write(fd, scratch, count))
@@ -142,21 +183,43 @@ export const isCloseOnExec = (fd: number): boolean => (check("fcntl", functions.
 export const statusFlags = (fd: number): number => check("fcntl", functions.fcntl(fd, 3, "int", 0))
 export const isNonblocking = (fd: number): boolean => (statusFlags(fd) & NONBLOCK) !== 0
 
+/** Returns the numbers in a directory, or `undefined` if there is no such directory. */
+const numbersIn = (directory: string): ReadonlyArray<number> | undefined => {
+  try {
+    return readdirSync(directory).map(Number)
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns the name of the file of a descriptor, or what is known of it where there are no names. */
+const nameOf = (fd: number): string => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    const stats = fstatSync(fd)
+    const kind = stats.isSocket() ? "socket" : stats.isFIFO() ? "pipe" : stats.mode.toString(8)
+    return `${kind}:[${stats.dev}:${stats.ino}]`
+  }
+}
+
+/** Numbers of descriptors below this are looked at, where no directory lists them. */
+const ceiling = 16_384
+
 /** Returns the open descriptors of this process, each with the name of its file. */
 export const openDescriptors = (): ReadonlyMap<number, string> => {
+  // The /dev/fd of FreeBSD may list the standard streams only.
+  const listed = isLinux ? numbersIn("/proc/self/fd") : undefined
   const found = new Map<number, string>()
-  for (const name of readdirSync("/proc/self/fd")) {
-    try {
-      found.set(Number(name), readlinkSync(`/proc/self/fd/${name}`))
-    } catch {
-      // This is the descriptor by which the directory itself was read.
-    }
+  for (const fd of listed ?? Array.from({ length: ceiling }, (_, fd) => fd)) {
+    // What is listed but not open is the descriptor by which the directory was read.
+    if (isOpen(fd)) found.set(fd, nameOf(fd))
   }
   return found
 }
 
-/** Returns the kernel's count of this process's threads. */
-export const threadCount = (): number => readdirSync("/proc/self/task").length
+/** Returns the kernel's count of this process's threads, or 0 where there is no /proc. */
+export const threadCount = (): number => numbersIn("/proc/self/task")?.length ?? 0
 
 const net = {
   socket: libc.func("int socket(int domain, int type, int protocol)") as (
@@ -192,7 +255,7 @@ const net = {
   ) => number
 }
 
-const stream = isLinux ? 1 | CLOEXEC : 1
+const stream = 1 | CLOEXEC
 
 type AddressCall = (fd: number, address: Uint8Array, length: number) => number
 
@@ -210,7 +273,7 @@ const listenTcp = (): readonly [fd: number, address: Uint8Array] => {
 }
 
 const acceptNow = (listener: number): number => {
-  if (isLinux) return net.accept4(listener, null, null, NONBLOCK | CLOEXEC)
+  if (isLinux) return net.accept4(listener, null, null, FLAGS)
   const fd = net.accept(listener, null, null)
   return fd === -1 ? fd : flagged(fd)
 }
@@ -231,28 +294,32 @@ export const tcpPair = (): readonly [number, number] => {
 export const connectInVain = (): number => {
   const [listener, address] = listenTcp()
   close(listener)
-  const fd = check("socket", net.socket(2, 1 | NONBLOCK | CLOEXEC, 0))
+  const fd = unconnected(2)
   net.connect(fd, address, 16)
   return fd
 }
 
 /** Opens a non-blocking stream socket of a domain, and neither binds nor connects it. */
-export const unconnected = (domain: number): number => check("socket", net.socket(domain, 1 | NONBLOCK | CLOEXEC, 0))
+export const unconnected = (domain: number): number => flagged(check("socket", net.socket(domain, 1 | FLAGS, 0)))
 
-/** Makes a Unix socket of Linux receive the credentials of senders: SO_PASSCRED. */
+/** Makes a Unix socket receive the credentials of senders, SO_PASSCRED: needs Linux. */
 export const passCredentials = (fd: number): void =>
   void check("setsockopt", net.setsockopt(fd, 1, 16, new Int32Array([1]), 4))
 
 /** Closes a TCP socket so that its peer sees a reset instead of an end. */
 export const closeWithReset = (fd: number): void => {
   // SO_LINGER with zero seconds.
-  check("setsockopt", net.setsockopt(fd, 1, 13, new Int32Array([1, 0]), 8))
+  const [level, name] = isLinux ? [1, 13] : [0xffff, 0x80]
+  check("setsockopt", net.setsockopt(fd, level, name, new Int32Array([1, 0]), 8))
   close(fd)
 }
 
 /** Opens a blocking pipe. */
-export const blockingPipe = (): readonly [read: number, write: number] =>
-  pair("pipe2", (fds) => functions.pipe2(fds, CLOEXEC))
+export const blockingPipe = (): readonly [read: number, write: number] => {
+  const fds = new Int32Array(2)
+  check("pipe", isLinux ? functions.pipe2(fds, CLOEXEC) : functions.pipe(fds))
+  return [closeOnExec(fds[0]!), closeOnExec(fds[1]!)]
+}
 
 /** Opens a non-blocking TCP socket that listens on a free port of 127.0.0.1. */
 export const listen = (): { readonly fd: number; readonly port: number } => {
@@ -280,20 +347,26 @@ export const writeText = (fd: number, text: string): number => {
 
 /** Opens a Unix stream socket, and calls bind(2) or connect(2) with a name that is any bytes. */
 const unixSocket = (call: "bind" | "connect", name: Uint8Array): number => {
-  const fd = check("socket", net.socket(1, stream, 0))
-  const address = new Uint8Array(2 + name.length)
-  address.set([1, 0])
-  address.set(name, 2)
+  const fd = closeOnExec(check("socket", net.socket(1, stream, 0)))
+  const address = unixAddress(name)
   check(call, net[call](fd, address, address.length))
   return fd
 }
 
-/** Listens at the name of a Unix socket of Linux. It is abstract if it begins with a zero byte. */
+/** Returns a `struct sockaddr_un`: its length, on systems other than Linux, its family, a name. */
+const unixAddress = (name: Uint8Array): Uint8Array => {
+  const address = new Uint8Array(2 + name.length)
+  address.set(isLinux ? [1, 0] : [address.length, 1])
+  address.set(name, 2)
+  return address
+}
+
+/** Listens at the name of a Unix socket. On Linux it is abstract if it begins with a zero byte. */
 export const listenUnix = (name: Uint8Array): number => {
   const fd = unixSocket("bind", name)
   check("listen", net.listen(fd, 8))
   return fd
 }
 
-/** Connects to the name of a Unix socket of Linux. */
+/** Connects to the name of a Unix socket. */
 export const connectUnix = (name: Uint8Array): number => unixSocket("connect", name)

@@ -4,12 +4,12 @@ import type { Registrar } from "effect-amy"
 import * as Kernel from "./kernel.ts"
 
 /**
- * Opens eventfds, which the scope closes. Each is a file of its own: the kernel limits how often
+ * Opens sources, which the scope closes. Each is a file of its own: the kernel limits how often
  * one file can be watched.
  */
-export const manyEventfds = (count: number) =>
+export const manySources = (count: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => Array.from({ length: count }, Kernel.eventfd)),
+    Effect.sync(() => Array.from({ length: count }, Kernel.source)),
     (fds) => Effect.sync(() => fds.forEach(Kernel.close))
   )
 

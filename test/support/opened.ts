@@ -59,7 +59,7 @@ export const startConsumers = ({ poller }: Pick<Opened, "poller">) =>
  */
 export const operationsNow = ({ poller, registrar }: Pick<Opened, "poller" | "registrar">) =>
   Effect.acquireUseRelease(
-    Effect.sync(Kernel.eventfd),
+    Effect.sync(Kernel.source),
     (fd) =>
       Effect.all({
         poll: outcome(poller.wait(0)),

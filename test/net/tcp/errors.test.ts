@@ -239,11 +239,11 @@ const refused = (open: () => ReadonlyArray<number>) =>
 describeTcp(
   "Tcp.fromFd refuses other descriptors, and leaves them to their owner",
   (live) => {
-    live("a pipe, an eventfd, a Unix socket", () =>
+    live("a pipe, a datagram socket, a Unix socket", () =>
       Effect.andThen(
         refused(Kernel.pipe),
         Effect.andThen(
-          refused(() => [Kernel.eventfd()]),
+          refused(() => [Kernel.source()]),
           refused(Kernel.socketPair)
         )
       )
@@ -280,7 +280,7 @@ describeTcp("after close every operation fails with Closed, and touches no reuse
       const { fd } = server
       yield* server.close
       // Another descriptor has the number by now.
-      const other = yield* Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) =>
+      const other = yield* Effect.acquireRelease(Effect.sync(Kernel.source), (fd) =>
         Effect.sync(() => Kernel.close(fd))
       )
       expect(other).toBe(fd)
