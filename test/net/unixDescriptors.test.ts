@@ -4,6 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Scope } from "effect"
 import { Fd, type Poller, type Registrar, Unix } from "effect-amy"
+import { writeSync } from "node:fs"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers } from "../support/layers.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
@@ -25,7 +26,7 @@ const numbered = (count: number) =>
   scopedFds(() =>
     Array.from({ length: count }, (_, n) => {
       const fd = Kernel.source()
-      for (let i = 0; i <= n; i++) Kernel.signal(fd)
+      writeSync(fd, new Uint8Array(new BigUint64Array([BigInt(n + 1)]).buffer))
       return fd
     })
   )
