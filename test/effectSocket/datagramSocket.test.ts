@@ -462,7 +462,8 @@ for (const [name, layer] of nextLayerEntries()) {
           )
           expect(many.count).toBe(hasMany ? 1 : 0)
           const serve = Effect.flatMap(server.reader.pull, server.writer.writeAll)
-          yield* Effect.forkScoped(Effect.forever(serve), { startImmediately: true })
+          // It pulls again at once, without a turn for others.
+          yield* Effect.forkScoped(Effect.forever(serve, { disableYield: true }), { startImmediately: true })
           const received: Array<string> = []
           while (received.length < 50) received.push(...(yield* client.receiveMany).map(text))
           expect(received).toEqual(payloads)
