@@ -8,7 +8,7 @@ import * as Kernel from "./support/kernel.ts"
 import { readyNow } from "./support/layers.ts"
 import { outcome } from "./support/opened.ts"
 import { startWorker } from "./support/threads.ts"
-import { said } from "./support/worlds.ts"
+import { said } from "./support/said.ts"
 
 const wait = (timeout: number) => Effect.flatMap(Poller.Poller, (poller) => poller.wait(timeout))
 

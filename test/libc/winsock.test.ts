@@ -104,6 +104,16 @@ describe("a socket of Windows", () => {
 })
 
 describe("an error of Windows", () => {
+  it("is that of the last call, also of one that is the program's own", () => {
+    const { calls, errno, functions } = start({ recv: -1 }, 10054)
+    functions.recv(400, new Uint8Array(8), 8, 0)
+    expect(errno()).toBe(108)
+    expect(errno(0)).toBe(0)
+    expect(calls.at(-1)).toEqual(["WSASetLastError", 0])
+    expect(errno()).toBe(108)
+    expect([errno(11), errno()]).toEqual([11, 11])
+  })
+
   it("has the number of the same error in its C library", () => {
     expect([2, 5, 6, 87].map(errnoOf)).toEqual([2, 13, 9, 22])
     expect([10004, 10009, 10013, 10022, 10024, 10035].map(errnoOf)).toEqual([4, 9, 13, 22, 24, 11])

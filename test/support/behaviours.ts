@@ -4,7 +4,8 @@ import { Effect, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { idsReadyNow, readyNow } from "./layers.ts"
 import { outcome } from "./opened.ts"
-import { type Behaviour, said, type World } from "./worlds.ts"
+import { said } from "./said.ts"
+import type { Behaviour, World } from "./worlds.ts"
 
 const saidNow = Effect.map(readyNow, (all) => all.map(said))
 

@@ -8,7 +8,8 @@ import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
 import { type DueTimes, expectDueOrder, noteDue } from "./dueOrder.ts"
 import { idsReadyNow, readyNow } from "./layers.ts"
 import { outcome, startConsumers } from "./opened.ts"
-import { type Behaviour, said } from "./worlds.ts"
+import { said } from "./said.ts"
+import type { Behaviour } from "./worlds.ts"
 
 type Behaviours = { readonly [about: string]: { readonly [name: string]: Behaviour } }
 

@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { type Event, Registrar } from "effect-amy"
 import { readyNow } from "./layers.ts"
 import { outcome } from "./opened.ts"
-import { said, type Socket, type Test } from "./worlds.ts"
+import { said } from "./said.ts"
+import type { Socket, Test } from "./worlds.ts"
 
 type Mode = "edge" | "oneshot"
 

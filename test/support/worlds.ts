@@ -7,7 +7,7 @@
 import { describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { type Notification, Poller, type PollerError, Registrar } from "effect-amy"
+import { Poller, type PollerError, Registrar } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import { closeSync, openSync } from "node:fs"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
@@ -406,10 +406,3 @@ export const describeBehaviours = (behaviours: {
     })
   }
 }
-
-/** Returns what a notification says, in a form to compare. Flags that are not set are left out. */
-export const said = (notification: Notification.Notification) => ({
-  id: notification.id,
-  event: notification.event,
-  flags: (["readClosed", "writeClosed", "error", "priority"] as const).filter((flag) => notification[flag])
-})

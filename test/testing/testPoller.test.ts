@@ -12,7 +12,8 @@ import { inspect } from "node:util"
 import { idsReadyNow, readyNow } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 import { play, randomSteps } from "../support/randomSteps.ts"
-import { onKernel, onTestPoller, said } from "../support/worlds.ts"
+import { said } from "../support/said.ts"
+import { onKernel, onTestPoller } from "../support/worlds.ts"
 
 const limit = new PollerError.LimitReached({ description: "no more" })
 

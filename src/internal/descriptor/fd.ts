@@ -10,6 +10,7 @@ import type { FdLike } from "../../Registrar.ts"
 import { toFd } from "../delivery/registrar.ts"
 import { descriptorError, readArgument, rangeError, restOf, textOf } from "../errors/arguments.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import { exceptOnWindows } from "../errors/onWindows.ts"
 import { deniedByNode } from "../errors/nodePermission.ts"
 import { fromErrno, fromThrown, invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { duplicate } from "../kernel/duplicate.ts"
@@ -123,6 +124,9 @@ export class FdImpl extends PublicObject implements Fd {
     return this.#owned.use((fd) => {
       const invalid = check()
       if (invalid !== undefined) return Effect.fail(invalid)
+      if (this.#libc.profile.selector === "afd" && syscall.endsWith("v")) {
+        return Effect.fail(unsupported(`Windows has no ${syscall}: make a call for each buffer`))
+      }
       const result = retryInterrupted(this.#libc, () => call(fd))
       const count = unlessBlocked(this.#libc, syscall, this.#owned, result)
       return count === undefined ? Effect.succeedNone : Effect.asSome(count)
@@ -137,11 +141,13 @@ export class FdImpl extends PublicObject implements Fd {
     const libc = this.#libc
     return scoped(
       this.#owned.use((fd) =>
-        Effect.map(
-          systemCall(libc, "fcntl(F_DUPFD_CLOEXEC)", { fd }, () =>
-            libc.functions.fcntl(fd, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
+        exceptOnWindows(libc, "a socket of Windows has one descriptor: share the one that there is").pipe(
+          Effect.andThen(
+            systemCall(libc, "fcntl(F_DUPFD_CLOEXEC)", { fd }, () =>
+              libc.functions.fcntl(fd, libc.profile.fcntl.F_DUPFD_CLOEXEC, "int", 0)
+            )
           ),
-          (copy) => new FdImpl(libc, copy)
+          Effect.map((copy) => new FdImpl(libc, copy))
         )
       )
     )
@@ -245,17 +251,20 @@ export const open = (path: string, access: "read" | "write" | "both"): Effect.Ef
       if (flags === undefined) {
         return Effect.fail(invalidArgument(`invalid access ${textOf(access)}: expected "read", "write" or "both"`))
       }
-      return Effect.map(openPath(libc, path, flags), (fd) => new FdImpl(libc, fd))
+      return exceptOnWindows(libc, "Windows does not poll files: read them by Effect's `FileSystem`").pipe(
+        Effect.andThen(openPath(libc, path, flags)),
+        Effect.map((fd) => new FdImpl(libc, fd))
+      )
     })
   )
 
 export const pipe: Effect.Effect<{ readonly reader: Fd; readonly writer: Fd }, PollerError, Scope.Scope> =
   Effect.flatMap(loadLibc, (libc) =>
     Effect.acquireRelease(
-      Effect.map(Effect.try({ try: () => openPipe(libc), catch: fromThrown }), ({ reader, writer }) => ({
-        reader: new FdImpl(libc, reader),
-        writer: new FdImpl(libc, writer)
-      })),
+      exceptOnWindows(libc, "Windows does not poll pipes: make a UserEvent, a PollChannel, or two sockets").pipe(
+        Effect.andThen(Effect.try({ try: () => openPipe(libc), catch: fromThrown })),
+        Effect.map(({ reader, writer }) => ({ reader: new FdImpl(libc, reader), writer: new FdImpl(libc, writer) }))
+      ),
       ({ reader, writer }) =>
         Effect.sync(() => {
           reader.owned.closeUnsafe()

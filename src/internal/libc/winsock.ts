@@ -153,5 +153,12 @@ export const bindWinsock = (ws: WinsockFunctions, { errno: errnos, fcntl, socket
     ws.WSAIoctl(socket, SIO_UDP_CONNRESET, new Uint32Array([0]), 4, null, 0, new Uint32Array(1), null, null)
   }
 
-  return { functions, errno: (value) => (value === undefined ? lastErrno : (lastErrno = value)) }
+  const errno = (value?: number): number => {
+    // A function of the program's own leaves its error in Windows alone.
+    if (value === undefined) return lastErrno === 0 ? errnoOf(ws.WSAGetLastError()) : lastErrno
+    if (value === 0) ws.WSASetLastError(0)
+    return (lastErrno = value)
+  }
+
+  return { functions, errno }
 }

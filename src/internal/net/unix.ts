@@ -19,7 +19,8 @@ import type {
   UnixStream
 } from "../../net/Unix.ts"
 import { type Names, readOptions } from "../errors/options.ts"
-import { badDescriptor, invalidArgument, limitReached } from "../errors/pollerErrors.ts"
+import { exceptOnWindows } from "../errors/onWindows.ts"
+import { badDescriptor, invalidArgument, limitReached, unsupported } from "../errors/pollerErrors.ts"
 import { acquireWhenReady } from "../descriptor/acquireWhenReady.ts"
 import { FdImpl } from "../descriptor/fd.ts"
 import { scoped } from "../descriptor/ownedFd.ts"
@@ -69,6 +70,8 @@ const descriptorsError = (fds: ReadonlyArray<FdLike>): PollerError | undefined =
 const closedOf = (libc: Libc, fds: ReadonlyArray<number>): number | undefined =>
   fds.find((fd) => retryInterrupted(libc, () => libc.functions.fcntl(fd, libc.profile.fcntl.F_GETFL, "int", 0)) < 0)
 
+const noDescriptors = () => Effect.fail(unsupported("the sockets of Windows carry no descriptors: send bytes alone"))
+
 export const StreamTypeId = "~effect-amy/UnixStream"
 
 class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
@@ -106,6 +109,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const { length } = bytes
       // The descriptors go with the first byte. Bytes that did not fit follow in the same turn.
       let sent = -1
+      if (libc.profile.selector === "afd") return noDescriptors()
       return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
         if (bytes.length < length) return Effect.fail(changedError())
         if (sent === -1) {
@@ -152,6 +156,7 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             `invalid number of descriptors ${textOf(most)}: expected an integer from 1 to ${mostDescriptors}`
           ))
     if (invalid !== undefined) return Effect.fail(invalid)
+    if (libc.profile.selector === "afd") return noDescriptors()
     const room = buffer.length
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       if (buffer.length < room) return Effect.fail(changedError())
@@ -282,7 +287,10 @@ export const socketPair: Effect.Effect<readonly [UnixStream, UnixStream], Poller
     const { AF_UNIX, SOCK_STREAM } = net.libc.profile.socket
     return Effect.acquireRelease(
       Effect.map(
-        Socket.openPair(net.libc, AF_UNIX, SOCK_STREAM),
+        Effect.andThen(
+          exceptOnWindows(net.libc, "Windows has no pairs of sockets: connect two, by Tcp or by a path"),
+          Socket.openPair(net.libc, AF_UNIX, SOCK_STREAM)
+        ),
         ([one, other]) => [new UnixStreamImpl(net, one, ofPair), new UnixStreamImpl(net, other, ofPair)] as const
       ),
       (pair) =>

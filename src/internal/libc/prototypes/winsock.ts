@@ -5,6 +5,7 @@
 export interface WinsockFunctions {
   readonly WSAStartup: (version: number, data: Uint8Array) => number
   readonly WSAGetLastError: () => number
+  readonly WSASetLastError: (error: number) => void
   readonly WSASocketW: (
     domain: number,
     type: number,
@@ -61,6 +62,7 @@ export interface WinsockFunctions {
 export const winsockPrototypes: { readonly [Name in keyof WinsockFunctions]: string } = {
   WSAStartup: "int WSAStartup(uint16_t version, void *data)",
   WSAGetLastError: "int WSAGetLastError()",
+  WSASetLastError: "void WSASetLastError(int error)",
   WSASocketW: "intptr_t WSASocketW(int domain, int type, int protocol, void *info, uint32_t group, uint32_t flags)",
   WSAIoctl:
     "int WSAIoctl(intptr_t socket, uint32_t code, void *input, uint32_t input_length, void *output, uint32_t output_length, void *returned, void *overlapped, void *routine)",

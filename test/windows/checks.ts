@@ -1,0 +1,266 @@
+/**
+ * What of the tests can run on Windows without Vitest: the shared behaviours on the real selector,
+ * the sockets, threads, and the refusals. `.ci/wine` runs it under Wine. Prints what failed, and how
+ * many passed and failed.
+ */
+import { deepStrictEqual, strictEqual } from "node:assert"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { Effect, Fiber, Option, Stream } from "effect"
+import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
+import { Tcp, Udp, Unix } from "effect-amy/net"
+import { Inotify, Netlink, ProcessExit, Pty, Serial, Stdio } from "effect-amy/system"
+import { readinessBehaviours } from "../support/behaviours.ts"
+import { layerAttached, type PollerLayer } from "../support/layers.ts"
+import { lifeBehaviours } from "../support/lifeBehaviours.ts"
+import { outcome } from "../support/opened.ts"
+import * as Kernel from "./kernel.ts"
+import { onWindows } from "./world.ts"
+
+type Check = Effect.Effect<unknown, PollerError.PollerError>
+
+const layers: { readonly [name: string]: PollerLayer } = {
+  layerWorker: Poller.layerWorker(),
+  "layerAttach to a layerWorker": layerAttached(),
+  layerBlocking: Poller.layerBlocking({ allowMainThread: true })
+}
+
+/** Behaviours that need what Windows has not, or what TCP does not do. */
+const elsewhere = [
+  // Windows chooses the numbers of sockets.
+  /number is reused/,
+  // What ends a TCP connection is reported in another order than that of a Unix socket.
+  /hang-up|half-close|unread bytes|pipe's reader|neither readable|error is reported/,
+  /out-of-band/,
+  /cannot be polled|regular file/,
+  /dies by itself/
+]
+
+const checks: Array<readonly [name: string, check: Check]> = []
+
+for (const [layerName, layer] of Object.entries(layers)) {
+  for (const behaviours of [readinessBehaviours, lifeBehaviours]) {
+    for (const [about, group] of Object.entries(behaviours)) {
+      for (const [name, behaviour] of Object.entries(group)) {
+        const full = `${about} (${layerName}): ${name}`
+        if (!elsewhere.some((pattern) => pattern.test(full))) checks.push([full, onWindows(layer, behaviour)])
+      }
+    }
+  }
+}
+
+const on = (
+  layerName: string,
+  name: string,
+  check: Effect.Effect<unknown, PollerError.PollerError, Poller.Poller | Registrar.Registrar>
+) => checks.push([`${name} (${layerName})`, Effect.provide(check, layers[layerName]!)])
+
+/** Echoes what each connection of a listener brings. */
+const echo = (listener: Tcp.TcpListener) =>
+  Effect.forkScoped(listener.run((connection) => Stream.run(connection.stream, connection.sink)))
+
+const exchange = (client: Tcp.TcpStream, length: number) =>
+  Effect.gen(function* () {
+    const sent = Uint8Array.from({ length }, (_, index) => (index * 31 + length) & 255)
+    const writing = yield* Effect.forkChild(client.writeAll(sent))
+    const got = new Uint8Array(length)
+    for (let at = 0; at < length;) at += yield* client.read(got, at)
+    yield* Fiber.join(writing)
+    deepStrictEqual(got, sent)
+  })
+
+for (const name of Object.keys(layers)) {
+  on(
+    name,
+    "bytes come back over TCP, whatever their number, in several connections",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const listener = yield* Tcp.listen("127.0.0.1:0")
+        yield* echo(listener)
+        yield* Effect.forEach(
+          [1, 2, 3, 4],
+          (times) =>
+            Effect.gen(function* () {
+              const client = yield* Tcp.connect(listener.address)
+              for (const length of [1, 1000, 70_000, 300_000]) yield* exchange(client, length * times)
+            }),
+          { concurrency: "unbounded" }
+        )
+      })
+    )
+  )
+  on(
+    name,
+    "the end of a connection is read as such, and a refused one fails with its reason",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const listener = yield* Tcp.listen("127.0.0.1:0")
+        const client = yield* Tcp.connect(listener.address)
+        const server = yield* listener.accept
+        yield* server.writeAll(new Uint8Array(3))
+        yield* server.close
+        const chunks = yield* Stream.runCollect(client.stream)
+        strictEqual(
+          chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+          3
+        )
+        yield* listener.close
+        strictEqual(yield* outcome(Tcp.connect(listener.address)), "ConnectionRefused")
+      })
+    )
+  )
+  on(
+    name,
+    "datagrams come back over UDP",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const one = yield* Udp.bind("127.0.0.1:0")
+        const other = yield* Udp.bind("127.0.0.1:0")
+        const address = yield* other.localAddress
+        for (let round = 0; round < 20; round++) {
+          const receiving = yield* Effect.forkChild(other.receive)
+          yield* one.send(Uint8Array.of(round), address)
+          const datagram = yield* Fiber.join(receiving)
+          deepStrictEqual([...datagram.payload], [round])
+        }
+      })
+    )
+  )
+  on(
+    name,
+    "AsyncFd waits for the readiness of a socket again and again",
+    Effect.scoped(
+      Effect.gen(function* () {
+        const [fd, peer] = Kernel.socketPair()
+        yield* Effect.addFinalizer(() => Effect.sync(() => [fd, peer].forEach(Kernel.close)))
+        const wrapped = yield* AsyncFd.make(fd)
+        yield* wrapped.writable
+        const buffer = new Uint8Array(10)
+        for (let round = 1; round < 20; round++) {
+          const reading = yield* Effect.forkChild(wrapped.read(buffer), { startImmediately: true })
+          Kernel.write(peer, round % 10 || 1)
+          strictEqual(yield* Fiber.join(reading), round % 10 || 1)
+        }
+        strictEqual(Option.isNone(yield* wrapped.tryRead(buffer)), true)
+      })
+    )
+  )
+}
+
+/** Runs an effect that must fail, and compares the tag of its reason. */
+const refuses = (
+  name: string,
+  tag: PollerError.PollerErrorReason["_tag"],
+  effect: Effect.Effect<unknown, PollerError.PollerError, Poller.Poller | Registrar.Registrar>
+) =>
+  on(
+    "layerWorker",
+    `${name} fails with ${tag}`,
+    Effect.map(outcome(effect), (found) => strictEqual(found, tag))
+  )
+
+const refused: ReadonlyArray<
+  readonly [string, Effect.Effect<unknown, PollerError.PollerError, Poller.Poller | Registrar.Registrar>]
+> = [
+  ["layerEventLoop", Effect.provide(Poller.Poller, Poller.layerEventLoop())],
+  ["Fd.open", Effect.scoped(Fd.open("file", "read"))],
+  ["Fd.pipe", Effect.scoped(Fd.pipe)],
+  ["Fd.eventfd", Effect.scoped(Fd.eventfd())],
+  ["ForeignFd.makeSet", Effect.scoped(ForeignFd.makeSet)],
+  ["Unix.socketPair", Effect.scoped(Unix.socketPair)],
+  ["Inotify.watch", Effect.scoped(Stream.runDrain(Inotify.watch(".")))],
+  ["Netlink.links", Stream.runDrain(Netlink.links)],
+  ["ProcessExit.open", Effect.scoped(ProcessExit.open(process.pid))],
+  ["Pty.spawn", Effect.scoped(Pty.spawn("cmd", []))],
+  ["Serial.open", Effect.scoped(Serial.open("COM1", { baudRate: 9600 }))],
+  ["Stdio.write", Stdio.write("stdout", "")],
+  [
+    "an exclusive registration",
+    Effect.suspend(() => {
+      const [fd, peer] = Kernel.socketPair()
+      return Effect.ensuring(
+        Registrar.register(fd, "Read", { exclusive: true }),
+        Effect.sync(() => [fd, peer].forEach(Kernel.close))
+      )
+    })
+  ]
+]
+for (const [name, effect] of refused) refuses(name, "UnsupportedPlatform", effect)
+refuses("a number that is no handle", "BadDescriptor", Registrar.register(4001, "Read"))
+
+on(
+  "layerWorker",
+  "another thread attaches, is notified, triggers an event and sends a message",
+  Effect.scoped(
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const event = yield* UserEvent.make
+      const { receiver, sender } = yield* PollChannel.unbounded<string>()
+      const handle = yield* sender.handle
+      const thread = yield* Effect.acquireRelease(
+        Effect.sync(
+          () =>
+            new Worker(new URL(import.meta.url), {
+              workerData: { poller: poller.handle, event: event.handle, sender: handle },
+              transferList: [handle.port]
+            })
+        ),
+        (worker) => Effect.promise(() => worker.terminate())
+      )
+      const ended = new Promise<unknown>((resolve) => {
+        thread.on("message", resolve)
+        thread.on("error", resolve)
+      })
+      const [message] = yield* Stream.runCollect(Stream.take(receiver.stream, 1))
+      strictEqual(message, "from the thread")
+      const ids = (yield* poller.wait("5 seconds")).map(({ id }) => id)
+      deepStrictEqual(ids, [event.id])
+      strictEqual(yield* Effect.promise(() => ended), 1)
+    })
+  )
+)
+
+/** The thread of the check above. */
+const attachedThread = Effect.scoped(
+  Effect.gen(function* () {
+    const { event, poller, sender } = workerData as {
+      readonly poller: Poller.PollerHandle
+      readonly event: UserEvent.UserEventHandle
+      readonly sender: PollChannel.SenderHandle
+    }
+    const notified = yield* Effect.gen(function* () {
+      const [fd, peer] = Kernel.socketPair()
+      yield* Registrar.register(fd, "Read")
+      Kernel.write(peer)
+      const { length } = yield* Effect.flatMap(Poller.Poller, ({ wait }) => wait("5 seconds"))
+      yield* Registrar.deregister(fd)
+      for (const each of [fd, peer]) Kernel.close(each)
+      return length
+    }).pipe(Effect.provide(Poller.layerAttach(poller)))
+    const remote = yield* UserEvent.fromHandle(event)
+    yield* remote.trigger
+    const sending = yield* PollChannel.fromHandle<string>(sender)
+    yield* sending.send("from the thread")
+    return notified
+  })
+)
+
+const main = async () => {
+  let passed = 0
+  let failed = 0
+  for (const [name, check] of checks) {
+    try {
+      await Effect.runPromise(
+        Effect.timeoutOrElse(check, { duration: "20 seconds", orElse: () => Effect.die(new Error("timed out")) })
+      )
+      passed++
+    } catch (error) {
+      failed++
+      console.log(`FAILED ${name}\n${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  console.log(`${passed} passed, ${failed} failed, 0 skipped`)
+  process.exit(failed === 0 ? 0 : 1)
+}
+
+if (isMainThread) await main()
+else parentPort!.postMessage(await Effect.runPromise(attachedThread))
