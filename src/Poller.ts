@@ -386,7 +386,8 @@ export const layerWorker = (options?: LayerOptions): Layer.Layer<Poller | Regist
  * - Fails with `LimitReached` if no descriptor is left, or no memory for the mailboxes
  * - Fails with `InvalidArgument` if an option is out of range
  * - Fails with `UnsupportedPlatform` if this system has no poller, or this runtime not the event loop of
- *   Node.js: in Bun and Deno, use {@link layerWorker}
+ *   Node.js: in Bun and Deno, use {@link layerWorker}. The same holds on Windows, whose event loop cannot
+ *   watch a poller
  * - Fails with `PermissionDenied` if `node --permission` forbids native code
  *
  * **Example**

@@ -8,7 +8,9 @@
  *
  * A registration is edge-triggered: it reports a change once, and nothing more until the state
  * changes again. Read or write until the descriptor would block, or call {@link reregister}, which
- * reports present readiness again.
+ * reports present readiness again. On Windows a change is reported only after one or the other:
+ * `AsyncFd` and the library's sockets see to that, and after a call of your own that would block,
+ * call {@link reregister}.
  *
  * For the notifications of one descriptor as a stream there is {@link watch}. {@link register} is
  * for programs in which one consumer takes the notifications of many.

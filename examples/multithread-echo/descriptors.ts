@@ -21,6 +21,8 @@ const nameOf = (fd: number): string => (isLinux ? readlinkSync(`/proc/self/fd/${
 export const openDescriptors: Effect.Effect<Descriptors> = Effect.sync(() => {
   openStreams()
   const found = new Map<number, string>()
+  // Windows does not show them, and there is nothing to compare.
+  if (!isLinux && !existsSync("/dev/fd")) return found
   for (const fd of readdirSync(isLinux ? "/proc/self/fd" : "/dev/fd").map(Number)) {
     try {
       found.set(fd, nameOf(fd))

@@ -11,8 +11,18 @@ import { join } from "node:path"
 import { threadId } from "node:worker_threads"
 import koffi from "koffi"
 
-const libc = koffi.load(null)
+const own = koffi.load(null)
 const isLinux = process.platform === "linux"
+
+/** Windows has none of these: to call one throws there, and to import this file does not. */
+const libc = {
+  func: (prototype: string): unknown => {
+    if (process.platform !== "win32") return own.func(prototype)
+    return () => {
+      throw new Error(`Windows has no function "${prototype}"`)
+    }
+  }
+}
 
 /** Binds a function that only Linux has. On other systems, calling it throws. */
 const ofLinux = (prototype: string): unknown =>

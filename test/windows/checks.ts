@@ -4,10 +4,14 @@
  * many passed and failed.
  */
 import { deepStrictEqual, strictEqual } from "node:assert"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import type { Socket } from "effect/socket"
 import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
-import { Tcp, Udp, Unix } from "effect-amy/net"
+import { PollerSocket, PollerSocketServer, Tcp, Udp, Unix } from "effect-amy/net"
 import { Inotify, Netlink, ProcessExit, Pty, Serial, Stdio } from "effect-amy/system"
 import { readinessBehaviours } from "../support/behaviours.ts"
 import { layerAttached, type PollerLayer } from "../support/layers.ts"
@@ -53,6 +57,14 @@ const on = (
   name: string,
   check: Effect.Effect<unknown, PollerError.PollerError, Poller.Poller | Registrar.Registrar>
 ) => checks.push([`${name} (${layerName})`, Effect.provide(check, layers[layerName]!)])
+
+/** Sends back everything that a socket of `effect/socket` brings. */
+const echoBack = (socket: Socket.Socket) =>
+  Effect.gen(function* () {
+    const { pull } = yield* socket.reader
+    const { writeAll } = yield* socket.writer
+    yield* Effect.forever(Effect.flatMap(pull, writeAll))
+  }).pipe(Effect.scoped, Effect.ignore)
 
 /** Echoes what each connection of a listener brings. */
 const echo = (listener: Tcp.TcpListener) =>
@@ -145,6 +157,42 @@ for (const name of Object.keys(layers)) {
     )
   )
 }
+
+on(
+  "layerWorker",
+  "Unix stream sockets connect by a path, where the system has them",
+  Effect.scoped(
+    Effect.gen(function* () {
+      const path = `${mkdtempSync(join(tmpdir(), "windows-"))}/socket`
+      const listening = yield* Effect.exit(Unix.listen(path))
+      if (Exit.isFailure(listening)) {
+        // Wine has none, and says so.
+        return strictEqual(yield* outcome(Unix.listen(path)), "InvalidArgument")
+      }
+      const client = yield* Unix.connect(path)
+      const server = yield* listening.value.accept
+      yield* client.writeAll(Uint8Array.of(1, 2, 3))
+      strictEqual(yield* server.read(new Uint8Array(10)), 3)
+    })
+  )
+)
+on(
+  "layerWorker",
+  "the server and the socket of effect/socket exchange bytes",
+  Effect.scoped(
+    Effect.gen(function* () {
+      const server = yield* Effect.orDie(PollerSocketServer.make({ host: "127.0.0.1", port: 0 }))
+      yield* Effect.forkScoped(server.run(echoBack), { startImmediately: true })
+      const port = "port" in server.address ? server.address.port : 0
+      const socket = yield* PollerSocket.make({ host: "127.0.0.1", port })
+      const { pull } = yield* Effect.orDie(socket.reader)
+      const { writeAll } = yield* socket.writer
+      yield* Effect.orDie(writeAll([Uint8Array.of(7)]))
+      const [chunk] = yield* Effect.orDie(pull)
+      deepStrictEqual(Array.from(chunk as Uint8Array), [7])
+    })
+  )
+)
 
 /** Runs an effect that must fail, and compares the tag of its reason. */
 const refuses = (

@@ -3,10 +3,15 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { type PollerError, Registrar } from "effect-amy"
 import type { Attachment } from "../../src/internal/delivery/attachment.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
+import { bindAfdCalls, openPort } from "../../src/internal/kernel/afdCalls.ts"
 import { Interest } from "../../src/internal/kernel/selector.ts"
+import { type Libc, libc } from "../../src/internal/libc/koffi.ts"
+import type { AfdProfile } from "../../src/internal/libc/profiles/afdProfile.ts"
 import type { PollerLayer } from "../support/layers.ts"
 import type { Behaviour, Socket, World } from "../support/worlds.ts"
 import * as Kernel from "./kernel.ts"
+
+const calls = () => bindAfdCalls(libc() as Libc<AfdProfile>)
 
 const worldOf = ({ selector }: Attachment): Omit<World, "close"> => {
   const socketOf = (fd: number, peer: number): Socket => ({
@@ -42,7 +47,11 @@ const worldOf = ({ selector }: Attachment): Omit<World, "close"> => {
     socketAt: () => Effect.die("Windows chooses the number"),
     pipeWriter: Effect.map(socket, ({ fd, fill, hangUp }) => ({ fd, fill, breakPipe: hangUp })),
     urgentSocket: Effect.die("not tried"),
-    unpollable: Effect.die("not tried"),
+    // A port is an open handle, and no socket.
+    unpollable: Effect.acquireRelease(
+      Effect.sync(() => openPort(calls())),
+      (port) => Effect.sync(() => void calls().CloseHandle(port))
+    ),
     closedNumber: Effect.sync(() => {
       const [one, other] = Kernel.socketPair()
       Kernel.close(one)
