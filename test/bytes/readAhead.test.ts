@@ -17,7 +17,7 @@ it.effect("two reports in one batch cause one read, because a second would repla
     const rooms: Array<number> = []
     const batch = { read: (_, room) => void rooms.push(room) } satisfies Pick<Batch, "read"> as unknown as Batch
     const calls = { reading: "recv", read: refuse, writing: "send", write: refuse, isStream: true }
-    const reader = new ByteReader(new WatchedFd({} as Attachment, -1), libc(), calls)
+    const reader = new ByteReader(new WatchedFd({ selector: {} } as Attachment, -1), libc(), calls)
     reader.readIn(batch, 8)
     reader.readIn(batch, 8)
     expect(rooms).toEqual([8])

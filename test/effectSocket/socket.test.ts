@@ -53,6 +53,20 @@ describeSockets("Socket: bytes", (sockets, run) => {
     )
   )
 
+  it.live("a copy of a socket, or of its writer, works like the original", () =>
+    run(
+      Effect.gen(function* () {
+        const socket = { ...(yield* serving(sockets, echo)) }
+        expect(Socket.isSocket(socket)).toBe(true)
+        const { pull } = { ...(yield* socket.reader) }
+        const { write, writeAll } = { ...(yield* socket.writer) }
+        yield* write("one ")
+        yield* writeAll(["two"])
+        yield* pullText(pull, "one two")
+      })
+    )
+  )
+
   it.live("strings are UTF-8, and a batch is written in order", () =>
     run(
       Effect.gen(function* () {

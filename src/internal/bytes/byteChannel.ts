@@ -1,6 +1,5 @@
 /** Both directions of a descriptor's bytes, and how they end. */
 import type { PollerError } from "../../PollerError.ts"
-import type { Batch } from "../delivery/batch.ts"
 import type { Users } from "../descriptor/ownedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
@@ -9,12 +8,9 @@ import { ByteWriter } from "./byteWriter.ts"
 
 /** One object for both, because there is one for each connection. */
 export class ByteChannel extends ByteWriter implements Users {
-  /**
-   * With a batch, calls may be made together with those of other sockets: only for a TCP socket.
-   */
-  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, batch?: Batch) {
-    super(watchedFd, libc, calls, batch)
-    if (batch !== undefined) watchedFd.ahead = this
+  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls) {
+    super(watchedFd, libc, calls)
+    if (this.batch !== undefined) watchedFd.ahead = this
   }
 
   release(error: PollerError): void {

@@ -31,12 +31,11 @@ let scratch = Buffer.alloc(chunkSize)
  */
 const sticky = 8
 
-/** Reads into a buffer of the caller's. Most programs read into the same place again and again. */
+/** Reads into a buffer of the caller's. */
 class ReadTurn extends Turn<number, PollerError> {
   readonly #reader: ByteReader
   readonly #buffer: Uint8Array
   readonly #view: Uint8Array
-  readonly #offset: number
   readonly #length: number
 
   constructor(reader: ByteReader, buffer: Uint8Array, offset: number, length: number) {
@@ -44,7 +43,6 @@ class ReadTurn extends Turn<number, PollerError> {
     this.#reader = reader
     this.#buffer = buffer
     this.#view = offset === 0 ? buffer : buffer.subarray(offset)
-    this.#offset = offset
     this.#length = length
   }
 
@@ -60,9 +58,13 @@ class ReadTurn extends Turn<number, PollerError> {
     return this.#length
   }
 
+  private get offset(): number {
+    return this.#view.byteOffset - this.#buffer.byteOffset
+  }
+
   /** Whether it reads into this place. */
   isOf(buffer: Uint8Array, offset: number, length: number): boolean {
-    return this.#buffer === buffer && this.#offset === offset && this.#length === length
+    return this.#buffer === buffer && this.#length === length && this.offset === offset
   }
 
   attempt(): Effect.Effect<number, PollerError> | undefined {
@@ -75,7 +77,7 @@ class ReadTurn extends Turn<number, PollerError> {
   }
 
   another(): ReadTurn {
-    return new ReadTurn(this.#reader, this.#buffer, this.#offset, this.#length)
+    return new ReadTurn(this.#reader, this.#buffer, this.offset, this.#length)
   }
 }
 
@@ -124,8 +126,8 @@ export class ByteReader implements BatchReader {
    * sees an end then.
    */
   #broken: number | undefined
-  #lastRead: ReadTurn | undefined
-  #readChunk: ReadChunkTurn | undefined
+  /** The effect that was made last. Most programs read in the same way again and again. */
+  #lastRead: ReadTurn | ReadChunkTurn | undefined
   #ahead: ReadAhead | undefined
   /** How many of the next reads are to bypass the batch's memory. */
   #large = 0
@@ -143,7 +145,7 @@ export class ByteReader implements BatchReader {
   /** Reads once there is something to read. Gives the number of bytes, 0 at the end. */
   read(buffer: Uint8Array, offset = 0, length = restOf(buffer, offset)): Effect.Effect<number, PollerError> {
     const last = this.#lastRead
-    if (last !== undefined && last.isOf(buffer, offset, length)) return last
+    if (last instanceof ReadTurn && last.isOf(buffer, offset, length)) return last
     // A read of no bytes would look like the end.
     const invalid = rangeError(buffer, offset, length, 1)
     if (invalid !== undefined) return Effect.fail(invalid)
@@ -175,7 +177,8 @@ export class ByteReader implements BatchReader {
 
   /** Reads once there is something to read. Gives a chunk of its own, or `undefined` at the end. */
   get readChunk(): Effect.Effect<Uint8Array | undefined, PollerError> {
-    return (this.#readChunk ??= new ReadChunkTurn(this))
+    const last = this.#lastRead
+    return last instanceof ReadChunkTurn ? last : (this.#lastRead = new ReadChunkTurn(this))
   }
 
   /**
@@ -183,7 +186,7 @@ export class ByteReader implements BatchReader {
    * would block.
    */
   takeChunk(): Uint8Array | null | Effect.Effect<never, PollerError> | undefined {
-    if (this.#ahead !== undefined) return this.#takeAheadChunk(this.#ahead)
+    if (this.#ahead !== undefined) return this.takeAheadChunk(this.#ahead)
     const count = this.readNow(scratch, chunkSize)
     if (typeof count !== "number") return count
     if (count === 0) return null
@@ -202,10 +205,10 @@ export class ByteReader implements BatchReader {
     // Or the kernel would write where the buffer has no bytes any more.
     if (view.length < length) return Effect.fail(changedError())
     const { watchedFd } = this
-    if (this.#ahead !== undefined) return this.#takeAhead(this.#ahead, view, length)
+    if (this.#ahead !== undefined) return this.takeAhead(this.#ahead, view, length)
     for (;;) {
       const count = this.calls.read(watchedFd.fd, view, length)
-      if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd
+      if (count === 0 && this.#broken !== undefined) return this.failedAtEnd
       if (count >= 0) {
         if (count >= mostRead) this.#large = sticky
         else if (this.#large > 0) this.#large--
@@ -234,7 +237,7 @@ export class ByteReader implements BatchReader {
 
   received(result: number, bytes: Buffer, at: number, room: number): void {
     const { EAGAIN, EINTR } = this.libc.profile.errno
-    if (result === -EAGAIN || result === -EINTR) return this.#forgetAhead()
+    if (result === -EAGAIN || result === -EINTR) return this.forgetAhead()
     if (result === mostRead) this.#large = sticky
     this.#ahead?.received(result, bytes, at, room, this.watchedFd.reading)
   }
@@ -248,35 +251,35 @@ export class ByteReader implements BatchReader {
     return this.#ahead?.hasSome === true
   }
 
-  #takeAhead(ahead: ReadAhead, view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> {
-    return this.#aheadError(ahead) ?? this.#tookAhead(ahead, ahead.takeInto(view, length))
+  private takeAhead(ahead: ReadAhead, view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> {
+    return this.aheadError(ahead) ?? this.tookAhead(ahead, ahead.takeInto(view, length))
   }
 
-  #takeAheadChunk(ahead: ReadAhead): Uint8Array | null | Effect.Effect<never, PollerError> {
-    const error = this.#aheadError(ahead)
+  private takeAheadChunk(ahead: ReadAhead): Uint8Array | null | Effect.Effect<never, PollerError> {
+    const error = this.aheadError(ahead)
     if (error !== undefined) return error
     const chunk = ahead.takeChunk()
-    const count = this.#tookAhead(ahead, chunk === null ? 0 : chunk.length)
+    const count = this.tookAhead(ahead, chunk === null ? 0 : chunk.length)
     return typeof count === "number" ? chunk : count
   }
 
-  #aheadError({ errno }: ReadAhead): Effect.Effect<never, PollerError> | undefined {
+  private aheadError({ errno }: ReadAhead): Effect.Effect<never, PollerError> | undefined {
     if (errno === 0) return undefined
-    this.#forgetAhead()
+    this.forgetAhead()
     return Effect.fail(fromErrno(this.calls.reading, errno, this.watchedFd))
   }
 
-  #tookAhead(ahead: ReadAhead, count: number): number | Effect.Effect<never, PollerError> {
+  private tookAhead(ahead: ReadAhead, count: number): number | Effect.Effect<never, PollerError> {
     const { watchedFd } = this
     if (!ahead.isEmpty) return count
     const wasLast = ahead.wasLast(watchedFd.reading) && !watchedFd.hadPriority
-    this.#forgetAhead()
-    if (count === 0 && this.#broken !== undefined) return this.#failedAtEnd!
+    this.forgetAhead()
+    if (count === 0 && this.#broken !== undefined) return this.failedAtEnd!
     if (wasLast) watchedFd.reading.forgetUnlessFinal()
     return count
   }
 
-  #forgetAhead(): void {
+  private forgetAhead(): void {
     const ahead = this.#ahead
     this.#ahead = undefined
     ahead?.release()
@@ -293,7 +296,7 @@ export class ByteReader implements BatchReader {
   /**
    * The error that a read at the end fails with, unless the peer has ended the connection properly.
    */
-  get #failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
+  private get failedAtEnd(): Effect.Effect<never, PollerError> | undefined {
     return this.#broken === undefined
       ? undefined
       : Effect.fail(fromErrno(this.calls.reading, this.#broken, this.watchedFd))
@@ -301,12 +304,12 @@ export class ByteReader implements BatchReader {
 
   /** Reads once, and throws away what was read, also ahead. */
   discard(): void {
-    this.#forgetAhead()
+    this.forgetAhead()
     this.readNow(scratch, chunkSize)
   }
 
   /** Forgets what was read ahead: the descriptor is about to be closed, or given away. */
   forget(): void {
-    this.#forgetAhead()
+    this.forgetAhead()
   }
 }

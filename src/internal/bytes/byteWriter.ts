@@ -7,11 +7,8 @@ import type { PollerError } from "../../PollerError.ts"
 import type { Batch } from "../delivery/batch.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { ToFailure } from "../descriptor/waitedFd.ts"
-import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
-import type { Libc } from "../libc/koffi.ts"
-import type { ByteCalls } from "./byteCalls.ts"
 import { ByteReader } from "./byteReader.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 import { PendingWrite, type WriteTarget } from "./pendingWrite.ts"
@@ -62,16 +59,15 @@ class WriteAll extends Effectable.Class<void, PollerError> {
 
 /** Writes to the descriptor that it also reads, as an error of a write may concern reading. */
 export class ByteWriter extends ByteReader implements WriteTarget {
-  readonly #batch: Batch | undefined
   /** The write that is in a batch. */
   #batched: { readonly writeNow: () => void } | undefined
 
   /**
-   * With a batch, calls may be made together with those of other sockets: only for a TCP socket.
+   * Where calls may be made together with those of other sockets: only for a TCP socket, and where
+   * the thread has a batch.
    */
-  constructor(watchedFd: WatchedFd, libc: Libc, calls: ByteCalls, batch?: Batch) {
-    super(watchedFd, libc, calls)
-    this.#batch = batch
+  get batch(): Batch | undefined {
+    return this.calls.isStream ? this.watchedFd.attachment.dispatcher.batch : undefined
   }
 
   get isStream(): boolean {
@@ -83,7 +79,7 @@ export class ByteWriter extends ByteReader implements WriteTarget {
     return Effect.suspend(() => {
       const invalid = rangeError(buffer, offset, length, 0)
       if (invalid !== undefined) return Effect.fail(invalid)
-      return this.watchedFd.attempt(this.watchedFd.writing, this.#writingOf(buffer, offset, length))
+      return this.watchedFd.attempt(this.watchedFd.writing, this.writingOf(buffer, offset, length))
     })
   }
 
@@ -96,12 +92,12 @@ export class ByteWriter extends ByteReader implements WriteTarget {
     return Effect.suspend(() => {
       const invalid = rangeError(buffer, offset, length, 0)
       if (invalid !== undefined) return Effect.fail(invalid)
-      const count = this.watchedFd.attemptOnce(this.watchedFd.writing, this.#writingOf(buffer, offset, length))
+      const count = this.watchedFd.attemptOnce(this.watchedFd.writing, this.writingOf(buffer, offset, length))
       return count === undefined ? Effect.succeedNone : Effect.asSome(count)
     })
   }
 
-  #writingOf(buffer: Uint8Array, offset: number, length: number): Attempt<number> {
+  private writingOf(buffer: Uint8Array, offset: number, length: number): Attempt<number> {
     const view = offset === 0 ? buffer : buffer.subarray(offset)
     return () => {
       const count = this.writeSome(view, length)
@@ -132,10 +128,10 @@ export class ByteWriter extends ByteReader implements WriteTarget {
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const { writing } = this.watchedFd
     if (length > mostCopied || !this.watchedFd.mayTry(writing)) {
-      return this.#writeWhenFiberWaits(all, length, goesOn, toFailure)
+      return this.writeWhenFiberWaits(all, length, goesOn, toFailure)
     }
-    if (length <= mostWritten && this.#batch?.isCollecting === true) {
-      return this.#putIntoBatch(all, length, goesOn, toFailure)
+    if (length <= mostWritten && this.batch?.isCollecting === true) {
+      return this.putIntoBatch(all, length, goesOn, toFailure)
     }
     const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
@@ -143,14 +139,14 @@ export class ByteWriter extends ByteReader implements WriteTarget {
     if (typeof count === "object") return Effect.catch(count, toFailure)
     if (count === undefined || this.calls.isStream) writing.forget()
     return count === undefined
-      ? this.#writeWhenFiberWaits(all, length, goesOn, toFailure)
-      : this.#writeRest(ownCopyOf(all, count, length), goesOn, toFailure)
+      ? this.writeWhenFiberWaits(all, length, goesOn, toFailure)
+      : this.writeRest(ownCopyOf(all, count, length), goesOn, toFailure)
   }
 
   /**
    * Begins when its fiber waits for it: one that is interrupted before that leaves nothing behind.
    */
-  #writeWhenFiberWaits<E>(
+  private writeWhenFiberWaits<E>(
     all: Uint8Array,
     length: number,
     goesOn: boolean,
@@ -170,7 +166,7 @@ export class ByteWriter extends ByteReader implements WriteTarget {
    * if its fiber yields before it waits. The rest is a copy: that fiber may be interrupted by then,
    * and its buffer be used for something else.
    */
-  #writeRest<E>(rest: Uint8Array, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+  private writeRest<E>(rest: Uint8Array, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
     const write = new PendingWrite(this, rest, rest.length, toFailure)
     return (
       write.begin() ??
@@ -182,9 +178,14 @@ export class ByteWriter extends ByteReader implements WriteTarget {
   }
 
   /** Puts the write into the batch, unless the batch is over when the fiber comes to wait. */
-  #putIntoBatch<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+  private putIntoBatch<E>(
+    all: Uint8Array,
+    length: number,
+    goesOn: boolean,
+    toFailure: ToFailure<E>
+  ): Effect.Effect<void, E> {
     return Effect.callback((resume) => {
-      const batch = this.#batch!
+      const batch = this.batch!
       // Or the batch would send bytes of others in their place.
       if (all.length < length) return resume(toFailure(changedError()))
       if (!batch.isCollecting || !this.watchedFd.mayTry(this.watchedFd.writing)) {
@@ -208,20 +209,20 @@ export class ByteWriter extends ByteReader implements WriteTarget {
       const errno = this.libc.errno()
       const { EAGAIN, EINTR } = this.libc.profile.errno
       if (errno === EAGAIN) return undefined
-      if (errno !== EINTR) return Effect.fail(this.#failed(errno))
+      if (errno !== EINTR) return Effect.fail(this.failed(errno))
     }
   }
 
   writeError(errno: number): PollerError | undefined {
     const { EAGAIN, EINTR } = this.libc.profile.errno
-    return errno === EAGAIN || errno === EINTR ? undefined : this.#failed(errno)
+    return errno === EAGAIN || errno === EINTR ? undefined : this.failed(errno)
   }
 
   writeOver(write: object): void {
     if (this.#batched === write) this.#batched = undefined
   }
 
-  #failed(errno: number): PollerError {
+  private failed(errno: number): PollerError {
     if (breaking.has(errno)) this.breakWith(errno)
     return fromErrno(this.calls.writing, errno, this.watchedFd)
   }

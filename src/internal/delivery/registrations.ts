@@ -37,19 +37,21 @@ export interface Registration extends Reported {
 
 export class Registrations {
   readonly #byId = new Map<number, Registration>()
-  readonly #byFd = new Map<number, Registration>()
+  /** At each descriptor's number: numbers are small, and an array takes a third of a map. */
+  readonly #byFd: Array<Registration | undefined> = []
+  #size = 0
 
   byId(id: number): Registration | undefined {
     return this.#byId.get(id)
   }
 
   byFd(fd: number): Registration | undefined {
-    return this.#byFd.get(fd)
+    return this.#byFd[fd]
   }
 
   /** How many descriptors this thread has registered. */
   get size(): number {
-    return this.#byFd.size
+    return this.#size
   }
 
   /** The sources of all registrations. */
@@ -70,14 +72,20 @@ export class Registrations {
       chunk: undefined
     }
     this.#byId.set(id, registration)
-    if (fd !== -1) this.#byFd.set(fd, registration)
+    if (fd !== -1) {
+      if (this.#byFd[fd] === undefined) this.#size++
+      this.#byFd[fd] = registration
+    }
     return registration
   }
 
   remove(registration: Registration): void {
     registration.isOpen = false
     this.#byId.delete(registration.id)
-    if (this.#byFd.get(registration.fd) === registration) this.#byFd.delete(registration.fd)
+    const { fd } = registration
+    if (fd === -1 || this.#byFd[fd] !== registration) return
+    this.#byFd[fd] = undefined
+    this.#size--
   }
 
   /**

@@ -16,6 +16,8 @@ const State = {
   Idle: 0,
   /** The fiber joins the line, and does not wait yet. */
   Entering: 1,
+  /** Its turn came before it waited. */
+  Early: 5,
   Waiting: 2,
   /**
    * The fiber is being resumed. If it yields first, it comes too late: by then this turn may be
@@ -35,10 +37,9 @@ const State = {
  */
 export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
   #state: number = State.Idle
-  #fiber: Suspendable | undefined
+  /** The fiber; or what it goes on with, if its turn came before it waited. */
+  #fiber: Suspendable | Effect.Effect<A, E> | undefined
   #onResume: (() => void) | undefined
-  /** What the fiber goes on with, if its turn came before it waited. */
-  #early: Effect.Effect<A, E> | undefined
 
   abstract get watchedFd(): WaitedFd
   abstract get direction(): Direction
@@ -57,7 +58,7 @@ export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
   }
 
   run(fiber: AnyFiber): Effect.Effect<A, E> {
-    if (this.#state === State.Called) return this.#goOn()
+    if (this.#state === State.Called) return this.goOn()
     if (this.#state !== State.Idle) return this.another()
     const { watchedFd } = this
     if (watchedFd.ended !== undefined) return this.toFailure(watchedFd.ended)
@@ -69,36 +70,41 @@ export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
     this.#fiber = suspendableOf(fiber)
     this.#state = State.Entering
     watchedFd.enter(this.direction, this)
-    const early = this.#early
-    if (early !== undefined) {
+    if (this.isEarly) {
+      const early = this.#fiber as unknown as Effect.Effect<A, E>
       this.#state = State.Idle
       this.#fiber = undefined
-      this.#early = undefined
       return early
     }
     this.#state = State.Waiting
-    return this.#wait()
+    return this.wait()
   }
 
-  #wait(): Effect.Effect<A, E> {
-    this.#onResume ??= () => {
-      // Otherwise it was interrupted.
-      if (this.#state === State.Waiting) this.#leave()
-    }
-    return suspend(this.#fiber!, this.#onResume)
+  private get isEarly(): boolean {
+    return this.#state === State.Early
   }
 
-  #goOn(): Effect.Effect<A, E> {
+  private wait(): Effect.Effect<A, E> {
+    this.#onResume ??= this.onResume.bind(this)
+    return suspend(this.#fiber as Suspendable, this.#onResume)
+  }
+
+  /** Leaves the line if the fiber was interrupted. Otherwise it was resumed from here. */
+  private onResume(): void {
+    if (this.#state === State.Waiting) this.leave()
+  }
+
+  private goOn(): Effect.Effect<A, E> {
     this.#state = State.HasCome
     const { watchedFd } = this
     const result = watchedFd.ended === undefined ? this.attempt() : this.toFailure(watchedFd.ended)
     if (result === undefined) {
       this.direction.forget()
       this.#state = State.Waiting
-      return this.#wait()
+      return this.wait()
     }
     // First, because the fiber may come back at once.
-    this.#leave()
+    this.leave()
     return result
   }
 
@@ -106,29 +112,30 @@ export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
     if (this.#state === State.Entering) {
       const result = this.attempt()
       if (result === undefined) this.direction.forget()
-      else this.#giveEarly(result)
+      else this.giveEarly(result)
       return
     }
-    const fiber = this.#fiber!
+    const fiber = this.#fiber as Suspendable
     this.#state = State.Called
     resumeSuspended(fiber, this)
-    if (this.#state === State.Called) this.#leave()
+    if (this.#state === State.Called) this.leave()
   }
 
   fail(error: PollerError): void {
-    if (this.#state === State.Entering) return this.#giveEarly(this.toFailure(error))
-    const fiber = this.#fiber!
-    this.#leave()
+    if (this.#state === State.Entering) return this.giveEarly(this.toFailure(error))
+    const fiber = this.#fiber as Suspendable
+    this.leave()
     resumeSuspended(fiber, this.toFailure(error))
   }
 
   /** Other fibers that run this effect meanwhile find that it is in use. */
-  #giveEarly(result: Effect.Effect<A, E>): void {
-    this.#early = result
+  private giveEarly(result: Effect.Effect<A, E>): void {
+    this.#state = State.Early
+    this.#fiber = result
     this.watchedFd.leave(this.direction, this)
   }
 
-  #leave(): void {
+  private leave(): void {
     this.#state = State.Idle
     this.#fiber = undefined
     this.watchedFd.leave(this.direction, this)

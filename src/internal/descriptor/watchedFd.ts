@@ -27,14 +27,18 @@ const directionOf = ({ selector }: Attachment, fd: number, interest: number): Di
   return rearm === undefined ? new Direction(interest) : new RearmedDirection(interest, (over) => rearm(fd, over))
 }
 
+/** Callbacks run when the descriptor or poller closes. Few descriptors have any. */
+const ending = new WeakMap<WatchedFd, Set<(error: PollerError) => void>>()
+
+/** A bit that is no interest. */
+const hadPriority = 1 << 16
+
 export class WatchedFd implements Source {
   readonly fd: number
   readonly attachment: Attachment
   readonly reading: Direction
   #writing: Direction | undefined
   #priority: Direction | undefined
-  /** Set once urgent data was reported: a read may stop short of it. */
-  hadPriority = false
   /** Reads bytes before the fiber that waits for them is resumed, if anything does. */
   ahead: { readonly readIn: (batch: Batch, wanted: number) => void } | undefined
   /** The reason why there is nothing more to wait for. */
@@ -42,10 +46,8 @@ export class WatchedFd implements Source {
   /** The socket of this descriptor, if it is one of this library. Errors name its address. */
   named: { readonly addressText: string | undefined } | undefined
   #registration: Registration | undefined
-  /** What the kernel was asked to report. */
-  #interest = 0
-  /** Callbacks run when the descriptor or poller closes. Usually empty. */
-  #onEnd: Set<(error: PollerError) => void> | undefined
+  /** What the kernel was asked to report, and `hadPriority`. */
+  #asked = 0
 
   /** Asks the kernel for nothing yet: that is done when a fiber has to wait for the first time. */
   constructor(attachment: Attachment, fd: number, readInterest: number = Interest.Read) {
@@ -63,6 +65,11 @@ export class WatchedFd implements Source {
     return (this.#priority ??= directionOf(this.attachment, this.fd, Interest.Priority))
   }
 
+  /** Whether urgent data was reported: a read may stop short of it. */
+  get hadPriority(): boolean {
+    return (this.#asked & hadPriority) !== 0
+  }
+
   get id(): number | undefined {
     return this.#registration?.id
   }
@@ -74,17 +81,18 @@ export class WatchedFd implements Source {
 
   /** Asks the kernel to report this as well. Returns the error if it cannot. */
   ask(interest: number): PollerError | undefined {
-    const wanted = this.#interest | interest
-    if (wanted === this.#interest) return undefined
+    const asked = this.#asked & ~hadPriority
+    const wanted = asked | interest
+    if (wanted === asked) return undefined
     const { attachment } = this
     const refused = Registering.refusal(attachment, this.fd, wanted)
     if (refused !== undefined) return refused
     const { mailbox, selector } = attachment
     if (this.#registration === undefined) {
-      this.#interest = wanted
+      this.#asked |= wanted
       const registered = Registering.add(attachment, this.fd, wanted, this)
       if (isPollerError(registered)) {
-        this.#interest = 0
+        this.#asked &= hadPriority
         return registered
       }
       this.#registration = registered
@@ -97,7 +105,7 @@ export class WatchedFd implements Source {
       queueMicrotask(() => Registering.loseIfOver(attachment, this.#registration, errno, error))
       return error
     }
-    this.#interest = wanted
+    this.#asked |= wanted
     attachment.afterRegistering?.()
     return undefined
   }
@@ -120,7 +128,7 @@ export class WatchedFd implements Source {
     }
     if ((bits & readBits) !== 0) reading.report(bits)
     if ((bits & writeBits) !== 0) this.writing.report(bits)
-    if ((bits & Readiness.Priority) !== 0) this.hadPriority = true
+    if ((bits & Readiness.Priority) !== 0) this.#asked |= hadPriority
     if ((bits & priorityBits) !== 0) this.priority.report(bits)
     // Before the fibers that read, because what those write may wait until others have had their
     // turn.
@@ -151,7 +159,7 @@ export class WatchedFd implements Source {
    */
   attemptOnce<A>(direction: Direction, attempt: Attempt<A>): Effect.Effect<A, PollerError> | undefined {
     if (this.ended !== undefined) return Effect.fail(this.ended)
-    if (!direction.isFree || !(direction.mayTry || (this.#interest & direction.interest) === 0)) return undefined
+    if (!direction.isFree || !(direction.mayTry || (this.#asked & direction.interest) === 0)) return undefined
     const result = attempt()
     if (result === undefined) direction.forget()
     return result
@@ -215,9 +223,9 @@ export class WatchedFd implements Source {
       const ended = this.ended ?? (memory.state === State.Open ? undefined : notOpen(memory))
       if (ended !== undefined) return resume(Effect.fail(ended))
       const onEnd = (error: PollerError) => resumeFiber(resume, Effect.fail(error))
-      this.#onEnd ??= new Set()
-      this.#onEnd.add(onEnd)
-      return Effect.sync(() => this.#onEnd?.delete(onEnd))
+      const callbacks = ending.get(this) ?? new Set()
+      ending.set(this, callbacks.add(onEnd))
+      return Effect.sync(() => callbacks.delete(onEnd))
     })
   }
 
@@ -253,9 +261,10 @@ export class WatchedFd implements Source {
     this.reading.fail(this.ended)
     this.#writing?.fail(this.ended)
     this.#priority?.fail(this.ended)
-    const onEnd = this.#onEnd
-    this.#onEnd = undefined
-    for (const callback of onEnd ?? []) callback(this.ended)
+    const callbacks = ending.get(this)
+    if (callbacks === undefined) return
+    ending.delete(this)
+    for (const callback of callbacks) callback(this.ended)
   }
 
   /**

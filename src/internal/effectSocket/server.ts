@@ -45,8 +45,11 @@ export const make = (
 
 type Tag = Context.Key<Connection, Connection["Service"]>
 
-/** What a handler can know of its connection. Makes the effects only when they are asked for. */
-class ConnectionImpl {
+/**
+ * What a handler can know of its connection. Makes the effects only when they are asked for. It
+ * also opens the connection for the socket of the handler.
+ */
+class ConnectionImpl implements EffectSocket.Opener {
   readonly socket: TcpStream | UnixStream
   /** Whether the reader has an owner, which closes the connection. */
   #isTaken = false
@@ -63,19 +66,17 @@ class ConnectionImpl {
     return this.socket.remoteAddress
   }
 
-  /** Opens it for a reader, which closes it. */
-  static open(
-    connection: ConnectionImpl,
-    socket: StreamSocket<unknown>
-  ): Effect.Effect<StreamSocket<unknown>, Socket.SocketError> {
-    return Effect.suspend(() => {
-      connection.#isTaken = true
-      return socket.fd === -1 ? EffectSocket.closed : Effect.succeed(socket)
-    })
+  get isTaken(): boolean {
+    return this.#isTaken
   }
 
-  static isTaken(connection: ConnectionImpl): boolean {
-    return connection.#isTaken
+  open(): Effect.Effect<StreamSocket<unknown>, Socket.SocketError> {
+    return Effect.suspend(() => {
+      this.#isTaken = true
+      return this.socket.fd === -1
+        ? EffectSocket.closed
+        : Effect.succeed(this.socket as unknown as StreamSocket<unknown>)
+    })
   }
 }
 
@@ -93,13 +94,10 @@ const run = <R, E, _>(
         tag,
         new ConnectionImpl(connection as unknown as TcpStream | UnixStream)
       ) as Context.Context<unknown> as Context.Context<R>,
-    handle(connection, fiber) {
-      const found = find(fiber)
-      return handler(EffectSocket.of({ open: () => ConnectionImpl.open(found, connection) }))
-    },
+    handle: (_, fiber) => handler(EffectSocket.of(find(fiber))),
     end(connection, exit, fiber) {
       // No other owner closes the connection of a handler that has not acquired the reader.
-      const close = ConnectionImpl.isTaken(find(fiber)) ? () => false : () => connection.owned.closeUnsafe()
+      const close = find(fiber).isTaken ? () => false : () => connection.owned.closeUnsafe()
       if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) {
         close()
         return undefined

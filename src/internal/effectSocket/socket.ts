@@ -6,7 +6,6 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -20,6 +19,7 @@ import type { Direction } from "../descriptor/direction.ts"
 import { Turn } from "../descriptor/turn.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { StreamSocket } from "../net/streamSocket.ts"
+import { ownProperties } from "../objects/ownProperties.ts"
 
 type Connection = StreamSocket<unknown>
 type Pulled = NonEmptyReadonlyArray<Uint8Array>
@@ -93,18 +93,23 @@ export const of = (opener: Opener): Socket.Socket => new SocketImpl(opener)
 
 /** A socket, with the session of the moment, if there is one. */
 class SocketImpl implements Socket.Socket {
-  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
-  readonly reader: Socket.Socket["reader"]
-  readonly writer: Socket.Socket["writer"]
+  declare readonly [Socket.TypeId]: typeof Socket.TypeId
+  declare readonly reader: Socket.Socket["reader"]
+  declare readonly writer: Socket.Socket["writer"]
   readonly #opener: Opener
   #session: Session | undefined
   /** Opened with each session. Few programs write before that. */
   #latch: Latch.Latch | undefined
 
+  static readonly #properties = ownProperties({
+    [Socket.TypeId]: () => Socket.TypeId,
+    reader: (socket: SocketImpl) => socket.acquireReader,
+    writer: (socket: SocketImpl) => socket.acquireWriter
+  })
+
   constructor(opener: Opener) {
+    Object.defineProperties(this, SocketImpl.#properties)
     this.#opener = opener
-    this.reader = new ReaderOf(this)
-    this.writer = new WriterOf(this)
   }
 
   get session(): Session | undefined {
@@ -112,22 +117,34 @@ class SocketImpl implements Socket.Socket {
   }
 
   /** Opens a connection, which the scope closes. */
-  get open(): Effect.Effect<Session, Socket.SocketError, Scope.Scope> {
+  private get acquireReader(): Socket.Socket["reader"] {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(this.#opener.open(restore), (connection) => {
         const session = new Session(this, connection)
         return Effect.flatMap(Effect.scope, (scope) =>
-          Effect.map(Scope.addFinalizerExit(scope, session.onClose), () => this.#opened(session))
+          Effect.map(Scope.addFinalizerExit(scope, session.close.bind(session)), () => this.opened(session))
         )
       })
     )
   }
 
-  #opened(session: Session): Session {
+  private get acquireWriter(): Socket.Socket["writer"] {
+    return Effect.uninterruptible(
+      Effect.flatMap(Effect.scope, (scope) =>
+        Effect.map(Scope.addFinalizerExit(scope, this.shutdown.bind(this)), () => new WriterImpl(this))
+      )
+    )
+  }
+
+  private opened(session: Session): Session {
     if (session.isEnded) return session
     this.#session = session
     this.#latch?.openUnsafe()
     return session
+  }
+
+  private shutdown(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#session?.shutdown ?? Effect.void)
   }
 
   close(session: Session): void {
@@ -143,61 +160,36 @@ class SocketImpl implements Socket.Socket {
   }
 }
 
-/** Acquires the reader of a socket. */
-class ReaderOf extends Effectable.Class<Socket.Reader, Socket.SocketError, Scope.Scope> {
-  readonly #socket: SocketImpl
-
-  constructor(socket: SocketImpl) {
-    super()
-    this.#socket = socket
-  }
-
-  asEffect(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
-    return this.#socket.open
-  }
-}
-
-/** Acquires a writer of a socket. */
-class WriterOf extends Effectable.Class<Socket.Writer, never, Scope.Scope> {
-  readonly #socket: SocketImpl
-
-  constructor(socket: SocketImpl) {
-    super()
-    this.#socket = socket
-  }
-
-  asEffect(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
-    const writer = new WriterImpl(this.#socket)
-    return Effect.uninterruptible(
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.as(Scope.addFinalizerExit(scope, shutdownOf(this.#socket)), writer)
-      )
-    )
-  }
-}
-
-const shutdownOf = (socket: SocketImpl) => () => Effect.suspend(() => socket.session?.shutdown ?? Effect.void)
-
 class WriterImpl implements Socket.Writer {
+  declare readonly write: Socket.Writer["write"]
+  declare readonly writeAll: Socket.Writer["writeAll"]
   readonly #socket: SocketImpl
 
+  static readonly #properties = ownProperties({
+    write: (writer: WriterImpl) => writer.writeOne.bind(writer),
+    writeAll: (writer: WriterImpl) => writer.writeSeveral.bind(writer)
+  })
+
   constructor(socket: SocketImpl) {
+    Object.defineProperties(this, WriterImpl.#properties)
     this.#socket = socket
   }
 
-  readonly write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
-    Effect.suspend(() => {
+  private writeOne(chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
       const { session } = this.#socket
-      if (session === undefined) return this.#socket.whenOpen(this.write(chunk))
+      if (session === undefined) return this.#socket.whenOpen(this.writeOne(chunk))
       return Socket.isCloseEvent(chunk) ? session.break(chunk) : session.writeNow(encode(chunk))
     })
+  }
 
-  readonly writeAll = (chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> =>
-    Effect.suspend(() => {
+  private writeSeveral(chunks: NonEmptyReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
       const { session } = this.#socket
-      if (session === undefined) return this.#socket.whenOpen(this.writeAll(chunks))
+      if (session === undefined) return this.#socket.whenOpen(this.writeSeveral(chunks))
       return session.writeNow(chunks.length === 1 ? encode(chunks[0]) : Buffer.concat(chunks.map(encode)))
     })
+  }
 }
 
 const encoder = new TextEncoder()
@@ -305,7 +297,9 @@ class Session implements Socket.Reader {
   }
 
   /** The finalizer of the reader's scope. */
-  readonly onClose = (): Effect.Effect<void> => Effect.sync(() => this.#socket.close(this))
+  close(): Effect.Effect<void> {
+    return Effect.sync(() => this.#socket.close(this))
+  }
 
   /**
    * Closes the connection with the reader's scope. A fiber that pulls fails. Bytes that were not

@@ -48,14 +48,12 @@ const ways = new Map([
   ["both", 2]
 ] as const)
 
+/** There may be thousands, so it keeps only what it cannot find in its channel. */
 export abstract class StreamSocket<Address> extends PublicObject {
-  readonly #owned: OwnedFd
-  readonly #watchedFd: WatchedFd
-  readonly #libc: Libc
   readonly #channel: ByteChannel
-  readonly #family: Family<Address>
   /** The address of the peer: as it was connected to, or packed, as the kernel reported it. */
   readonly #peer: Address | Socket.PackedAddress
+  #owned: OwnedFd | undefined
 
   static {
     detachMethods(this)
@@ -64,36 +62,36 @@ export abstract class StreamSocket<Address> extends PublicObject {
   constructor(
     { attachment, libc }: Network,
     fd: number,
-    family: Family<Address>,
+    { isStream }: Family<Address>,
     peer: Address | Socket.PackedAddress
   ) {
     super()
-    this.#libc = libc
-    this.#family = family
     this.#peer = peer
     // Urgent data ends a read before it, so a short read is the last one only where urgent data is
     // reported.
-    const hasUrgent = family.isStream && (attachment.selector.lacks & Interest.Priority) === 0
-    this.#watchedFd = new WatchedFd(attachment, fd, hasUrgent ? Interest.Read | Interest.Priority : Interest.Read)
-    this.#watchedFd.named = this
-    const batch = hasUrgent ? attachment.dispatcher.batch : undefined
-    this.#channel = new ByteChannel(this.#watchedFd, libc, callsOf(libc, hasUrgent), batch)
-    this.#owned = new OwnedFd(libc, fd, "the connection", this.#channel)
+    const hasUrgent = isStream && (attachment.selector.lacks & Interest.Priority) === 0
+    const interest = hasUrgent ? Interest.Read | Interest.Priority : Interest.Read
+    const watchedFd = new WatchedFd(attachment, fd, interest)
+    watchedFd.named = this
+    this.#channel = new ByteChannel(watchedFd, libc, callsOf(libc, hasUrgent))
   }
+
+  abstract get family(): Family<Address>
 
   /** The name that the object prints. */
   abstract get kind(): string
 
+  /** Made when it is first asked for: that is mostly when the connection is closed. */
   get owned(): OwnedFd {
-    return this.#owned
+    return (this.#owned ??= new OwnedFd(this.libc, this.watchedFd.fd, "the connection", this.#channel))
   }
 
   get watchedFd(): WatchedFd {
-    return this.#watchedFd
+    return this.#channel.watchedFd
   }
 
   get libc(): Libc {
-    return this.#libc
+    return this.#channel.libc
   }
 
   get channel(): ByteChannel {
@@ -101,11 +99,11 @@ export abstract class StreamSocket<Address> extends PublicObject {
   }
 
   get fd(): number {
-    return this.#owned.fd
+    return this.#owned === undefined ? this.watchedFd.fd : this.#owned.fd
   }
 
   get close(): Effect.Effect<void, PollerError> {
-    return this.#owned.close
+    return this.owned.close
   }
 
   get take(): Effect.Effect<number, PollerError> {
@@ -118,7 +116,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
           )
         )
       }
-      return this.#owned.take
+      return this.owned.take
     })
   }
 
@@ -129,31 +127,25 @@ export abstract class StreamSocket<Address> extends PublicObject {
   }
 
   get localAddress(): Effect.Effect<Address, PollerError> {
-    return this.#owned.use(() => this.#address("getsockname"))
+    return this.owned.use(() => addressOf(this, "getsockname"))
   }
 
   /** The kernel forgets the address once the peer has reset the connection. */
   get remoteAddress(): Effect.Effect<Address, PollerError> {
-    return this.#owned.use(() => {
-      const known = this.#knownPeer
+    return this.owned.use(() => {
+      const known = this.knownPeer
       // What the kernel reported needs no second call. What a program has connected to does: it
       // may be a wildcard.
       if (known !== undefined && typeof this.#peer === "string") return Effect.succeed(known)
-      const address = this.#address("getpeername")
+      const address = addressOf(this, "getpeername")
       return known === undefined ? address : Effect.catchIf(address, isForgotten, () => Effect.succeed(known))
     })
   }
 
-  get #knownPeer(): Address | undefined {
+  get knownPeer(): Address | undefined {
     const peer = this.#peer
     if (typeof peer !== "string") return peer
-    return peer === "" ? undefined : this.#family.decode(this.#libc, Socket.unpack(peer))
-  }
-
-  #address(side: Socket.Side): Effect.Effect<Address, PollerError> {
-    return Effect.map(Socket.addressOf(this.#libc, this.#watchedFd, side), (bytes) =>
-      this.#family.decode(this.#libc, bytes)
-    )
+    return peer === "" ? undefined : this.family.decode(this.libc, Socket.unpack(peer))
   }
 
   read(buffer: Uint8Array, offset?: number, length?: number): Effect.Effect<number, PollerError> {
@@ -178,17 +170,17 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   /** Bytes that were read ahead are there to read, whatever the kernel says. */
   get readable(): Effect.Effect<Ready, PollerError> {
-    const { reading } = this.#watchedFd
+    const { reading } = this.watchedFd
     return Effect.suspend(() =>
       this.fd !== -1 && this.#channel.hasReadAhead
         ? Effect.succeed(new ReadyImpl(reading))
-        : Effect.map(this.#watchedFd.whenReady(reading), () => new ReadyImpl(reading))
+        : Effect.map(this.watchedFd.whenReady(reading), () => new ReadyImpl(reading))
     )
   }
 
   get writable(): Effect.Effect<Ready, PollerError> {
-    const { writing } = this.#watchedFd
-    return Effect.suspend(() => Effect.map(this.#watchedFd.whenReady(writing), () => new ReadyImpl(writing)))
+    const { writing } = this.watchedFd
+    return Effect.suspend(() => Effect.map(this.watchedFd.whenReady(writing), () => new ReadyImpl(writing)))
   }
 
   get stream(): Stream.Stream<Uint8Array, PollerError> {
@@ -204,30 +196,20 @@ export abstract class StreamSocket<Address> extends PublicObject {
     if (way === undefined) {
       return Effect.fail(invalidArgument(`cannot shut down ${textOf(how)}: expected "read", "write" or "both"`))
     }
-    const libc = this.#libc
-    return this.#owned.use((fd) => {
+    const libc = this.libc
+    return this.owned.use((fd) => {
       this.#channel.flush()
       const result = retryInterrupted(libc, () => libc.functions.shutdown(fd, way))
       // Nothing is left to shut down once the connection is gone.
       return result >= 0 || result === -constants.errno.ENOTCONN
         ? Effect.void
-        : Effect.fail(fromErrno("shutdown", -result, this.#watchedFd))
+        : Effect.fail(fromErrno("shutdown", -result, this.watchedFd))
     })
-  }
-
-  #describe(side: Socket.Side): string | undefined {
-    const { fd } = this
-    return fd === -1 ? undefined : Socket.describe(this.#libc, fd, side, this.#family)
-  }
-
-  get #peerText(): string | undefined {
-    const known = this.#knownPeer
-    return known === undefined ? this.#describe("getpeername") : this.#family.format(known)
   }
 
   /** The address that errors say: the peer's, if it has one. */
   get addressText(): string | undefined {
-    const text = this.#peerText
+    const text = peerTextOf(this)
     return text === unnamed ? undefined : text
   }
 
@@ -235,17 +217,32 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return {
       _id: `effect-amy/${this.kind}`,
       fd: this.fd,
-      localAddress: this.#describe("getsockname"),
-      remoteAddress: this.fd === -1 ? undefined : this.#peerText
+      localAddress: describe(this, "getsockname"),
+      remoteAddress: this.fd === -1 ? undefined : peerTextOf(this)
     }
   }
 
   toString(): string {
     if (this.fd === -1) return `${this.kind}(closed)`
-    return `${this.kind}(${this.#describe("getsockname") ?? "?"} <- ${this.#peerText ?? "?"})`
+    return `${this.kind}(${describe(this, "getsockname") ?? "?"} <- ${peerTextOf(this) ?? "?"})`
   }
 }
 
 /** Whether the kernel has no address of the peer any more. The BSDs and macOS return EINVAL. */
 const isForgotten = ({ reason }: PollerError): boolean =>
   "code" in reason && (reason.code === "ENOTCONN" || reason.code === "EINVAL")
+
+// Private methods would take eight bytes of each connection.
+const addressOf = <Address>(
+  { family, libc, watchedFd }: StreamSocket<Address>,
+  side: Socket.Side
+): Effect.Effect<Address, PollerError> =>
+  Effect.map(Socket.addressOf(libc, watchedFd, side), (bytes) => family.decode(libc, bytes))
+
+const describe = <Address>({ family, fd, libc }: StreamSocket<Address>, side: Socket.Side): string | undefined =>
+  fd === -1 ? undefined : Socket.describe(libc, fd, side, family)
+
+const peerTextOf = <Address>(socket: StreamSocket<Address>): string | undefined => {
+  const known = socket.knownPeer
+  return known === undefined ? describe(socket, "getpeername") : socket.family.format(known)
+}

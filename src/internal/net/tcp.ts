@@ -35,6 +35,10 @@ class TcpStreamImpl extends StreamSocket<NetAddress.InetAddress> implements TcpS
     return StreamTypeId
   }
 
+  get family(): typeof inet {
+    return inet
+  }
+
   get kind(): string {
     return "TcpStream"
   }

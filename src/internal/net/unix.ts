@@ -83,6 +83,10 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
     super(net, fd, unix, peer)
   }
 
+  get family(): typeof unix {
+    return unix
+  }
+
   get [StreamTypeId](): typeof StreamTypeId {
     return StreamTypeId
   }

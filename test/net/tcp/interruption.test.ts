@@ -3,7 +3,7 @@
  * with Closed.
  */
 import { expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, type Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, type Scope, Stream } from "effect"
 import { type PollerError, Registrar, Tcp } from "effect-amy"
 import * as Kernel from "../../support/kernel.ts"
 import { open } from "../../support/opened.ts"
@@ -38,6 +38,43 @@ describeTcp("promise 13: interrupting an operation on a connection leaves nothin
         peer.write(`round ${round % 10}`)
         expect(yield* readText(connection, 7)).toBe(`round ${round % 10}`)
       }
+    })
+  )
+
+  live("read by the same effect in two fibers: the one that is left gets the bytes", () =>
+    Effect.gen(function* () {
+      const { connection, peer } = yield* withNodePeer()
+      const buffer = new Uint8Array(8)
+      const reading = connection.read(buffer)
+      const [first, second] = [yield* startWaiting(reading), yield* startWaiting(reading)]
+      expect(yield* waiters).toBe(2)
+      yield* Fiber.interrupt(first)
+      expect(yield* waiters).toBe(1)
+      peer.write("for two")
+      expect(yield* Fiber.join(second)).toBe(7)
+      expect(yield* waiters).toBe(0)
+    })
+  )
+
+  live("run: all handlers are interrupted together, so that none waits for another's end", () =>
+    Effect.gen(function* () {
+      const listener = yield* Tcp.listen("127.0.0.1:0")
+      const interrupted = [Latch.makeUnsafe(false), Latch.makeUnsafe(false)]
+      let started = 0
+      const server = yield* Effect.forkChild(
+        listener.run(() =>
+          Effect.suspend(() => {
+            const index = started++
+            return Effect.onInterrupt(Effect.never, () =>
+              Effect.andThen(interrupted[index]!.open, interrupted[1 - index]!.await)
+            )
+          })
+        ),
+        { startImmediately: true }
+      )
+      yield* Effect.all([Tcp.connect(listener.address), Tcp.connect(listener.address)])
+      yield* until(() => started === 2)
+      yield* Fiber.interrupt(server)
     })
   )
 
