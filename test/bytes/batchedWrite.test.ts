@@ -2,14 +2,14 @@
  * Writes to TCP connections while a batch of reports is delivered, which are made by one system
  * call afterwards: in one piece, in turn, and before the thread does anything that takes long.
  */
-import { expect, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scheduler } from "effect"
 import { Poller, PollerSocketServer, Tcp } from "effect-amy"
 import { once } from "node:events"
 import * as net from "node:net"
 import type { StreamSocket } from "../../src/internal/net/streamSocket.ts"
 import {
-  describeUring,
+  describeBatched,
   bytesOf,
   changeFunctions,
   type Connected,
@@ -22,7 +22,7 @@ import {
   run,
   startAll,
   timeless,
-  withoutUring
+  withoutBatches
 } from "../support/batch.ts"
 import { echo as echoSocket } from "../support/effectSockets.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -104,7 +104,7 @@ const three = Effect.map(manyConnected(3), (all) => all as [Connected, Connected
  */
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
-describeUring("promise 13: a fiber whose write is in a batch is interrupted by another fiber of the batch", () => {
+describeBatched("promise 13: a fiber whose write is in a batch is interrupted by another fiber of the batch", () => {
   it.live("all of the write is made or nothing, and the next write follows it", () =>
     run(
       Effect.fnUntraced(function* () {
@@ -159,7 +159,7 @@ describeUring("promise 13: a fiber whose write is in a batch is interrupted by a
   )
 })
 
-describeUring("no room, or not enough, during a batch", () => {
+describeBatched("no room, or not enough, during a batch", () => {
   for (const [name, layer] of everyLayer) {
     it.live(`writeAll waits for room, and is in one piece although another fiber writes as well (${name})`, () =>
       run(
@@ -221,9 +221,9 @@ describeUring("no room, or not enough, during a batch", () => {
 
   it.live("the part that fits is written once, and the rest when there is more room", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* three
-        uring.mostSent = 1000
+        calls.mostSent = 1000
         const fibers = yield* inOneBatch(
           all,
           all.map(
@@ -243,9 +243,9 @@ describeUring("no room, or not enough, during a batch", () => {
 
   it.live("a write that goes on after its fiber was interrupted writes the bytes of that moment", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* three
-        uring.mostSent = 1000
+        calls.mostSent = 1000
         const mine = Buffer.from(message(0, 4000))
         const fibers = yield* timeless(
           Effect.tap(
@@ -272,8 +272,8 @@ describeUring("no room, or not enough, during a batch", () => {
 
   it.live("the same holds at whatever step the fiber yields", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
-        uring.mostSent = 1000
+      Effect.fnUntraced(function* (calls) {
+        calls.mostSent = 1000
         for (let step = 1; step <= 20; step++) {
           yield* Effect.gen(function* () {
             const all = yield* three
@@ -387,7 +387,7 @@ describeUring("no room, or not enough, during a batch", () => {
   )
 })
 
-describeUring("a batched write comes before what is done afterwards", () => {
+describeBatched("a batched write comes before what is done afterwards", () => {
   const afterwards: {
     readonly [name: string]: (connection: Tcp.TcpStream) => Effect.Effect<unknown, unknown>
   } = {
@@ -458,10 +458,10 @@ describeUring("a batched write comes before what is done afterwards", () => {
   )
 })
 
-describeUring("a batched write does not wait for a handler that takes long", () => {
+describeBatched("a batched write does not wait for a handler that takes long", () => {
   it.live("after a handler that blocks the thread, the replies before it have been sent", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* three
         const [first] = all
         const fibers = yield* inOneBatch<boolean, unknown>(all, [
@@ -470,7 +470,7 @@ describeUring("a batched write does not wait for a handler that takes long", () 
           () => Effect.sync(() => !isEmpty(first.peer.fd))
         ])
         expect(yield* joinAll(fibers)).toEqual([true, true, true])
-        expect(uring.count).toBe(2)
+        expect(calls.count).toBe(2)
       })
     )
   )
@@ -486,7 +486,7 @@ describeUring("a batched write does not wait for a handler that takes long", () 
         }
       }))
       yield* run(
-        Effect.fnUntraced(function* (uring) {
+        Effect.fnUntraced(function* (calls) {
           const all = yield* three
           const poller = yield* Poller.Poller
           const fibers = yield* timeless(
@@ -506,7 +506,7 @@ describeUring("a batched write does not wait for a handler that takes long", () 
           yield* Fiber.join(fibers[0]!)
           expect(wereSent.length).toBeGreaterThan(0)
           expect(new Set(wereSent)).toEqual(new Set([true]))
-          expect(uring.count).toBeGreaterThan(0)
+          expect(calls.count).toBeGreaterThan(0)
           peer = -1
           yield* Fiber.interruptAll(fibers)
         }),
@@ -557,7 +557,7 @@ describeUring("a batched write does not wait for a handler that takes long", () 
   )
 })
 
-describeUring("a barrier during a batch delivers the rest of the batch, and what has come since", () => {
+describeBatched("a barrier during a batch delivers the rest of the batch, and what has come since", () => {
   const withBarrier = [...everyLayer, ["layerBlocking", () => Poller.layerBlocking({ allowMainThread: true })] as const]
   for (const [name, layer] of withBarrier) {
     it.live(`every connection is served (${name})`, () =>
@@ -594,30 +594,32 @@ describeUring("a barrier during a batch delivers the rest of the batch, and what
   }
 })
 
-describeUring("without io_uring", () => {
+describe("without io_uring and Linux AIO", () => {
   it.live("every peer of an echo gets its own bytes", () =>
     Effect.gen(function* () {
-      yield* withoutUring
+      yield* withoutBatches
       yield* run(
-        Effect.fnUntraced(function* (uring) {
+        Effect.fnUntraced(function* (calls) {
           const all = yield* manyConnected(300)
           yield* startAll(all, ({ connection }) => echo(connection))
           for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 30, round)
-          expect(uring.count).toBe(0)
+          expect(calls.count).toBe(0)
         })
       )
     }).pipe(Effect.scoped)
   )
+})
 
+describeBatched("when the kernel refuses a batch", () => {
   for (const breaksAt of [1, 2, 3, 4]) {
-    it.live(`the same holds if io_uring breaks with call ${breaksAt}`, () =>
+    it.live(`every peer of an echo gets its own bytes, if the first is call ${breaksAt}`, () =>
       run(
-        Effect.fnUntraced(function* (uring) {
-          uring.breaksAt = breaksAt
+        Effect.fnUntraced(function* (calls) {
+          calls.breaksAt = breaksAt
           const all = yield* manyConnected(300)
           const fibers = yield* startAll(all, ({ connection }) => echo(connection))
           for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 30, round)
-          expect(uring.count).toBe(breaksAt)
+          expect(calls.count).toBe(breaksAt)
           for (const { peer } of all) peer.end()
           yield* joinAll(fibers)
         })
@@ -625,12 +627,12 @@ describeUring("without io_uring", () => {
     )
   }
 
-  it.live("the same holds if io_uring breaks while a connection has to send that waited for room before", () =>
+  it.live("a connection that waited for room before sends all the same", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* three
         const target = yield* knownToHaveRoom
-        uring.breaksAt = 2
+        calls.breaksAt = 2
         const fibers = yield* inOneBatch(all, [
           () => target.connection.writeAll(bytesOf("reply")),
           () => Effect.void,
@@ -638,14 +640,14 @@ describeUring("without io_uring", () => {
         ])
         expect((yield* soon(target, (text) => text.length >= 5)).toString()).toBe("reply")
         yield* joinAll(fibers)
-        expect(uring.count).toBe(2)
+        expect(calls.count).toBe(2)
         expect(yield* waiters).toBe(0)
       })
     )
   )
 })
 
-describeUring("fibers that yield between their steps", () => {
+describeBatched("fibers that yield between their steps", () => {
   for (const [name, layer] of everyLayer) {
     it.live(`an echo writes back exactly what came (${name})`, () =>
       run(
@@ -663,12 +665,12 @@ describeUring("fibers that yield between their steps", () => {
 
     it.live(`writes of two fibers to one connection are each in one piece (${name})`, () =>
       run(
-        Effect.fnUntraced(function* (uring) {
+        Effect.fnUntraced(function* (calls) {
           const all = yield* manyConnected(10)
           const size = 4000
           for (let round = 0; round < 10; round++) {
             // Now and then a write takes several calls.
-            uring.mostSent = round % 2 === 0 ? 1500 : Infinity
+            calls.mostSent = round % 2 === 0 ? 1500 : Infinity
             const fibers = yield* startAll(all, ({ connection }) =>
               Effect.gen(function* () {
                 yield* readOnce(connection)

@@ -6,7 +6,7 @@ import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import { Poller, Registrar, Tcp } from "effect-amy"
 import {
-  describeUring,
+  describeBatched,
   bytesOf,
   type Connected,
   echo,
@@ -14,7 +14,7 @@ import {
   joinAll,
   manyConnected,
   message,
-  observeUring,
+  observeCalls,
   readBytes,
   readOnce,
   run,
@@ -30,7 +30,7 @@ import { leavesNothing, readText, startProcess, startWaiting, turn, waiters } fr
 
 const everyLayer = nextLayerEntries()
 
-describeUring("an echo on more connections than one batch holds", () => {
+describeBatched("an echo on more connections than one batch holds", () => {
   for (const [name, layer] of everyLayer) {
     it.live(`every peer gets its own bytes, in every round (${name})`, () =>
       run(
@@ -49,13 +49,13 @@ describeUring("an echo on more connections than one batch holds", () => {
 
   it.live("as many connections as a batch holds take two calls", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(300)
         yield* startAll(all, ({ connection }) => echo(connection))
         for (let round = 0; round < 3; round++) {
-          const before = uring.count
+          const before = calls.count
           yield* timeless(expectEcho(all, () => 100, round))
-          expect(uring.count - before).toBe(2 * Math.ceil(300 / 128))
+          expect(calls.count - before).toBe(2 * Math.ceil(300 / 128))
         }
       })
     )
@@ -63,22 +63,22 @@ describeUring("an echo on more connections than one batch holds", () => {
 
   it.live("a single connection takes none", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(1)
         yield* startAll(all, ({ connection }) => echo(connection))
         for (let round = 0; round < 10; round++) yield* expectEcho(all, () => 100, round)
-        expect(uring.count).toBe(0)
+        expect(calls.count).toBe(0)
       })
     )
   )
 
   it.live("streams and sinks echo as well", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(200)
         const fibers = yield* startAll(all, ({ connection }) => Stream.run(connection.stream, connection.sink))
         for (let round = 0; round < 3; round++) yield* expectEcho(all, (index) => 1 + index * 20, round)
-        expect(uring.count).toBeGreaterThan(0)
+        expect(calls.count).toBeGreaterThan(0)
         for (const { peer } of all) peer.end()
         yield* joinAll(fibers)
       })
@@ -86,7 +86,7 @@ describeUring("an echo on more connections than one batch holds", () => {
   )
 })
 
-describeUring("messages of any size in one batch", () => {
+describeBatched("messages of any size in one batch", () => {
   const sizes = [1, 63, 4095, 4096, 4097, 10_000, 16_383, 16_384, 16_385, 100_000]
   for (const [name, layer] of everyLayer) {
     it.live(`each comes back whole (${name})`, () =>
@@ -151,7 +151,7 @@ const readAll = (connection: Tcp.TcpStream) =>
     }
   })
 
-describeUring("ends and errors among healthy connections", () => {
+describeBatched("ends and errors among healthy connections", () => {
   for (const [name, layer] of everyLayer) {
     it.live(`each connection sees its own (${name})`, () =>
       run(
@@ -180,11 +180,11 @@ describeUring("ends and errors among healthy connections", () => {
 
   it.live("they are seen if they come after the report and before the read", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(8)
         const fibers = yield* startAll(all, ({ connection }) => readAll(connection))
-        uring.before = () => {
-          uring.before = () => {}
+        calls.before = () => {
+          calls.before = () => {}
           for (const [index, { peer }] of all.entries()) {
             if (index % 4 === 1) peer.write(", world")
             if (index % 4 === 2) peer.end()
@@ -197,18 +197,18 @@ describeUring("ends and errors among healthy connections", () => {
           const expected = ["hello|end", "hello, world|end", "hello|end", "hello|ConnectionReset"][index % 4]
           expect([index, yield* Fiber.join(fiber)]).toEqual([index, expected])
         }
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
       })
     )
   )
 
   it.live("an end is seen if another process has read the bytes before it", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(4)
         const fibers = yield* startAll(all, ({ connection }) => readAll(connection))
-        uring.before = () => {
-          uring.before = () => {}
+        calls.before = () => {
+          calls.before = () => {}
           for (const { connection } of all) Kernel.drain(connection.fd)
           all[2]!.peer.end()
           all[3]!.peer.reset()
@@ -228,11 +228,11 @@ describeUring("ends and errors among healthy connections", () => {
 
   it.live("an end or an error that was read for a fiber that is gone is there for the next one", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(3)
         const [first, ended, reset] = all as [Connected, Connected, Connected]
-        uring.before = () => {
-          uring.before = () => {}
+        calls.before = () => {
+          calls.before = () => {}
           for (const { connection } of [ended, reset]) Kernel.drain(connection.fd)
           ended.peer.end()
           reset.peer.reset()
@@ -244,7 +244,7 @@ describeUring("ends and errors among healthy connections", () => {
         )
         for (const { peer } of all) peer.write("hello")
         yield* Fiber.join(interrupting)
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
         yield* turn
         expect(yield* readOnce(ended.connection)).toBe("")
         expect(yield* readOnce(ended.connection)).toBe("")
@@ -257,11 +257,11 @@ describeUring("ends and errors among healthy connections", () => {
 
   it.live("urgent data that comes after the report and before the read hides nothing behind it", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(4)
         const fibers = yield* startAll(all, ({ connection }) => readAll(connection))
-        uring.before = () => {
-          uring.before = () => {}
+        calls.before = () => {
+          calls.before = () => {}
           for (const { peer } of all) {
             Kernel.sendOutOfBand(peer.fd)
             peer.write("cd")
@@ -296,7 +296,7 @@ describeUring("ends and errors among healthy connections", () => {
 
   it.live("a write to a broken connection fails, and those to the others do not", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = yield* manyConnected(9)
         const fibers = yield* startAll(all, ({ connection }, index) =>
           Effect.gen(function* () {
@@ -311,7 +311,7 @@ describeUring("ends and errors among healthy connections", () => {
           expect([index, yield* Fiber.join(fiber)]).toEqual([index, ["ok", "BrokenPipe", "ConnectionReset"][index % 3]])
         }
         for (const index of [0, 3, 6]) expect(all[index]!.peer.read().toString()).toBe("hello")
-        expect(uring.count).toBeGreaterThan(1)
+        expect(calls.count).toBeGreaterThan(1)
         expect(yield* waiters).toBe(0)
       })
     )
@@ -347,12 +347,12 @@ const withFirst = <A>(
     return { all, fibers, result: yield* Fiber.join(acting[0]!) }
   })
 
-describeUring("what the first fiber of a batch does to the others", () => {
+describeBatched("what the first fiber of a batch does to the others", () => {
   it.live("promise 13: if it interrupts them, what was read for them is there for the next fiber", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const { all, fibers } = yield* withFirst(20, (_, others) => Fiber.interruptAll(others))
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
         expect(yield* waiters).toBe(0)
         for (const fiber of fibers) expect(Exit.isFailure(yield* Fiber.await(fiber))).toBe(true)
         for (const [index, { connection, peer }] of all.entries()) {
@@ -384,13 +384,13 @@ describeUring("what the first fiber of a batch does to the others", () => {
   )
 
   it.live("bytes beyond the caller's buffer stay in the kernel, and go with a connection that is given away", () =>
-    run((uring) =>
+    run((calls) =>
       Effect.gen(function* () {
         const all = yield* manyConnected(5)
         const fibers = yield* startAll(all, ({ connection }) => readOnce(connection, 3))
         for (const { peer } of all) peer.write("message")
         expect(yield* joinAll(fibers)).toEqual(Array(5).fill("mes"))
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
         for (const { connection } of all) {
           expect(yield* readText(yield* Tcp.fromFd(yield* connection.take), 4)).toBe("sage")
         }
@@ -476,7 +476,7 @@ describeUring("what the first fiber of a batch does to the others", () => {
 
   it.live("promise 8: if it closes their connections, they fail with Closed", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const outcomes: Array<string> = []
         const all = yield* manyConnected(20)
         const acting = yield* startAll(all.slice(0, 1), ({ connection }) =>
@@ -490,7 +490,7 @@ describeUring("what the first fiber of a batch does to the others", () => {
         yield* joinAll(acting)
         for (const fiber of fibers) outcomes.push(yield* Fiber.join(fiber))
         expect(new Set(outcomes)).toEqual(new Set(["Closed"]))
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
         for (const { connection } of all.slice(1)) {
           expect(yield* reasonOf(readOnce(connection))).toBe("Closed")
           expect(yield* reasonOf(connection.take)).toBe("Closed")
@@ -535,7 +535,7 @@ describeUring("what the first fiber of a batch does to the others", () => {
 
   it.live("it closes a connection with a batched write: nothing of it goes to a reused number", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = (yield* manyConnected(3)) as [Connected, Connected, Connected]
         const [writer, closer] = all
         const writing = yield* startAll([writer], ({ connection }) =>
@@ -556,7 +556,7 @@ describeUring("what the first fiber of a batch does to the others", () => {
         expect(fresh).toContain(number)
         for (const fd of fresh!) expect(isEmpty(fd)).toBe(true)
         expect(writer.peer.read().toString()).toBe("reply")
-        expect(uring.count).toBe(1)
+        expect(calls.count).toBe(1)
         expect(yield* waiters).toBe(0)
       })
     )
@@ -579,11 +579,11 @@ describeUring("what the first fiber of a batch does to the others", () => {
 
   it.live("an end or an error that was read for no fiber survives giving the connection away", () =>
     run(
-      Effect.fnUntraced(function* (uring) {
+      Effect.fnUntraced(function* (calls) {
         const all = (yield* manyConnected(3)) as [Connected, Connected, Connected]
         const [first, ended, reset] = all
-        uring.before = () => {
-          uring.before = () => {}
+        calls.before = () => {
+          calls.before = () => {}
           for (const { connection } of [ended, reset]) Kernel.drain(connection.fd)
           ended.peer.end()
           reset.peer.reset()
@@ -608,7 +608,7 @@ describeUring("what the first fiber of a batch does to the others", () => {
   it.live("promise 8: it closes the poller: reports are read, and unmade writes fail with Closed", () =>
     leavesNothing(
       Effect.gen(function* () {
-        yield* observeUring
+        yield* observeCalls
         const opened = yield* open(Poller.layerEventLoop())
         const outcomes = yield* Effect.gen(function* () {
           const all = yield* manyConnected(20)

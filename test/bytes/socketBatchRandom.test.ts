@@ -6,7 +6,7 @@
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
 import type { PollerError } from "effect-amy"
-import { describeUring, type Connected, manyConnected, run } from "../support/batch.ts"
+import { describeBatched, type Connected, manyConnected, run } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
 import { layers, readyNow } from "../support/layers.ts"
 import { times } from "../support/long.ts"
@@ -190,10 +190,10 @@ const oneRound = Effect.fnUntraced(function* (next: () => number) {
 })
 
 for (const name of ["layerWorker", "layerEventLoop"] as const) {
-  describeUring(`connections that become ready together (${name})`, () => {
+  describeBatched(`connections that become ready together (${name})`, () => {
     it.live("every byte is accounted for, whichever fiber is interrupted", () =>
       run(
-        Effect.fnUntraced(function* (uring) {
+        Effect.fnUntraced(function* (calls) {
           const next = random(seed)
           let before = Kernel.openDescriptors()
           for (let round = 0; round < rounds; round++) {
@@ -207,7 +207,7 @@ for (const name of ["layerWorker", "layerEventLoop"] as const) {
             if (round === 0) before = Kernel.openDescriptors()
             expect(Kernel.openDescriptors()).toEqual(before)
           }
-          expect(uring.count).toBeGreaterThan(rounds)
+          expect(calls.count).toBeGreaterThan(rounds)
         }),
         layers[name]
       )

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
-import { hasUring } from "../support/batch.ts"
+import { aioContexts, describeAio, hasUring, setFor } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
 import { allFailed, open, operationsNow, startConsumers } from "../support/opened.ts"
 import { type ConsumerData, runProgram, startConsumer, startThread } from "../support/programs.ts"
@@ -178,6 +178,59 @@ describe("promise 9: worker.terminate() of an attached thread", () => {
       Kernel.close(thread.fd)
       yield* Effect.repeat(Effect.sleep(50), { until: () => Kernel.openDescriptors().size <= before.size })
       expect(Kernel.openDescriptors()).toEqual(before)
+    })
+  )
+})
+
+describeAio("contexts of Linux AIO, which belong to the process", () => {
+  setFor("UV_USE_IO_URING", "0")
+
+  it.live("a thread uses the context of a terminated one, and the main thread keeps one at most", () =>
+    Effect.gen(function* () {
+      const before = Math.max(aioContexts(), 1)
+      for (let round = 0; round < 2; round++) {
+        const main = yield* open(Poller.layerWorker({ maxThreads: 2 }))
+        for (let thread = 0; thread < 2; thread++) {
+          const attached = yield* startThread<ReadonlyArray<number>>("ringThread", main.poller.handle)
+          const connections = yield* attached.next
+          yield* Effect.promise(() => attached.worker.terminate())
+          connections.forEach(Kernel.close)
+          expect(aioContexts()).toBeLessThanOrEqual(before + 1)
+        }
+        const attached = yield* startThread<ReadonlyArray<number>>("ringThread", main.poller.handle)
+        yield* attached.next
+        attached.worker.postMessage("close")
+        yield* attached.exited
+        yield* main.close
+        expect(aioContexts()).toBeLessThanOrEqual(before)
+      }
+    })
+  )
+
+  it.live("a thread that closes its own poller destroys its context", () =>
+    Effect.gen(function* () {
+      const before = aioContexts()
+      const owner = yield* startThread<ReadonlyArray<number>>("ringThread", undefined)
+      yield* owner.next
+      expect(aioContexts()).toBe(before + 1)
+      owner.worker.postMessage("close")
+      yield* owner.exited
+      expect(aioContexts()).toBe(before)
+    })
+  )
+
+  it.live("the last thread to leave the poller of a terminated thread takes its context", () =>
+    Effect.gen(function* () {
+      const before = aioContexts()
+      const owner = yield* startConsumer({ layer: "eventLoop" })
+      const attached = yield* startThread<ReadonlyArray<number>>("ringThread", owner.handle)
+      yield* attached.next
+      expect(aioContexts()).toBe(before + 1)
+      yield* Effect.promise(() => owner.worker.terminate())
+      Kernel.close(owner.fd)
+      attached.worker.postMessage("close")
+      yield* attached.exited
+      expect(aioContexts()).toBe(before)
     })
   )
 })

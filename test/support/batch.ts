@@ -2,18 +2,21 @@
  * Helpers for connections that become ready together: they observe and change the system calls that
  * serve them.
  */
-import { describe, expect, vi } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, vi } from "@effect/vitest"
 import { Effect, Fiber, type Scope } from "effect"
 import { Poller, type PollerError, type Registrar, Tcp } from "effect-amy"
-import { writeSync } from "node:fs"
+import { readFileSync, writeSync } from "node:fs"
 import { SocketBatch } from "../../src/internal/bytes/socketBatch.ts"
 import { libc, provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { Functions } from "../../src/internal/libc/prototypes/index.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
+import { releaseContext } from "../../src/internal/kernel/aioContext.ts"
+import { openAio } from "../../src/internal/kernel/aio.ts"
 import { openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import { bytesOf, leavesNothing, turn } from "../net/tcp/support.ts"
 import * as Kernel from "./kernel.ts"
 import type { PollerLayer } from "./layers.ts"
+import { iocb, iocbsAt } from "./olderKernel.ts"
 import { until } from "./observe.ts"
 import { isEmpty, readInto } from "./watched.ts"
 
@@ -38,9 +41,13 @@ export const changeFunctions = (
     )
   )
 
-/** Observes the calls of io_uring_enter(2), and changes them. */
-export class Uring {
-  /** The number of calls. */
+/** Whether it is the call by which the library finds out what the kernel knows. */
+const isProbe = (count: number, calls: number): boolean =>
+  count === 1 && iocbsAt(1, calls).every((words) => words[iocb.address] === (calls % 2 ** 32) >> 0)
+
+/** Observes the system calls that make many calls, io_uring_enter(2) and io_submit(2), and changes them. */
+export class Submissions {
+  /** The number of system calls. */
   count = 0
   /** The number of the first call that fails. All later ones fail, too. */
   breaksAt = Infinity
@@ -57,25 +64,40 @@ export class Uring {
       if (entries[at] === linux.ioUring.OP_SEND) entries[at + 6] = Math.min(entries[at + 6]!, mostSent)
     }
   }
+
+  limitAt(count: number, calls: number): void {
+    if (this.mostSent === Infinity) return
+    for (const words of iocbsAt(count, calls)) {
+      if (words[iocb.operation] !== linux.aio.CMD_PWRITE) continue
+      words[iocb.length] = Math.min(words[iocb.length]!, this.mostSent)
+    }
+  }
 }
 
 /** Observes the calls of this thread, until the scope closes. */
-export const observeUring: Effect.Effect<Uring, never, Scope.Scope> = Effect.gen(function* () {
-  const uring = new Uring()
-  yield* changeFunctions(({ io_uring_enter, mmap }) => ({
+export const observeCalls: Effect.Effect<Submissions, never, Scope.Scope> = Effect.gen(function* () {
+  const observed = new Submissions()
+  yield* changeFunctions(({ io_submit, io_uring_enter, mmap }) => ({
     mmap: (address, length, protection, flags, fd, offset) => {
       const mapped = mmap(address, length, protection, flags, fd, offset)
-      if (offset === linux.ioUring.OFF_SQES) uring.entries = new Int32Array(libc().memoryAt(mapped, length))
+      if (offset === linux.ioUring.OFF_SQES) observed.entries = new Int32Array(libc().memoryAt(mapped, length))
       return mapped
     },
     io_uring_enter: (number, fd, ...rest) => {
-      uring.count++
-      uring.before()
-      uring.limit()
-      return io_uring_enter(number, uring.count < uring.breaksAt ? fd : -1, ...rest)
+      observed.count++
+      observed.before()
+      observed.limit()
+      return io_uring_enter(number, observed.count < observed.breaksAt ? fd : -1, ...rest)
+    },
+    io_submit: (number, context, count, calls) => {
+      if (isProbe(count, calls)) return io_submit(number, context, count, calls)
+      observed.count++
+      observed.before()
+      observed.limitAt(count, calls)
+      return io_submit(number, observed.count < observed.breaksAt ? context : 0, count, calls)
     }
   }))
-  return uring
+  return observed
 })
 
 /** Whether this machine has io_uring and allows it. Many containers do not. */
@@ -85,35 +107,87 @@ export const hasUring = (() => {
   return uring !== undefined
 })()
 
-/** Describes tests that are about io_uring, or that need it to observe what happens. */
+/** Whether this machine has Linux AIO, allows it, and has contexts left. */
+export const hasAio = (() => {
+  const place = new BigInt64Array(1)
+  const aio = openAio(libc(), 1, place)
+  aio?.close()
+  releaseContext(libc(), place)
+  return aio !== undefined
+})()
+
+/** Describes tests that are about io_uring. */
 export const describeUring = (name: string, body: () => void): void => {
   describe.skipIf(!hasUring)(`${name}${hasUring ? "" : " (skipped: there is no io_uring here)"}`, () => {
     body()
   })
 }
 
-/** Makes this thread have no io_uring, until the scope closes. */
-export const withoutUring = changeFunctions(() => ({ io_uring_setup: () => -1 }))
+/** Describes tests that are about Linux AIO. */
+export const describeAio = (name: string, body: () => void): void => {
+  describe.skipIf(!hasAio)(`${name}${hasAio ? "" : " (skipped: there is no Linux AIO here)"}`, () => {
+    body()
+  })
+}
+
+/** Sets a variable of the environment for the tests of a `describe`. */
+export const setFor = (name: string, value: string | undefined): void => {
+  let before: string | undefined
+  const set = (value: string | undefined): void => {
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+  }
+  beforeAll(() => {
+    before = process.env[name]
+    set(value)
+  })
+  afterAll(() => set(before))
+}
+
+/** Describes tests of batches, once for io_uring and once for Linux AIO in its place. */
+export const describeBatched = (name: string, body: () => void): void => {
+  describeUring(`${name} (io_uring)`, () => {
+    setFor("UV_USE_IO_URING", undefined)
+    body()
+  })
+  describeAio(`${name} (Linux AIO)`, () => {
+    setFor("UV_USE_IO_URING", "0")
+    body()
+  })
+}
+
+/** Makes this thread have neither io_uring nor Linux AIO, until the scope closes. */
+export const withoutBatches = changeFunctions(() => ({
+  io_uring_setup: () => -1,
+  io_setup: () => -1,
+  // There may be a context from earlier tests.
+  io_submit: () => -1
+}))
 
 export const uringDescriptors = (): number =>
   [...Kernel.openDescriptors().values()].filter((target) => target.includes("io_uring")).length
 
+/** Returns the number of contexts of Linux AIO that this process has. */
+export const aioContexts = (): number => readFileSync("/proc/self/maps", "utf8").match(/\[aio\]/g)?.length ?? 0
+
 type Needs = Poller.Poller | Registrar.Registrar | Scope.Scope
 
-/** Runs a test on a layer, and expects it to leave no socket and no ring. */
+/** Runs a test on a layer, and expects it to leave no socket, no ring, and at most a spare context. */
 export const run = <A, E>(
-  test: (uring: Uring) => Effect.Effect<A, E, Needs>,
+  test: (calls: Submissions) => Effect.Effect<A, E, Needs>,
   layer: () => PollerLayer = Poller.layerEventLoop
 ): Effect.Effect<void, E | PollerError.PollerError> =>
   Effect.gen(function* () {
     const rings = uringDescriptors()
+    const contexts = aioContexts()
     yield* Effect.gen(function* () {
-      const uring = yield* observeUring
-      yield* test(uring).pipe(Effect.scoped, Effect.provide(layer()))
+      const calls = yield* observeCalls
+      yield* test(calls).pipe(Effect.scoped, Effect.provide(layer()))
     }).pipe(Effect.scoped, leavesNothing)
     // Node may have rings of its own, which end with its threads.
     yield* until(() => uringDescriptors() <= rings).pipe(Effect.timeoutOption("100 seconds"))
     expect(uringDescriptors()).toBeLessThanOrEqual(rings)
+    expect(aioContexts()).toBeLessThanOrEqual(Math.max(contexts, 1))
   })
 
 /** The other end of a connection, which uses system calls only. */

@@ -1,5 +1,5 @@
 /**
- * Reads and writes the sockets of one batch of reports together, by io_uring.
+ * Reads and writes the sockets of one batch of reports together, by io_uring or Linux AIO.
  *
  * The sockets are read by one system call before any fiber is resumed. The small writes that the
  * fibers then make are made by one system call afterwards. Each system call evicts the program's
@@ -8,7 +8,9 @@
 import type { Batch, BatchReader, BatchWriter } from "../delivery/batch.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { now } from "../libc/realTime.ts"
-import { type IoUring, openIoUring } from "../kernel/ioUring.ts"
+import type { ContextPlace } from "../kernel/aioContext.ts"
+import { openSubmissionQueue } from "../kernel/openSubmissionQueue.ts"
+import type { SubmissionQueue } from "../kernel/submissionQueue.ts"
 
 /** Maximum sockets of a batch. Further reports make the next batch. */
 const capacity = 128
@@ -45,11 +47,13 @@ export class SocketBatch implements Batch {
   static now = now
   readonly capacity = capacity
   readonly #libc: Libc
+  /** Where this thread's context of AIO is noted. */
+  readonly #place: ContextPlace
   /**
-   * Opened when it is first useful, because it takes a descriptor and memory. `null` if the system
-   * has none.
+   * Opened when it is first useful, because it takes a descriptor or a context, and memory. `null`
+   * if the system has none.
    */
-  #uring: IoUring | null | undefined
+  #calls: SubmissionQueue | null | undefined
   #isOpen = false
   #isCollecting = false
   readonly #results = new Int32Array(capacity)
@@ -66,8 +70,9 @@ export class SocketBatch implements Batch {
   /** When the first of them was put in. */
   #since = 0
 
-  constructor(libc: Libc) {
+  constructor(libc: Libc, place: ContextPlace) {
     this.#libc = libc
+    this.#place = place
   }
 
   /** Whether a batch is under way. There is one at a time. */
@@ -85,11 +90,11 @@ export class SocketBatch implements Batch {
     this.#isOpen = true
   }
 
-  /** Opens the ring and its memory if that was not done yet. Returns whether there is a ring. */
+  /** Opens the queue and its memory if that was not done yet. Returns whether there is a queue. */
   #prepare(): boolean {
-    if (this.#uring !== undefined) return this.#uring !== null
-    this.#uring = openIoUring(this.#libc, capacity) ?? null
-    if (this.#uring === null) return false
+    if (this.#calls !== undefined) return this.#calls !== null
+    this.#calls = openSubmissionQueue(this.#libc, capacity, this.#place) ?? null
+    if (this.#calls === null) return false
     this.#received = Buffer.alloc(capacity * stride)
     this.#receivedAt = Number(this.#libc.addressOf(this.#received))
     this.#toSend = Buffer.alloc(capacity * mostWritten)
@@ -108,11 +113,11 @@ export class SocketBatch implements Batch {
     const readers = this.#readers
     if (readers.length < fewest || !this.#prepare()) return this.#readNothing()
     this.#isCollecting = true
-    const uring = this.#uring!
+    const calls = this.#calls!
     for (let i = 0; i < readers.length; i++) {
-      uring.receive(readers[i]!.fd, this.#receivedAt + i * stride, this.#rooms[i]!)
+      calls.receive(readers[i]!.fd, this.#receivedAt + i * stride, this.#rooms[i]!)
     }
-    uring.submit(this.#results)
+    calls.submit(this.#results)
     for (let i = 0; i < readers.length; i++) {
       readers[i]!.received(this.#results[i]!, this.#received, i * stride, this.#rooms[i]!)
     }
@@ -140,14 +145,14 @@ export class SocketBatch implements Batch {
 
   /** Makes all writes that were put in, and resumes their fibers. */
   writeAll(): void {
-    const uring = this.#uring
+    const calls = this.#calls
     const writers: Array<BatchWriter> = []
     let at = this.#toSendAt
     for (let i = 0; i < this.#writers.length; i++) {
       const writer = this.#writers[i]!
       const length = this.#lengths[i]!
       if (!writer.isOver) {
-        uring?.send(writer.fd, at, length)
+        calls?.send(writer.fd, at, length)
         writers.push(writer)
       }
       at += length
@@ -156,10 +161,10 @@ export class SocketBatch implements Batch {
     this.#writers = []
     this.#lengths = []
     this.#used = 0
-    // If the ring was closed meanwhile, each write is as if it would block, and finds out by
+    // If the queue was closed meanwhile, each write is as if it would block, and finds out by
     // itself.
     const results = new Int32Array(writers.length).fill(-this.#libc.profile.errno.EAGAIN)
-    if (writers.length > 0) uring?.submit(results)
+    if (writers.length > 0) calls?.submit(results)
     for (let i = 0; i < writers.length; i++) writers[i]!.sent(results[i]!)
     for (const writer of writers) writer.resume()
   }
@@ -184,7 +189,7 @@ export class SocketBatch implements Batch {
 
   close(): void {
     this.#isCollecting = false
-    this.#uring?.close()
-    this.#uring = null
+    this.#calls?.close()
+    this.#calls = null
   }
 }

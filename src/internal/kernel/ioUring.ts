@@ -1,28 +1,7 @@
-/**
- * io_uring(7), used for one purpose: to make many calls on sockets with one system call. None of
- * these calls waits, so all are done when that system call returns. Readiness is still the
- * selector's to report.
- *
- * This is plain synchronous TypeScript, as a selector is.
- */
+/** io_uring(7), used for one purpose: to make many calls on sockets with one system call. */
 import type { Libc } from "../libc/koffi.ts"
 import type { IoUringProfile } from "../libc/profiles/ioUringProfile.ts"
-
-export interface IoUring {
-  readonly fd: number
-  /** The most calls that can be queued before `submit`. */
-  readonly capacity: number
-  /** Queues a recv(2). */
-  readonly receive: (fd: number, address: number, length: number) => void
-  /** Queues a send(2). */
-  readonly send: (fd: number, address: number, length: number) => void
-  /**
-   * Makes all queued calls, in their order. A result is what the call would have returned by
-   * itself, or the negated errno.
-   */
-  readonly submit: (results: Int32Array) => void
-  readonly close: () => void
-}
+import type { SubmissionQueue } from "./submissionQueue.ts"
 
 /** Sizes of `struct io_uring_sqe` and `struct io_uring_cqe`, in words. */
 const entryWords = 16
@@ -33,9 +12,9 @@ const isForbidden = (): boolean => process.env["UV_USE_IO_URING"] === "0"
 
 /**
  * Opens a ring. Returns `undefined` if the system has no io_uring, or forbids it to this process,
- * as many containers do. Callers then make their calls one by one.
+ * as many containers do.
  */
-export const openIoUring = (libc: Libc, capacity: number): IoUring | undefined => {
+export const openIoUring = (libc: Libc, capacity: number): SubmissionQueue | undefined => {
   const { profile } = libc
   // On a machine of 32 bits, C libraries differ in what mmap(2) takes as an offset.
   if (profile.selector !== "epoll" || profile.pointerBytes === 4 || isForbidden()) return undefined
@@ -64,11 +43,11 @@ const setup = ({ functions }: Libc, uring: IoUringProfile, capacity: number, par
   return -1
 }
 
-class MappedRing implements IoUring {
+class MappedRing implements SubmissionQueue {
   readonly capacity: number
   readonly #libc: Libc
   readonly #uring: IoUringProfile
-  readonly fd: number
+  readonly #fd: number
   readonly #receiveFlags: number
   readonly #sendFlags: number
   readonly #mappings: ReadonlyArray<readonly [address: number, length: number]>
@@ -91,7 +70,7 @@ class MappedRing implements IoUring {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
     this.#libc = libc
     this.#uring = uring
-    this.fd = fd
+    this.#fd = fd
     this.#receiveFlags = MSG_DONTWAIT
     this.#sendFlags = MSG_DONTWAIT | MSG_NOSIGNAL
     const at = uring.params
@@ -154,7 +133,6 @@ class MappedRing implements IoUring {
     const count = this.#count
     this.#count = 0
     const done = this.#isBroken ? 0 : this.#enter(count)
-    // EAGAIN, as if the call would have blocked: the caller then makes it by itself.
     if (done < count) results.fill(-this.#libc.profile.errno.EAGAIN, 0, count)
     if (done === 0) return
     const words = this.#words
@@ -179,7 +157,7 @@ class MappedRing implements IoUring {
       if (left === 0 && missing === 0) return count
       // Waits only for calls that the kernel took without completing them.
       const flags = left === 0 ? ENTER_GETEVENTS : 0
-      const taken = functions.io_uring_enter(enter, this.fd, left, left === 0 ? missing : 0, flags, null, 0)
+      const taken = functions.io_uring_enter(enter, this.#fd, left, left === 0 ? missing : 0, flags, null, 0)
       if (taken >= 0) left -= taken
       if ((taken === -1 && errno() !== profile.errno.EINTR) || (taken === 0 && left > 0)) {
         this.#isBroken = true
@@ -200,6 +178,6 @@ class MappedRing implements IoUring {
   close(): void {
     this.#isBroken = true
     this.#unmap(this.#mappings)
-    this.#libc.functions.close(this.fd)
+    this.#libc.functions.close(this.#fd)
   }
 }

@@ -19,7 +19,7 @@ import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector, SelectorHandle } from "../kernel/selector.ts"
 import { currentThread, isAlive, shownThread } from "../kernel/threadId.ts"
 import type { Attachment } from "../delivery/attachment.ts"
-import { wakeOnExit } from "./openPoller.ts"
+import { releaseContexts, type Shared, wakeOnExit } from "./openPoller.ts"
 import * as Handle from "./pollerHandle.ts"
 import { MailboxConsumer } from "../delivery/mailboxConsumer.ts"
 import { safetyNet } from "../shared/router.ts"
@@ -80,17 +80,6 @@ const load = (memory: PollerMemory): Libc => {
   }
 }
 
-/** What this thread shares with the others. */
-interface Shared {
-  readonly libc: Libc
-  readonly memory: PollerMemory
-  readonly opened: OpenedDescriptors
-  /** The owners of numbers, of the poller's selector. */
-  readonly owners: SharedArrayBuffer
-  /** The kernel's number of this thread, or 0. */
-  readonly thread: number
-}
-
 interface Joined {
   readonly selector: Selector
   readonly mailbox: number
@@ -116,7 +105,7 @@ const join = (shared: Shared, handle: SelectorHandle, dispatcher: Dispatcher): E
       selector.close()
       return Effect.fail(mailbox)
     }
-    const batch = new SocketBatch(noting)
+    const batch = new SocketBatch(noting, memory.mailboxes.contextPlace(mailbox))
     dispatcher.batch = batch
     let released = false
     const release = () => {
@@ -125,9 +114,12 @@ const join = (shared: Shared, handle: SelectorHandle, dispatcher: Dispatcher): E
       cancel()
       // From now on the mailbox may have another owner, and the descriptors' numbers be reused.
       memory.leave()
-      memory.mailboxes.release(mailbox)
       batch.close()
+      memory.mailboxes.release(mailbox)
       selector.close()
+      // After the mailbox, or the owner might close the poller in between, and neither see this.
+      checkThreads(shared)
+      if (memory.isOver) releaseContexts(shared)
     }
     const cancel = onExit(release)
     return Effect.succeed({ selector, mailbox, release })
@@ -157,7 +149,7 @@ const claim = (shared: Shared): number | PollerError => {
 const checkThreads = ({ libc, memory, opened, owners, thread }: Shared): void => {
   const isRunning = (thread: number) => isAlive(libc, thread)
   // First, so that no thread attaches to descriptors that are about to be closed.
-  if (memory.state < State.Closed && !isRunning(memory.threadId)) {
+  if (!memory.isOver && !isRunning(memory.threadId)) {
     if (!memory.fail(0)) memory.advance(State.Closed)
     memory.mailboxes.wakeAll()
   }

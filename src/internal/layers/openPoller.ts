@@ -11,6 +11,7 @@ import { closed, fromThrown, isRangeError, limitReached } from "../errors/poller
 import type { Libc } from "../libc/koffi.ts"
 import { setTimeout } from "../libc/realTime.ts"
 import { loadLibc } from "../errors/loadLibc.ts"
+import { releaseContext } from "../kernel/aioContext.ts"
 import * as Selectors from "../kernel/openSelector.ts"
 import type { Selector } from "../kernel/selector.ts"
 import { currentThread, isAlive } from "../kernel/threadId.ts"
@@ -47,8 +48,9 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
           const thread = currentThread(libc)
           const noting = opened.noting(libc, thread)
           const selector = Selectors.open(noting, batchSize)
-          dispatcher.batch = new SocketBatch(noting)
-          return { libc, memory, opened, thread, selector, dispatcher, mailbox: memory.mailboxes.claim(thread) }
+          const mailbox = memory.mailboxes.claim(thread)
+          dispatcher.batch = new SocketBatch(noting, memory.mailboxes.contextPlace(mailbox))
+          return { libc, memory, opened, thread, selector, dispatcher, mailbox }
         },
         catch: (thrown) =>
           isRangeError(thrown)
@@ -57,14 +59,15 @@ export const open = (options: LayerOptions | undefined): Effect.Effect<Opened, P
               )
             : fromThrown(thrown)
       }),
-      ({ memory, opened, selector, thread }) =>
+      ({ mailbox, memory, opened, selector, thread }) =>
         Effect.sync(() => {
           memory.advance(State.Closed)
           memory.mailboxes.wakeAll()
           dispatcher.end()
           dispatcher.batch?.close()
           selector.close()
-          closeLeft(libc, opened, selector.handle.owners, thread, 10)
+          releaseContext(libc, memory.mailboxes.contextPlace(mailbox))
+          closeLeft({ libc, memory, opened, owners: selector.handle.owners, thread }, 10)
         })
     )
     yield* wakeOnExit(opened)
@@ -83,19 +86,36 @@ export const attachmentOf = ({ dispatcher, libc, mailbox, memory, opened, select
   openAlarm: () => selector.openAlarm(mailbox)
 })
 
+/** What a thread shares with the others of its poller. */
+export interface Shared {
+  readonly libc: Libc
+  readonly memory: PollerMemory
+  readonly opened: OpenedDescriptors
+  /** The owners of numbers, of the poller's selector. */
+  readonly owners: SharedArrayBuffer
+  /** The kernel's number of this thread, or 0. */
+  readonly thread: number
+}
+
 /**
  * Closes what terminated threads left open, and looks again a second later while one of them may
  * still be ending.
  */
-const closeLeft = (
-  libc: Libc,
-  opened: OpenedDescriptors,
-  owners: SharedArrayBuffer,
-  thread: number,
-  times: number
-): void => {
-  const isHeld = opened.closeLeft(libc, thread, (thread) => isAlive(libc, thread), owners)
-  if (times > 0 && isHeld) setTimeout(closeLeft, safetyNet, libc, opened, owners, thread, times - 1).unref()
+const closeLeft = (shared: Shared, times: number): void => {
+  const { libc, memory, opened, owners, thread } = shared
+  const isRunning = (thread: number) => isAlive(libc, thread)
+  const isHeld = opened.closeLeft(libc, thread, isRunning, owners)
+  memory.mailboxes.reclaim(isRunning)
+  releaseContexts(shared)
+  if (times > 0 && isHeld) setTimeout(closeLeft, safetyNet, shared, times - 1).unref()
+}
+
+/**
+ * Releases the contexts of AIO that no thread uses any more. Called by each thread that leaves a
+ * poller that is over, after it has released its mailbox.
+ */
+export const releaseContexts = ({ libc, memory }: Pick<Shared, "libc" | "memory">): void => {
+  for (const place of memory.mailboxes.abandonedContexts()) releaseContext(libc, place)
 }
 
 /**

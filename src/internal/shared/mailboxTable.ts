@@ -14,6 +14,11 @@ export const Box = {
   SyncRequested: 3,
   /** The number of descriptors that the owner has registered. */
   Registrations: 4,
+  /**
+   * The context of Linux AIO in which the owner makes calls, or 0: 64 bits. The next owner uses the
+   * same.
+   */
+  Context: 6,
   /** The number of entries that were written, modulo 2^32. */
   Tail: 32,
   /** 1 while the writer keeps entries that did not fit. */
@@ -108,6 +113,18 @@ export class MailboxTable {
   /** Gives a mailbox back. Entries that still come for it are dropped. */
   release(mailbox: number): void {
     Atomics.store(this.box(mailbox), Box.Owner, 0)
+  }
+
+  /** Returns where the context of a mailbox is noted. */
+  contextPlace(mailbox: number): BigInt64Array<ArrayBufferLike> {
+    return new BigInt64Array(this.#buffer, this.#bytesBefore(mailbox) + Box.Context * 4, 1)
+  }
+
+  /** Returns where the contexts are noted that no thread uses: those of mailboxes without an owner. */
+  *abandonedContexts(): Generator<BigInt64Array<ArrayBufferLike>> {
+    for (let mailbox = this.count; mailbox > 0; mailbox--) {
+      if (Atomics.load(this.box(mailbox), Box.Owner) === 0) yield this.contextPlace(mailbox)
+    }
   }
 
   /** Gives back the mailboxes of terminated threads. */

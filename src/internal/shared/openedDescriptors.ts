@@ -65,6 +65,7 @@ export class OpenedDescriptors {
       eventfd: noted(functions.eventfd),
       timerfd_create: noted(functions.timerfd_create),
       io_uring_setup: noted(functions.io_uring_setup),
+      socket: noted(functions.socket),
       fcntl: (fd, command, ...rest) =>
         command === profile.fcntl.F_DUPFD_CLOEXEC
           ? duplicate(fd, command, ...rest)

@@ -109,6 +109,11 @@ export class PollerMemory {
     return this.#hasLeft && state < State.Closed ? State.Closed : state
   }
 
+  /** Whether the poller is closed or has failed, for all threads. */
+  get isOver(): boolean {
+    return Atomics.load(this.#words, Word.State) >= State.Closed
+  }
+
   /** Makes the poller look closed through this object. It goes on for all other threads. */
   leave(): void {
     this.#hasLeft = true

@@ -1,4 +1,5 @@
 /** What the library has to know about a system that polls with epoll(7). */
+import type { AioProfile } from "./aioProfile.ts"
 import type { CommonProfile } from "./commonProfile.ts"
 import type { IoUringProfile } from "./ioUringProfile.ts"
 
@@ -40,6 +41,7 @@ export interface EpollProfile extends CommonProfile {
     readonly NONBLOCK: number
   }
   readonly ioUring: IoUringProfile
+  readonly aio: AioProfile
   /** Of each architecture: older calls have no common numbers, as those of io_uring have. */
   readonly threadCalls: { readonly [Arch in NodeJS.Architecture]?: ThreadCalls }
   /** Opens a descriptor that only names a file, of whatever kind. */

@@ -73,6 +73,25 @@ export const linux: EpollProfile = {
       completions: 25
     }
   },
+  aio: {
+    calls: {
+      x64: { setup: 206, destroy: 207, getevents: 208, submit: 209 },
+      ia32: { setup: 245, destroy: 246, getevents: 247, submit: 248 },
+      arm: { setup: 243, destroy: 244, getevents: 245, submit: 246 },
+      arm64: { setup: 0, destroy: 1, getevents: 4, submit: 2 },
+      riscv64: { setup: 0, destroy: 1, getevents: 4, submit: 2 },
+      loong64: { setup: 0, destroy: 1, getevents: 4, submit: 2 },
+      ppc64: { setup: 227, destroy: 228, getevents: 229, submit: 230 },
+      s390x: { setup: 243, destroy: 244, getevents: 245, submit: 246 }
+    },
+    CMD_PREAD: 0,
+    CMD_PWRITE: 1,
+    RWF_NOWAIT: 0x8,
+    RWF_NOSIGNAL: 0x100,
+    RING_MAGIC: 0xa10a_10a1,
+    SIGPIPE: 13,
+    SIG_IGN: 1
+  },
   threadCalls: {
     x64: { gettid: 186, tgkill: 234 },
     ia32: { gettid: 224, tgkill: 270 },

@@ -37,6 +37,10 @@ export const absentFunctions: {
     "epoll_wait",
     "eventfd",
     "gettid",
+    "io_destroy",
+    "io_getevents",
+    "io_setup",
+    "io_submit",
     "io_uring_enter",
     "io_uring_setup",
     // Some of them have these two, as functions that make one call for each message, and lose errors.

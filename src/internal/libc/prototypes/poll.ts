@@ -1,6 +1,6 @@
 /**
- * Prototypes of the calls that poll, poll(2), epoll(7), io_uring(7), kqueue(2), and timerfd_create(2),
- * and of those about the threads that do.
+ * Prototypes of the calls that poll, poll(2), epoll(7), kqueue(2), and timerfd_create(2); that make
+ * many calls at a time, io_uring(7) and io_submit(2); and of those about the threads that do.
  */
 export interface PollFunctions {
   /** Takes an array of `struct pollfd`. */
@@ -23,6 +23,23 @@ export interface PollFunctions {
     argument: null,
     size: number
   ) => number
+  /**
+   * The calls of Linux AIO, by syscall(2), too. `io_setup` puts the context into memory of 64 bits.
+   * `io_submit` takes the address of an array of the addresses of `struct iocb`.
+   */
+  readonly io_setup: (number: number, entries: number, context: BigInt64Array) => number
+  readonly io_destroy: (number: number, context: number) => number
+  readonly io_submit: (number: number, context: number, count: number, calls: number) => number
+  readonly io_getevents: (
+    number: number,
+    context: number,
+    least: number,
+    most: number,
+    events: Int32Array,
+    timeout: null
+  ) => number
+  /** Takes both actions as a `struct sigaction`, which begins with the handler. */
+  readonly sigaction: (signal: number, action: null, old: Int32Array) => number
   /** Made by syscall(2), too: musl has no function for `tgkill`, and older glibcs for neither. */
   readonly gettid: (number: number) => number
   readonly tgkill: (number: number, process: number, thread: number, signal: number) => number
@@ -62,6 +79,12 @@ export const pollPrototypes: { readonly [Name in keyof PollFunctions]: string } 
   io_uring_setup: "intptr_t syscall(intptr_t number, unsigned int entries, void *params)",
   io_uring_enter:
     "intptr_t syscall(intptr_t number, int fd, unsigned int submit, unsigned int complete, unsigned int flags, void *argument, size_t size)",
+  io_setup: "intptr_t syscall(intptr_t number, unsigned int entries, void *context)",
+  io_destroy: "intptr_t syscall(intptr_t number, uintptr_t context)",
+  io_submit: "intptr_t syscall(intptr_t number, uintptr_t context, intptr_t count, uintptr_t calls)",
+  io_getevents:
+    "intptr_t syscall(intptr_t number, uintptr_t context, intptr_t least, intptr_t most, void *events, void *timeout)",
+  sigaction: "int sigaction(int signal, void *action, void *old)",
   gettid: "intptr_t syscall(intptr_t number)",
   tgkill: "intptr_t syscall(intptr_t number, int process, int thread, int signal)",
   mmap: "intptr_t mmap(void *address, size_t length, int protection, int flags, int fd, intptr_t offset)",
