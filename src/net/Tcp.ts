@@ -12,8 +12,10 @@
  *
  * On Linux, one call of io_uring(7) reads all connections that become ready together, and another
  * call writes to them. It takes one more descriptor and 2.5 MiB for each thread, from its first use
- * on. `UV_USE_IO_URING=0` turns it off. Where the system forbids it, each connection makes its own
- * calls.
+ * on. `UV_USE_IO_URING=0` turns it off. Where the system forbids it, as in most containers, Linux
+ * AIO, io_submit(2), does the same. It takes a context instead of a descriptor, of which a system
+ * has a limited number (`/proc/sys/fs/aio-max-nr`). `EFFECT_AMY_USE_AIO=0` turns that off. Without
+ * both, each connection makes its own calls.
  *
  * **Example** (An echo server, and a client)
  *
