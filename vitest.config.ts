@@ -6,12 +6,13 @@ import { configDefaults, defineConfig } from "vitest/config"
  * those that needs more is skipped elsewhere, and says so: `test/support/platform.ts`.
  */
 const onlyOnLinux: { readonly [files: string]: string } = {
-  "bytes/{batchedWrite,socketBatch,socketBatchRandom}": "io_uring",
+  "bytes/{batchedWrite,socketBatch,socketBatchRandom}": "io_uring or Linux AIO",
+  "bytes/sandboxes": "seccomp",
   "delivery/alarmFailure": "timerfd_create",
   "delivery/{closedEnds,model}": "epoll, which reports both directions at once",
   documentation: "inotify, pidfds and eventfds, for some of the examples",
   "kernel/epoll": "epoll",
-  "kernel/ioUring": "io_uring",
+  "kernel/{aio,ioUring,submissionQueue}": "io_uring and Linux AIO",
   "kernel/libkqueue": "libkqueue, which is for systems without a kqueue",
   "kernel/threadId": "gettid",
   "layers/{exits,stoppedThread,terminated}": "threads that the kernel gives numbers",
