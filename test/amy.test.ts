@@ -134,7 +134,7 @@ for (const [name, layer] of Object.entries({
 
     it.live("the timer that is due first is reported first, and removing one leaves the other", () =>
       Effect.gen(function* () {
-        const late = yield* Registrar.timeout(20)
+        const late = yield* Registrar.timeout(200)
         const removed = yield* Registrar.timeout(5)
         const early = yield* Registrar.timeout(10)
         yield* Registrar.cancelTimer(removed)
