@@ -5,6 +5,7 @@ import { Poller, Registrar } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { layers, type PollerLayer, readyNow } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
+import { notLinux, onLinux } from "../support/platform.ts"
 import { listenForSignals, signalAllThreads, signals, startThread, type WaitMeasured } from "../support/programs.ts"
 
 const all: { readonly [name: string]: (options?: Poller.LayerOptions) => PollerLayer } = {
@@ -94,14 +95,14 @@ for (const [name, layer] of Object.entries(all)) {
 
   describe(`promise 7: EINTR is invisible and does not restart the clock (${name})`, () => {
     // The signals last as long as the wait. If each restarted its clock, the wait would never end.
-    it.live("in a finite wait", () =>
+    it.live.skipIf(notLinux)(onLinux("tgkill", "in a finite wait"), () =>
       Effect.gen(function* () {
         yield* signalAllThreads(10)
         expect(yield* measured(400)).toBeGreaterThanOrEqual(400)
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("in an infinite wait", () =>
+    it.live.skipIf(notLinux)(onLinux("tgkill", "in an infinite wait"), () =>
       Effect.gen(function* () {
         const poller = yield* Poller.Poller
         yield* signalAllThreads(10)
@@ -110,7 +111,7 @@ for (const [name, layer] of Object.entries(all)) {
       }).pipe(Effect.scoped, Effect.provide(layer()))
     )
 
-    it.live("in a wait of zero", () =>
+    it.live.skipIf(notLinux)(onLinux("tgkill", "in a wait of zero"), () =>
       Effect.gen(function* () {
         yield* signalAllThreads(1)
         const fd = yield* scopedEventfd
@@ -139,7 +140,7 @@ for (const [name, layer] of Object.entries(all)) {
 }
 
 describe("promise 7: the polling thread is interrupted by signals and goes on (layerWorker)", () => {
-  it.live("signals end its waits early, and no consumer notices", () =>
+  it.live.skipIf(notLinux)(onLinux("tgkill", "signals end its waits early, and no consumer notices"), () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller
       const before = (yield* poller.stats).waits
@@ -176,7 +177,7 @@ describe("promise 7: time in a worker thread that blocks (layerBlocking)", () =>
     })
   )
 
-  it.live("EINTR is invisible and does not restart the clock", () =>
+  it.live.skipIf(notLinux)(onLinux("tgkill", "EINTR is invisible and does not restart the clock"), () =>
     Effect.gen(function* () {
       const thread = yield* startThread<WaitMeasured>("blockingTime", undefined)
       yield* signalAllThreads(10)
