@@ -154,6 +154,30 @@ describeTwoLayers("promise 13: interruption leaves nothing behind", (layer) => {
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 
+  it.live("loses nothing if the fiber before it interrupts it while it comes to wait", () =>
+    Effect.gen(function* () {
+      const { far, near, watched } = yield* watchedPair()
+      Kernel.fill(near)
+      // A report of the earlier room may still be on its way: it is out of date.
+      yield* readyNow
+      yield* interrupted(yield* begin(watched.write(encode("full"))))
+      const first = yield* begin(
+        Effect.flatMap(readText(watched, 1), (text) => Effect.as(Fiber.interrupt(second), text))
+      )
+      const second: Fiber.Fiber<unknown, unknown> = yield* begin(
+        Effect.andThen(watched.write(encode("room")), readText(watched, 1))
+      )
+      expect(yield* waiters).toBe(2)
+      // Both are reported together, and the fiber that writes is resumed first.
+      Kernel.writeText(far, "abc")
+      Kernel.drain(far)
+      expect(yield* Fiber.join(first)).toBe("a")
+      expect(yield* interrupted(second)).toBe(true)
+      expect(yield* readText(watched)).toBe("bc")
+      expect(yield* waiters).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
   it.live("an attempt that is interrupted forgets nothing", () =>
     Effect.gen(function* () {
       const { far, watched } = yield* watchedPair()

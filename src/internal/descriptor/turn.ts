@@ -109,12 +109,8 @@ export abstract class Turn<A, E> extends FiberEffect<A, E> implements Waiter {
   }
 
   wake(): void {
-    if (this.#state === State.Entering) {
-      const result = this.attempt()
-      if (result === undefined) this.direction.forget()
-      else this.giveEarly(result)
-      return
-    }
+    // Its attempt is made only when it comes: the fiber before it may have interrupted it.
+    if (this.#state === State.Entering) return this.giveEarly(this)
     const fiber = this.#fiber as Suspendable
     this.#state = State.Called
     resumeSuspended(fiber, this)
