@@ -25,7 +25,7 @@ import { open } from "../support/opened.ts"
 import * as Kernel from "../support/kernel.ts"
 import { nextLayerEntries } from "../support/layers.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
-import { isEmpty, scopedFds } from "../support/watched.ts"
+import { atOnce, isEmpty, scopedFds } from "../support/watched.ts"
 import { leavesNothing, readText, startProcess, startWaiting, turn, waiters } from "../net/tcp/support.ts"
 
 const everyLayer = nextLayerEntries()
@@ -408,6 +408,20 @@ describeBatched("what the first fiber of a batch does to the others", () => {
         expect(yield* joinAll(fibers)).toEqual(Array(5).fill("of another batch"))
         for (const [index, { connection }] of all.entries()) {
           if (index > 0) expect(yield* readOnce(connection)).toBe(`message ${index}`)
+        }
+      })
+    )
+  )
+
+  it.live("if it interrupts them, what was read for them is there even if its readiness is cleared", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const { all } = yield* withFirst(5, (_, others) => Fiber.interruptAll(others))
+        yield* turn
+        for (const [index, { connection }] of all.entries()) {
+          if (index === 0) continue
+          yield* (yield* connection.readable).clear
+          expect(yield* atOnce(readOnce(connection))).toBe(`message ${index}`)
         }
       })
     )

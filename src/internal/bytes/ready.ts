@@ -5,14 +5,21 @@ import type { Direction } from "../descriptor/direction.ts"
 import { Readiness } from "../kernel/selector.ts"
 import { PublicObject } from "../objects/publicObject.ts"
 
+/** Knows whether bytes were read ahead, which the kernel reports no more. */
+export interface Ahead {
+  readonly hasReadAhead: boolean
+}
+
 export class ReadyImpl extends PublicObject implements Ready {
   readonly #direction: Direction
+  readonly #ahead: Ahead | undefined
   readonly #reports: number
   readonly #bits: number
 
-  constructor(direction: Direction) {
+  constructor(direction: Direction, ahead?: Ahead) {
     super()
     this.#direction = direction
+    this.#ahead = ahead
     this.#reports = direction.reports
     this.#bits = direction.bits
   }
@@ -31,6 +38,7 @@ export class ReadyImpl extends PublicObject implements Ready {
 
   get clear(): Effect.Effect<void> {
     return Effect.sync(() => {
+      if (this.#ahead?.hasReadAhead === true) return
       if (this.#direction.reports === this.#reports) this.#direction.forget()
     })
   }

@@ -173,8 +173,8 @@ export abstract class StreamSocket<Address> extends PublicObject {
     const { reading } = this.watchedFd
     return Effect.suspend(() =>
       this.fd !== -1 && this.#channel.hasReadAhead
-        ? Effect.succeed(new ReadyImpl(reading))
-        : Effect.map(this.watchedFd.whenReady(reading), () => new ReadyImpl(reading))
+        ? Effect.succeed(new ReadyImpl(reading, this.#channel))
+        : Effect.map(this.watchedFd.whenReady(reading), () => new ReadyImpl(reading, this.#channel))
     )
   }
 
