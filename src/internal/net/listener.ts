@@ -234,7 +234,8 @@ export abstract class Listener<Connection extends { readonly owned: OwnedFd }, A
   ): Effect.Effect<never, PollerError, Exclude<R, Scope.Scope>> {
     return this.serve<E, R, Exclude<R, Scope.Scope>>({
       contextOf: (context) => Context.add(context, Scope.Scope, Scope.makeUnsafe()) as Context.Context<R>,
-      handle: handler,
+      // Without the fiber: a handler may have optional parameters.
+      handle: (connection) => handler(connection),
       end(connection, exit, fiber) {
         const scope = Context.getUnsafe(fiber.context, Scope.Scope) as Scope.Closeable
         const closing = Scope.closeUnsafe(scope, exit)

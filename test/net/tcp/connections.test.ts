@@ -149,6 +149,19 @@ describeTcp("Tcp listens, accepts and connects", (live) => {
     }).pipe(Effect.provide(Logger.layer([])))
   )
 
+  live("run passes nothing but the connection, as a handler may have optional parameters", () =>
+    Effect.gen(function* () {
+      const listener = yield* Tcp.listen("127.0.0.1:0")
+      yield* Effect.forkChild(
+        listener.run((connection, ...more: ReadonlyArray<unknown>) =>
+          connection.writeAll(bytesOf(`${more.length} more`))
+        )
+      )
+      const client = yield* nodeClient(listener.address.port)
+      expect((yield* receiveAll(client)).toString()).toBe("0 more")
+    })
+  )
+
   live("stream and sink carry bytes to an echo server of node:net and back", () =>
     Effect.gen(function* () {
       const port = yield* nodeServer((socket) => socket.pipe(socket))
