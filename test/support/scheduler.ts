@@ -4,6 +4,8 @@ import { Scheduler } from "effect"
 /** Makes its fibers yield at one of the coming steps, and at no other. */
 export class YieldAt extends Scheduler.MixedScheduler {
   left: number
+  /** Called when a fiber is about to yield. */
+  onYield: () => void = () => {}
 
   constructor(left = Infinity) {
     super()
@@ -11,6 +13,8 @@ export class YieldAt extends Scheduler.MixedScheduler {
   }
 
   override shouldYield(): boolean {
-    return --this.left === 0
+    if (--this.left !== 0) return false
+    this.onYield()
+    return true
   }
 }

@@ -2,7 +2,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /** How a connection is handled. */
@@ -58,7 +58,19 @@ export class Handlings<Connection, E, R, R2> {
   /** Starts the fiber of a connection. */
   start(connection: Connection): void {
     const context = this.#handler.contextOf(this.#context, connection)
-    Effect.runForkWith(context)(Effect.onExit(new Handling(this, connection), this.#onExit))
+    const fiber = Effect.runForkWith(context)(Effect.onExit(new Handling(this, connection), this.#onExit))
+    // Its scheduler may have made it yield before it came to the handler.
+    if (fiber.pollUnsafe() === undefined && !this.#running.has(fiber)) this.#startLater(fiber, connection)
+  }
+
+  /** Keeps a fiber that may be interrupted before it begins, and ends its connection then. */
+  #startLater(fiber: Fiber.Fiber<unknown, E>, connection: Connection): void {
+    this.#running.set(fiber, connection)
+    fiber.addObserver((exit) => {
+      this.#running.delete(fiber)
+      // In all other cases `#onExit` has run, and this does nothing once more.
+      if (Exit.hasInterrupts(exit)) this.#handler.end(connection, exit, fiber)
+    })
   }
 
   handle(fiber: Fiber.Fiber<unknown, unknown>, connection: Connection): Effect.Effect<unknown, E, R> {

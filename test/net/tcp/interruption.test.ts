@@ -3,12 +3,13 @@
  * with Closed.
  */
 import { expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, type Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Scheduler, type Scope, Stream } from "effect"
 import { type PollerError, Registrar, Tcp } from "effect-amy"
 import * as Kernel from "../../support/kernel.ts"
 import { open } from "../../support/opened.ts"
 import { outcomeOf } from "../../support/outcome.ts"
 import { until } from "../../support/observe.ts"
+import { YieldAt } from "../../support/scheduler.ts"
 import {
   bytesOf,
   describeTcp,
@@ -227,6 +228,39 @@ describeTcp("promise 13: interrupting an operation on a listener loses no connec
       for (const client of clients) yield* receiveAll(client)
       const next = yield* nodeClient(listener.address.port)
       expect((yield* (yield* listener.accept).remoteAddress).port).toBe(next.localPort)
+    })
+  )
+
+  live("run: also handlers that yield before they begin", () =>
+    Effect.gen(function* () {
+      for (let step = 1; step <= 12; step++) {
+        yield* Effect.gen(function* () {
+          const listener = yield* Tcp.listen("127.0.0.1:0")
+          const scheduler = new YieldAt()
+          let atWork = 0
+          const handler = Effect.acquireUseRelease(
+            Effect.sync(() => atWork++),
+            () => Effect.never,
+            () => Effect.sync(() => atWork--)
+          )
+          const fiber = yield* startWaiting(
+            Effect.provideService(
+              listener.run(() => handler),
+              Scheduler.Scheduler,
+              scheduler
+            )
+          )
+          const before = sockets().length
+          scheduler.left = step
+          scheduler.onYield = () => queueMicrotask(() => fiber.interruptUnsafe())
+          const client = yield* Tcp.connect(listener.address)
+          yield* until(() => fiber.pollUnsafe() !== undefined)
+          yield* turn
+          expect([step, atWork]).toEqual([step, 0])
+          expect([step, sockets().length]).toEqual([step, before + 1])
+          yield* client.close
+        }).pipe(Effect.scoped)
+      }
     })
   )
 
