@@ -65,6 +65,9 @@ export interface SetOptions {
    * stack (`UDP_GRO`, of Linux). They arrive as they were sent, one by one, and take less time. It
    * pays with many datagrams in a row, as QUIC sends them. Fails with `UnsupportedPlatform` on other
    * systems.
+   *
+   * To switch it off reads what has come already, for the calls that follow. The kernel goes on
+   * joining datagrams that come too fast for that.
    */
   readonly gro?: boolean | undefined
   /** Routers that a datagram may pass, from 1 to 255 (`IP_TTL`, `IPV6_UNICAST_HOPS`). */

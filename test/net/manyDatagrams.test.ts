@@ -265,6 +265,29 @@ describeLayers("many datagrams", (layer) => {
     })
   )
 
+  both("a peer that does not listen is reported to each call for a connected socket", () =>
+    Effect.gen(function* () {
+      const gone = yield* Effect.scoped(Effect.map(Udp.bind("127.0.0.1:0"), addressOf))
+      for (const texts of [numbered(5), ["of", "several", "sizes"]]) {
+        const client = yield* Udp.bind("127.0.0.1:0")
+        yield* client.connect(gone)
+        const datagrams = texts.map((one) => ({ payload: bytes(one) }))
+        for (let i = 0; i < 3; i++) {
+          // Returns once a datagram was sent: its report is then there for the next call.
+          yield* Effect.eventually(client.send(bytes("anyone?")))
+          const error = yield* Effect.flip(client.sendMany(datagrams))
+          expect(unsentOf(error)![0]).toEqual([0, "ConnectionRefused"])
+        }
+        yield* Effect.eventually(client.send(bytes("anyone?")))
+        const peer = yield* Udp.bind(gone)
+        const error = yield* Effect.flip(client.sendMany(datagrams))
+        expect(unsentOf(error)).toEqual([[0, "ConnectionRefused"]])
+        expect(yield* drain(peer)).toEqual(texts.slice(1))
+        yield* peer.close
+      }
+    })
+  )
+
   both("what a stream has read and not emitted is there for the next receiver", () =>
     Effect.gen(function* () {
       const socket = yield* Udp.bind("127.0.0.1:0")
@@ -356,6 +379,12 @@ describeLayers("many datagrams", (layer) => {
         expect(received.count).toBe(1)
         yield* sender.sendMany(outgoing(["late"], socket))
         expect((yield* Fiber.join(waiting)).map(text)).toEqual(["late"])
+        // More than a call has messages for, to an address that is made anew for each.
+        const before = sent.count
+        yield* sender.sendMany(outgoing(numbered(150), socket))
+        expect(sent.count).toBe(before + 1)
+        const all = yield* Stream.runCollect(Stream.take(socket.stream, 150))
+        expect(all.map(text)).toEqual(numbered(150))
       }).pipe(Effect.provide(layer()))
     }).pipe(Effect.scoped)
   )
@@ -591,6 +620,41 @@ describeLayers("many datagrams", (layer) => {
         yield* sender.sendMany(outgoing(numbered(5), socket))
         expect(text(yield* socket.receive)).toBe("0000")
         expect((yield* socket.receiveMany).map(text)).toEqual(numbered(5).slice(1))
+      })
+    )
+
+    live("datagrams that were joined before it is switched off arrive as they were sent", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0", { gro: true })
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        yield* sender.sendMany(outgoing(numbered(5), socket))
+        expect(text(yield* socket.receive)).toBe("0000")
+        yield* sender.sendMany(outgoing(["a", "b"], socket))
+        yield* socket.setOptions({ gro: false })
+        yield* sender.sendMany(outgoing(["c", "d"], socket))
+        const received: Array<string> = []
+        while (received.length < 8) received.push(...(yield* socket.receiveMany).map(text))
+        expect(received).toEqual([...numbered(5).slice(1), "a", "b", "c", "d"])
+        // A fiber that waits is served, and what arrives afterwards is reported.
+        yield* socket.setOptions({ gro: true })
+        const waiting = yield* Effect.forkScoped(Effect.all([socket.receive, socket.receive, socket.receive]), {
+          startImmediately: true
+        })
+        yield* sender.sendMany(outgoing(["e", "f"], socket))
+        yield* socket.setOptions({ gro: false })
+        yield* sender.sendMany(outgoing(["g"], socket))
+        expect((yield* Fiber.join(waiting)).map(text)).toEqual(["e", "f", "g"])
+      })
+    )
+
+    live("is known to the socket also if another option is refused", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0")
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        const nowhere = socket.setOptions({ gro: true, multicastInterface: "192.0.2.1" })
+        expect(yield* reasonOf(nowhere)).toBe("AddressNotAvailable")
+        yield* sender.sendMany(outgoing(numbered(5), socket))
+        expect((yield* socket.receiveMany).map(text)).toEqual(numbered(5))
       })
     )
 

@@ -4,12 +4,13 @@ import type * as Option from "effect/Option"
 import { isUint8Array } from "node:util/types"
 import type { PollerError } from "../../PollerError.ts"
 import { changedError, transferredError } from "../errors/arguments.ts"
-import { invalidArgument } from "../errors/pollerErrors.ts"
+import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import type { Attempt } from "../descriptor/direction.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { unlessBlocked } from "../descriptor/systemCall.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
+import { Interest, Readiness } from "../kernel/selector.ts"
 import { inet, placeOf } from "./addresses.ts"
 import { DatagramImpl } from "./datagram.ts"
 import { DatagramReader, mostMessages } from "./datagramReader.ts"
@@ -19,6 +20,10 @@ import { type Outgoing, SendMany, type SendTarget } from "./sendMany.ts"
 export type Many = readonly [DatagramImpl, ...Array<DatagramImpl>]
 
 const none: Array<DatagramImpl | undefined> = []
+
+/** Maximum tries to find the socket empty, and looks at it for each of them. */
+const mostTries = 16
+const mostLooks = 1024
 
 export class DatagramChannel implements SendTarget {
   readonly watchedFd: WatchedFd
@@ -68,8 +73,62 @@ export class DatagramChannel implements SendTarget {
   }
 
   /** Whether the kernel may join datagrams that come together: this then takes them apart. */
+  get joins(): boolean {
+    return this.#reader.joins
+  }
+
   set joins(joins: boolean) {
     this.#reader.joins = joins
+  }
+
+  /**
+   * Makes the kernel no longer join datagrams. It then does not tell the size of those that it has
+   * joined before, so they are read while it still does. If others come in between, it is taken back.
+   * Where they come that fast, the kernel goes on joining them.
+   */
+  stopJoining(): Effect.Effect<void, PollerError> {
+    let error: PollerError | undefined
+    for (let tries = 0; this.joins && error === undefined && tries < mostTries; tries++) {
+      this.#readAllAhead()
+      error = this.#setJoining(0)
+      if (error === undefined && this.#isEmpty) this.joins = false
+      else error ??= this.#setJoining(1)
+    }
+    this.watchedFd.reading.run()
+    return error === undefined ? Effect.void : Effect.fail(error)
+  }
+
+  #setJoining(value: number): PollerError | undefined {
+    const { functions, profile } = this.libc
+    const { manyDatagrams } = profile.socket
+    if (manyDatagrams === undefined) return undefined
+    const { IPPROTO_UDP, UDP_GRO } = manyDatagrams
+    const bytes = new Uint8Array(Int32Array.of(value).buffer)
+    const { fd } = this.watchedFd
+    const result = retryInterrupted(this.libc, () => functions.setsockopt(fd, IPPROTO_UDP, UDP_GRO, bytes, 4))
+    return result < 0 ? fromErrno("setsockopt", -result, this.watchedFd) : undefined
+  }
+
+  get #isEmpty(): boolean {
+    const { attachment, fd } = this.watchedFd
+    return (attachment.selector.readinessNow(fd, Interest.Read) & Readiness.Readable) === 0
+  }
+
+  /** Reads what has come, for the calls that follow. */
+  #readAllAhead(): void {
+    const read = this.#ahead.slice(this.#next) as Array<DatagramImpl>
+    let isLast = false
+    for (let looks = 0; !isLast && looks < mostLooks; looks++) {
+      const look = this.#reader.readMany(read, mostMessages)
+      isLast = look.isLast
+      // The first error is reported. One that follows it is no passing one.
+      if (look.error !== undefined && this.#kept !== undefined) break
+      this.#kept ??= look.error
+    }
+    if (read.length === 0 && this.#kept === undefined) return
+    // The kernel has nothing left to report.
+    this.watchedFd.reading.report(Readiness.Readable)
+    this.#keep(read, isLast)
   }
 
   readonly #receiving: Attempt<DatagramImpl> = () => {

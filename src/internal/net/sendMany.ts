@@ -54,7 +54,10 @@ interface Refusal {
   readonly errno: number
 }
 
-const { EINVAL, EIO, EMSGSIZE, ENOSYS } = constants.errno
+const { ECONNREFUSED, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH, ENOPROTOOPT, ENOSYS } = constants.errno
+
+/** What the network reports of earlier datagrams to the peer of a connected socket: each once. */
+const networkReports: ReadonlySet<number> = new Set([ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ENOPROTOOPT])
 
 export class SendMany {
   readonly #target: SendTarget
@@ -152,7 +155,8 @@ export class SendMany {
   /** Called with the error of the next message, of which the kernel has sent nothing. */
   #refused(count: number, errno: number): void {
     const { length, to } = this.#datagrams[this.#next]!
-    if (count > 1) {
+    // The kernel has forgotten a report of the network, so the first one fails with it, as if alone.
+    if (count > 1 && !(to === undefined && networkReports.has(errno))) {
       // One of them may be refused by itself, or only their being joined is.
       this.#singleUntil = this.#next + count
       this.#refusal = { first: this.#next, size: length, errno }

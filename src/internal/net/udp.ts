@@ -167,8 +167,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     }
     const address = readAddress(this.#libc, to as NetAddress.InetAddressInput)
     if (isPollerError(address)) return address
-    const bytes = this.encode("sendto", address)
-    if (isPollerError(bytes)) return bytes
+    const encoded = this.encode("sendto", address)
+    if (isPollerError(encoded)) return encoded
+    // The same bytes, because datagrams to them are joined.
+    const bytes = this.#lastBytes !== undefined && equals(this.#lastBytes, encoded) ? this.#lastBytes : encoded
     this.#lastBytes = bytes
     // Other forms may stand for something else by the next time.
     this.#lastTo = typeof to === "string" && !to.includes("%") ? to : address
@@ -242,9 +244,22 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     return this.#owned.use(() => {
       const read = readOptions("Udp.setOptions", options, udpOptions)
       if (isPollerError(read)) return Effect.fail(read)
-      return Effect.map(setUdpOptions(this.#libc, this.#watchedFd, this.#isIpv6, read), () => {
-        if (read.gro !== undefined) this.#channel.joins = read.gro
-      })
+      const channel = this.#channel
+      const stops = read.gro !== undefined && !read.gro && channel.joins
+      // Before the kernel joins any, and also if an option after this one is refused.
+      if (read.gro) channel.joins = true
+      const setting = setUdpOptions(
+        this.#libc,
+        this.#watchedFd,
+        this.#isIpv6,
+        stops ? { ...read, gro: undefined } : read
+      )
+      return stops
+        ? Effect.andThen(
+            setting,
+            this.#owned.use(() => channel.stopJoining())
+          )
+        : setting
     })
   }
 
@@ -304,6 +319,8 @@ const noAddress = (libc: Libc): Uint8Array => {
   return bytes
 }
 
+const equals = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
+
 const disconnectErrors: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
 
 const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
@@ -333,7 +350,7 @@ export const open = (
       yield* bindTo(libc, fd, address)
       const bound = yield* Socket.addressOf(libc, place, "getsockname")
       const socket = new UdpSocketImpl(net, fd, inet.decode(libc, bound))
-      socket.channel.joins = options.gro === true
+      socket.channel.joins = Boolean(options.gro)
       return socket
     })
   )
@@ -356,10 +373,10 @@ export const bind = (
 export const fromFd = (fd: number): Effect.Effect<UdpSocket, PollerError, Registrar | Scope.Scope> =>
   Opening.adopt(fd, udp, (net, fd, { bound }) => {
     const socket = new UdpSocketImpl(net, fd, inet.decode(net.libc, bound))
-    // Or its datagrams would arrive joined.
+    // Or its datagrams would arrive joined. Kernels that have the option do not all say so.
     const { manyDatagrams } = net.libc.profile.socket
     if (manyDatagrams !== undefined) {
-      socket.channel.joins = Socket.getOption(net.libc, fd, manyDatagrams.IPPROTO_UDP, manyDatagrams.UDP_GRO) > 0
+      socket.channel.joins = Socket.getOption(net.libc, fd, manyDatagrams.IPPROTO_UDP, manyDatagrams.UDP_GRO) !== 0
     }
     return socket
   })
