@@ -157,7 +157,8 @@ export interface ForeignFdDriver<out A, out E = never, out R = never> extends In
    *
    * - Fails as the step does.
    * - Fails with `BadDescriptor` if a step names a number that is not open.
-   * - Fails with `InvalidArgument` if a step names an invalid descriptor, event or timeout.
+   * - Fails with `InvalidArgument` if a step names an invalid descriptor, event or timeout, or returns
+   *   nothing.
    * - Fails with `AlreadyRegistered` if a descriptor is registered in another way.
    * - Fails with `LimitReached` if the kernel can watch no more.
    * - Fails with `Closed` or `WorkerFailed` if the poller has ended.
@@ -307,8 +308,8 @@ export const make: (fd: FdLike | (() => number)) => Effect.Effect<ForeignFd, Pol
  *
  * - Fails as the step does.
  * - Fails with `BadDescriptor` if a step names a number that is not open.
- * - Fails with `InvalidArgument` if a step names neither a descriptor nor a timeout, or names an
- *   invalid one.
+ * - Fails with `InvalidArgument` if a step names neither a descriptor nor a timeout, names an invalid
+ *   one, or returns nothing.
  * - Fails with `AlreadyRegistered` if a descriptor is registered in another way.
  * - Fails with `LimitReached` if the kernel can watch no more.
  * - Fails with `Closed` or `WorkerFailed` if the poller has ended.

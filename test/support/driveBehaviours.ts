@@ -108,6 +108,9 @@ export const driveBehaviours: Behaviours = {
         const registered = yield* world.socket
         yield* Registrar.register(registered, "Read")
         const closed = yield* world.closedNumber
+        for (const nothing of [undefined, null, {}]) {
+          expect(yield* step(nothing as unknown as ForeignFd.Step<never>)).toBe("InvalidArgument")
+        }
         expect(yield* step(ForeignFd.waitForAny([]))).toBe("InvalidArgument")
         expect(yield* step(ForeignFd.waitForAny([], { timeout: Infinity }))).toBe("InvalidArgument")
         expect(yield* step(ForeignFd.waitFor(socket.fd, "Read", { timeout: -1 }))).toBe("InvalidArgument")

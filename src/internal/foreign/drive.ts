@@ -100,7 +100,9 @@ const runSteps = <A, E, R>(step: NextStep<A, E, R>, run: Run): Effect.Effect<A, 
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => new Holder(all)),
       (holder) => {
-        const wait = (step: Waits): Effect.Effect<Found, PollerError> => {
+        const wait = (step: Waits | undefined | null): Effect.Effect<Found, PollerError> => {
+          if (!step)
+            return Effect.fail(invalidArgument("a step has returned nothing: return done or waitFor of ForeignFd"))
           const timeout = readArgument("the timeout of a step", () => step.timeout)
           const millis = isPollerError(timeout) ? timeout : timeoutOf(timeout)
           if (typeof millis !== "number") return Effect.fail(millis)
@@ -117,8 +119,8 @@ const runSteps = <A, E, R>(step: NextStep<A, E, R>, run: Run): Effect.Effect<A, 
         const next = (ready: Found): Effect.Effect<A, E | PollerError, R> =>
           Effect.suspend(() => {
             run.isWoken = false
-            return Effect.flatMap(step(ready), (result) =>
-              result._tag === "Done" ? Effect.succeed(result.value) : Effect.flatMap(wait(result), next)
+            return Effect.flatMap(step(ready), (result: Step<A> | undefined | null) =>
+              result?._tag === "Done" ? Effect.succeed(result.value) : Effect.flatMap(wait(result), next)
             )
           })
         return next([])
