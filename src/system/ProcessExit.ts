@@ -1,6 +1,6 @@
 /**
- * Waits for the end of any process, not only of children of this one, and sends signals that cannot
- * hit another process.
+ * Waits for the end of any process, not only of children of this one, and sends signals that, on
+ * Linux, cannot hit another process.
  *
  * A process is watched by a descriptor of the kernel's: a pidfd of Linux, or a kqueue. It belongs to
  * the process that has the id at the moment of the call. If that process ends, and the system gives
@@ -76,11 +76,12 @@ export interface ProcessHandle extends Inspectable {
   readonly exit: Effect.Effect<Exit, PollerError>
 
   /**
-   * Sends a signal to this process, and never to another one that was given its id. The signal 0
-   * only checks whether that is possible.
+   * Sends a signal to this process. On Linux it cannot reach another one that was given its id. The
+   * signal 0 only checks whether the process can be sent a signal.
    *
-   * A system without pidfds has no call that does both. There, this looks whether the process has
-   * ended, and then calls kill(2).
+   * A system without pidfds has no such call. There, this looks whether the process has ended, and
+   * then calls kill(2). If the process ends in between, is reaped, and its id is given away at once,
+   * the signal reaches the process that has the id by then.
    *
    * - Fails with `NotFound` if the process has ended, and has been reaped. On a system without
    *   pidfds, once it has ended.
@@ -161,7 +162,7 @@ export {
  * - Fails with `LimitReached` if the process has too many descriptors open.
  * - Fails with `UnsupportedPlatform` on a Linux that has no pidfds.
  *
- * **Example** (A signal that cannot hit another process)
+ * **Example** (A signal, and the end)
  *
  * ```ts
  * import { Effect } from "effect"
