@@ -59,7 +59,8 @@ const check = (options: ServerOptions & ClientOptions) =>
     yield* Console.log(table(outcome))
     const lost = losses(outcome)
     if (lost.length > 0) return yield* new Lost({ losses: lost })
-    yield* Console.log("\nnothing was lost, and every descriptor was closed")
+    // Windows does not show the descriptors.
+    yield* Console.log(`\nnothing was lost${before.size === 0 ? "" : ", and every descriptor was closed"}`)
   })
 
 const program = Effect.gen(function* () {
