@@ -222,9 +222,11 @@ export interface AsyncFd extends Inspectable {
   readonly writeAll: (buffer: Uint8Array, offset?: number, length?: number) => Effect.Effect<void, PollerError>
 
   /**
-   * Reads until the end. Small chunks share memory, as Node's own buffers do: to transfer a chunk
-   * to another thread, transfer a copy, `chunk.slice()`. On a descriptor of messages, an empty one
-   * is an end.
+   * Reads until the end. On a descriptor of messages, an empty one is an end.
+   *
+   * Small chunks share memory, as the buffers of Node do. The memory of a larger one may go beyond
+   * its end, and is not cleared there: it may hold bytes of other descriptors. To clone or transfer
+   * a chunk to another thread, pass a copy, which has no other bytes: `chunk.slice()`.
    *
    * - Fails with `InvalidArgument` if the descriptor is in blocking mode.
    * - Fails with `BadDescriptor` if the descriptor is not open for reading.

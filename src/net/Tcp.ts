@@ -247,8 +247,9 @@ export interface TcpStream extends Inspectable {
    * All bytes that arrive, until the peer shuts down its writing side. It reads only what is
    * pulled.
    *
-   * Small chunks share memory, as the buffers of Node do. To transfer a chunk to another thread,
-   * transfer a copy: `chunk.slice()`.
+   * Small chunks share memory, as the buffers of Node do. The memory of a larger one may go beyond
+   * its end, and is not cleared there: it may hold bytes of other connections. To clone or transfer
+   * a chunk to another thread, pass a copy, which has no other bytes: `chunk.slice()`.
    */
   readonly stream: Stream.Stream<Uint8Array, PollerError>
 
