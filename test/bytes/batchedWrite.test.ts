@@ -3,7 +3,7 @@
  * call afterwards: in one piece, in turn, and before the thread does anything that takes long.
  */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scheduler } from "effect"
+import { Effect, Exit, Fiber, Latch, Scheduler } from "effect"
 import { Poller, PollerSocketServer, Tcp } from "effect-amy"
 import { once } from "node:events"
 import * as net from "node:net"
@@ -105,6 +105,35 @@ const three = Effect.map(manyConnected(3), (all) => all as [Connected, Connected
 const yielding = Effect.provideService(Scheduler.MaxOpsBeforeYield, 3)
 
 describeBatched("promise 13: a fiber whose write is in a batch is interrupted by another fiber of the batch", () => {
+  it.live("it goes on waiting for what its interruption waits for, and the batch does not resume it", () =>
+    run(
+      Effect.fnUntraced(function* () {
+        const all = yield* three
+        const cleanedUp = Latch.makeUnsafe(false)
+        const fibers = yield* timeless(
+          Effect.tap(
+            inOneBatch<unknown, unknown>(all, [
+              // The write of the second is made by then, and its fiber is resumed after this one.
+              ({ connection }, fibers) =>
+                Effect.andThen(
+                  connection.writeAll(bytesOf("first.")),
+                  Effect.sync(() => fibers[1]!.interruptUnsafe())
+                ),
+              ({ connection }) => Effect.ensuring(connection.writeAll(bytesOf("second.")), cleanedUp.await),
+              ({ connection }) => connection.writeAll(bytesOf("other."))
+            ]),
+            ([first, , third]) => Fiber.awaitAll([first!, third!])
+          )
+        )
+        yield* readyNow
+        expect(fibers[1]!.pollUnsafe()).toBeUndefined()
+        yield* cleanedUp.open
+        expect(Exit.isFailure(yield* Fiber.await(fibers[1]!))).toBe(true)
+        expect(yield* waiters).toBe(0)
+      })
+    )
+  )
+
   it.live("all of the write is made or nothing, and the next write follows it", () =>
     run(
       Effect.fnUntraced(function* () {

@@ -1,6 +1,5 @@
 /** Writes bytes to a non-blocking descriptor: one that is wrapped, or a socket of this library. */
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import type * as Option from "effect/Option"
 import { constants } from "node:os"
 import type { PollerError } from "../../PollerError.ts"
@@ -9,6 +8,7 @@ import type { Attempt } from "../descriptor/direction.ts"
 import type { ToFailure } from "../descriptor/waitedFd.ts"
 import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
+import { type AnyFiber, FiberEffect, suspend, suspendableOf } from "../objects/suspension.ts"
 import { ByteReader } from "./byteReader.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 import { PendingWrite, type WriteTarget } from "./pendingWrite.ts"
@@ -35,8 +35,8 @@ const breaking: ReadonlySet<number> = new Set([
  */
 const mostCopied = 64 * 1024
 
-/** A `writeAll` that has not begun. One object, where `Effect.suspend` would take two. */
-class WriteAll extends Effectable.Class<void, PollerError> {
+/** A `writeAll` that has not begun. */
+class WriteAll extends FiberEffect<void, PollerError> {
   readonly #writer: ByteWriter
   readonly #buffer: Uint8Array
   readonly #offset: number
@@ -50,10 +50,38 @@ class WriteAll extends Effectable.Class<void, PollerError> {
     this.#length = length
   }
 
-  asEffect(): Effect.Effect<void, PollerError> {
+  run(fiber: AnyFiber): Effect.Effect<void, PollerError> {
     if (this.#buffer.length < this.#offset + this.#length) return Effect.fail(changedError())
     const buffer = this.#offset === 0 ? this.#buffer : this.#buffer.subarray(this.#offset)
-    return this.#writer.writeAllNow(buffer, this.#length, false, Effect.fail)
+    return this.#writer.mayBatch(this.#length)
+      ? this.#writer.putIntoBatch(fiber, buffer, this.#length, false, Effect.fail)
+      : this.#writer.writeAllNow(buffer, this.#length, false, Effect.fail)
+  }
+}
+
+/** A write that joins the batch when its fiber comes to wait for it. */
+class BatchedWrite<E> extends FiberEffect<void, E> {
+  readonly #writer: ByteWriter
+  readonly #all: Uint8Array
+  readonly #length: number
+  readonly #goesOn: boolean
+  readonly #toFailure: ToFailure<E>
+
+  constructor(writer: ByteWriter, all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>) {
+    super()
+    this.#writer = writer
+    this.#all = all
+    this.#length = length
+    this.#goesOn = goesOn
+    this.#toFailure = toFailure
+  }
+
+  run(fiber: AnyFiber): Effect.Effect<void, E> {
+    // Or the batch would send bytes of others in their place.
+    if (this.#all.length < this.#length) return this.#toFailure(changedError())
+    return this.#writer.mayBatch(this.#length)
+      ? this.#writer.putIntoBatch(fiber, this.#all, this.#length, this.#goesOn, this.#toFailure)
+      : this.#writer.writeAllNow(this.#all, this.#length, this.#goesOn, this.#toFailure)
   }
 }
 
@@ -126,12 +154,10 @@ export class ByteWriter extends ByteReader implements WriteTarget {
 
   /** Begins a `writeAll` now. If it goes on, an interruption ends only the waiting for it. */
   writeAllNow<E>(all: Uint8Array, length: number, goesOn: boolean, toFailure: ToFailure<E>): Effect.Effect<void, E> {
+    if (this.mayBatch(length)) return new BatchedWrite(this, all, length, goesOn, toFailure)
     const { writing } = this.watchedFd
     if (length > mostCopied || !this.watchedFd.mayTry(writing)) {
       return this.writeWhenFiberWaits(all, length, goesOn, toFailure)
-    }
-    if (length <= mostWritten && this.batch?.isCollecting === true) {
-      return this.putIntoBatch(all, length, goesOn, toFailure)
     }
     const count = this.writeSome(all, length)
     // Most of the time the kernel takes all of it at once.
@@ -156,8 +182,8 @@ export class ByteWriter extends ByteReader implements WriteTarget {
       const write = new PendingWrite(this, all, length, toFailure)
       const result = write.begin()
       if (result !== undefined) return resume(result)
-      write.resumeWith(resume)
-      return goesOn ? write.keeping : write.leaving
+      write.resumeWith({ evaluate: resume as (effect: Effect.Effect<void, unknown>) => void })
+      return Effect.sync(() => (goesOn ? write.keep() : write.leave()))
     })
   }
 
@@ -171,32 +197,31 @@ export class ByteWriter extends ByteReader implements WriteTarget {
     return (
       write.begin() ??
       Effect.callback((resume) => {
-        write.resumeWith(resume)
-        return goesOn ? undefined : write.leaving
+        write.resumeWith({ evaluate: resume as (effect: Effect.Effect<void, unknown>) => void })
+        return goesOn ? undefined : Effect.sync(() => write.leave())
       })
     )
   }
 
-  /** Puts the write into the batch, unless the batch is over when the fiber comes to wait. */
-  private putIntoBatch<E>(
+  /** Whether a write of this length can be made together with others. */
+  mayBatch(length: number): boolean {
+    return length <= mostWritten && this.batch?.isCollecting === true && this.watchedFd.mayTry(this.watchedFd.writing)
+  }
+
+  /** Puts a write into the batch, and suspends the running fiber until the write is over. */
+  putIntoBatch<E>(
+    fiber: AnyFiber,
     all: Uint8Array,
     length: number,
     goesOn: boolean,
     toFailure: ToFailure<E>
   ): Effect.Effect<void, E> {
-    return Effect.callback((resume) => {
-      const batch = this.batch!
-      // Or the batch would send bytes of others in their place.
-      if (all.length < length) return resume(toFailure(changedError()))
-      if (!batch.isCollecting || !this.watchedFd.mayTry(this.watchedFd.writing)) {
-        return resume(this.writeAllNow(all, length, goesOn, toFailure))
-      }
-      const write = new PendingWrite(this, all, length, toFailure)
-      this.#batched = write
-      write.resumeWith(resume)
-      write.putInto(batch)
-      return goesOn ? write.keeping : write.leaving
-    })
+    const write = new PendingWrite(this, all, length, toFailure)
+    const suspendable = suspendableOf(fiber)
+    this.#batched = write
+    write.resumeWith(suspendable)
+    write.putInto(this.batch!)
+    return suspend(suspendable, goesOn ? write.keepUnlessResumed.bind(write) : write.leaveUnlessResumed.bind(write))
   }
 
   /** Writes now: returns the number of bytes, an error, or `undefined` if it would block. */

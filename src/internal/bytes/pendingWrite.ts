@@ -1,13 +1,13 @@
 /**
  * A write that waits: for room, or for the other writes of a batch, with which it is made together.
  */
-import { resumeFiber } from "../objects/resumeFiber.ts"
 import * as Effect from "effect/Effect"
 import type { PollerError } from "../../PollerError.ts"
 import type { Batch, BatchWriter } from "../delivery/batch.ts"
 import type { Waiter } from "../descriptor/direction.ts"
-import type { Resume, ToFailure } from "../descriptor/waitedFd.ts"
+import type { ToFailure } from "../descriptor/waitedFd.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
+import { type Resumable, resumeSuspended } from "../objects/suspension.ts"
 import { ownCopyOf } from "./chunkPool.ts"
 
 /** What is written to. */
@@ -37,7 +37,7 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
   readonly wants = 0
   readonly #target: WriteTarget
   readonly #toFailure: ToFailure<E>
-  #resume: Resume<void, E> | undefined
+  #fiber: Resumable | undefined
   #rest: Uint8Array
   #left: number
   /** Whether it is in a batch, and no call was made for it yet. */
@@ -73,9 +73,9 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
   }
 
   /** Sets the fiber to resume. By then the write may be over already. */
-  resumeWith(resume: Resume<void, E>): void {
-    if (this.#result === undefined) this.#resume = resume
-    else resume(this.#result)
+  resumeWith(fiber: Resumable): void {
+    if (this.#result === undefined) this.#fiber = fiber
+    else fiber.evaluate(this.#result)
   }
 
   get fd(): number {
@@ -86,26 +86,36 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
     return !this.#isBatched
   }
 
-  /**
-   * To be run when its fiber was interrupted: it leaves the line, since its buffer may be used for
-   * something else from now on. A batched write is made first, as if it had been made at once.
-   */
-  get leaving(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      const { watchedFd } = this.#target
-      if (this.#isBatched && this.#target.writeSome(this.#rest, this.#left) !== this.#left) watchedFd.writing.forget()
-      this.#end(Effect.void)
-    })
+  /** Called when its fiber goes on: leaves if the fiber was not resumed from here. */
+  leaveUnlessResumed(): void {
+    if (this.#isResumed) return
+    this.#fiber = undefined
+    this.leave()
+  }
+
+  /** Called when its fiber goes on: keeps the bytes if the fiber was not resumed from here. */
+  keepUnlessResumed(): void {
+    if (this.#isResumed) return
+    this.#fiber = undefined
+    this.keep()
   }
 
   /**
-   * To be run when its fiber was interrupted, if it is to go on: copies the bytes, as its buffer
+   * To be called when its fiber was interrupted: it leaves the line, since its buffer may be used
+   * for something else from now on. A batched write is made first, as if it had been made at once.
+   */
+  leave(): void {
+    const { watchedFd } = this.#target
+    if (this.#isBatched && this.#target.writeSome(this.#rest, this.#left) !== this.#left) watchedFd.writing.forget()
+    this.#end(Effect.void)
+  }
+
+  /**
+   * To be called when its fiber was interrupted, if it is to go on: copies the bytes, as its buffer
    * may be reused.
    */
-  get keeping(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (this.#rest.length >= this.#left) this.#rest = ownCopyOf(this.#rest, 0, this.#left)
-    })
+  keep(): void {
+    if (this.#rest.length >= this.#left) this.#rest = ownCopyOf(this.#rest, 0, this.#left)
   }
 
   /** Writes it in place of the batch, before something is done that has to come after it. */
@@ -176,6 +186,9 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
 
   #finish(result: Effect.Effect<void, E>): void {
     this.#isResumed = true
-    if (this.#resume !== undefined) resumeFiber(this.#resume, result)
+    const fiber = this.#fiber
+    // It may wait for something else from now on.
+    this.#fiber = undefined
+    if (fiber !== undefined) resumeSuspended(fiber, result)
   }
 }

@@ -16,15 +16,19 @@ import { reportUncaught } from "../libc/uncaught.ts"
 /** Any fiber. */
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
+/** A fiber, as far as it is resumed. */
+export interface Resumable {
+  /** Goes on with an effect. To be called once for each time that the fiber waits. */
+  evaluate(effect: unknown): void
+}
+
 /** A fiber, as far as it is suspended and resumed. */
-export interface Suspendable {
+export interface Suspendable extends Resumable {
   /**
    * Returns what suspends the fiber when it runs that next. `onResume` is called when the fiber
    * goes on, for whatever reason: it was resumed, or interrupted.
    */
   yieldWith(onResume: () => void): unknown
-  /** Goes on with an effect. */
-  evaluate(effect: unknown): void
 }
 
 const isSuspendable = (fiber: object): fiber is Suspendable =>
@@ -69,7 +73,7 @@ export const suspend = <A, E>(fiber: Suspendable, onResume: () => void): Effect.
  * Resumes a fiber that was suspended, which runs until it waits again or ends. An exception that an
  * observer of the fiber throws is reported, and cannot stop what comes after.
  */
-export const resumeSuspended = <A, E>(fiber: Suspendable, effect: Effect.Effect<A, E>): void => {
+export const resumeSuspended = <A, E>(fiber: Resumable, effect: Effect.Effect<A, E>): void => {
   try {
     fiber.evaluate(effect)
   } catch (thrown) {
