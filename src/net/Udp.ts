@@ -233,7 +233,9 @@ export interface UdpSocket extends Inspectable {
    * - Fails with `MessageTooLarge` if a datagram is too long (more than 65,507 bytes over IPv4).
    * - Fails with `NotConnected` if `address` is not given and the socket is not connected.
    * - Fails with `InvalidArgument` if a payload is not a `Uint8Array`, or if an address is invalid or
-   *   of the wrong family. Then none of them was sent.
+   *   of the wrong family. Then none of them was sent, and `unsent` is not there.
+   * - Fails with `InvalidArgument`, and sends the others, if Linux refuses the port 0, or if a payload
+   *   was transferred to another thread while it waited.
    * - Fails with `PermissionDenied` if an address is a broadcast address, without the option.
    *
    * @since 0.2.0
@@ -304,8 +306,9 @@ export interface UdpSocket extends Inspectable {
 
   /**
    * Gives the descriptor away without closing it, for instance to another thread. That thread makes
-   * a socket of it with {@link fromFd}. What a stream has read and not emitted stays behind: to keep
-   * it, run `tryReceive` until it returns none. Fails with `Closed`.
+   * a socket of it with {@link fromFd}. What a stream has read and not emitted stays behind, and so
+   * does the rest of what the kernel has joined (`gro`). To keep that, run `tryReceive` until it
+   * returns none. Fails with `Closed`.
    */
   readonly take: Effect.Effect<number, PollerError>
 }
