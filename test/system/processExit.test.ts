@@ -277,6 +277,23 @@ describe.each(Object.entries(systems))("a process on simulated %s", (name, profi
     )
   )
 
+  it.live("that had ended when it was opened is sent no signal, nor is another that is given its id", () =>
+    onSimulatedKqueue(profile, (_, system) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const first = system.start(100)
+          system.exit(100, 0x500)
+          const handle = yield* ProcessExit.open(100)
+          expect(yield* outcome(handle.signal("SIGKILL"))).toBe("NotFound")
+          system.reap(100)
+          const next = system.start(100)
+          expect(yield* outcome(handle.signal("SIGKILL"))).toBe("NotFound")
+          expect([first.signals, next.signals]).toEqual([[], []])
+        })
+      )
+    )
+  )
+
   it.live("of another parent ends without a status where only the parent is told", () =>
     onSimulatedKqueue(profile, (_, system) =>
       Effect.scoped(

@@ -15,6 +15,8 @@ export interface ReportedEnd {
 export interface ProcessKnote {
   /** A kqueue, which is readable once the process has ended, until `take` returns its end. */
   readonly fd: number
+  /** Whether the process had ended before, and the system watches none that has: nothing is reported. */
+  readonly hadEnded: boolean
   /** Returns how the process ended, or `undefined` if it runs. Throws `SystemCallError`. */
   readonly take: () => ReportedEnd | undefined
 }
@@ -45,13 +47,13 @@ export const openProcessKnote = (libc: Libc<KqueueProfile>, pid: number, exists:
   }
 
   let reason = add()
-  let hasEnded = false
+  let hadEnded = false
   if (reason === ESRCH && exists()) {
     // Some systems watch no process that has ended. Another one may have begun in between.
     reason = add()
-    hasEnded = reason === ESRCH && exists()
+    hadEnded = reason === ESRCH && exists()
   }
-  if (reason !== 0 && !hasEnded) {
+  if (reason !== 0 && !hadEnded) {
     close(fd)
     throw new SystemCallError("kevent(ADD, EVFILT_PROC)", reason)
   }
@@ -59,8 +61,8 @@ export const openProcessKnote = (libc: Libc<KqueueProfile>, pid: number, exists:
   const noTime = new Int32Array(4)
   return {
     fd,
+    hadEnded,
     take() {
-      if (hasEnded) return { status: undefined }
       const count = retryInterrupted(libc, () => kevent(fd, null, 0, batch, 1, noTime))
       if (count < 0) throw new SystemCallError("kevent", -count)
       if (count === 0) return undefined

@@ -76,7 +76,7 @@ const openByKnote = (
   const signalNow = (signal: number): number => -retryInterrupted(libc, () => kill(pid, signal))
   try {
     const knote = openProcessKnote(libc, pid, () => signalNow(0) !== errno.ESRCH)
-    let ended: Ended | "unknown" | undefined
+    let ended: Ended | "unknown" | undefined = knote.hadEnded ? "unknown" : undefined
     return {
       fd: knote.fd,
       look() {
