@@ -281,7 +281,10 @@ describe("ForeignFd.timeUntil", () => {
       const deadline = micros() + 3000n
       expect(yield* foreign.wait("Read", { timeout: ForeignFd.timeUntil(deadline) })).toEqual(Option.none())
       expect(micros()).toBeGreaterThanOrEqual(deadline)
-      expect(yield* outcome(foreign.wait("Read", { timeout: ForeignFd.timeUntil(Number.NaN) }))).toBe("InvalidArgument")
+      for (const invalid of [Number.NaN, Symbol("soon"), undefined, "1"] as Array<number>) {
+        const timeout = ForeignFd.timeUntil(invalid)
+        expect(yield* outcome(foreign.wait("Read", { timeout }))).toBe("InvalidArgument")
+      }
     }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
   )
 })

@@ -111,6 +111,11 @@ export const driveBehaviours: Behaviours = {
         for (const nothing of [undefined, null, {}]) {
           expect(yield* step(nothing as unknown as ForeignFd.Step<never>)).toBe("InvalidArgument")
         }
+        for (const noFunction of [undefined, Effect.succeed(ForeignFd.done(1))]) {
+          const steps = noFunction as unknown as () => Effect.Effect<ForeignFd.Step<number>>
+          expect(yield* outcome(ForeignFd.drive(steps))).toBe("InvalidArgument")
+          expect(yield* outcome((yield* ForeignFd.makeDriver(steps)).run)).toBe("InvalidArgument")
+        }
         expect(yield* step(ForeignFd.waitForAny([]))).toBe("InvalidArgument")
         expect(yield* step(ForeignFd.waitForAny([], { timeout: Infinity }))).toBe("InvalidArgument")
         expect(yield* step(ForeignFd.waitFor(socket.fd, "Read", { timeout: -1 }))).toBe("InvalidArgument")

@@ -96,6 +96,7 @@ type NextStep<A, E, R> = (ready: ReadonlyArray<ReadyFd>) => Effect.Effect<Step<A
 const runSteps = <A, E, R>(step: NextStep<A, E, R>, run: Run): Effect.Effect<A, E | PollerError, R | Registrar> =>
   Effect.gen(function* () {
     const attachment = yield* attachmentOf(yield* Registrar)
+    if (typeof step !== "function") return yield* invalidArgument("invalid step: expected a function")
     const all = ArmedFds.of(attachment)
     return yield* Effect.acquireUseRelease(
       Effect.sync(() => new Holder(all)),

@@ -5,9 +5,9 @@ import { monotonicNow } from "../libc/realTime.ts"
 const never = 2 ** 63
 
 export const timeUntil = (micros: number | bigint): number | undefined => {
-  const at = Number(micros)
+  // What is neither stays no number, which the wait that it is for refuses.
+  const at = typeof micros === "number" || typeof micros === "bigint" ? Number(micros) : NaN
   if (at >= never - 1024) return undefined
   const left = at - Number(monotonicNow()) / 1e3
-  // What is not a number stays so: the wait that it is for fails then.
   return left < 0 ? 0 : left / 1e3
 }
