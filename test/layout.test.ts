@@ -118,6 +118,13 @@ describe("src/internal", () => {
     expect(new Set(files.map((file) => file.split("/")[2]!))).toEqual(new Set([...rooms, "codecs", "testing"]))
   })
 
+  it("imports no node:process, which opens the standard streams and makes pipes there non-blocking", () => {
+    const importing = globSync("src/**/*.ts").filter((file) =>
+      /from "(node:)?process"/.test(readFileSync(file, "utf8"))
+    )
+    expect(importing).toEqual([])
+  })
+
   it("has no cycle, types included", () => {
     const done = new Set<string>()
     const path: Array<string> = []

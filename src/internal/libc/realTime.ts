@@ -5,7 +5,6 @@
  * They are taken when this module loads. No other module of the library uses the global ones.
  */
 import { performance } from "node:perf_hooks"
-import { hrtime } from "node:process"
 import * as timers from "node:timers"
 
 /**
@@ -31,7 +30,9 @@ const nowOf = (Object.getPrototypeOf(performance) as Partial<Performance>).now ?
  */
 export const now: () => number = nowOf.bind(performance)
 
-const { bigint } = behindFake("hrtime", hrtime)
+// Not by an import of node:process: that opens the standard streams, and so makes pipes there
+// non-blocking.
+const { bigint } = behindFake("hrtime", process.hrtime)
 
 /** Returns nanoseconds of CLOCK_MONOTONIC, as C libraries read it. */
 export const monotonicNow = (): bigint => bigint()
