@@ -9,6 +9,7 @@ import { entriesOf, ids, mailboxes } from "./support.ts"
 
 const EPERM = 1
 const ENOENT = 2
+const ESRCH = 3
 const EBADF = 9
 const EEXIST = 17
 const EINVAL = 22
@@ -348,6 +349,31 @@ describe("the selector of a simulated Windows", () => {
       expect([system.polls, system.segments]).toEqual([0, 0])
       expect(new Set(system.open)).toEqual(new Set(["socket"]))
       expect(() => attach(system.libc, selector.handle)).toThrow(SystemCallError)
+    })
+
+    it("does not wait for a thread that was terminated", () => {
+      const { fd, selector: unused, system } = start()
+      unused.close()
+      const terminated = new Set<number>()
+      const threadOf = (thread: number) => ({
+        ...system.libc,
+        functions: {
+          gettid: () => thread,
+          tgkill: (_: number, _pid: number, asked: number) => (terminated.has(asked) ? -1 : 0)
+        } as unknown as typeof system.libc.functions,
+        errno: () => ESRCH
+      })
+      const selector = open(threadOf(4), 8)
+      attach(threadOf(8), selector.handle)
+      const other = attach(threadOf(12), selector.handle)
+      const last = attach(threadOf(16), selector.handle)
+      last.add(fd, Interest.Read, 1, 1)
+      terminated.add(8)
+      selector.close()
+      other.close()
+      expect(system.open).toContain("port")
+      last.close()
+      expect([system.open, system.segments]).toEqual([["socket"], 0])
     })
 
     it("is over for a thread that only wakes", () => {

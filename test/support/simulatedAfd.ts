@@ -143,6 +143,7 @@ export class SimulatedAfd {
       profile: win32,
       functions: new Proxy({} as Libc["functions"], {
         get: (_, name) => () => {
+          if (name === "gettid") return 0
           throw new Error(`the simulated system has no function ${String(name)}`)
         }
       }),

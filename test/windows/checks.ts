@@ -8,7 +8,7 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import type { Socket } from "effect/socket"
 import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
 import { PollerSocket, PollerSocketServer, Tcp, Udp, Unix } from "effect-amy/net"
@@ -20,7 +20,8 @@ import { layerAttached, type PollerLayer } from "../support/layers.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { outcome } from "../support/opened.ts"
 import * as Kernel from "./kernel.ts"
-import { onWindows } from "./world.ts"
+import { streamChecks, testPollerCheck } from "./streams.ts"
+import { hasUsers, onWindows } from "./world.ts"
 
 type Check = Effect.Effect<unknown, PollerError.PollerError>
 
@@ -170,6 +171,9 @@ for (const name of Object.keys(layers)) {
   )
 }
 
+for (const [name, check] of Object.entries(streamChecks)) on("layerWorker", name, check)
+checks.push(["TestPoller takes the place of the kernel", testPollerCheck])
+
 on(
   "layerWorker",
   "Unix stream sockets connect by a path, where the system has them",
@@ -282,7 +286,45 @@ on(
   )
 )
 
-/** The thread of the check above. */
+on(
+  "layerWorker",
+  "a thread that is terminated while it is attached leaves neither its mailbox nor the poller open",
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    // A mailbox for this thread, and one for another.
+    const services = yield* Layer.buildWithScope(Poller.layerWorker({ maxThreads: 2 }), scope)
+    const { handle } = Context.get(services, Poller.Poller)
+    const registrar = Context.get(services, Registrar.Registrar)
+    for (let round = 0; round < 2; round++) {
+      const thread = new Worker(new URL(import.meta.url), { workerData: { poller: handle, stays: true } })
+      yield* Effect.promise(() => new Promise((resolve) => thread.once("message", resolve)))
+      strictEqual(yield* outcome(attachOnce(handle)), "LimitReached")
+      yield* Effect.promise(() => thread.terminate())
+      strictEqual(yield* outcome(attachOnce(handle)), "success")
+    }
+    const last = new Worker(new URL(import.meta.url), { workerData: { poller: handle, stays: true } })
+    yield* Effect.promise(() => new Promise((resolve) => last.once("message", resolve)))
+    yield* Effect.promise(() => last.terminate())
+    const isUsed = yield* hasUsers(registrar)
+    strictEqual(isUsed(), true)
+    yield* Scope.close(scope, Exit.void)
+    strictEqual(isUsed(), false)
+    strictEqual(yield* outcome(attachOnce(handle)), "Closed")
+    // A new one works.
+    yield* Effect.provide(streamChecks["frames of any size come back through the codecs"]!, Poller.layerWorker())
+  })
+)
+
+const attachOnce = (handle: Poller.PollerHandle) => Effect.provide(Poller.Poller, Poller.layerAttach(handle))
+
+/** A thread that stays attached until it is terminated, of the check above. */
+const stayingThread = (handle: Poller.PollerHandle) =>
+  Effect.sync(() => parentPort!.postMessage("attached")).pipe(
+    Effect.andThen(Effect.never),
+    Effect.provide(Poller.layerAttach(handle))
+  )
+
+/** The thread that triggers and sends, of the check before. */
 const attachedThread = Effect.scoped(
   Effect.gen(function* () {
     const { event, poller, sender } = workerData as {
@@ -326,4 +368,5 @@ const main = async () => {
 }
 
 if (isMainThread) await main()
+else if ("stays" in workerData) await Effect.runPromise(stayingThread(workerData.poller))
 else parentPort!.postMessage(await Effect.runPromise(attachedThread))

@@ -4,6 +4,7 @@ import { type PollerError, Registrar } from "effect-amy"
 import type { Attachment } from "../../src/internal/delivery/attachment.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import { bindAfdCalls, openPort } from "../../src/internal/kernel/afdCalls.ts"
+import { AfdMemory } from "../../src/internal/kernel/afdMemory.ts"
 import { Interest } from "../../src/internal/kernel/selector.ts"
 import { type Libc, libc } from "../../src/internal/libc/koffi.ts"
 import type { AfdProfile } from "../../src/internal/libc/profiles/afdProfile.ts"
@@ -76,3 +77,14 @@ export const onWindows = (layer: PollerLayer, behaviour: Behaviour): Effect.Effe
       ),
     (scope) => Scope.close(scope, Exit.void)
   )
+
+/** Returns a function that tells whether a thread still counts as a user of the selector. */
+export const hasUsers = (registrar: Registrar.Registrar["Service"]) =>
+  Effect.map(attachmentOf(registrar), ({ selector }) => {
+    const memory = new AfdMemory(libc() as Libc<AfdProfile>, calls(), selector.handle.afd!.memory)
+    return () => {
+      const isUsed = memory.enter(0)
+      if (isUsed) memory.leave()
+      return isUsed
+    }
+  })

@@ -15,6 +15,7 @@
  */
 import type { Libc } from "../libc/koffi.ts"
 import type { AfdProfile } from "../libc/profiles/afdProfile.ts"
+import { setTimeout } from "../libc/realTime.ts"
 import { UnsupportedSystem } from "../libc/unsupportedSystem.ts"
 import { openAlarm, openAlarmClock } from "./afdAlarm.ts"
 import { associate, bindAfdCalls, bindBaseOf, isOpen, openDevice, openPort } from "./afdCalls.ts"
@@ -28,6 +29,7 @@ import { Owner, Owners, ownerOf, refusalOf } from "./owners.ts"
 import type { Selector, SelectorHandle, Trigger } from "./selector.ts"
 import { Interest, Readiness } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
+import { currentThread, isAlive } from "./threadId.ts"
 import { highBits, highMask, highWordOf, lowOf } from "./userData.ts"
 
 type Afd = Libc<AfdProfile>
@@ -56,6 +58,9 @@ const mostLooks = 1000
 
 /** How many times, of 10 ms, the last thread waits for polls to end before it gives their memory up. */
 const mostDrains = 100
+
+/** How many times, a second apart, a thread that leaves looks for others that were terminated. */
+const mostReaps = 10
 
 /** Opens a selector. Throws `SystemCallError`. */
 export const open = (libc: Afd, batchSize: number): Selector => {
@@ -119,7 +124,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
   /** Whether a poll was made anew whose socket may be ready already. */
   let isRepeated = false
   let isOpenHere = true
-  if (isCounted && !memory.enter()) throw new SystemCallError("attach", EBADF)
+  if (isCounted && !memory.enter(currentThread(libc))) throw new SystemCallError("attach", EBADF)
 
   const report = (lowWord: number, highWord: number, bits: number): void => {
     low[count] = lowWord
@@ -364,6 +369,14 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     calls.CloseHandle(port)
   }
 
+  /** Closes everything if no thread uses the selector any more: a terminated one does not leave it. */
+  const closeAfter = (isLast: boolean, times: number): void => {
+    const reaped = isLast || memory.reap((thread) => isAlive(libc, thread))
+    if (reaped === true) dispose()
+    // One of them may still be ending.
+    else if (reaped === undefined && times > 0) setTimeout(closeAfter, 1000, false, times - 1).unref()
+  }
+
   const drainBatch = new Int32Array(1024 * Entry.stride)
 
   /** Returns how many polls the port has reported as complete. */
@@ -453,7 +466,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     close() {
       if (!isOpenHere) return
       isOpenHere = false
-      if (isCounted && memory.leave()) dispose()
+      if (isCounted) closeAfter(memory.leave(), mostReaps)
     }
   }
 }

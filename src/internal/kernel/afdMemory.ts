@@ -29,7 +29,11 @@ const Wake = 1
 const MostAlarms = 2
 const headerWords = 16
 
-const bytes = headerWords * 4 + (mostSegments + 1 + maxMailboxes + 1) * 8
+/** Threads beyond these are counted, but not known. */
+const mostThreads = maxMailboxes + 1
+
+const threadsAt = headerWords * 4 + (mostSegments + 1 + maxMailboxes + 1) * 8
+const bytes = threadsAt + mostThreads * 4
 
 /** A slot, as a thread sees it. */
 export interface SlotView {
@@ -66,6 +70,10 @@ export class AfdMemory {
   readonly #addresses: BigInt64Array
   /** When a wait ends, in nanoseconds on the clock of alarms, and the deadline of each mailbox. */
   readonly #times: BigInt64Array
+  /** The numbers of the threads that use the selector, or 0. */
+  readonly #threads: Int32Array
+  /** The place of this thread among them, or -1. */
+  #place = -1
   readonly #segments: Array<Segment | undefined> = []
   readonly #byAddress = new Map<number, Segment>()
   readonly #libc: Afd
@@ -77,20 +85,53 @@ export class AfdMemory {
     this.#calls = calls
     this.#words = new Int32Array(buffer)
     this.#addresses = new BigInt64Array(buffer, headerWords * 4, mostSegments)
-    this.#times = new BigInt64Array(buffer, headerWords * 4 + mostSegments * 8)
+    this.#times = new BigInt64Array(buffer, headerWords * 4 + mostSegments * 8, 1 + maxMailboxes + 1)
+    this.#threads = new Int32Array(buffer, threadsAt)
   }
 
-  /** Counts a thread that uses the selector. Returns false if no thread does any more. */
-  enter(): boolean {
+  /**
+   * Counts a thread that uses the selector, with its number or 0. Returns false if no thread uses it
+   * any more.
+   */
+  enter(thread: number): boolean {
     for (;;) {
       const users = Atomics.load(this.#words, Users)
       if (users < 0) return false
-      if (Atomics.compareExchange(this.#words, Users, users, users + 1) === users) return true
+      if (Atomics.compareExchange(this.#words, Users, users, users + 1) === users) break
     }
+    // After the count: a thread that is terminated in between stays counted, which frees nothing too
+    // early.
+    if (thread !== 0) {
+      this.#place = this.#threads.findIndex(
+        (_, place) => Atomics.compareExchange(this.#threads, place, 0, thread) === 0
+      )
+    }
+    return true
   }
 
   /** Returns whether this thread was the last one. */
   leave(): boolean {
+    if (this.#place >= 0) Atomics.store(this.#threads, this.#place, 0)
+    return this.#uncount()
+  }
+
+  /**
+   * Takes the threads out that were terminated. Returns whether they were the last ones, and
+   * `undefined` if a thread with a number still uses the selector.
+   */
+  reap(isAlive: (thread: number) => boolean): boolean | undefined {
+    let isLast = false
+    let isUsed = false
+    for (let place = 0; place < mostThreads; place++) {
+      const thread = Atomics.load(this.#threads, place)
+      if (thread === 0) continue
+      if (isAlive(thread)) isUsed = true
+      else if (Atomics.compareExchange(this.#threads, place, thread, 0) === thread) isLast = this.#uncount()
+    }
+    return isLast || !isUsed ? isLast : undefined
+  }
+
+  #uncount(): boolean {
     if (Atomics.sub(this.#words, Users, 1) !== 1) return false
     return Atomics.compareExchange(this.#words, Users, 0, -1) === 0
   }

@@ -9,8 +9,13 @@ import { readlinkSync } from "node:fs"
 import type { Libc } from "../libc/koffi.ts"
 import type { ThreadCalls } from "../libc/profiles/epollProfile.ts"
 
-const callsOf = ({ profile }: Libc): ThreadCalls | undefined =>
-  profile.selector === "epoll" ? profile.threadCalls[process.arch] : undefined
+/** Windows has functions of its own, which need no numbers of calls. */
+const withoutNumbers: ThreadCalls = { gettid: 0, tgkill: 0 }
+
+const callsOf = ({ profile }: Libc): ThreadCalls | undefined => {
+  if (profile.selector === "epoll") return profile.threadCalls[process.arch]
+  return profile.selector === "afd" ? withoutNumbers : undefined
+}
 
 /** Returns the kernel's number of this thread, or 0. */
 export const currentThread = (libc: Libc): number => {

@@ -1,5 +1,5 @@
 /**
- * Sockets of Windows behind the names, arguments and results that other systems have. What Windows
+ * Sockets and threads of Windows behind the names, arguments and results that other systems have. What Windows
  * has not is missing here, and throws the reason when it is called.
  *
  * Each function notes the error of its call at once. Node's own calls on this thread may change what
@@ -23,6 +23,11 @@ const EINPROGRESS = 112
 const ENOTSOCK = 128
 const EBADF = 9
 const EINVAL = 22
+
+const SYNCHRONIZE = 0x0010_0000
+const THREAD_QUERY_LIMITED_INFORMATION = 0x0800
+const ERROR_INVALID_PARAMETER = 87
+const WAIT_OBJECT_0 = 0
 
 export interface Winsock {
   readonly functions: Partial<Functions>
@@ -121,6 +126,18 @@ export const bindWinsock = (ws: WinsockFunctions, { errno: errnos, fcntl, socket
       fail()
       if (lastErrno === ENOTSOCK) lastErrno = EBADF
       return -1
+    },
+    // A number that Windows gives to another thread once this one has ended.
+    gettid: () => ws.GetCurrentThreadId(),
+    /** Sends no signal, but tells whether a thread of this process runs. */
+    tgkill(_, pid, thread) {
+      const handle = ws.OpenThread(SYNCHRONIZE | THREAD_QUERY_LIMITED_INFORMATION, 0, thread)
+      if (handle === 0) return ws.WSAGetLastError() === ERROR_INVALID_PARAMETER ? failWith(errnos.ESRCH) : fail()
+      // Its handle outlives a thread. And numbers are those of all processes.
+      const owner = ws.GetProcessIdOfThread(handle)
+      const hasEnded = ws.WaitForSingleObject(handle, 0) === WAIT_OBJECT_0
+      ws.CloseHandle(handle)
+      return hasEnded || (owner !== 0 && owner !== pid) ? failWith(errnos.ESRCH) : 0
     },
     /** Of its commands, those that a socket can carry out. */
     fcntl(fd, command, _, argument) {

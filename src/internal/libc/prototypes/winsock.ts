@@ -1,6 +1,6 @@
 /**
- * Prototypes of the sockets of Windows, as ws2_32 has them. A socket is a handle. `winsock.ts` makes
- * of them what other systems have under the same names.
+ * Prototypes of the sockets and threads of Windows, as ws2_32 and kernel32 have them. A socket is a
+ * handle. `winsock.ts` makes of them what other systems have under the same names.
  */
 export interface WinsockFunctions {
   readonly WSAStartup: (version: number, data: Uint8Array) => number
@@ -57,6 +57,14 @@ export interface WinsockFunctions {
   readonly setsockopt: (socket: number, level: number, name: number, value: Uint8Array, length: number) => number
   readonly shutdown: (socket: number, how: number) => number
   readonly SetHandleInformation: (handle: number, mask: number, flags: number) => number
+  readonly CloseHandle: (handle: number) => number
+  readonly GetCurrentThreadId: () => number
+  /** Returns 0 if it cannot tell. */
+  readonly GetProcessIdOfThread: (thread: number) => number
+  /** Returns a handle of a thread of any process, or 0. */
+  readonly OpenThread: (access: number, inherit: number, thread: number) => number
+  /** Returns 0 if the object is signalled, as a thread is that has ended. */
+  readonly WaitForSingleObject: (handle: number, milliseconds: number) => number
 }
 
 export const winsockPrototypes: { readonly [Name in keyof WinsockFunctions]: string } = {
@@ -82,5 +90,10 @@ export const winsockPrototypes: { readonly [Name in keyof WinsockFunctions]: str
   sendto: "int sendto(intptr_t socket, void *buffer, int count, int flags, void *address, int length)",
   setsockopt: "int setsockopt(intptr_t socket, int level, int name, void *value, int length)",
   shutdown: "int shutdown(intptr_t socket, int how)",
-  SetHandleInformation: "int SetHandleInformation(intptr_t handle, uint32_t mask, uint32_t flags)"
+  SetHandleInformation: "int SetHandleInformation(intptr_t handle, uint32_t mask, uint32_t flags)",
+  CloseHandle: "int CloseHandle(intptr_t handle)",
+  GetCurrentThreadId: "uint32_t GetCurrentThreadId()",
+  GetProcessIdOfThread: "uint32_t GetProcessIdOfThread(intptr_t thread)",
+  OpenThread: "intptr_t OpenThread(uint32_t access, int inherit, uint32_t thread)",
+  WaitForSingleObject: "uint32_t WaitForSingleObject(intptr_t handle, uint32_t milliseconds)"
 }
