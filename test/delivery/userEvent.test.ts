@@ -283,7 +283,8 @@ describeLayers("a user event wakes a poller from any thread", (layer) => {
       expect(yield* late.message).toBe("Closed")
       yield* thread.post("end" satisfies EventCommand)
       expect([yield* thread.exited, yield* late.exited]).toEqual([0, 0])
-      expect(eventDescriptors()).toBe(before)
+      // Fewer if a thread of the test before closes its own only now.
+      expect(eventDescriptors()).toBeLessThanOrEqual(before)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 

@@ -419,14 +419,20 @@ describeLayers("many datagrams", (layer) => {
         const sendAtRandom = Effect.fnUntraced(function* (seed: number) {
           const random = numbers(seed)
           const below = (limit: number) => Math.floor(random() * limit)
+          // A kernel reports room only after it has moved a datagram.
+          let hasMoved = true
           const channel = yield* channelOn(
             sender.fd,
             limited((count, isJoined) => {
               const choice = below(6)
-              if (choice === 0) return -EAGAIN
+              if (choice === 0 && hasMoved) {
+                hasMoved = false
+                return -EAGAIN
+              }
               if (choice === 1) return -EINTR
               // Only joined ones are refused, so none may be missing in the end.
               if (choice === 2 && isJoined) return -[EINVAL, EIO, EACCES][below(3)]!
+              hasMoved = true
               return 1 + below(count)
             })
           )
