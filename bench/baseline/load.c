@@ -15,7 +15,7 @@
 
 /* Bytes that a connection may have outstanding. */
 #define MOST_BYTES (256 * 1024)
-/* What a connection sends repeats after so many bytes, no power of two, so that a wrong echo is noticed. */
+/* The period of what a connection sends, in bytes. It is no power of two, so that a wrong echo is noticed. */
 #define PERIOD 4093
 /* Size of the histogram in microseconds. Longer times count as the last one. */
 #define LONGEST (1 << 17)

@@ -153,8 +153,8 @@ export class Direction {
 }
 
 /**
- * A direction of a kernel that reports a readiness once, and again only after it was told that the
- * readiness is over.
+ * A direction of a kernel that reports a readiness once, and again only after `rearm` has said that
+ * the readiness is over.
  */
 export class RearmedDirection extends Direction {
   readonly #rearm: (interest: number) => void

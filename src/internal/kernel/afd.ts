@@ -255,7 +255,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     return 0
   }
 
-  /** Makes the next poll of a socket. Returns its owner, which is none if that fails. */
+  /** Makes the next poll of a socket. Returns its owner, or `Owner.None` if that fails. */
   const repeat = (slot: SlotView, owner: number): number => {
     if (submit(slot) === 0) return owner
     return Owner.None

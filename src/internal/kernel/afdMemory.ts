@@ -216,7 +216,7 @@ export class AfdMemory {
   }
 
   /**
-   * Called when a wake-up has arrived, and when a wait has found nothing: then there is none on its
+   * Called when a wake-up has arrived, and when a wait has found nothing: then no wake-up is on its
    * way, whatever a terminated thread has left here.
    */
   takeWake(): void {

@@ -84,7 +84,7 @@ class Aio implements SubmissionQueue {
   readonly #entries: AioEntries
   readonly #ring: AioRing
   readonly #flags: number
-  /** Whether the kernel is told not to wait, and not to raise SIGPIPE. */
+  /** Whether flags keep the kernel from waiting, and from raising SIGPIPE. */
   readonly #saysNoWait: boolean
   readonly #saysNoSignal: boolean
   readonly #action = new Int32Array(actionWords)
