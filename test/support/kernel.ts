@@ -5,7 +5,7 @@
  * All of it works on every system on which the library runs, unless its comment says that it needs
  * Linux.
  */
-import { fstatSync, readdirSync, readlinkSync, unlinkSync } from "node:fs"
+import { fstatSync, readdirSync, readFileSync, readlinkSync, unlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { threadId } from "node:worker_threads"
@@ -228,8 +228,23 @@ export const openDescriptors = (): ReadonlyMap<number, string> => {
   return found
 }
 
-/** Returns the kernel's count of this process's threads, or 0 where there is no /proc. */
-export const threadCount = (): number => numbersIn("/proc/self/task")?.length ?? 0
+/** PF_EXITING of the kernel: it ends the thread. pthread_join(3) returns before the thread leaves the list. */
+const EXITING = 4
+
+const runs = (thread: number): boolean => {
+  try {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8")
+    // The name in parentheses may contain spaces; six fields lie between it and the flags.
+    const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6])
+    return (flags & EXITING) === 0
+  } catch {
+    // It has ended since the list was read.
+    return false
+  }
+}
+
+/** Returns the number of this process's threads that the kernel does not end already, or 0 where there is no /proc. */
+export const threadCount = (): number => numbersIn("/proc/self/task")?.filter(runs).length ?? 0
 
 const net = {
   socket: libc.func("int socket(int domain, int type, int protocol)") as (
