@@ -7,6 +7,7 @@ import { performance } from "node:perf_hooks"
 import type { Libc } from "../../src/internal/libc/koffi.ts"
 import type { AfdProfile } from "../../src/internal/libc/profiles/afdProfile.ts"
 import { win32 } from "../../src/internal/libc/profiles/win32.ts"
+import type { Functions } from "../../src/internal/libc/prototypes/index.ts"
 import type { WindowsFunctions } from "../../src/internal/libc/prototypes/windows.ts"
 
 const RECEIVE = 0x1
@@ -26,6 +27,10 @@ const STATUS_HANDLES_CLOSED = 0x8000_000a | 0
 const ERROR_INVALID_HANDLE = 6
 const WAIT_TIMEOUT = 258
 const WSAENOTSOCK = 10038
+
+const missing = (name: string) => () => {
+  throw new Error(`the simulated system has no function ${name}`)
+}
 
 interface Packet {
   readonly key: number
@@ -99,6 +104,8 @@ export class SimulatedAfd {
   /** The name of the device as it was opened. */
   opened = ""
   modes = -1
+  /** Functions of sockets, which a test provides. */
+  functions: Partial<Functions> = {}
   /** Simulates another thread between what the next wait takes and a look at it. */
   afterNextWait: () => void = () => {}
 
@@ -142,10 +149,7 @@ export class SimulatedAfd {
     const simulated: Omit<Libc<AfdProfile>, "koffi"> = {
       profile: win32,
       functions: new Proxy({} as Libc["functions"], {
-        get: (_, name) => () => {
-          if (name === "gettid") return 0
-          throw new Error(`the simulated system has no function ${String(name)}`)
-        }
+        get: (_, name: keyof Functions) => this.functions[name] ?? (name === "gettid" ? () => 0 : missing(name))
       }),
       bindMore: <F>() => calls as F,
       errno: () => 0,

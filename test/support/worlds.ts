@@ -354,7 +354,9 @@ export const onSimulatedKqueue = <A>(
   })
 
 /** Runs a test with the sockets of a simulated Windows. */
-export const onSimulatedAfd = <A>(test: Test<A>): Effect.Effect<A, PollerError.PollerError> =>
+export const onSimulatedAfd = <A>(
+  test: (world: World, system: SimulatedAfd) => ReturnType<Test<A>>
+): Effect.Effect<A, PollerError.PollerError> =>
   Effect.suspend(() => {
     const system = new SimulatedAfd()
     return Effect.acquireUseRelease(
@@ -367,7 +369,7 @@ export const onSimulatedAfd = <A>(test: Test<A>): Effect.Effect<A, PollerError.P
             const attachment = Effect.runSync(attachmentOf(Context.get(services, Registrar.Registrar)))
             return simulatedAfdWorld(system, attachment)
           },
-          test
+          (world) => test(world, system)
         ),
       (before) => Effect.sync(() => void provideLibc(before))
     )

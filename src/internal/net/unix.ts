@@ -108,12 +108,12 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
       const invalid = descriptorsError(fds) ?? rangeError(bytes, 0, restOf(bytes, 0), 1)
       if (invalid !== undefined) return Effect.fail(invalid)
       const { libc } = this
+      if (libc.profile.selector === "afd") return noDescriptors()
       const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
       const { fd } = this.watchedFd
       const { length } = bytes
       // The descriptors go with the first byte. Bytes that did not fit follow in the same turn.
       let sent = -1
-      if (libc.profile.selector === "afd") return noDescriptors()
       return this.watchedFd.attemptInOnePiece(this.watchedFd.writing, () => {
         if (bytes.length < length) return Effect.fail(changedError())
         if (sent === -1) {
@@ -150,8 +150,6 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
   }
 
   receiveDescriptors(buffer: Uint8Array, most: number): Effect.Effect<Received, PollerError, Scope.Scope> {
-    const { libc } = this
-    const { MSG_CMSG_CLOEXEC, MSG_DONTWAIT } = libc.profile.socket
     const invalid =
       rangeError(buffer, 0, restOf(buffer, 0), 1) ??
       (Number.isInteger(most) && most >= 1 && most <= mostDescriptors
@@ -160,7 +158,9 @@ class UnixStreamImpl extends StreamSocket<UnixAddress> implements UnixStream {
             `invalid number of descriptors ${textOf(most)}: expected an integer from 1 to ${mostDescriptors}`
           ))
     if (invalid !== undefined) return Effect.fail(invalid)
+    const { libc } = this
     if (libc.profile.selector === "afd") return noDescriptors()
+    const { MSG_CMSG_CLOEXEC, MSG_DONTWAIT } = libc.profile.socket
     const room = buffer.length
     const take = (): Effect.Effect<Received, PollerError> | undefined => {
       if (buffer.length < room) return Effect.fail(changedError())
