@@ -31,6 +31,17 @@ const start = (capacity = 8) => {
   return { system, selector, fd, receive, read }
 }
 
+/** Makes a set of a number of sockets. */
+const setOf = (count: number, interest: number) => {
+  const { selector, system } = start()
+  const set = selector.openLevelSet()
+  const fds = Array.from({ length: count }, () => system.socket())
+  for (const fd of fds) expect(set.update(fd, interest)).toBe(0)
+  const found = () => Array.from({ length: set.look() }, (_, index) => [set.ready(index), set.readiness(index)])
+  const oneshot = Interest.Read | Interest.Oneshot
+  return { selector, system, set, fds, found, oneshot }
+}
+
 describe("the selector of a simulated Windows", () => {
   it("opens the device by a name of its own, and has each completion reported", () => {
     const { selector, system } = start()
@@ -402,8 +413,130 @@ describe("the selector of a simulated Windows", () => {
     expect(selector.readinessNow(system.file(), Both)).toBe(-EPERM)
   })
 
-  it("has no level-triggered set", () => {
-    const { selector } = start()
-    expect(() => selector.openLevelSet()).toThrow("Windows has no descriptor that stands for a set")
+  describe("a level-triggered set", () => {
+    it("has a handle of its own, polls only while it is registered, and asks for all sockets at once", () => {
+      const { fds, found, oneshot, selector, set, system } = setOf(3, Interest.Read)
+      expect([found(), system.polls]).toEqual([[], 0])
+      expect(selector.add(set.fd, oneshot, 2, 9)).toBe(0)
+      expect([system.polls, system.requests.map(({ socket }) => socket)]).toEqual([1, fds])
+      expect(reported(selector)).toEqual([])
+      system.change(fds[1]!, (socket) => socket.pending++)
+      expect(reported(selector)).toEqual([[2, 9, Readable]])
+      // It stays ready, and is silent until it is armed again.
+      for (let looks = 0; looks < 3; looks++) expect(found()).toEqual([[fds[1], Readable]])
+      expect([reported(selector), system.polls]).toEqual([[], 0])
+      expect(selector.modify(set.fd, oneshot, 2, 9)).toBe(0)
+      expect(reported(selector)).toEqual([[2, 9, Readable]])
+      expect(selector.modify(set.fd, oneshot, 2, 8)).toBe(Refused.Another)
+      expect(selector.remove(set.fd, 9)).toBe(0)
+    })
+
+    it("is reported when what is wanted changes during a wait, and polls for that next", () => {
+      const { fds, found, oneshot, selector, set, system } = setOf(1, Interest.Read)
+      selector.add(set.fd, oneshot, 1, 1)
+      expect(set.update(fds[0]!, Interest.Write)).toBe(0)
+      expect(system.cancellations).toBe(1)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+      expect(found()).toEqual([[fds[0], Writable]])
+      // Between waits it costs nothing.
+      for (let i = 0; i < 10; i++) set.update(fds[0]!, i % 2 === 0 ? Interest.Read : Interest.Write)
+      expect([system.cancellations, system.polls]).toEqual([1, 0])
+      set.update(fds[0]!, 0)
+      selector.modify(set.fd, oneshot, 1, 1)
+      expect([found(), reported(selector), system.polls]).toEqual([[], [], 0])
+      // The first socket of a set that waits for none.
+      expect(set.update(fds[0]!, Interest.Write)).toBe(0)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+    })
+
+    it("cancels a poll that is outdated when it is armed again", () => {
+      const { fds, oneshot, selector, set, system } = setOf(2, Interest.Read)
+      selector.add(set.fd, oneshot, 1, 1)
+      selector.remove(set.fd, 1)
+      set.update(fds[0]!, Interest.Write)
+      selector.add(set.fd, oneshot, 1, 2)
+      expect([system.polls, system.cancellations]).toEqual([0, 1])
+      expect(reported(selector)).toEqual([[1, 2, Readable]])
+      selector.remove(set.fd, 2)
+      expect(reported(selector)).toEqual([])
+    })
+
+    it("forgets a socket that was closed without a word, and polls the others", () => {
+      const { fds, found, oneshot, selector, set, system } = setOf(3, Interest.Read)
+      system.close(fds[0]!)
+      expect(selector.add(set.fd, oneshot, 1, 1)).toBe(0)
+      system.close(fds[1]!)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+      expect(found()).toEqual([])
+      selector.modify(set.fd, oneshot, 1, 1)
+      system.change(fds[2]!, (socket) => socket.pending++)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+      expect(found()).toEqual([[fds[2], Readable]])
+      system.close(fds[2]!)
+      expect(found()).toEqual([])
+      expect([set.update(fds[2]!, Interest.Read), set.update(fds[2]!, 0)]).toEqual([EBADF, 0])
+      expect(set.update(system.file(), Interest.Read)).toBe(EPERM)
+    })
+
+    it("finds a connection that failed, which WSAPoll does not see on older systems", () => {
+      const { fds, found, oneshot, selector, set, system } = setOf(2, Interest.Write)
+      for (const fd of fds) system.change(fd, (socket) => (socket.isWritable = false))
+      for (const id of [1, 2]) {
+        selector.add(set.fd, oneshot, 1, id)
+        system.change(fds[1]!, (socket) => (socket.hasFailed = true))
+        expect(reported(selector)).toEqual([[1, id, Readable]])
+        expect(found()).toEqual([[fds[1], Error_]])
+        expect(found()).toEqual([])
+        selector.remove(set.fd, id)
+      }
+    })
+
+    it("grows, and gives its memory and its handle back, with a poll under way and without", () => {
+      for (const isArmed of [false, true]) {
+        const { oneshot, selector, set, system } = setOf(1000, Interest.Read)
+        expect(selector.add(set.fd, oneshot, 1, 1)).toBe(0)
+        if (!isArmed) {
+          set.update(system.socket(), Interest.Write)
+          reported(selector)
+        }
+        const { segments } = system
+        set.close()
+        set.close()
+        expect(system.polls).toBe(0)
+        // A socket gets the number at once, whose poll waits until that of the set was taken.
+        expect(system.socket()).toBe(set.fd)
+        expect(selector.add(set.fd, Interest.Write, 3, 7)).toBe(0)
+        expect(reported(selector)).toEqual([[3, 7, Writable]])
+        expect(system.segments).toBe(segments - 1)
+        expect(set.update(set.fd, Interest.Write)).toBe(0)
+        selector.close()
+        expect([system.segments, system.open.filter((kind) => kind !== "socket")]).toEqual([0, []])
+      }
+    })
+
+    it("closes with the selector of its thread, and later calls do nothing", () => {
+      const { fds, found, oneshot, selector, set, system } = setOf(1, Interest.Read)
+      const other = attach(system.libc, selector.handle)
+      const left = other.openLevelSet()
+      left.update(fds[0]!, Interest.Write)
+      other.add(left.fd, oneshot, 1, 1)
+      other.close()
+      selector.add(set.fd, oneshot, 1, 2)
+      selector.close()
+      expect([system.segments, new Set(system.open)]).toEqual([0, new Set(["socket"])])
+      for (const each of [left, set, other.openLevelSet()]) {
+        expect(each.update(fds[0]!, Interest.Read)).toBe(0)
+        each.close()
+      }
+      expect([found(), other.openLevelSet().look()]).toEqual([[], 0])
+      for (const each of [selector, other]) {
+        each.rearm!(fds[0]!, Both)
+        expect([each.add(fds[0]!, Both, 1, 1), each.modify(fds[0]!, Both, 1, 1), each.remove(fds[0]!)]).toEqual([
+          EBADF,
+          EBADF,
+          EBADF
+        ])
+      }
+    })
   })
 })

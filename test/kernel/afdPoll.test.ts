@@ -1,6 +1,7 @@
 /** The structures of Windows, byte for byte, and what a poll reports. */
 import { describe, expect, it } from "@effect/vitest"
 import { closingOf, decodeEvents, encodeInterest, encodePoll, Entry, Slot } from "../../src/internal/kernel/afdPoll.ts"
+import { encodeSetMember, encodeSetPoll, setPollBytes } from "../../src/internal/kernel/afdPoll.ts"
 import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
 import { win32 } from "../../src/internal/libc/profiles/win32.ts"
 
@@ -24,14 +25,28 @@ describe("AFD_POLL_INFO and IO_STATUS_BLOCK", () => {
   })
 
   it("leave the words of the library beyond what the kernel writes", () => {
-    const { Asked, Base, High, Interest, Low, Socket, State, Want } = Slot
-    const own = [State, Want, Asked, Interest, Low, High, Base, Socket]
+    const { Asked, Base, High, Interest, Kind, List, ListBytes, Low, Socket, State, Want } = Slot
+    const own = [State, Want, Asked, Interest, Low, High, Base, Socket, Kind, List, List + 1, ListBytes]
     expect(new Set(own).size).toBe(own.length)
     for (const word of own) {
       expect(word).toBeGreaterThanOrEqual((16 + 32) / 4)
       expect(word).toBeLessThan(Slot.stride)
     }
   })
+})
+
+it("AFD_POLL_INFO of several handles lists them one after the other", () => {
+  const words = new Int32Array(16).fill(-1)
+  encodeSetPoll(words, 2)
+  encodeSetMember(words, 0, 0x1234, 0x1b9)
+  encodeSetMember(words, 1, -4, 0x4)
+  const view = new DataView(words.buffer)
+  expect(setPollBytes(2)).toBe(48)
+  expect(view.getBigInt64(0, true)).toBe(0x7fff_ffff_ffff_ffffn)
+  expect([view.getUint32(8, true), view.getUint32(12, true)]).toEqual([2, 0])
+  expect([view.getBigInt64(16, true), view.getUint32(24, true), view.getInt32(28, true)]).toEqual([0x1234n, 0x1b9, 0])
+  expect([view.getBigInt64(32, true), view.getUint32(40, true), view.getInt32(44, true)]).toEqual([-4n, 0x4, 0])
+  expect(words.subarray(12).every((word) => word === -1)).toBe(true)
 })
 
 it("OVERLAPPED_ENTRY takes 32 bytes", () => {

@@ -112,7 +112,6 @@ export const foreignBehaviours: Behaviours = {
         if (world.kernel === "afd") {
           // On Windows it is no socket, and can be waited for in no way.
           expect(yield* outcome(foreign.wait("Read"))).toBe("NotPollable")
-          expect(yield* outcome(ForeignFd.makeSet)).toBe("UnsupportedPlatform")
           return
         }
         expect(yield* readiness(foreign)).toEqual(["Read", "Write", "Both"])

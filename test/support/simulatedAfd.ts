@@ -16,6 +16,7 @@ const SEND = 0x4
 const DISCONNECT = 0x8
 const ABORT = 0x10
 const LOCAL_CLOSE = 0x20
+const CONNECT_FAIL = 0x100
 
 const STATUS_SUCCESS = 0
 const STATUS_PENDING = 0x103
@@ -59,6 +60,8 @@ export class SimulatedSocket {
   isWritable = true
   readEnd = false
   isReset = false
+  /** Whether a connection was refused, on a system whose `WSAPoll` does not see that. */
+  hasFailed = false
 
   get events(): number {
     return (
@@ -66,7 +69,8 @@ export class SimulatedSocket {
       (this.urgent > 0 ? EXPEDITED : 0) |
       (this.isWritable ? SEND : 0) |
       (this.readEnd ? DISCONNECT : 0) |
-      (this.isReset ? ABORT : 0)
+      (this.isReset ? ABORT : 0) |
+      (this.hasFailed ? CONNECT_FAIL : 0)
     )
   }
 }
@@ -77,14 +81,22 @@ interface Other {
 
 type Handle = Port | Device | SimulatedSocket | Other
 
+/** A socket of a poll, and what is asked for. */
+interface Target {
+  readonly number: number
+  readonly socket: SimulatedSocket
+  readonly events: number
+}
+
 /** A poll that is under way. */
 interface Poll {
   readonly device: Device
-  readonly socket: SimulatedSocket
-  readonly events: number
+  readonly targets: ReadonlyArray<Target>
   readonly address: number
   readonly info: number
 }
+
+const isOf = (poll: Poll, socket: Handle): boolean => poll.targets.some((target) => target.socket === socket)
 
 export class SimulatedAfd {
   readonly libc: Libc<AfdProfile>
@@ -132,11 +144,11 @@ export class SimulatedAfd {
         return 1
       },
       VirtualAlloc: (_, size) => this.#allocate(size),
-      VirtualFree: (address) => (this.#memory.delete(address) ? 1 : 0),
+      VirtualFree: (address) => this.#free(address),
       NtCreateFile: (handle, _access, attributes) => this.#create(handle, attributes),
       NtDeviceIoControlFile: (file, _event, _routine, context, block, code, input, inputLength, output) =>
         this.#poll(file, context, block, code, input, inputLength, output),
-      NtCancelIoFileEx: (_, request) => this.#cancel(request),
+      NtCancelIoFileEx: (file, request) => this.#cancel(file, request),
       RtlNtStatusToDosError: (status) => (status === STATUS_INVALID_HANDLE ? ERROR_INVALID_HANDLE : 87),
       WSAGetLastError: () => this.#lastError,
       WSAIoctl: (socket, _code, _input, _inputLength, output) => {
@@ -144,7 +156,7 @@ export class SimulatedAfd {
         output[0] = BigInt(socket)
         return 0
       },
-      WSAPoll: (fds) => this.#look(fds)
+      WSAPoll: (fds, count) => this.#look(fds, count)
     }
     const simulated: Omit<Libc<AfdProfile>, "koffi"> = {
       profile: win32,
@@ -209,7 +221,7 @@ export class SimulatedAfd {
     const socket = this.#handles.get(fd)
     if (socket?.kind !== "socket") throw new Error(`${fd} is no socket`)
     change(socket)
-    for (const poll of this.#polls.filter((poll) => poll.socket === socket)) this.#completeIfReady(poll)
+    for (const poll of this.#polls.filter((poll) => isOf(poll, socket))) this.#completeIfReady(poll)
   }
 
   /** Closes a handle. A poll of a socket is complete then. */
@@ -222,14 +234,14 @@ export class SimulatedAfd {
     if (handle === undefined) return false
     this.#handles.delete(fd)
     if (handle.kind === "socket") {
-      for (const poll of this.#polls.filter((poll) => poll.socket === handle)) {
-        this.#complete(poll, STATUS_SUCCESS, LOCAL_CLOSE)
+      for (const poll of this.#polls.filter((poll) => isOf(poll, handle))) {
+        this.#complete(poll, STATUS_SUCCESS, [[fd, LOCAL_CLOSE]])
       }
     }
     const isLast = !Array.from(this.#handles.values()).includes(handle)
     if (handle.kind === "device" && isLast) {
       for (const poll of this.#polls.filter((poll) => poll.device === handle)) {
-        this.#complete(poll, STATUS_HANDLES_CLOSED, 0)
+        this.#complete(poll, STATUS_HANDLES_CLOSED, [])
       }
     }
     return true
@@ -315,6 +327,15 @@ export class SimulatedAfd {
     return address
   }
 
+  #free(address: number): number {
+    const memory = this.#memory.get(address)
+    if (memory === undefined) return 0
+    this.#memory.delete(address)
+    // Detaches it, so that to look at it again fails the test.
+    memory.transfer()
+    return 1
+  }
+
   /** The memory from an address on. Writing to what was given back fails the test. */
   #view(address: number, length: number): DataView {
     for (const [base, memory] of this.#memory) {
@@ -335,63 +356,93 @@ export class SimulatedAfd {
     output: number
   ): number {
     const device = this.#handles.get(file)
-    if (device?.kind !== "device" || code !== 0x12024 || context !== block || inputLength !== 32 || input !== output) {
+    const count = (inputLength - 16) / 16
+    if (device?.kind !== "device" || code !== 0x12024 || context !== block || input !== output) {
       throw new Error("a request that Windows does not know")
     }
-    const info = this.#view(input, 32)
-    if (info.getBigInt64(0, true) !== 0x7fff_ffff_ffff_ffffn || info.getUint32(8, true) !== 1) {
+    const info = this.#view(input, inputLength)
+    if (info.getBigInt64(0, true) !== 0x7fff_ffff_ffff_ffffn || info.getUint32(8, true) !== count) {
       throw new Error("a poll of another kind")
     }
-    const number = Number(info.getBigInt64(16, true))
-    const events = info.getUint32(24, true)
-    this.requests.push({ socket: number, events })
-    const socket = this.#handles.get(number)
-    if (socket?.kind !== "socket") return STATUS_INVALID_HANDLE
-    const poll: Poll = { device, socket, events, address: block, info: input }
+    const targets: Array<Target> = []
+    for (let index = 0; index < count; index++) {
+      const number = Number(info.getBigInt64(16 + index * 16, true))
+      const events = info.getUint32(24 + index * 16, true)
+      this.requests.push({ socket: number, events })
+      const socket = this.#handles.get(number)
+      if (socket?.kind !== "socket") return STATUS_INVALID_HANDLE
+      targets.push({ number, socket, events })
+    }
+    const poll: Poll = { device, targets, address: block, info: input }
     this.#polls.push(poll)
-    this.mostPolls = Math.max(this.mostPolls, this.#polls.filter((other) => other.socket === socket).length)
+    const inSlot = this.#polls.filter((other) => other.address === block).length
+    if (inSlot > 1) throw new Error("the kernel would write into one status block for two polls")
+    if (count === 1) {
+      const { socket } = targets[0]!
+      const same = this.#polls.filter((other) => other.targets.length === 1 && isOf(other, socket))
+      this.mostPolls = Math.max(this.mostPolls, same.length)
+    }
     return this.#completeIfReady(poll) ? STATUS_SUCCESS : STATUS_PENDING
   }
 
   #completeIfReady(poll: Poll): boolean {
-    const events = poll.events & poll.socket.events
-    if (events === 0) return false
-    this.#complete(poll, STATUS_SUCCESS, events)
+    const found = poll.targets
+      .map(({ events, number, socket }) => [number, events & socket.events] as const)
+      .filter(([, events]) => events !== 0)
+    if (found.length === 0) return false
+    this.#complete(poll, STATUS_SUCCESS, found)
     return true
   }
 
-  #complete(poll: Poll, status: number, events: number): void {
+  #complete(poll: Poll, status: number, found: ReadonlyArray<readonly [number: number, events: number]>): void {
     this.#polls = this.#polls.filter((other) => other !== poll)
-    const info = this.#view(poll.info, 32)
-    info.setUint32(8, events === 0 ? 0 : 1, true)
-    info.setUint32(24, events, true)
+    const info = this.#view(poll.info, 16 + 16 * poll.targets.length)
+    // Without success, what was asked for stays there.
+    if (status === STATUS_SUCCESS) info.setUint32(8, found.length, true)
+    found.forEach(([number, events], index) => {
+      info.setBigInt64(16 + index * 16, BigInt(number), true)
+      info.setUint32(24 + index * 16, events, true)
+    })
     this.#view(poll.address, 16).setInt32(0, status, true)
     poll.device.port?.packets.push({ key: poll.device.key, overlapped: poll.address, bytes: 32 })
   }
 
-  #cancel(address: number): number {
+  #cancel(file: number, address: number): number {
     this.cancellations++
     const poll = this.#polls.find((poll) => poll.address === address)
-    if (poll === undefined) return STATUS_NOT_FOUND
-    this.#complete(poll, STATUS_CANCELLED, 0)
+    if (poll === undefined || poll.device !== this.#handles.get(file)) return STATUS_NOT_FOUND
+    this.#complete(poll, STATUS_CANCELLED, [])
     return STATUS_SUCCESS
   }
 
-  /** Looks at one socket, as `WSAPoll` does. */
-  #look(fds: Int32Array): number {
-    const halves = new Int16Array(fds.buffer)
-    const socket = this.#handles.get(fds[0]!)
-    if (socket?.kind !== "socket") {
-      this.#lastError = WSAENOTSOCK
-      return -1
+  /** Looks at sockets, as `WSAPoll` does. */
+  #look(fds: Int32Array, count: number): number {
+    const halves = new Int16Array(fds.buffer, fds.byteOffset)
+    let ready = 0
+    let open = 0
+    for (let index = 0; index < count; index++) {
+      const socket = this.#handles.get(fds[index * 4]!)
+      const isOpen = socket?.kind === "socket"
+      if (isOpen) open++
+      const found = isOpen ? lookAt(socket, halves[index * 8 + 4]!) : NVAL
+      halves[index * 8 + 5] = found
+      if (found !== 0) ready++
     }
-    const wanted = halves[4]!
-    let found = 0
-    if (socket.pending > 0 || socket.readEnd) found |= wanted & 0x100
-    if (socket.urgent > 0) found |= wanted & 0x200
-    if (socket.isWritable) found |= wanted & 0x10
-    if (socket.isReset) found |= 0x3
-    halves[5] = found
-    return found === 0 ? 0 : 1
+    if (open > 0) return ready
+    this.#lastError = WSAENOTSOCK
+    return -1
   }
+}
+
+const NVAL = 0x4
+
+const lookAt = (socket: SimulatedSocket, wanted: number): number => {
+  let found = 0
+  if (socket.pending > 0 || socket.readEnd) found |= wanted & 0x100
+  if (socket.urgent > 0) found |= wanted & 0x200
+  if (socket.isWritable) found |= wanted & 0x10
+  // The end of the peer's output is a hang-up, whatever is asked for.
+  if (socket.readEnd) found |= 0x2
+  if (socket.isReset) found |= 0x3
+  return found
 }

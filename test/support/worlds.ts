@@ -399,8 +399,7 @@ export const describeBehaviours = (behaviours: {
         }
       })
     }
-    // Windows has no sets of descriptors, which another test checks.
-    describe.skipIf(about.startsWith("ForeignFdSet"))(`${about} (Windows, simulated)`, () => {
+    describe(`${about} (Windows, simulated)`, () => {
       for (const [name, behaviour] of Object.entries(group)) it.live(name, () => onSimulatedAfd(behaviour))
     })
     describe(`${about} (TestPoller.layer)`, () => {

@@ -10,12 +10,13 @@ import { join } from "node:path"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import type { Socket } from "effect/socket"
-import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
+import { AsyncFd, Fd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
 import { PollerSocket, PollerSocketServer, Tcp, Udp, Unix } from "effect-amy/net"
 import { Inotify, Netlink, ProcessExit, Pty, Serial, Stdio } from "effect-amy/system"
 import { readinessBehaviours } from "../support/behaviours.ts"
 import { driveBehaviours } from "../support/driveBehaviours.ts"
 import { foreignBehaviours } from "../support/foreignBehaviours.ts"
+import { setBehaviours } from "../support/foreignSetBehaviours.ts"
 import { layerAttached, type PollerLayer } from "../support/layers.ts"
 import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { outcome } from "../support/opened.ts"
@@ -34,7 +35,7 @@ const layers: { readonly [name: string]: PollerLayer } = {
 /** Behaviours that need what Windows has not, or what TCP does not do. */
 const elsewhere = [
   // Windows chooses the numbers of sockets.
-  /number is reused|same number|registered in another way/,
+  /number is reused|same number|registered in another way|removed or closed/,
   // A full TCP connection has room again, for its buffers grow.
   /no room to write/,
   // What ends a TCP connection is reported in another order than that of a Unix socket.
@@ -46,7 +47,7 @@ const elsewhere = [
 
 const checks: Array<readonly [name: string, check: Check]> = []
 
-const shared = [readinessBehaviours, lifeBehaviours, foreignBehaviours, driveBehaviours]
+const shared = [readinessBehaviours, lifeBehaviours, foreignBehaviours, setBehaviours, driveBehaviours]
 
 for (const [layerName, layer] of Object.entries(layers)) {
   for (const behaviours of shared) {
@@ -237,7 +238,6 @@ const refused: ReadonlyArray<
   ["Fd.open", Effect.scoped(Fd.open("file", "read"))],
   ["Fd.pipe", Effect.scoped(Fd.pipe)],
   ["Fd.eventfd", Effect.scoped(Fd.eventfd())],
-  ["ForeignFd.makeSet", Effect.scoped(ForeignFd.makeSet)],
   ["Unix.socketPair", Effect.scoped(Unix.socketPair)],
   ["Inotify.watch", Effect.scoped(Stream.runDrain(Inotify.watch(".")))],
   ["Netlink.links", Stream.runDrain(Netlink.links)],

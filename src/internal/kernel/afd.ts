@@ -16,14 +16,14 @@
 import type { Libc } from "../libc/koffi.ts"
 import type { AfdProfile } from "../libc/profiles/afdProfile.ts"
 import { setTimeout } from "../libc/realTime.ts"
-import { UnsupportedSystem } from "../libc/unsupportedSystem.ts"
 import { openAlarm, openAlarmClock } from "./afdAlarm.ts"
 import { associate, bindAfdCalls, bindBaseOf, isOpen, openDevice, openPort } from "./afdCalls.ts"
 import type { SlotView } from "./afdMemory.ts"
 import { AfdMemory, never } from "./afdMemory.ts"
 import { bindReadinessNow } from "./afdNow.ts"
 import { closingOf, decodeEvents, encodeInterest, encodePoll, Entry, pollInfoBytes, Slot } from "./afdPoll.ts"
-import { STATUS_PENDING } from "./afdPoll.ts"
+import { SlotKind, State, STATUS_PENDING } from "./afdPoll.ts"
+import { type AfdSet, closedSet, openLevelSet } from "./afdSet.ts"
 import { attachTrigger as attachTo, Key, openTrigger } from "./afdTrigger.ts"
 import { Owner, Owners, ownerOf, refusalOf } from "./owners.ts"
 import type { Selector, SelectorHandle, Trigger } from "./selector.ts"
@@ -33,20 +33,6 @@ import { currentThread, isAlive } from "./threadId.ts"
 import { highBits, highMask, highWordOf, lowOf } from "./userData.ts"
 
 type Afd = Libc<AfdProfile>
-
-/** Of a slot. */
-const State = {
-  /** There is no registration, and no poll is under way. */
-  Empty: 0,
-  /** A poll is under way, and what it reports counts. */
-  Polled: 1,
-  /** A poll is under way that was cancelled, for another is wanted. */
-  Changed: 2,
-  /** A poll is under way that was made for another socket, which had the number before. */
-  Replaced: 3,
-  /** A poll is under way, and there is no registration any more. */
-  Removed: 4
-} as const
 
 const STATUS_NOT_FOUND = 0xc000_0225 | 0
 const STATUS_CANCELLED = 0xc000_0120 | 0
@@ -96,7 +82,10 @@ export const attachTrigger = (libc: Afd, handle: number, memory?: SharedArrayBuf
 
 const isRegistered = ({ at, words }: SlotView): boolean => {
   const state = words[at + Slot.State]
-  return state === State.Polled || state === State.Changed || state === State.Replaced
+  return (
+    words[at + Slot.Kind] === SlotKind.Socket &&
+    (state === State.Polled || state === State.Changed || state === State.Replaced)
+  )
 }
 
 const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: boolean): Selector => {
@@ -114,6 +103,8 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
   const toReadiness = decodeEvents(profile)
   const closing = closingOf(profile)
   const block = new BigUint64Array(2)
+  /** The sets of this thread, by their numbers. */
+  const sets = new Map<number, AfdSet>()
   const entries = new Int32Array(Math.max(batchSize, 1) * Entry.stride)
   const removed = new Uint32Array(1)
   /** The batch: the user data of each entry, and its readiness. */
@@ -231,7 +222,10 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
       return EEXIST
     }
     fill(slot, fd, interest, mailbox, id)
+    words[at + Slot.Kind] = SlotKind.Socket
     words[at + Slot.Base] = base
+    // Of a set whose thread was terminated.
+    if (before === State.Empty) memory.dropList(slot)
     if (before === State.Empty) return submit(slot)
     words[at + Slot.State] = State.Replaced
     return 0
@@ -265,6 +259,14 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
   const complete = (slot: SlotView, owner: number): number => {
     const { at, words } = slot
     const state = words[at + Slot.State]
+    if (words[at + Slot.Kind] === SlotKind.Set) {
+      words[at + Slot.State] = State.Empty
+      if (words[at + Slot.Want] !== 0) report(words[at + Slot.Low]!, words[at + Slot.High]!, Readiness.Readable)
+      words[at + Slot.Want] = 0
+      return owner
+    }
+    // Of a set that was closed.
+    memory.dropList(slot)
     if (state === State.Removed || state === State.Empty) {
       words[at + Slot.State] = State.Empty
       return owner
@@ -399,24 +401,31 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     lacks: Interest.Exclusive,
     capacity: batchSize,
     add(fd, interest, mailbox, id) {
+      if (!isOpenHere) return EBADF
       const owner = owners.lock(fd)
-      const reason = add(fd, interest, mailbox, id)
+      const reason = sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? add(fd, interest, mailbox, id)
       owners.unlock(fd, reason === 0 ? ownerOf(id) : owner)
       return reason
     },
     modify(fd, interest, mailbox, id) {
+      if (!isOpenHere) return EBADF
       const owner = owners.lock(fd)
-      const reason = refusalOf(owner, id) || modify(fd, interest, mailbox, id)
+      const reason =
+        refusalOf(owner, id) ||
+        (sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? modify(fd, interest, mailbox, id))
       owners.unlock(fd, owner)
       return reason
     },
     remove(fd, id) {
+      if (!isOpenHere) return EBADF
       const owner = owners.lock(fd)
-      const reason = refusalOf(owner, id) || remove(fd)
+      const reason = refusalOf(owner, id) || (sets.get(fd)?.disarm() ?? remove(fd))
       owners.unlock(fd, reason === 0 ? Owner.None : owner)
       return reason
     },
     rearm(fd, interest) {
+      // The memory may have been given back by now.
+      if (!isOpenHere) return
       const owner = owners.lock(fd)
       const slot = registered(fd)
       if (slot !== undefined) {
@@ -433,9 +442,10 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     isOwn: (fd) => owners.isLibrary(fd),
     readinessNow: bindReadinessNow(libc, calls),
     openLevelSet() {
-      throw new UnsupportedSystem(
-        "Windows has no descriptor that stands for a set of others: wait for each one by itself with ForeignFd"
-      )
+      if (!isOpenHere) return closedSet
+      const set = openLevelSet(libc, calls, port, memory, owners, () => void sets.delete(set.fd))
+      sets.set(set.fd, set)
+      return set
     },
     wait(timeout) {
       count = 0
@@ -466,6 +476,8 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     close() {
       if (!isOpenHere) return
       isOpenHere = false
+      // Their memory is given back with the selector's.
+      for (const set of Array.from(sets.values())) set.close()
       if (isCounted) closeAfter(memory.leave(), mostReaps)
     }
   }

@@ -109,6 +109,13 @@ export const bindBaseOf = ({ profile }: Afd, calls: AfdCalls): ((socket: number)
   }
 }
 
+/** Closes a handle that was noted when it was opened. */
+export const closeHandle = ({ noteHandle }: Afd, { CloseHandle }: AfdCalls, handle: number): void => {
+  // First, so that the number has not been reused while it is noted.
+  noteHandle?.(handle, false)
+  CloseHandle(handle)
+}
+
 const flags = new Uint32Array(1)
 
 /** Whether a number is that of an open handle. */

@@ -11,6 +11,8 @@ import { Slot } from "./afdPoll.ts"
 import type { Afd, AfdCalls } from "./afdCalls.ts"
 import { maxMailboxes } from "./userData.ts"
 
+const pageBytes = 4096
+
 /** Windows aligns what `VirtualAlloc` returns to this. So an address shows its segment. */
 const segmentBytes = 0x1_0000
 const slotBytes = Slot.stride * 4
@@ -42,6 +44,9 @@ export interface SlotView {
   readonly at: number
   readonly address: number
 }
+
+const listAt = ({ at, words }: SlotView): number =>
+  words[at + Slot.List + 1]! * 2 ** 32 + (words[at + Slot.List]! >>> 0)
 
 interface Segment {
   readonly address: number
@@ -187,6 +192,31 @@ export class AfdMemory {
     return this.#look(index)
   }
 
+  /**
+   * Returns the address of the list of a set, with room for a number of bytes, or 0 if there is no
+   * memory. No poll of the set may be under way.
+   */
+  reserveList(slot: SlotView, bytes: number): number {
+    const { at, words } = slot
+    if (words[at + Slot.ListBytes]! >= bytes) return listAt(slot)
+    this.dropList(slot)
+    const room = 2 ** Math.ceil(Math.log2(Math.max(bytes, pageBytes)))
+    const address = this.#calls.VirtualAlloc(0, room, MEM_COMMIT_RESERVE, PAGE_READWRITE)
+    if (address === 0) return 0
+    words[at + Slot.List] = address
+    words[at + Slot.List + 1] = Math.floor(address / 2 ** 32)
+    words[at + Slot.ListBytes] = room
+    return address
+  }
+
+  /** Gives the list of a set back, if there is one. No poll of the set may be under way. */
+  dropList(slot: SlotView): void {
+    const { at, words } = slot
+    if (words[at + Slot.ListBytes] === 0) return
+    words[at + Slot.ListBytes] = 0
+    this.#calls.VirtualFree(listAt(slot), 0, MEM_RELEASE)
+  }
+
   /** Calls back with each slot that was ever used. */
   forEach(use: (slot: SlotView) => void): void {
     for (let index = 0; index < mostSegments; index++) {
@@ -200,8 +230,9 @@ export class AfdMemory {
     }
   }
 
-  /** Gives the segments back. No poll may be under way, and no thread may look at a slot again. */
+  /** Gives all memory back. No poll may be under way, and no thread may look at a slot again. */
   free(): void {
+    this.forEach((slot) => this.dropList(slot))
     for (let index = 0; index < mostSegments; index++) {
       const address = Number(Atomics.exchange(this.#addresses, index, 0n))
       if (address !== 0) this.#calls.VirtualFree(address, 0, MEM_RELEASE)

@@ -32,8 +32,29 @@ export const Slot = {
   High: 21,
   /** The socket below all layered service providers, which the device knows. */
   Base: 22,
-  /** The socket as the program knows it. */
-  Socket: 23
+  /** The socket as the program knows it, or the number of a set. */
+  Socket: 23,
+  Kind: 24,
+  /** Of a set, where its list of sockets is, in 64 bits, and how many bytes have room there. */
+  List: 26,
+  ListBytes: 28
+} as const
+
+/** What the number of a slot belongs to. */
+export const SlotKind = { Socket: 0, Set: 1 } as const
+
+/** The state of a slot. */
+export const State = {
+  /** There is no registration, and no poll is under way. */
+  Empty: 0,
+  /** A poll is under way, and what it reports counts. */
+  Polled: 1,
+  /** A poll is under way that was cancelled, for another is wanted. */
+  Changed: 2,
+  /** A poll is under way that was made for another socket, which had the number before. */
+  Replaced: 3,
+  /** A poll is under way, and there is no registration any more. */
+  Removed: 4
 } as const
 
 /** The size in bytes of an `AFD_POLL_INFO` for one handle. */
@@ -65,6 +86,37 @@ export const encodePoll = (words: Int32Array, at: number, handle: number, events
   words[at + Slot.Handle + 1] = handle < 0 ? -1 : 0
   words[at + Slot.Events] = events
   words[at + Slot.HandleStatus] = 0
+}
+
+/** `AFD_POLL_INFO` for several handles, in 32-bit words. When it is complete, it lists those found. */
+export const SetPoll = {
+  HandleCount: 2,
+  /** The first handle, and the words from one to the next. */
+  First: 4,
+  stride: 4,
+  /** Within one: the handle of 64 bits, and its events. */
+  Handle: 0,
+  Events: 2
+} as const
+
+/** The size in bytes of an `AFD_POLL_INFO` for a number of handles. */
+export const setPollBytes = (handles: number): number => (SetPoll.First + handles * SetPoll.stride) * 4
+
+/** Writes the request of a poll for several handles, without an end of time. */
+export const encodeSetPoll = (words: Int32Array, handles: number): void => {
+  words[0] = -1
+  words[1] = 0x7fff_ffff
+  words[SetPoll.HandleCount] = handles
+  words[3] = 0
+}
+
+/** Writes one of its handles. */
+export const encodeSetMember = (words: Int32Array, index: number, handle: number, events: number): void => {
+  const at = SetPoll.First + index * SetPoll.stride
+  words[at + SetPoll.Handle] = handle
+  words[at + SetPoll.Handle + 1] = handle < 0 ? -1 : 0
+  words[at + SetPoll.Events] = events
+  words[at + SetPoll.Events + 1] = 0
 }
 
 /** Events that every poll asks for. */

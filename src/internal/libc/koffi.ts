@@ -45,6 +45,11 @@ export interface Libc<P extends Profile = Profile> {
    * `UnsupportedSystem` in a runtime whose event loop cannot.
    */
   readonly bindWatchReadable: () => WatchReadable
+  /**
+   * Notes that a handle of Windows was opened for a poller, or is about to be closed. Missing where
+   * nothing is noted.
+   */
+  readonly noteHandle?: (handle: number, isOpen: boolean) => void
   /** Whether an open descriptor is one that cannot be polled: a file, a directory or a disk. */
   readonly isFile: (fd: number) => boolean
 }
