@@ -3,6 +3,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import { Refused } from "../../src/internal/kernel/owners.ts"
 import { Interest, Readiness, type Selector } from "../../src/internal/kernel/selector.ts"
+import { isAlive } from "../../src/internal/kernel/threadId.ts"
+import { OpenedDescriptors } from "../../src/internal/shared/openedDescriptors.ts"
 import { SystemCallError } from "../../src/internal/kernel/systemCallError.ts"
 import { SimulatedAfd } from "../support/simulatedAfd.ts"
 import { entriesOf, ids, mailboxes } from "./support.ts"
@@ -31,6 +33,20 @@ const start = (capacity = 8) => {
   return { system, selector, fd, receive, read }
 }
 
+/** Returns the C library of simulated threads, by their numbers, and the threads that were terminated. */
+const threadsOf = (system: SimulatedAfd) => {
+  const terminated = new Set<number>()
+  const threadOf = (thread: number) => ({
+    ...system.libc,
+    functions: {
+      gettid: () => thread,
+      tgkill: (_: number, _pid: number, asked: number) => (terminated.has(asked) ? -1 : 0)
+    } as unknown as typeof system.libc.functions,
+    errno: () => ESRCH
+  })
+  return { terminated, threadOf }
+}
+
 /** Makes a set of a number of sockets. */
 const setOf = (count: number, interest: number) => {
   const { selector, system } = start()
@@ -40,6 +56,23 @@ const setOf = (count: number, interest: number) => {
   const found = () => Array.from({ length: set.look() }, (_, index) => [set.ready(index), set.readiness(index)])
   const oneshot = Interest.Read | Interest.Oneshot
   return { selector, system, set, fds, found, oneshot }
+}
+
+/** Opens a selector on one thread, and duplicates and a set on another. */
+const openAll = () => {
+  const system = new SimulatedAfd()
+  const { terminated, threadOf } = threadsOf(system)
+  const selector = open(threadOf(4), 8)
+  const opened = OpenedDescriptors.make()
+  const libc = opened.noting(threadOf(8), 8)
+  const trigger = selector.openTrigger(1, 1)
+  const copies = [1, 2, 3].map(() => attachTrigger(libc, trigger.handle, trigger.memory))
+  const other = attach(libc, selector.handle)
+  const set = other.openLevelSet()
+  set.update(system.socket(), Interest.Read)
+  const closeLeft = () =>
+    opened.closeLeft(threadOf(4), 4, (thread) => isAlive(threadOf(4), thread), selector.handle.owners)
+  return { closeLeft, copies, opened, other, selector, set, system, terminated, trigger }
 }
 
 describe("the selector of a simulated Windows", () => {
@@ -365,15 +398,7 @@ describe("the selector of a simulated Windows", () => {
     it("does not wait for a thread that was terminated", () => {
       const { fd, selector: unused, system } = start()
       unused.close()
-      const terminated = new Set<number>()
-      const threadOf = (thread: number) => ({
-        ...system.libc,
-        functions: {
-          gettid: () => thread,
-          tgkill: (_: number, _pid: number, asked: number) => (terminated.has(asked) ? -1 : 0)
-        } as unknown as typeof system.libc.functions,
-        errno: () => ESRCH
-      })
+      const { terminated, threadOf } = threadsOf(system)
       const selector = open(threadOf(4), 8)
       attach(threadOf(8), selector.handle)
       const other = attach(threadOf(12), selector.handle)
@@ -391,6 +416,52 @@ describe("the selector of a simulated Windows", () => {
       const { selector } = start()
       selector.close()
       selector.wake()
+    })
+  })
+
+  describe("what a terminated thread has opened", () => {
+    it("is closed by another thread: duplicates of the port, and the handle and the list of a set", () => {
+      const { closeLeft, other, selector, set, system, terminated, trigger } = openAll()
+      other.add(set.fd, Interest.Read | Interest.Oneshot, 3, 3)
+      const { segments } = system
+      const count = (kind: string) => system.open.filter((open) => open === kind).length
+      expect([closeLeft(), count("port"), count("device")]).toEqual([true, 4, 2])
+      terminated.add(8)
+      expect([closeLeft(), count("port"), count("device")]).toEqual([false, 1, 1])
+      reported(selector)
+      expect([system.polls, segments - system.segments]).toEqual([0, 1])
+      expect(trigger.trigger()).toBe(0)
+      expect(reported(selector)).toEqual([[1, 1, Readable]])
+      selector.close()
+      expect([system.segments, new Set(system.open)]).toEqual([0, new Set(["socket"])])
+    })
+
+    it("is left alone where the thread has closed it itself, and its number was reused", () => {
+      const { closeLeft, copies, opened, other, set, system, terminated } = openAll()
+      const [first] = copies
+      for (const copy of copies) copy.close()
+      set.close()
+      expect([first!.handle, set.fd].map((handle) => opened.threadOf(handle))).toEqual([0, 0])
+      const files = [1, 2, 3, 4].map(() => system.file())
+      expect(files).toContain(first!.handle)
+      expect(files).toContain(set.fd)
+      terminated.add(8)
+      closeLeft()
+      expect(system.open.filter((kind) => kind === "file")).toHaveLength(4)
+      other.close()
+    })
+
+    it("does not keep a number that a socket gets next", () => {
+      const { closeLeft, selector, set, system, terminated } = openAll()
+      const fds = Array.from({ length: 4 }, () => system.socket())
+      for (const fd of fds) set.update(fd, Interest.Read)
+      // Without a poll under way, its list is found by the next use of the number.
+      terminated.add(8)
+      closeLeft()
+      const again = [1, 2, 3, 4].map(() => system.socket())
+      expect(again).toContain(set.fd)
+      for (const fd of again) expect(selector.add(fd, Interest.Write, 2, fd)).toBe(0)
+      expect(reported(selector)).toHaveLength(4)
     })
   })
 

@@ -15,7 +15,7 @@ import {
   registrations,
   waiters
 } from "./waiting.ts"
-import type { Socket, World } from "./worlds.ts"
+import type { Socket } from "./worlds.ts"
 
 const allEvents: ReadonlyArray<Event.Event> = ["Read", "Write", "Both"]
 
@@ -27,9 +27,6 @@ const readiness = (foreign: ForeignFd.ForeignFd) =>
 
 /** Waits for an event that has come, and takes what is there. */
 const takeAll = (foreign: ForeignFd.ForeignFd, socket: Socket) => Effect.tap(foreign.wait("Read"), () => socket.drain)
-
-/** Makes a set, or none on Windows, which has nothing of the kind. */
-const setOf = ({ kernel }: World) => (kernel === "afd" ? Effect.undefined : ForeignFd.makeSet)
 
 const thrower = () => {
   throw new Error("the connection is gone")
@@ -468,26 +465,25 @@ export const foreignBehaviours: Behaviours = {
         const socket = yield* world.socket
         const foreign = yield* ForeignFd.make(socket.fd)
         const driving = ForeignFd.drive(() => Effect.succeed(ForeignFd.waitFor(socket.fd, "Read")))
-        const set = yield* setOf(world)
-        set?.update(socket.fd, "Read")
+        const set = yield* ForeignFd.makeSet
+        set.update(socket.fd, "Read")
         const fibers = yield* Effect.all([
           begin(outcome(foreign.wait("Read"))),
           begin(outcome(foreign.wait("Read", { timeout: "1 hour" }))),
           begin(outcome(driving)),
-          ...(set === undefined ? [] : [begin(outcome(set.wait())), begin(outcome(set.wait({ timeout: "1 hour" })))])
+          begin(outcome(set.wait())),
+          begin(outcome(set.wait({ timeout: "1 hour" })))
         ])
         yield* expectWaiting(...fibers)
         yield* world.close
         expect(yield* Fiber.joinAll(fibers)).toEqual(fibers.map(() => "Closed"))
-        set?.updateTimeout(0)
-        set?.update(socket.fd, "None")
+        set.updateTimeout(0)
+        set.update(socket.fd, "None")
         expect(yield* outcome(foreign.wait("Read"))).toBe("Closed")
         expect(yield* outcome(foreign.wait("Write", { timeout: 1 }))).toBe("Closed")
         expect(yield* outcome(driving)).toBe("Closed")
-        if (set !== undefined) {
-          expect(yield* outcome(set.wait())).toBe("Closed")
-          expect(yield* outcome(set.wait({ timeout: 0 }))).toBe("Closed")
-        }
+        expect(yield* outcome(set.wait())).toBe("Closed")
+        expect(yield* outcome(set.wait({ timeout: 0 }))).toBe("Closed")
         expect(yield* waiters).toBe(0)
       })
   },
@@ -496,18 +492,18 @@ export const foreignBehaviours: Behaviours = {
       Effect.gen(function* () {
         const socket = yield* world.socket
         const foreign = yield* ForeignFd.make(socket.fd)
-        const set = yield* setOf(world)
+        const set = yield* ForeignFd.makeSet
         const fibers = yield* Effect.all([
           begin(outcome(foreign.wait("Read"))),
           begin(outcome(foreign.wait("Read", { timeout: "1 hour" }))),
-          begin(set === undefined ? outcome(foreign.wait("Read")) : outcome(set.wait())),
+          begin(outcome(set.wait())),
           begin(outcome(ForeignFd.drive(() => Effect.succeed(ForeignFd.waitFor(socket.fd, "Read", { timeout: 9e9 })))))
         ])
         yield* expectWaiting(...fibers)
         yield* world.kill
         expect(yield* Fiber.joinAll(fibers)).toEqual(["WorkerFailed", "WorkerFailed", "WorkerFailed", "WorkerFailed"])
         expect(yield* outcome(foreign.wait("Read"))).toBe("WorkerFailed")
-        if (set !== undefined) expect(yield* outcome(set.wait())).toBe("WorkerFailed")
+        expect(yield* outcome(set.wait())).toBe("WorkerFailed")
         expect(yield* waiters).toBe(0)
       })
   }

@@ -165,6 +165,7 @@ export class SimulatedAfd {
       }),
       bindMore: <F>() => calls as F,
       errno: () => 0,
+      closeHandle: calls.CloseHandle,
       addressOf: (bytes) => {
         const address = BigInt(this.#addresses.size + 1) * 0x1000n
         this.#addresses.set(address, bytes)

@@ -10,9 +10,10 @@ import { join } from "node:path"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import type { Socket } from "effect/socket"
-import { AsyncFd, Fd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
+import { AsyncFd, Fd, ForeignFd, PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
 import { PollerSocket, PollerSocketServer, Tcp, Udp, Unix } from "effect-amy/net"
 import { Inotify, Netlink, ProcessExit, Pty, Serial, Stdio } from "effect-amy/system"
+import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import { readinessBehaviours } from "../support/behaviours.ts"
 import { driveBehaviours } from "../support/driveBehaviours.ts"
 import { foreignBehaviours } from "../support/foreignBehaviours.ts"
@@ -22,7 +23,7 @@ import { lifeBehaviours } from "../support/lifeBehaviours.ts"
 import { outcome } from "../support/opened.ts"
 import * as Kernel from "./kernel.ts"
 import { streamChecks, testPollerCheck } from "./streams.ts"
-import { hasUsers, onWindows } from "./world.ts"
+import { hasUsers, isOpenHandle, onWindows } from "./world.ts"
 
 type Check = Effect.Effect<unknown, PollerError.PollerError>
 
@@ -315,14 +316,48 @@ on(
   })
 )
 
+on(
+  "layerWorker",
+  "a thread that is terminated leaves open none of the handles that it has opened",
+  Effect.gen(function* () {
+    const { handle } = yield* Poller.Poller
+    const event = yield* UserEvent.make
+    const { opened } = yield* attachmentOf(yield* Registrar.Registrar)
+    const noted = () => Array.from({ length: 8192 }, (_, number) => number).filter((number) => opened.threadOf(number))
+    const before = noted()
+    const thread = new Worker(new URL(import.meta.url), {
+      workerData: { poller: handle, stays: true, event: event.handle }
+    })
+    yield* Effect.promise(() => new Promise((resolve) => thread.once("message", resolve)))
+    const handles = noted().filter((number) => !before.includes(number))
+    // Fifty duplicates of the port, and the device of a set.
+    strictEqual(handles.length, 51)
+    strictEqual(handles.filter(isOpenHandle).length, 51)
+    yield* Effect.promise(() => thread.terminate())
+    strictEqual(yield* outcome(attachOnce(handle)), "success")
+    deepStrictEqual(noted(), before)
+    // Other parts of the process may have reused a few of the numbers.
+    strictEqual(handles.filter(isOpenHandle).length < 20, true)
+    yield* event.trigger
+    deepStrictEqual(
+      (yield* (yield* Poller.Poller).wait("5 seconds")).map(({ id }) => id),
+      [event.id]
+    )
+  }).pipe(Effect.scoped)
+)
+
 const attachOnce = (handle: Poller.PollerHandle) => Effect.provide(Poller.Poller, Poller.layerAttach(handle))
 
-/** A thread that stays attached until it is terminated, of the check above. */
-const stayingThread = (handle: Poller.PollerHandle) =>
-  Effect.sync(() => parentPort!.postMessage("attached")).pipe(
-    Effect.andThen(Effect.never),
-    Effect.provide(Poller.layerAttach(handle))
-  )
+/** A thread that stays attached until it is terminated, of the checks above. */
+const stayingThread = ({ event, poller }: { poller: Poller.PollerHandle; event?: UserEvent.UserEventHandle }) =>
+  Effect.gen(function* () {
+    if (event !== undefined) {
+      for (let count = 0; count < 50; count++) yield* UserEvent.fromHandle(event)
+      yield* ForeignFd.makeSet
+    }
+    parentPort!.postMessage("attached")
+    return yield* Effect.never
+  }).pipe(Effect.scoped, Effect.provide(Poller.layerAttach(poller)))
 
 /** The thread that triggers and sends, of the check before. */
 const attachedThread = Effect.scoped(
@@ -368,5 +403,5 @@ const main = async () => {
 }
 
 if (isMainThread) await main()
-else if ("stays" in workerData) await Effect.runPromise(stayingThread(workerData.poller))
+else if ("stays" in workerData) await Effect.runPromise(stayingThread(workerData))
 else parentPort!.postMessage(await Effect.runPromise(attachedThread))

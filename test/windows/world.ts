@@ -3,7 +3,7 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { type PollerError, Registrar } from "effect-amy"
 import type { Attachment } from "../../src/internal/delivery/attachment.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
-import { bindAfdCalls, openPort } from "../../src/internal/kernel/afdCalls.ts"
+import { type AfdCalls, bindAfdCalls, isOpen, openPort } from "../../src/internal/kernel/afdCalls.ts"
 import { AfdMemory } from "../../src/internal/kernel/afdMemory.ts"
 import { Interest } from "../../src/internal/kernel/selector.ts"
 import { type Libc, libc } from "../../src/internal/libc/koffi.ts"
@@ -12,7 +12,8 @@ import type { PollerLayer } from "../support/layers.ts"
 import type { Behaviour, Socket, World } from "../support/worlds.ts"
 import * as Kernel from "./kernel.ts"
 
-const calls = () => bindAfdCalls(libc() as Libc<AfdProfile>)
+let bound: AfdCalls | undefined
+const calls = () => (bound ??= bindAfdCalls(libc() as Libc<AfdProfile>))
 
 const worldOf = ({ selector }: Attachment): Omit<World, "close"> => {
   const socketOf = (fd: number, peer: number): Socket => ({
@@ -77,6 +78,9 @@ export const onWindows = (layer: PollerLayer, behaviour: Behaviour): Effect.Effe
       ),
     (scope) => Scope.close(scope, Exit.void)
   )
+
+/** Whether a number is that of an open handle. */
+export const isOpenHandle = (handle: number): boolean => isOpen(calls(), handle)
 
 /** Returns a function that tells whether a thread still counts as a user of the selector. */
 export const hasUsers = (registrar: Registrar.Registrar["Service"]) =>

@@ -263,7 +263,12 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
       words[at + Slot.State] = State.Empty
       if (words[at + Slot.Want] !== 0) report(words[at + Slot.Low]!, words[at + Slot.High]!, Readiness.Readable)
       words[at + Slot.Want] = 0
-      return owner
+      const status = words[at + Slot.Status]!
+      if (status === 0 || status === STATUS_CANCELLED) return owner
+      // Its handle was closed for a thread that was terminated.
+      words[at + Slot.Kind] = SlotKind.Socket
+      memory.dropList(slot)
+      return Owner.None
     }
     // Of a set that was closed.
     memory.dropList(slot)

@@ -1,6 +1,6 @@
 /** Triggers on Windows: entries that a program posts to an I/O completion port. */
 import type { AfdCalls } from "./afdCalls.ts"
-import { bindAfdCalls, type Afd } from "./afdCalls.ts"
+import { type Afd, bindAfdCalls, closeHandle } from "./afdCalls.ts"
 import { Posting, postOnce } from "./afdMemory.ts"
 import type { Trigger } from "./selector.ts"
 import { SystemCallError } from "./systemCallError.ts"
@@ -35,7 +35,8 @@ export const attachTrigger = (libc: Afd, handle: number, memory: SharedArrayBuff
     throw new SystemCallError("DuplicateHandle", calls.lastErrno())
   }
   const port = Number(copy[0])
-  return make(calls, port, new Int32Array(memory), () => void calls.CloseHandle(port))
+  libc.noteHandle?.(port, true)
+  return make(calls, port, new Int32Array(memory), () => closeHandle(libc, calls, port))
 }
 
 const make = (calls: AfdCalls, port: number, shared: Int32Array, close: () => void): Trigger => {

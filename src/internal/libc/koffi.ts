@@ -50,6 +50,8 @@ export interface Libc<P extends Profile = Profile> {
    * nothing is noted.
    */
   readonly noteHandle?: (handle: number, isOpen: boolean) => void
+  /** Closes a handle of Windows that is no socket. Missing elsewhere: `close` closes everything. */
+  readonly closeHandle?: (handle: number) => number
   /** Whether an open descriptor is one that cannot be polled: a file, a directory or a disk. */
   readonly isFile: (fd: number) => boolean
 }
@@ -119,7 +121,8 @@ const bindUnix = (koffi: typeof Koffi, common: Common, profile: Exclude<Profile,
 /** Windows has its functions in several libraries, and its sockets under other names. */
 const bindWindows = (koffi: typeof Koffi, common: Common, profile: AfdProfile): Libc => {
   const bindMore = bindMoreOf(firstOf(koffi, profile.libraries))
-  const { errno, functions } = bindWinsock(bindMore<WinsockFunctions>(winsockPrototypes), profile)
+  const winsock = bindMore<WinsockFunctions>(winsockPrototypes)
+  const { errno, functions } = bindWinsock(winsock, profile)
   for (const name of Object.keys(prototypes)) {
     const refuse = () => {
       throw new UnsupportedSystem(`Windows has no function ${name}`)
@@ -132,6 +135,7 @@ const bindWindows = (koffi: typeof Koffi, common: Common, profile: AfdProfile): 
     functions: functions as Functions,
     bindMore,
     errno,
+    closeHandle: winsock.CloseHandle,
     bindWatchReadable: () => {
       throw new UnsupportedSystem(
         "the event loop of Windows cannot watch a poller: use layerWorker, whose notifications come to this thread too"

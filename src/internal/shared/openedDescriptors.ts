@@ -49,6 +49,16 @@ export class OpenedDescriptors {
     if (thread === 0) return libc
     const { functions, profile } = libc
     const words = this.#words
+    // Windows has no functions of these names. It opens handles, and says so.
+    if (profile.selector === "afd") {
+      return {
+        ...libc,
+        noteHandle: (handle, isOpen) => {
+          if (handle < words.length) Atomics.store(words, handle, isOpen ? thread : 0)
+          else if (isOpen) this.#noteBeyond(handle, thread)
+        }
+      }
+    }
     // A thread may be terminated wherever it calls a function. So the note follows the system call
     // at once.
     const noted =
@@ -98,12 +108,13 @@ export class OpenedDescriptors {
    * open.
    */
   closeLeft(
-    { functions }: Libc,
+    { closeHandle, functions }: Libc,
     thread: number,
     isAlive: (thread: number) => boolean,
     owners: SharedArrayBuffer
   ): boolean {
     const owned = new Owners(owners)
+    const close = closeHandle ?? functions.close
     // Of a fixed length, which V8 reads faster. It is the exchange that decides.
     const words = new Int32Array(this.buffer, 0, this.#words.length)
     const alive = new Set([thread])
@@ -119,7 +130,7 @@ export class OpenedDescriptors {
       // If two threads find it dead, only one of them closes.
       if (Atomics.compareExchange(words, fd, owner, 0) !== owner) continue
       owned.lock(fd)
-      functions.close(fd)
+      close(fd)
       owned.unlock(fd, Owner.None)
     }
     return alive.size > 1
