@@ -1,5 +1,6 @@
 /** The selector of Windows, over a simulated device Afd. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
+import * as Afd from "../../src/internal/kernel/afd.ts"
 import { attach, attachTrigger, borrow, open } from "../../src/internal/kernel/openSelector.ts"
 import { Refused } from "../../src/internal/kernel/owners.ts"
 import { Interest, Readiness, type Selector } from "../../src/internal/kernel/selector.ts"
@@ -56,6 +57,29 @@ const setOf = (count: number, interest: number) => {
   const found = () => Array.from({ length: set.look() }, (_, index) => [set.ready(index), set.readiness(index)])
   const oneshot = Interest.Read | Interest.Oneshot
   return { selector, system, set, fds, found, oneshot }
+}
+
+/** Calls a function, and ends it where it would use shared memory for that time. Returns whether it went on to its end. */
+const stoppedAt = (step: number, call: () => unknown): boolean => {
+  const names = ["add", "compareExchange", "exchange", "load", "store", "sub"] as const
+  const stopped = new Error("terminated")
+  let steps = 0
+  const spies = names.map((name) => {
+    const original = Atomics[name] as (...args: ReadonlyArray<unknown>) => unknown
+    return vi.spyOn(Atomics, name).mockImplementation((...args: ReadonlyArray<unknown>) => {
+      if (++steps === step) throw stopped
+      return original(...args) as never
+    })
+  })
+  try {
+    call()
+    return true
+  } catch (thrown) {
+    if (thrown !== stopped) throw thrown
+    return false
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+  }
 }
 
 /** Opens a selector on one thread, and duplicates and a set on another. */
@@ -410,6 +434,64 @@ describe("the selector of a simulated Windows", () => {
       expect(system.open).toContain("port")
       last.close()
       expect([system.open, system.segments]).toEqual([["socket"], 0])
+    })
+
+    it("does not wait for a thread that is terminated at any step of attaching or leaving", () => {
+      for (const leaves of [false, true]) {
+        let isComplete = false
+        for (let step = 1; !isComplete; step++) {
+          const system = new SimulatedAfd()
+          const { terminated, threadOf } = threadsOf(system)
+          const selector = open(threadOf(4), 8)
+          const other = leaves ? attach(threadOf(8), selector.handle) : undefined
+          isComplete = stoppedAt(step, () =>
+            other === undefined ? attach(threadOf(8), selector.handle) : other.close()
+          )
+          terminated.add(8)
+          const next = attach(threadOf(12), selector.handle)
+          selector.close()
+          expect(system.open).toContain("port")
+          next.close()
+          expect([system.open, system.segments], `step ${step}`).toEqual([[], 0])
+        }
+      }
+    })
+
+    it("looks again for a thread that is terminated later, less and less often", () => {
+      const system = new SimulatedAfd()
+      const { terminated, threadOf } = threadsOf(system)
+      const later: Array<readonly [call: () => void, millis: number]> = []
+      let unreferenced = 0
+      const selector = Afd.open(threadOf(4), 8, (call, millis) => {
+        later.push([call, millis])
+        return { unref: () => unreferenced++ }
+      })
+      Afd.attach(threadOf(8), selector.handle)
+      selector.close()
+      const pauses: Array<number> = []
+      for (let looks = 0; looks < 9; looks++) {
+        expect(system.open).toContain("port")
+        const [call, millis] = later.shift()!
+        pauses.push(millis)
+        if (looks === 8) terminated.add(8)
+        call()
+      }
+      expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 64, 64, 64].map((seconds) => seconds * 1000))
+      expect([system.open, system.segments, later.length, unreferenced]).toEqual([[], 0, 0, 9])
+    })
+
+    it("makes room for threads in the place of terminated ones", () => {
+      const system = new SimulatedAfd()
+      const { terminated, threadOf } = threadsOf(system)
+      const selector = open(threadOf(4), 8)
+      const attachAll = (from: number, count: number) => {
+        for (let thread = from; thread < from + count; thread++) attach(threadOf(thread), selector.handle)
+      }
+      attachAll(1000, 2047)
+      expect(() => attachAll(8, 1)).toThrow("errno 24")
+      terminated.add(1000).add(3046)
+      attachAll(8, 2)
+      expect(() => attachAll(10, 1)).toThrow("errno 24")
     })
 
     it("is over for a thread that only wakes", () => {

@@ -82,13 +82,9 @@ export const onWindows = (layer: PollerLayer, behaviour: Behaviour): Effect.Effe
 /** Whether a number is that of an open handle. */
 export const isOpenHandle = (handle: number): boolean => isOpen(calls(), handle)
 
-/** Returns a function that tells whether a thread still counts as a user of the selector. */
+/** Returns a function that tells whether the selector is still open for any thread. */
 export const hasUsers = (registrar: Registrar.Registrar["Service"]) =>
   Effect.map(attachmentOf(registrar), ({ selector }) => {
     const memory = new AfdMemory(libc() as Libc<AfdProfile>, calls(), selector.handle.afd!.memory)
-    return () => {
-      const isUsed = memory.enter(0)
-      if (isUsed) memory.leave()
-      return isUsed
-    }
+    return () => !memory.isClosed
   })

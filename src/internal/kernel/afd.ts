@@ -45,11 +45,19 @@ const mostLooks = 1000
 /** How many times, of 10 ms, the last thread waits for polls to end before it gives their memory up. */
 const mostDrains = 100
 
-/** How many times, a second apart, a thread that leaves looks for others that were terminated. */
-const mostReaps = 10
+/** How many milliseconds pass before a thread that has left looks for others that were terminated. */
+const firstPause = 1000
+/** The most of them: each pause is twice as long as the one before. */
+const longestPause = 64_000
+
+/** Calls a function later. A test passes one of its own. */
+type Later = (call: () => void, millis: number) => { readonly unref: () => unknown }
+
+/** The lock of the selector itself is that of a number that no handle has. */
+const lockOfSelector = 0
 
 /** Opens a selector. Throws `SystemCallError`. */
-export const open = (libc: Afd, batchSize: number): Selector => {
+export const open = (libc: Afd, batchSize: number, later: Later = setTimeout): Selector => {
   const calls = bindAfdCalls(libc)
   const port = openPort(calls)
   let device: number | undefined
@@ -58,7 +66,7 @@ export const open = (libc: Afd, batchSize: number): Selector => {
     associate(calls, device, port, Key.Poll)
     const { buffer } = new AfdMemory(libc, calls)
     const handle = { fd: port, wake: -1, owners: Owners.make().buffer, afd: { device, memory: buffer } }
-    return make(libc, handle, batchSize, true)
+    return make(libc, handle, batchSize, true, later)
   } catch (thrown) {
     if (device !== undefined) calls.CloseHandle(device)
     calls.CloseHandle(port)
@@ -70,11 +78,12 @@ export const open = (libc: Afd, batchSize: number): Selector => {
  * Opens the selector of another thread. Its handles are closed by the last thread that uses it.
  * Throws `SystemCallError`.
  */
-export const attach = (libc: Afd, handle: SelectorHandle): Selector => make(libc, handle, 0, true)
+export const attach = (libc: Afd, handle: SelectorHandle, later: Later = setTimeout): Selector =>
+  make(libc, handle, 0, true, later)
 
 /** Uses the selector of another thread without being counted, as the polling thread does. */
 export const borrow = (libc: Afd, handle: SelectorHandle, batchSize: number): Selector =>
-  make(libc, handle, batchSize, false)
+  make(libc, handle, batchSize, false, setTimeout)
 
 /** Opens the trigger of another thread. Throws `SystemCallError`. */
 export const attachTrigger = (libc: Afd, handle: number, memory?: SharedArrayBuffer): Trigger =>
@@ -88,7 +97,7 @@ const isRegistered = ({ at, words }: SlotView): boolean => {
   )
 }
 
-const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: boolean): Selector => {
+const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: boolean, later: Later): Selector => {
   const { profile } = libc
   const calls = bindAfdCalls(libc)
   const { GetQueuedCompletionStatusEx, NtCancelIoFileEx, NtDeviceIoControlFile, PostQueuedCompletionStatus } = calls
@@ -115,7 +124,29 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
   /** Whether a poll was made anew whose socket may be ready already. */
   let isRepeated = false
   let isOpenHere = true
-  if (isCounted && !memory.enter(currentThread(libc))) throw new SystemCallError("attach", EBADF)
+  const isRunning = (thread: number) => isAlive(libc, thread)
+
+  /** Does what only one thread may do at a time. */
+  const alone = <A>(use: () => A): A => {
+    const owner = owners.lock(lockOfSelector)
+    const result = use()
+    owners.unlock(lockOfSelector, owner)
+    return result
+  }
+
+  /** Notes that this thread uses the selector. Throws `SystemCallError`. */
+  const enter = (): void => {
+    const thread = currentThread(libc)
+    const tryToEnter = () => (memory.isClosed ? EBADF : memory.enter(thread) ? 0 : EMFILE)
+    let errno = alone(tryToEnter)
+    if (errno === EMFILE) {
+      memory.forget(isRunning)
+      errno = alone(tryToEnter)
+    }
+    if (errno !== 0) throw new SystemCallError("attach", errno)
+  }
+
+  if (isCounted) enter()
 
   const report = (lowWord: number, highWord: number, bits: number): void => {
     low[count] = lowWord
@@ -376,12 +407,14 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     calls.CloseHandle(port)
   }
 
-  /** Closes everything if no thread uses the selector any more: a terminated one does not leave it. */
-  const closeAfter = (isLast: boolean, times: number): void => {
-    const reaped = isLast || memory.reap((thread) => isAlive(libc, thread))
-    if (reaped === true) dispose()
-    // One of them may still be ending.
-    else if (reaped === undefined && times > 0) setTimeout(closeAfter, 1000, false, times - 1).unref()
+  /**
+   * Closes everything once no thread uses the selector any more. A terminated one does not leave it,
+   * and may still be ending, or be terminated later.
+   */
+  const closeWhenUnused = (pause: number): void => {
+    memory.forget(isRunning)
+    if (alone(() => memory.closeIfUnused())) dispose()
+    else if (!memory.isClosed) later(() => closeWhenUnused(Math.min(pause * 2, longestPause)), pause).unref()
   }
 
   const drainBatch = new Int32Array(1024 * Entry.stride)
@@ -483,7 +516,9 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
       isOpenHere = false
       // Their memory is given back with the selector's.
       for (const set of Array.from(sets.values())) set.close()
-      if (isCounted) closeAfter(memory.leave(), mostReaps)
+      if (!isCounted) return
+      memory.leave()
+      closeWhenUnused(firstPause)
     }
   }
 }

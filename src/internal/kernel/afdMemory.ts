@@ -4,8 +4,8 @@
  *
  * There is one slot for each number that a socket can have. Slots lie in segments that belong to the
  * process, and not to the isolate of a thread: the kernel may complete a poll after its thread has
- * ended. The rest is a SharedArrayBuffer: how many threads use the selector, where the segments
- * are, and the deadlines of alarms.
+ * ended. The rest is a SharedArrayBuffer: which threads use the selector, where the segments
+ * are, and the deadlines of alarms. To change which threads use it, a thread holds its lock.
  */
 import { Slot } from "./afdPoll.ts"
 import type { Afd, AfdCalls } from "./afdCalls.ts"
@@ -26,13 +26,15 @@ const MEM_RELEASE = 0x8000
 const PAGE_READWRITE = 4
 
 /** Words of the header. */
-const Users = 0
+const Closed = 0
 const Wake = 1
 const MostAlarms = 2
 const headerWords = 16
 
-/** Threads beyond these are counted, but not known. */
+/** Each has a mailbox, or is about to find that there is none. */
 const mostThreads = maxMailboxes + 1
+/** Stands for a thread that has no number, so that no other thread could tell when it ends. */
+const withoutNumber = -1
 
 const threadsAt = headerWords * 4 + (mostSegments + 1 + maxMailboxes + 1) * 8
 const bytes = threadsAt + mostThreads * 4
@@ -95,50 +97,40 @@ export class AfdMemory {
   }
 
   /**
-   * Counts a thread that uses the selector, with its number or 0. Returns false if no thread uses it
-   * any more.
+   * Notes a thread that uses the selector, with its number or 0. Returns false if there is no room.
+   * A thread that is terminated at any step is either noted, and then `forget` finds it, or not.
    */
   enter(thread: number): boolean {
-    for (;;) {
-      const users = Atomics.load(this.#words, Users)
-      if (users < 0) return false
-      if (Atomics.compareExchange(this.#words, Users, users, users + 1) === users) break
-    }
-    // After the count: a thread that is terminated in between stays counted, which frees nothing too
-    // early.
-    if (thread !== 0) {
-      this.#place = this.#threads.findIndex(
-        (_, place) => Atomics.compareExchange(this.#threads, place, 0, thread) === 0
-      )
-    }
+    this.#place = this.#threads.indexOf(0)
+    if (this.#place === -1) return false
+    Atomics.store(this.#threads, this.#place, thread === 0 ? withoutNumber : thread)
     return true
   }
 
-  /** Returns whether this thread was the last one. */
-  leave(): boolean {
+  leave(): void {
     if (this.#place >= 0) Atomics.store(this.#threads, this.#place, 0)
-    return this.#uncount()
+    this.#place = -1
   }
 
-  /**
-   * Takes the threads out that were terminated. Returns whether they were the last ones, and
-   * `undefined` if a thread with a number still uses the selector.
-   */
-  reap(isAlive: (thread: number) => boolean): boolean | undefined {
-    let isLast = false
-    let isUsed = false
+  /** Takes the threads out that were terminated. */
+  forget(isAlive: (thread: number) => boolean): void {
     for (let place = 0; place < mostThreads; place++) {
-      const thread = Atomics.load(this.#threads, place)
-      if (thread === 0) continue
-      if (isAlive(thread)) isUsed = true
-      else if (Atomics.compareExchange(this.#threads, place, thread, 0) === thread) isLast = this.#uncount()
+      // It is the exchange that decides.
+      const thread = this.#threads[place]!
+      if (thread > 0 && !isAlive(thread)) Atomics.compareExchange(this.#threads, place, thread, 0)
     }
-    return isLast || !isUsed ? isLast : undefined
   }
 
-  #uncount(): boolean {
-    if (Atomics.sub(this.#words, Users, 1) !== 1) return false
-    return Atomics.compareExchange(this.#words, Users, 0, -1) === 0
+  /** Whether the selector is closed: no thread may use it any more. */
+  get isClosed(): boolean {
+    return Atomics.load(this.#words, Closed) !== 0
+  }
+
+  /** Closes the selector if no thread uses it. Returns whether this call has closed it. */
+  closeIfUnused(): boolean {
+    if (this.isClosed || this.#threads.some((thread) => thread !== 0)) return false
+    Atomics.store(this.#words, Closed, 1)
+    return true
   }
 
   /** Returns the slot of a number, or `undefined` if there is no room. */
