@@ -1,7 +1,16 @@
 /** The structures of Windows, byte for byte, and what a poll reports. */
 import { describe, expect, it } from "@effect/vitest"
 import { closingOf, decodeEvents, encodeInterest, encodePoll, Entry, Slot } from "../../src/internal/kernel/afdPoll.ts"
-import { encodeSetMember, encodeSetPoll, setPollBytes } from "../../src/internal/kernel/afdPoll.ts"
+import { wayAt } from "../../src/internal/kernel/afdMemory.ts"
+import {
+  bitOf,
+  encodeSetMember,
+  encodeSetPoll,
+  eventsOfWays,
+  pollBytes,
+  setPollBytes,
+  ways
+} from "../../src/internal/kernel/afdPoll.ts"
 import { Interest, Readiness } from "../../src/internal/kernel/selector.ts"
 import { win32 } from "../../src/internal/libc/profiles/win32.ts"
 
@@ -25,14 +34,21 @@ describe("AFD_POLL_INFO and IO_STATUS_BLOCK", () => {
   })
 
   it("leave the words of the library beyond what the kernel writes", () => {
-    const { Asked, Base, High, Interest, Kind, List, ListBytes, Low, Socket, State, Want } = Slot
-    const own = [State, Want, Asked, Interest, Low, High, Base, Socket, Kind, List, List + 1, ListBytes]
+    const { Base, Ended, High, Interest, Kind, List, ListBytes, Low, Seen, Socket, State, Wanted } = Slot
+    const states = ways.map((way) => State + way)
+    const own = [...states, Wanted, Ended, Seen, Interest, Low, High, Base, Socket, Kind, List, List + 1, ListBytes]
     expect(new Set(own).size).toBe(own.length)
     for (const word of own) {
-      expect(word).toBeGreaterThanOrEqual((16 + 32) / 4)
+      expect(word).toBeGreaterThanOrEqual(ways.length * Slot.poll)
       expect(word).toBeLessThan(Slot.stride)
     }
   })
+})
+
+it("the polls of a slot lie one after the other, each aligned to 8 bytes", () => {
+  expect([pollBytes, pollBytes % 8, Slot.poll * 4]).toEqual([16 + 32, 0, pollBytes])
+  const slot = 0x1_2345_0000 + 7 * Slot.stride * 4
+  for (const way of ways) expect(wayAt(slot + way * pollBytes)).toBe(way)
 })
 
 it("AFD_POLL_INFO of several handles lists them one after the other", () => {
@@ -58,6 +74,8 @@ describe("an interest", () => {
 
   it("asks for the events of its directions, and for every end", () => {
     expect(closingOf(win32)).toBe(closing)
+    expect(eventsOfWays(win32)).toEqual([closing | 0x8, closing | 0x89, closing | 0x4, closing | 0x2])
+    expect(ways.map(bitOf)).toEqual([0, Interest.Read, Interest.Write, Interest.Priority])
     expect(encodeInterest(win32, Interest.Read)).toBe(closing | 0x1 | 0x8 | 0x80)
     expect(encodeInterest(win32, Interest.Write)).toBe(closing | 0x4)
     expect(encodeInterest(win32, Interest.Priority | Interest.Oneshot)).toBe(closing | 0x2)

@@ -109,8 +109,6 @@ export class SimulatedAfd {
   /** Each request of a poll, with what it asks for. */
   readonly requests: Array<{ readonly socket: number; readonly events: number }> = []
   cancellations = 0
-  /** The most polls that one socket has had under way at a time. */
-  mostPolls = 0
   /** The milliseconds of each wait. */
   readonly waits: Array<number> = []
   /** The name of the device as it was opened. */
@@ -118,6 +116,8 @@ export class SimulatedAfd {
   modes = -1
   /** Functions of sockets, which a test provides. */
   functions: Partial<Functions> = {}
+  /** The errno that they leave. */
+  errno = 0
   /** Simulates another thread between what the next wait takes and a look at it. */
   afterNextWait: () => void = () => {}
 
@@ -164,7 +164,7 @@ export class SimulatedAfd {
         get: (_, name: keyof Functions) => this.functions[name] ?? (name === "gettid" ? () => 0 : missing(name))
       }),
       bindMore: <F>() => calls as F,
-      errno: () => 0,
+      errno: () => this.errno,
       closeHandle: calls.CloseHandle,
       addressOf: (bytes) => {
         const address = BigInt(this.#addresses.size + 1) * 0x1000n
@@ -378,11 +378,6 @@ export class SimulatedAfd {
     this.#polls.push(poll)
     const inSlot = this.#polls.filter((other) => other.address === block).length
     if (inSlot > 1) throw new Error("the kernel would write into one status block for two polls")
-    if (count === 1) {
-      const { socket } = targets[0]!
-      const same = this.#polls.filter((other) => other.targets.length === 1 && isOf(other, socket))
-      this.mostPolls = Math.max(this.mostPolls, same.length)
-    }
     return this.#completeIfReady(poll) ? STATUS_SUCCESS : STATUS_PENDING
   }
 

@@ -1,28 +1,18 @@
 /**
  * The selector of Windows: polls of the device Afd, which an I/O completion port reports.
  *
- * A poll is a request for one socket. It is complete once, when the socket is ready for any of what
- * it asks for, or at once if the socket is ready already. That makes it level-triggered. To report
- * edges, an event that was reported is asked for again only after an attempt has found that it is
- * over: `rearm`. Until then a poll asks for the others.
- *
- * A socket has one poll at a time. To ask for something else, the poll is cancelled, and the thread
- * that waits makes another when it takes the completion of the cancelled one. What that one would
- * have reported, the next one reports again.
- *
- * Slots of sockets (`afdMemory.ts`) are changed with the lock of the socket's number held
- * (`owners.ts`), which a terminated thread cannot keep.
+ * `afdSockets.ts` has the registrations of sockets, and `afdSet.ts` the sets. Either is changed with
+ * the lock of its number held (`owners.ts`), which a terminated thread cannot keep.
  */
 import type { Libc } from "../libc/koffi.ts"
 import type { AfdProfile } from "../libc/profiles/afdProfile.ts"
 import { setTimeout } from "../libc/realTime.ts"
 import { openAlarm, openAlarmClock } from "./afdAlarm.ts"
-import { associate, bindAfdCalls, bindBaseOf, isOpen, openDevice, openPort } from "./afdCalls.ts"
-import type { SlotView } from "./afdMemory.ts"
-import { AfdMemory, never } from "./afdMemory.ts"
+import { associate, bindAfdCalls, openDevice, openPort } from "./afdCalls.ts"
+import { AfdMemory, never, wayAt } from "./afdMemory.ts"
 import { bindReadinessNow } from "./afdNow.ts"
-import { closingOf, decodeEvents, encodeInterest, encodePoll, Entry, pollInfoBytes, Slot } from "./afdPoll.ts"
-import { SlotKind, State, STATUS_PENDING } from "./afdPoll.ts"
+import { Entry, Slot, State, ways } from "./afdPoll.ts"
+import { bindSockets } from "./afdSockets.ts"
 import { type AfdSet, closedSet, openLevelSet } from "./afdSet.ts"
 import { attachTrigger as attachTo, Key, openTrigger } from "./afdTrigger.ts"
 import { Owner, Owners, ownerOf, refusalOf } from "./owners.ts"
@@ -34,13 +24,8 @@ import { highBits, highMask, highWordOf, lowOf } from "./userData.ts"
 
 type Afd = Libc<AfdProfile>
 
-const STATUS_NOT_FOUND = 0xc000_0225 | 0
-const STATUS_CANCELLED = 0xc000_0120 | 0
 const WAIT_TIMEOUT = 258
 const INFINITE = 0xffff_ffff
-
-/** How often a thread looks whether the kernel has written that a poll is complete. */
-const mostLooks = 1000
 
 /** How many times, of 10 ms, the last thread waits for polls to end before it gives their memory up. */
 const mostDrains = 100
@@ -89,29 +74,16 @@ export const borrow = (libc: Afd, handle: SelectorHandle, batchSize: number): Se
 export const attachTrigger = (libc: Afd, handle: number, memory?: SharedArrayBuffer): Trigger =>
   attachTo(libc, handle, memory!)
 
-const isRegistered = ({ at, words }: SlotView): boolean => {
-  const state = words[at + Slot.State]
-  return (
-    words[at + Slot.Kind] === SlotKind.Socket &&
-    (state === State.Polled || state === State.Changed || state === State.Replaced)
-  )
-}
-
 const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: boolean, later: Later): Selector => {
   const { profile } = libc
   const calls = bindAfdCalls(libc)
-  const { GetQueuedCompletionStatusEx, NtCancelIoFileEx, NtDeviceIoControlFile, PostQueuedCompletionStatus } = calls
-  const { EBADF, EEXIST, EINVAL, EMFILE, ENOENT } = profile.errno
-  const { IOCTL_POLL, LOCAL_CLOSE } = profile.afd
+  const { GetQueuedCompletionStatusEx, PostQueuedCompletionStatus } = calls
+  const { EBADF, EMFILE } = profile.errno
   const port = handle.fd
   const { device, memory: shared } = handle.afd!
   const memory = new AfdMemory(libc, calls, shared)
   const owners = new Owners(handle.owners)
   const clock = openAlarmClock(calls)
-  const baseOf = bindBaseOf(libc, calls)
-  const toReadiness = decodeEvents(profile)
-  const closing = closingOf(profile)
-  const block = new BigUint64Array(2)
   /** The sets of this thread, by their numbers. */
   const sets = new Map<number, AfdSet>()
   const entries = new Int32Array(Math.max(batchSize, 1) * Entry.stride)
@@ -154,189 +126,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     readiness[count++] = bits
   }
 
-  /** Makes the poll that a slot wants. Returns 0, or the errno. */
-  const submit = ({ address, at, words }: SlotView): number => {
-    const want = words[at + Slot.Want]!
-    encodePoll(words, at, words[at + Slot.Base]!, want)
-    words[at + Slot.Asked] = want
-    // Before the call, because its completion may be taken before it returns.
-    words[at + Slot.State] = State.Polled
-    const info = address + Slot.PollInfo * 4
-    const status = NtDeviceIoControlFile(
-      device,
-      0,
-      0,
-      address,
-      address,
-      IOCTL_POLL,
-      info,
-      pollInfoBytes,
-      info,
-      pollInfoBytes
-    )
-    // Also a poll that is complete at once is reported.
-    if (status === 0 || status === STATUS_PENDING) return 0
-    words[at + Slot.State] = State.Empty
-    return calls.errnoOfStatus(status)
-  }
-
-  /** Cancels the poll under way. Returns whether the kernel still had it. */
-  const cancel = ({ address }: SlotView): boolean => NtCancelIoFileEx(device, address, block) !== STATUS_NOT_FOUND
-
-  /** Whether the poll under way says, once it is complete, that its socket was closed. */
-  const saysClosed = ({ at, words }: SlotView): boolean => {
-    const status = Atomics.load(words, at + Slot.Status)
-    return status === 0 && (words[at + Slot.Events]! & LOCAL_CLOSE) !== 0
-  }
-
-  /** Whether the socket of a registration was closed, although no thread has taken that report yet. */
-  const isGone = (slot: SlotView): boolean => {
-    const { at, words } = slot
-    const state = words[at + Slot.State]
-    // That poll says nothing of this socket.
-    if (state === State.Replaced) return false
-    if (saysClosed(slot)) return true
-    if (state !== State.Polled || cancel(slot)) return false
-    // It is complete, and the kernel may be about to write how.
-    for (let looks = 0; looks < mostLooks; looks++) {
-      if (Atomics.load(words, at + Slot.Status) !== STATUS_PENDING) break
-    }
-    return saysClosed(slot)
-  }
-
-  /** Has the kernel poll for what is wanted now. */
-  const update = (slot: SlotView): void => {
-    const { at, words } = slot
-    if (words[at + Slot.State] !== State.Polled) return
-    // It asks for that already, and for more at most: what is not wanted is left out when it comes.
-    if ((words[at + Slot.Want]! & ~words[at + Slot.Asked]!) === 0) return
-    cancel(slot)
-    words[at + Slot.State] = State.Changed
-  }
-
-  const fill = (slot: SlotView, fd: number, interest: number, mailbox: number, id: number): void => {
-    const { at, words } = slot
-    words[at + Slot.Socket] = fd
-    words[at + Slot.Interest] = interest
-    words[at + Slot.Want] = encodeInterest(profile, interest)
-    words[at + Slot.Low] = lowOf(id)
-    words[at + Slot.High] = highWordOf(mailbox, id)
-  }
-
-  /** Returns why there is no registration to change. */
-  const missing = (fd: number): number => (fd >= 0 && fd % 4 === 0 && isOpen(calls, fd) ? ENOENT : EBADF)
-
-  /** Returns the slot of a registration whose socket is open, or `undefined`. */
-  const registered = (fd: number): SlotView | undefined => {
-    const slot = fd % 4 === 0 ? memory.find(fd) : undefined
-    if (slot === undefined || !isRegistered(slot)) return undefined
-    if (slot.words[slot.at + Slot.State] !== State.Replaced && saysClosed(slot)) {
-      slot.words[slot.at + Slot.State] = State.Removed
-      return undefined
-    }
-    return slot
-  }
-
-  const add = (fd: number, interest: number, mailbox: number, id: number): number => {
-    // The kernel would ignore the two lowest bits of a handle.
-    if (fd < 0 || fd % 4 !== 0) return EBADF
-    if ((interest & Interest.Exclusive) !== 0) return EINVAL
-    const base = baseOf(fd)
-    if (base < 0) return -base
-    const slot = memory.reserve(fd)
-    if (slot === undefined) return EMFILE
-    const { at, words } = slot
-    const before = words[at + Slot.State]
-    if (isRegistered(slot) && !isGone(slot)) {
-      // To find that out may have cancelled its poll.
-      if (before === State.Polled) words[at + Slot.State] = State.Changed
-      return EEXIST
-    }
-    fill(slot, fd, interest, mailbox, id)
-    words[at + Slot.Kind] = SlotKind.Socket
-    words[at + Slot.Base] = base
-    // Of a set whose thread was terminated.
-    if (before === State.Empty) memory.dropList(slot)
-    if (before === State.Empty) return submit(slot)
-    words[at + Slot.State] = State.Replaced
-    return 0
-  }
-
-  const modify = (fd: number, interest: number, mailbox: number, id: number): number => {
-    if ((interest & Interest.Exclusive) !== 0) return EINVAL
-    const slot = registered(fd)
-    if (slot === undefined) return missing(fd)
-    fill(slot, fd, interest, mailbox, id)
-    update(slot)
-    return 0
-  }
-
-  const remove = (fd: number): number => {
-    const slot = registered(fd)
-    if (slot === undefined) return missing(fd)
-    if (slot.words[slot.at + Slot.State] === State.Polled) cancel(slot)
-    // The slot is empty once its poll is complete: until then the kernel may write into it.
-    slot.words[slot.at + Slot.State] = State.Removed
-    return 0
-  }
-
-  /** Makes the next poll of a socket. Returns its owner, or `Owner.None` if that fails. */
-  const repeat = (slot: SlotView, owner: number): number => {
-    if (submit(slot) === 0) return owner
-    return Owner.None
-  }
-
-  /** Takes the completion of the poll of a slot, with its lock held. Returns the owner. */
-  const complete = (slot: SlotView, owner: number): number => {
-    const { at, words } = slot
-    const state = words[at + Slot.State]
-    if (words[at + Slot.Kind] === SlotKind.Set) {
-      words[at + Slot.State] = State.Empty
-      if (words[at + Slot.Want] !== 0) report(words[at + Slot.Low]!, words[at + Slot.High]!, Readiness.Readable)
-      words[at + Slot.Want] = 0
-      const status = words[at + Slot.Status]!
-      if (status === 0 || status === STATUS_CANCELLED) return owner
-      // Its handle was closed for a thread that was terminated.
-      words[at + Slot.Kind] = SlotKind.Socket
-      memory.dropList(slot)
-      return Owner.None
-    }
-    // Of a set that was closed.
-    memory.dropList(slot)
-    if (state === State.Removed || state === State.Empty) {
-      words[at + Slot.State] = State.Empty
-      return owner
-    }
-    if (state === State.Replaced) {
-      isRepeated = true
-      return repeat(slot, owner)
-    }
-    const status = words[at + Slot.Status]!
-    const events = status === 0 && words[at + Slot.HandleCount]! > 0 ? words[at + Slot.Events]! : 0
-    if ((events & LOCAL_CLOSE) !== 0) {
-      words[at + Slot.State] = State.Empty
-      return Owner.None
-    }
-    if (state === State.Changed) {
-      isRepeated = true
-      return repeat(slot, owner)
-    }
-    const reported = events & words[at + Slot.Want]!
-    const lowWord = words[at + Slot.Low]!
-    const highWord = words[at + Slot.High]!
-    if (reported !== 0) {
-      report(lowWord, highWord, toReadiness(reported, words[at + Slot.Interest]!))
-      // The close of the socket alone, of which a program is not told.
-      words[at + Slot.Want] =
-        (words[at + Slot.Interest]! & Interest.Oneshot) === 0 ? words[at + Slot.Want]! & ~reported : LOCAL_CLOSE
-    } else if (status !== 0 && status !== STATUS_CANCELLED) {
-      // The device does not poll this socket any more. An attempt finds out why.
-      report(lowWord, highWord, Readiness.Readable | Readiness.Writable | Readiness.Error)
-      words[at + Slot.State] = State.Empty
-      return Owner.None
-    }
-    return repeat(slot, owner)
-  }
+  const sockets = bindSockets(libc, calls, device, memory, report, () => void (isRepeated = true))
 
   const wake = (): void => {
     if (!isOpenHere) return
@@ -359,7 +149,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
           const address = entries[at + Entry.Overlapped + 1]! * 2 ** 32 + (entries[at + Entry.Overlapped]! >>> 0)
           const slot = memory.at(address)
           const fd = slot.words[slot.at + Slot.Socket]!
-          owners.unlock(fd, complete(slot, owners.lock(fd)))
+          owners.unlock(fd, sockets.complete(slot, wayAt(address), owners.lock(fd)))
           break
         }
         case Key.Trigger:
@@ -397,7 +187,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     calls.CloseHandle(device)
     let underWay = 0
     memory.forEach(({ at, words }) => {
-      if (words[at + Slot.State] !== State.Empty) underWay++
+      for (const way of ways) if (words[at + Slot.State + way] !== State.Idle) underWay++
     })
     for (let drains = 0; underWay > 0 && drains < mostDrains; drains++) {
       for (let found = drain(); found > 0; found = drain()) underWay -= found
@@ -441,7 +231,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     add(fd, interest, mailbox, id) {
       if (!isOpenHere) return EBADF
       const owner = owners.lock(fd)
-      const reason = sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? add(fd, interest, mailbox, id)
+      const reason = sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? sockets.add(fd, interest, mailbox, id)
       owners.unlock(fd, reason === 0 ? ownerOf(id) : owner)
       return reason
     },
@@ -450,14 +240,14 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
       const owner = owners.lock(fd)
       const reason =
         refusalOf(owner, id) ||
-        (sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? modify(fd, interest, mailbox, id))
+        (sets.get(fd)?.arm(lowOf(id), highWordOf(mailbox, id)) ?? sockets.modify(fd, interest, mailbox, id))
       owners.unlock(fd, owner)
       return reason
     },
     remove(fd, id) {
       if (!isOpenHere) return EBADF
       const owner = owners.lock(fd)
-      const reason = refusalOf(owner, id) || (sets.get(fd)?.disarm() ?? remove(fd))
+      const reason = refusalOf(owner, id) || (sets.get(fd)?.disarm() ?? sockets.remove(fd))
       owners.unlock(fd, reason === 0 ? Owner.None : owner)
       return reason
     },
@@ -465,16 +255,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
       // The memory may have been given back by now.
       if (!isOpenHere) return
       const owner = owners.lock(fd)
-      const slot = registered(fd)
-      if (slot !== undefined) {
-        const { at, words } = slot
-        const asked = words[at + Slot.Interest]!
-        // A oneshot registration stays silent after its report until it is modified.
-        if ((asked & Interest.Oneshot) === 0) {
-          words[at + Slot.Want] = words[at + Slot.Want]! | (encodeInterest(profile, interest & asked) & ~closing)
-          update(slot)
-        }
-      }
+      sockets.rearm(fd, interest)
       owners.unlock(fd, owner)
     },
     isOwn: (fd) => owners.isLibrary(fd),

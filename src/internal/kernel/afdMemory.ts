@@ -7,7 +7,7 @@
  * ended. The rest is a SharedArrayBuffer: which threads use the selector, where the segments
  * are, and the deadlines of alarms. To change which threads use it, a thread holds its lock.
  */
-import { Slot } from "./afdPoll.ts"
+import { pollBytes, Slot } from "./afdPoll.ts"
 import type { Afd, AfdCalls } from "./afdCalls.ts"
 import { maxMailboxes } from "./userData.ts"
 
@@ -54,6 +54,9 @@ interface Segment {
   readonly address: number
   readonly words: Int32Array
 }
+
+/** Returns the way of the poll at an address. */
+export const wayAt = (address: number): number => (address % slotBytes) / pollBytes
 
 /** The states of what is posted at most once until it is taken. */
 export const Posting = { Idle: 0, Begun: 1, Done: 2 } as const
@@ -144,14 +147,15 @@ export class AfdMemory {
     return socket >= 0 && socket < ceiling ? this.#slot(socket, (index) => this.#look(index)) : undefined
   }
 
-  /** Returns the slot at an address, which is that of a poll. */
+  /** Returns the slot that has a poll at an address. `wayAt` returns which of its polls that is. */
   at(address: number): SlotView {
     const base = address - (address % segmentBytes)
     let segment = this.#byAddress.get(base)
     for (let index = 0; segment === undefined && index < mostSegments; index++) {
       if (Atomics.load(this.#addresses, index) === BigInt(base)) segment = this.#look(index)
     }
-    return { words: segment!.words, at: (address - base) / 4, address }
+    const slot = address - (address % slotBytes)
+    return { words: segment!.words, at: (slot - base) / 4, address: slot }
   }
 
   #slot(socket: number, segmentAt: (index: number) => Segment | undefined): SlotView | undefined {

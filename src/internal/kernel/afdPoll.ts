@@ -5,13 +5,26 @@
 import type { AfdProfile } from "../libc/profiles/afdProfile.ts"
 import { Interest, Readiness } from "./selector.ts"
 
+/** The polls that a socket may have at a time. The place of one in a slot is its number. */
+export const Way = { Ends: 0, Read: 1, Write: 2, Priority: 3 } as const
+
+export const ways: ReadonlyArray<number> = Object.values(Way)
+
+/** The ways that an interest has polls for, beside that of the ends: `Interest.Read` and so on. */
+export const directions = 7
+
+/** The bit of an interest that a way is for. */
+export const bitOf = (way: number): number => (1 << way) >> 1
+
 /**
- * The memory of one socket, in 32-bit words. The kernel writes into the first part of it until a
- * poll is complete. The rest is the library's own.
+ * The memory of one socket, in 32-bit words. It begins with the polls: the kernel writes into one
+ * until it is complete. The rest is the library's own.
  */
 export const Slot = {
   /** Words from one slot to the next. */
-  stride: 32,
+  stride: 64,
+  /** Words from one poll to the next. What follows is the place within a poll. */
+  poll: 12,
   /** `IO_STATUS_BLOCK`: a status, and a pointer's worth of other information. */
   Status: 0,
   /** `AFD_POLL_INFO` for one handle begins here with its timeout, of 64 bits. */
@@ -20,41 +33,42 @@ export const Slot = {
   Exclusive: 7,
   /** Of 64 bits. */
   Handle: 8,
+  /** The events that a poll under way asks for, and that a complete one reports. */
   Events: 10,
   HandleStatus: 11,
-  State: 16,
-  /** The events that are still to be reported. */
-  Want: 17,
-  /** The events that the poll under way asks for. */
-  Asked: 18,
-  Interest: 19,
-  Low: 20,
-  High: 21,
+  /** The state of each poll, by its way. */
+  State: 48,
+  /** The directions that are to be reported next, as bits of `Interest`. Of a set: 1, or 0. */
+  Wanted: 52,
+  /** The ends that were reported, and are not to be reported again. */
+  Ended: 53,
+  /** The ends that the socket has come to: the poll of the ends would report them for ever. */
+  Seen: 54,
+  /** What a registration asks for. 0 once it is oneshot and was reported. */
+  Interest: 55,
+  Low: 56,
+  High: 57,
   /** The socket below all layered service providers, which the device knows. */
-  Base: 22,
+  Base: 58,
   /** The socket as the program knows it, or the number of a set. */
-  Socket: 23,
-  Kind: 24,
+  Socket: 59,
+  Kind: 60,
   /** Of a set, where its list of sockets is, in 64 bits, and how many bytes have room there. */
-  List: 26,
-  ListBytes: 28
+  List: 61,
+  ListBytes: 63
 } as const
 
-/** What the number of a slot belongs to. */
-export const SlotKind = { Socket: 0, Set: 1 } as const
+/** What is registered under the number of a slot, if anything is. */
+export const SlotKind = { None: 0, Socket: 1, Set: 2 } as const
 
-/** The state of a slot. */
+/** The state of a poll. */
 export const State = {
-  /** There is no registration, and no poll is under way. */
-  Empty: 0,
-  /** A poll is under way, and what it reports counts. */
+  /** It is not under way. */
+  Idle: 0,
+  /** It is under way, and what it reports counts. */
   Polled: 1,
-  /** A poll is under way that was cancelled, for another is wanted. */
-  Changed: 2,
-  /** A poll is under way that was made for another socket, which had the number before. */
-  Replaced: 3,
-  /** A poll is under way, and there is no registration any more. */
-  Removed: 4
+  /** It is under way, and what it reports does not count: there is another poll to make then, or none. */
+  Stale: 2
 } as const
 
 /** The size in bytes of an `AFD_POLL_INFO` for one handle. */
@@ -74,7 +88,10 @@ export const Entry = {
 /** The status of a request that is under way. */
 export const STATUS_PENDING = 0x103
 
-/** Writes the request of a poll for one handle, without an end of time. */
+/** The size in bytes of one poll in a slot. */
+export const pollBytes = Slot.poll * 4
+
+/** Writes the request of a poll for one handle, without an end of time. `at` is where the poll lies. */
 export const encodePoll = (words: Int32Array, at: number, handle: number, events: number): void => {
   words[at + Slot.Status] = STATUS_PENDING
   words[at + Slot.PollInfo] = -1
@@ -121,6 +138,14 @@ export const encodeSetMember = (words: Int32Array, index: number, handle: number
 
 /** Events that every poll asks for. */
 export const closingOf = ({ afd }: AfdProfile): number => afd.ABORT | afd.CONNECT_FAIL | afd.LOCAL_CLOSE
+
+/** Returns the events that the poll of each way asks for. */
+export const eventsOfWays = (profile: AfdProfile): ReadonlyArray<number> => [
+  closingOf(profile) | profile.afd.DISCONNECT,
+  encodeInterest(profile, Interest.Read),
+  encodeInterest(profile, Interest.Write),
+  encodeInterest(profile, Interest.Priority)
+]
 
 /** Encodes interest as the events of a poll. */
 export const encodeInterest = (profile: AfdProfile, interest: number): number => {

@@ -85,7 +85,7 @@ export const openLevelSet = (
     // set would be.
     words[at + Slot.Kind] = SlotKind.Set
     words[at + Slot.Socket] = fd
-    words[at + Slot.Want] = 0
+    words[at + Slot.Wanted] = 0
     owners.unlock(fd, Owner.None)
     return slot
   }
@@ -125,7 +125,7 @@ export const openLevelSet = (
     words[at + Slot.State] = State.Polled
     const status = calls.NtDeviceIoControlFile(fd, 0, 0, address, address, IOCTL_POLL, place, bytes, place, bytes)
     if (status === 0 || status === STATUS_PENDING) return 0
-    words[at + Slot.State] = State.Empty
+    words[at + Slot.State] = State.Idle
     return calls.errnoOfStatus(status)
   }
 
@@ -146,7 +146,7 @@ export const openLevelSet = (
   const failed = (): ReadonlySet<number> => {
     const bases = new Set<number>()
     // A poll that was cancelled has written nothing.
-    if (list === undefined || words[at + Slot.State] !== State.Empty || words[at + Slot.Status] !== 0) return bases
+    if (list === undefined || words[at + Slot.State] !== State.Idle || words[at + Slot.Status] !== 0) return bases
     for (let index = list.words[SetPoll.HandleCount]! - 1; index >= 0; index--) {
       const entry = SetPoll.First + index * SetPoll.stride
       if ((list.words[entry + SetPoll.Events]! & (ABORT | CONNECT_FAIL)) !== 0) {
@@ -187,10 +187,10 @@ export const openLevelSet = (
   /** Has the poll that is reported, if there is to be one, ask for what is wanted now. */
   const follow = (): number => {
     const owner = owners.lock(fd)
-    const isArmed = words[at + Slot.Want] !== 0
+    const isArmed = words[at + Slot.Wanted] !== 0
     let errno = 0
     if (!isArmed) isOutdated = true
-    else if (words[at + Slot.State] === State.Empty) errno = submitOpen()
+    else if (words[at + Slot.State] === State.Idle) errno = submitOpen()
     else cancel()
     owners.unlock(fd, owner)
     return errno
@@ -201,16 +201,16 @@ export const openLevelSet = (
     arm(low, high) {
       words[at + Slot.Low] = low
       words[at + Slot.High] = high
-      words[at + Slot.Want] = 1
-      if (words[at + Slot.State] === State.Empty) {
+      words[at + Slot.Wanted] = 1
+      if (words[at + Slot.State] === State.Idle) {
         const errno = submitOpen()
-        if (errno !== 0) words[at + Slot.Want] = 0
+        if (errno !== 0) words[at + Slot.Wanted] = 0
         return errno
       }
       if (isOutdated) cancel()
       return 0
     },
-    disarm: () => (words[at + Slot.Want] = 0),
+    disarm: () => (words[at + Slot.Wanted] = 0),
     update(number, interest) {
       if (interest === 0) {
         // What its poll still reports of it, the next look does not find.
@@ -234,11 +234,11 @@ export const openLevelSet = (
       isOpen = false
       onClose()
       owners.lock(fd)
-      words[at + Slot.Want] = 0
-      words[at + Slot.Kind] = SlotKind.Socket
+      words[at + Slot.Wanted] = 0
+      words[at + Slot.Kind] = SlotKind.None
       // Otherwise the thread that takes the completion of the poll does it.
-      if (words[at + Slot.State] === State.Empty) memory.dropList(slot)
-      else words[at + Slot.State] = State.Removed
+      if (words[at + Slot.State] === State.Idle) memory.dropList(slot)
+      else words[at + Slot.State] = State.Stale
       closeHandle(libc, calls, fd)
       owners.unlock(fd, Owner.None)
     }
