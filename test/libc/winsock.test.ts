@@ -89,6 +89,44 @@ describe("a socket of Windows", () => {
     expect(blocked.errno()).toBe(win32.errno.EAGAIN)
   })
 
+  it("that is not open is told from what is no socket, in every call", () => {
+    const bytes = new Uint8Array(16)
+    const length = new Uint32Array([16])
+    const failing = { accept: -1, bind: -1, connect: -1, getsockopt: -1, listen: -1, recv: -1, send: -1, shutdown: -1 }
+    for (const [isOpen, errno] of [
+      [0, win32.errno.EBADF],
+      [1, 128]
+    ] as const) {
+      const socket = start({ ...failing, recvfrom: -1, sendto: -1, SetHandleInformation: isOpen }, 10038)
+      const { functions } = socket
+      const calls = [
+        () => functions.accept(400, bytes, length),
+        () => functions.accept4(400, bytes, length, SOCK_CLOEXEC!),
+        () => functions.bind(400, bytes, 16),
+        () => functions.connect(400, bytes, 16),
+        () => functions.getsockopt(400, SOL_SOCKET, SO_ERROR, bytes, length),
+        () => functions.listen(400, 1),
+        () => functions.shutdown(400, 1),
+        () => functions.recv(400, bytes, 16, 0),
+        () => functions.send(400, bytes, 16, 0),
+        () => functions.recvfrom(400, bytes, 16, 0, bytes, length),
+        () => functions.sendto(400, bytes, 16, 0, bytes, 16)
+      ]
+      for (const call of calls) {
+        socket.errno(0)
+        expect([call(), socket.errno()]).toEqual([-1, errno])
+      }
+    }
+  })
+
+  it("has nothing more to read once it was shut down for reading", () => {
+    const bytes = new Uint8Array(8)
+    const { errno, functions } = start({ recv: -1, recvfrom: -1, send: -1 }, 10058)
+    expect([functions.recv(400, bytes, 8, 0), functions.read(400, bytes, 8)]).toEqual([0, 0])
+    expect(functions.recvfrom(400, bytes, 8, 0, bytes, new Uint32Array([8]))).toBe(0)
+    expect([functions.send(400, bytes, 8, 0), errno()]).toEqual([-1, 32])
+  })
+
   it("takes the commands of fcntl that it can carry out", () => {
     const { F_DUPFD_CLOEXEC, F_GETFL, F_SETFD, F_SETFL, O_NONBLOCK } = win32.fcntl
     const { calls, errno, functions } = start({ SetHandleInformation: 1 })

@@ -23,6 +23,7 @@ const EINPROGRESS = 112
 const ENOTSOCK = 128
 const EBADF = 9
 const EINVAL = 22
+const EPIPE = 32
 
 const SYNCHRONIZE = 0x0010_0000
 const THREAD_QUERY_LIMITED_INFORMATION = 0x0800
@@ -47,6 +48,20 @@ export const bindWinsock = (ws: WinsockFunctions, { errno: errnos, fcntl, socket
 
   const fail = (): -1 => failWith(errnoOf(ws.WSAGetLastError()))
 
+  /** Fails as a call on a descriptor: Windows has one error for no socket and for nothing open. */
+  const failOn = (fd: number): -1 => {
+    fail()
+    // It changes nothing, and fails for a number that is not open.
+    return lastErrno === ENOTSOCK && ws.SetHandleInformation(fd, 0, 0) === 0 ? failWith(EBADF) : -1
+  }
+
+  /** Returns the result of a read. After its own end, a socket has nothing to read, as elsewhere. */
+  const readResult = (fd: number, result: number): number => {
+    if (result >= 0) return result
+    failOn(fd)
+    return lastErrno === EPIPE ? 0 : -1
+  }
+
   /** Makes a new socket as it was asked for. Returns it, or -1. */
   const flagged = (socket: number, flags: number): number => {
     if (socket === INVALID_SOCKET) return fail()
@@ -58,6 +73,9 @@ export const bindWinsock = (ws: WinsockFunctions, { errno: errnos, fcntl, socket
     return socket
   }
 
+  const accepted = (listener: number, socket: number, flags: number): number =>
+    socket === INVALID_SOCKET ? failOn(listener) : flagged(socket, flags)
+
   const functions: Partial<Functions> = {
     socket(domain, typeAndFlags, protocol) {
       const flags = typeAndFlags & (profile.SOCK_NONBLOCK! | profile.SOCK_CLOEXEC!)
@@ -68,58 +86,56 @@ export const bindWinsock = (ws: WinsockFunctions, { errno: errnos, fcntl, socket
       if (socket !== INVALID_SOCKET && type === profile.SOCK_DGRAM) ignoreUnreachable(socket)
       return flagged(socket, flags)
     },
-    accept: (fd, address, length) => flagged(ws.accept(fd, address, length), 0),
+    accept: (fd, address, length) => accepted(fd, ws.accept(fd, address, length), 0),
     accept4(fd, address, length, flags) {
       const socket = ws.accept(fd, address, length)
       if (socket !== INVALID_SOCKET && (flags & profile.SOCK_CLOEXEC!) !== 0) {
         ws.SetHandleInformation(socket, HANDLE_FLAG_INHERIT, 0)
       }
-      return flagged(socket, flags)
+      return accepted(fd, socket, flags)
     },
     if_nametoindex: ws.if_nametoindex,
-    bind: (fd, address, length) => (ws.bind(fd, address, length) === 0 ? 0 : fail()),
+    bind: (fd, address, length) => (ws.bind(fd, address, length) === 0 ? 0 : failOn(fd)),
     connect(fd, address, length) {
       if (ws.connect(fd, address, length) === 0) return 0
-      fail()
+      failOn(fd)
       if (lastErrno === errnos.EAGAIN) lastErrno = EINPROGRESS
       return -1
     },
-    listen: (fd, backlog) => (ws.listen(fd, backlog) === 0 ? 0 : fail()),
-    getpeername: (fd, address, length) => (ws.getpeername(fd, address, length) === 0 ? 0 : fail()),
-    getsockname: (fd, address, length) => (ws.getsockname(fd, address, length) === 0 ? 0 : fail()),
+    listen: (fd, backlog) => (ws.listen(fd, backlog) === 0 ? 0 : failOn(fd)),
+    getpeername: (fd, address, length) => (ws.getpeername(fd, address, length) === 0 ? 0 : failOn(fd)),
+    getsockname: (fd, address, length) => (ws.getsockname(fd, address, length) === 0 ? 0 : failOn(fd)),
     getsockopt(fd, level, name, value, length) {
-      if (ws.getsockopt(fd, level, name, value, length) !== 0) return fail()
+      if (ws.getsockopt(fd, level, name, value, length) !== 0) return failOn(fd)
       if (level === profile.SOL_SOCKET && name === profile.SO_ERROR) {
         const view = new DataView(value.buffer, value.byteOffset, 4)
         view.setInt32(0, errnoOf(view.getInt32(0, true)), true)
       }
       return 0
     },
-    setsockopt: (fd, level, name, value, length) => (ws.setsockopt(fd, level, name, value, length) === 0 ? 0 : fail()),
-    shutdown: (fd, how) => (ws.shutdown(fd, how) === 0 ? 0 : fail()),
+    setsockopt: (fd, level, name, value, length) =>
+      ws.setsockopt(fd, level, name, value, length) === 0 ? 0 : failOn(fd),
+    shutdown: (fd, how) => (ws.shutdown(fd, how) === 0 ? 0 : failOn(fd)),
     recv(fd, buffer, count, flags) {
-      const result = ws.recv(fd, buffer, count, flags)
-      return result < 0 ? fail() : result
+      return readResult(fd, ws.recv(fd, buffer, count, flags))
     },
     send(fd, buffer, count, flags) {
       const result = ws.send(fd, buffer, count, flags)
-      return result < 0 ? fail() : result
+      return result < 0 ? failOn(fd) : result
     },
     recvfrom(fd, buffer, count, flags, address, length) {
-      const result = ws.recvfrom(fd, buffer, count, flags, address, length)
-      return result < 0 ? fail() : result
+      return readResult(fd, ws.recvfrom(fd, buffer, count, flags, address, length))
     },
     sendto(fd, buffer, count, flags, address, length) {
       const result = ws.sendto(fd, buffer, count, flags, address, length)
-      return result < 0 ? fail() : result
+      return result < 0 ? failOn(fd) : result
     },
     read(fd, buffer, count) {
-      const result = ws.recv(fd, buffer, count, 0)
-      return result < 0 ? fail() : result
+      return readResult(fd, ws.recv(fd, buffer, count, 0))
     },
     write(fd, buffer, count) {
       const result = ws.send(fd, buffer, count, 0)
-      return result < 0 ? fail() : result
+      return result < 0 ? failOn(fd) : result
     },
     close(fd) {
       if (ws.closesocket(fd) === 0) return 0

@@ -34,6 +34,8 @@ const ofOneConnection = new Set([
   "ENETRESET",
   "ENETUNREACH",
   "ENONET",
+  // Of a connection that is gone already, by a system that asks for its address afterwards.
+  "ENOTCONN",
   "ENOPROTOOPT",
   "ENOSR",
   // Linux has one number for this and the next.

@@ -15,7 +15,8 @@ import { fromErrno, invalidArgument } from "../errors/pollerErrors.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
-import { Interest } from "../kernel/selector.ts"
+import { Interest, Readiness } from "../kernel/selector.ts"
+import { queueMicrotask } from "../libc/realTime.ts"
 import { detachMethods, PublicObject } from "../objects/publicObject.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { type Family, unnamed } from "./addresses.ts"
@@ -200,6 +201,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
     return this.owned.use((fd) => {
       this.#channel.flush()
       const result = retryInterrupted(libc, () => libc.functions.shutdown(fd, way))
+      if (result >= 0) reportOwnEnd(this.watchedFd, way)
       // Nothing is left to shut down once the connection is gone.
       return result >= 0 || result === -constants.errno.ENOTCONN
         ? Effect.void
@@ -231,6 +233,17 @@ export abstract class StreamSocket<Address> extends PublicObject {
 /** Whether the kernel has no address of the peer any more. The BSDs and macOS return EINVAL. */
 const isForgotten = ({ reason }: PollerError): boolean =>
   "code" in reason && (reason.code === "ENOTCONN" || reason.code === "EINVAL")
+
+/** Windows reports the ends of the peer only. So the fibers that wait are resumed from here. */
+const reportOwnEnd = (watchedFd: WatchedFd, way: number): void => {
+  if (watchedFd.attachment.selector.rearm === undefined) return
+  const read = way === 1 ? 0 : Readiness.Readable | Readiness.ReadClosed
+  const written = way === 0 ? 0 : Readiness.Writable | Readiness.WriteClosed
+  // Not here, because the fiber that shuts it down has its turn.
+  queueMicrotask(() => {
+    if (watchedFd.ended === undefined) watchedFd.consume(read | written)
+  })
+}
 
 // Private methods would take eight bytes of each connection.
 const addressOf = <Address>(
