@@ -5,7 +5,7 @@ import { PollChannel, Poller, Registrar } from "effect-amy"
 import { once } from "node:events"
 import { connect } from "node:net"
 import * as Kernel from "./support/kernel.ts"
-import { readyNow } from "./support/layers.ts"
+import { readyNow, rowsHere } from "./support/layers.ts"
 import { outcome } from "./support/opened.ts"
 import { startWorker } from "./support/threads.ts"
 import { said } from "./support/said.ts"
@@ -20,10 +20,12 @@ const read = (id: number) => [{ id, event: "Read", flags: [] }]
 const scopedDescriptors = (make: () => ReadonlyArray<number>) =>
   Effect.acquireRelease(Effect.sync(make), (fds) => Effect.sync(() => fds.forEach(Kernel.close)))
 
-for (const [name, layer] of Object.entries({
-  layerWorker: Poller.layerWorker(),
-  layerEventLoop: Poller.layerEventLoop()
-})) {
+for (const [name, layer] of Object.entries(
+  rowsHere({
+    layerWorker: Poller.layerWorker(),
+    layerEventLoop: Poller.layerEventLoop()
+  })
+)) {
   describe(`amy's channel tests (${name})`, () => {
     it.live("a sent message wakes the poller, and can be received", () =>
       Effect.gen(function* () {

@@ -28,6 +28,7 @@ import * as Kernel from "./support/kernel.ts"
 import { directory } from "./support/owned.ts"
 import { openTerminal } from "./support/terminal.ts"
 import { scopedFds } from "./support/watched.ts"
+import { someLayer } from "./support/layers.ts"
 
 interface Kind {
   /** Makes an object of this kind. */
@@ -160,7 +161,7 @@ const kinds: { readonly [name: string]: Kind } = {
   Notification: { make: Effect.sync(() => Notification.make({ id: Registrar.RegistrationId(1), event: "Read" })) }
 }
 
-const layer = Poller.layerEventLoop()
+const layer = someLayer()
 
 /** Returns the defects of the members that cannot be passed on, by name. */
 const defects = ({ given, internals = [], make }: Kind) =>

@@ -21,6 +21,7 @@ import {
 } from "effect-amy"
 import { createContext, runInContext } from "node:vm"
 import { MessageChannel, moveMessagePortToContext, receiveMessageOnPort, type Transferable } from "node:worker_threads"
+import { someLayer } from "./support/layers.ts"
 
 const realm = createContext({})
 
@@ -61,7 +62,7 @@ describe("bytes of another realm", () => {
       const input = yield* AsyncFd.make(reader, { event: "Read" })
       expect(yield* input.read(into)).toBe(3)
       expect(into[2]).toBe(7)
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 
   it.effect("are sent by datagram sockets and by the sockets of Effect", () =>
@@ -79,7 +80,7 @@ describe("bytes of another realm", () => {
       yield* write(foreign(3))
       const accepted = yield* listener.accept
       expect(yield* accepted.read(new Uint8Array(4))).toBe(1)
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 
   it("are lines and frames", () => {
@@ -108,7 +109,7 @@ describe("what only looks like bytes", () => {
           expect((error as { readonly reason: { readonly _tag: string } }).reason._tag).toBe("InvalidArgument")
         }
       }
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })
 

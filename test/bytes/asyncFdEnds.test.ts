@@ -7,7 +7,7 @@ import { Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effe
 import { AsyncFd, Fd, Poller, type PollerError, Registrar } from "effect-amy"
 import { breakSelector } from "../support/fault.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, layers, type PollerLayer, readyNow } from "../support/layers.ts"
+import { describeLayers, layers, type PollerLayer, readyNow, someLayer } from "../support/layers.ts"
 import { open, type Opened, outcome } from "../support/opened.ts"
 import {
   atOnce,
@@ -327,7 +327,7 @@ describe("AsyncFd: two pollers in one program", () => {
   it.live("each poller watches the same descriptor independently", () =>
     Effect.gen(function* () {
       const one = yield* build(layers.layerWorker())
-      const two = yield* build(layers.layerEventLoop())
+      const two = yield* build(someLayer())
       const [near, far] = yield* scopedFds(Kernel.socketPair)
       const first = yield* Effect.provideService(AsyncFd.make(near), Registrar.Registrar, one)
       const second = yield* Effect.provideService(AsyncFd.make(near), Registrar.Registrar, two)

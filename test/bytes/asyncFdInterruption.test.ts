@@ -7,7 +7,7 @@ import { Cause, Effect, Exit, Fiber, Option, Scheduler, Stream } from "effect"
 import { type AsyncFd, Poller, Registrar } from "effect-amy"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers, readyNow } from "../support/layers.ts"
+import { layers, readyNow, someLayer, twoLayers } from "../support/layers.ts"
 import {
   atOnce,
   begin,
@@ -244,7 +244,7 @@ class OneYield extends Scheduler.MixedScheduler {
   }
 }
 
-for (const name of ["layerWorker", "layerEventLoop"] as const) {
+for (const name of twoLayers) {
   describe(`promise 13: a fiber that yields between its steps (${name})`, () => {
     it.live("loses no edge that arrives between an attempt and the wait", () =>
       Effect.gen(function* () {
@@ -360,6 +360,6 @@ describe("promise 13: closing a descriptor while its fibers are interrupted", ()
       }
       expect((yield* poller.stats).registrations).toBe(0)
       expect(yield* Effect.isFailure(Registrar.deregister(0))).toBe(true)
-    }).pipe(Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.provide(someLayer()))
   )
 })

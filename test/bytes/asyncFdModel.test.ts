@@ -7,7 +7,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option } from "effect"
 import { AsyncFd, Poller, type PollerError } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
-import { layers, readyNow } from "../support/layers.ts"
+import { layers, readyNow, twoLayers } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { begin, isEmpty, readInto, scopedFds, turn, waiters } from "../support/watched.ts"
@@ -87,7 +87,7 @@ const reading = (watched: AsyncFd.AsyncFd, fd: number, received: Received, choic
   return watched.readable
 }
 
-for (const name of ["layerWorker", "layerEventLoop"] as const) {
+for (const name of twoLayers) {
   describe(`AsyncFd: every byte is accounted for, whichever fiber is interrupted (${name})`, () => {
     it.live("random fibers on both ends of a socket", () =>
       Effect.gen(function* () {

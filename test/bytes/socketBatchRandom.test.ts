@@ -8,7 +8,7 @@ import { Effect, Fiber, Scheduler } from "effect"
 import type { PollerError } from "effect-amy"
 import { describeBatched, type Connected, manyConnected, run } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers, readyNow } from "../support/layers.ts"
+import { layers, readyNow, twoLayers } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { random } from "../support/model.ts"
 import { begin, isEmpty, turn } from "../support/watched.ts"
@@ -189,7 +189,7 @@ const oneRound = Effect.fnUntraced(function* (next: () => number) {
   expect(yield* waiters).toBe(0)
 })
 
-for (const name of ["layerWorker", "layerEventLoop"] as const) {
+for (const name of twoLayers) {
   describeBatched(`connections that become ready together (${name})`, () => {
     it.live("every byte is accounted for, whichever fiber is interrupted", () =>
       run(

@@ -1,8 +1,8 @@
 /** What a user sends is a value, and never taken for something of the library's own. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { PollChannel, Poller } from "effect-amy"
-import { describeLayers } from "../support/layers.ts"
+import { PollChannel } from "effect-amy"
+import { describeLayers, someLayer } from "../support/layers.ts"
 import { reasonOf } from "../support/outcome.ts"
 
 const key = "~effect-amy/PollChannel/port"
@@ -63,6 +63,6 @@ describe("a channel refuses what it cannot carry", () => {
       port1.close()
       yield* sender.send("next")
       expect(yield* receiver.receive).toBe("next")
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })

@@ -5,7 +5,7 @@ import { PollChannel, Poller, Registrar } from "effect-amy"
 import { Counts } from "../../src/internal/channel/counts.ts"
 import type { ChannelCommand, ChannelThreadData, Message } from "../support/channelThread.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow, readyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, readyNow, someLayer } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { YieldAt } from "../support/scheduler.ts"
@@ -599,7 +599,7 @@ describe("a channel of layerBlocking", () => {
 describe("the id of a receiver", () => {
   it.live("is the next id of its registrar", () =>
     Effect.gen(function* () {
-      const context = yield* Layer.build(Poller.layerEventLoop())
+      const context = yield* Layer.build(someLayer())
       const id = yield* Context.get(context, Registrar.Registrar).timeout("1 hour")
       const { receiver } = yield* Effect.provide(PollChannel.unbounded<number>(), context)
       expect(receiver.id).toBe(id + 1)

@@ -4,7 +4,7 @@ import { Arbitrary, Effect, Option, Result } from "effect"
 import { FrameReader, FrameWriter, Poller, Registrar } from "effect-amy"
 import { readSync, writeSync } from "node:fs"
 import * as Kernel from "../support/kernel.ts"
-import { layers } from "../support/layers.ts"
+import { someLayer } from "../support/layers.ts"
 import { allocatedBy, anyBytes, between, concat } from "./bytes.ts"
 
 /**
@@ -255,6 +255,6 @@ describe("a full pipe", () => {
       drain()
       expect(turns).toBeGreaterThan(1)
       expect(FrameReader.takeAll(reader).map(Result.getOrThrow)).toEqual(frames)
-    }).pipe(Effect.scoped, Effect.provide(layers.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })

@@ -11,7 +11,7 @@ import { closeSync, openSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { fileURLToPath } from "node:url"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, rowsHere } from "../support/layers.ts"
 import { programUrl } from "../support/programUrl.ts"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 import { notLinux, onLinux } from "../support/platform.ts"
@@ -302,11 +302,11 @@ describe("promise 12: building what cannot be built", () => {
     batchSize: [0, -1, 1.5, NaN, 65_537, "1"]
   }
   const limits = { mailboxSize: 1_048_576, maxThreads: 2047, batchSize: 65_536 }
-  const builders = {
+  const builders = rowsHere({
     layerWorker: Poller.layerWorker,
     layerEventLoop: Poller.layerEventLoop,
     layerBlocking: (options?: Poller.LayerOptions) => Poller.layerBlocking({ ...options, allowMainThread: true })
-  }
+  })
 
   for (const [name, layer] of Object.entries(builders)) {
     it.live(`options outside their range are refused (${name})`, () =>

@@ -6,7 +6,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { blockUntilOpen, openGate } from "../support/attachedThread.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow, rowsHere } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { until } from "../support/observe.ts"
 import { makeGate, startThread } from "../support/threads.ts"
@@ -61,12 +61,12 @@ const mebibyte = 1 << 20
 const turn = Effect.promise(() => new Promise(setImmediate))
 
 describe("promise 4: nothing is lost with thousands of descriptors", () => {
-  const layers: { readonly [name: string]: PollerLayer } = {
+  const layers = rowsHere<PollerLayer>({
     layerWorker: Poller.layerWorker(),
     layerEventLoop: Poller.layerEventLoop(),
     "layerWorker with a mailbox of one entry": Poller.layerWorker({ mailboxSize: 1 }),
     "layerEventLoop with batches of seven": Poller.layerEventLoop({ batchSize: 7 })
-  }
+  })
   // The other ends of the pipes and sockets are not registered.
   const count = times(2000, 10_000)
   const mix = sources([
@@ -145,11 +145,11 @@ const expectLastEdges = (
 }
 
 describe("promise 4: a consumer sleeps through many thousand edges", () => {
-  const layers: { readonly [name: string]: PollerLayer } = {
+  const layers = rowsHere<PollerLayer>({
     layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
     layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 }),
     "layerAttach to a layerWorker": layerAttached({ mailboxSize: 1 })
-  }
+  })
   for (const [name, layer] of Object.entries(layers)) {
     it.live(`another thread gets its notifications while this one takes none (${name})`, () =>
       Effect.gen(function* () {
@@ -188,10 +188,12 @@ describe("promise 4: a consumer sleeps through many thousand edges", () => {
     )
   }
 
-  for (const [name, layer] of Object.entries({
-    layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
-    layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 })
-  })) {
+  for (const [name, layer] of Object.entries(
+    rowsHere({
+      layerWorker: Poller.layerWorker({ mailboxSize: 1 }),
+      layerEventLoop: Poller.layerEventLoop({ mailboxSize: 1 })
+    })
+  )) {
     it.live(`other threads get their notifications while a thread is blocked (${name})`, () =>
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller

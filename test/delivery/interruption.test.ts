@@ -3,7 +3,7 @@ import { expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Queue, Stream } from "effect"
 import { type Notification, Poller, Registrar } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, layerBlocking } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 
@@ -218,5 +218,5 @@ it.live("promise 13: a blocked thread can be interrupted, and the edge is still 
       expect(yield* idsReadyNow).toEqual([id])
       expect(taken).toEqual([])
     }
-  }).pipe(Effect.scoped, Effect.provide(Poller.layerBlocking({ allowMainThread: true })))
+  }).pipe(Effect.scoped, Effect.provide(layerBlocking()))
 )

@@ -7,6 +7,7 @@ import { describeEveryLayer } from "../support/observe.ts"
 import { outcome } from "../support/opened.ts"
 import { type AttachedThread, startThread } from "../support/threads.ts"
 import { notLinux } from "../support/platform.ts"
+import { someLayer } from "../support/layers.ts"
 
 const descriptor = Effect.acquireRelease(Effect.sync(Kernel.source), (fd) => Effect.sync(() => Kernel.close(fd)))
 
@@ -188,6 +189,6 @@ describe("two AsyncFds of one number on one thread", () => {
       yield* Scope.close(scope, Exit.void)
       Kernel.signal(fd)
       yield* second.readable
-    }).pipe(Effect.provide(Poller.layerEventLoop()), Effect.scoped)
+    }).pipe(Effect.provide(someLayer()), Effect.scoped)
   )
 })

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { commands } from "../support/attachedThread.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, rowsHere } from "../support/layers.ts"
 import { describeEveryLayer, wakesOf } from "../support/observe.ts"
 import { startThread } from "../support/threads.ts"
 
@@ -139,10 +139,12 @@ describeEveryLayer("promise 2: ids", (layer) => {
 })
 
 describe("promise 2: ids over all threads", () => {
-  for (const [name, layer] of Object.entries({
-    layerWorker: Poller.layerWorker(),
-    layerEventLoop: Poller.layerEventLoop()
-  })) {
+  for (const [name, layer] of Object.entries(
+    rowsHere({
+      layerWorker: Poller.layerWorker(),
+      layerEventLoop: Poller.layerEventLoop()
+    })
+  )) {
     it.live(
       `four threads register at once: ids are unique, rise in each thread, and each gets its own notifications (${name})`,
       () =>
@@ -289,10 +291,12 @@ describeLayers("objects that have a descriptor", (layer) => {
 })
 
 describe("waiting for all that is ready, from several threads", () => {
-  for (const [name, layer] of Object.entries({
-    layerWorker: Poller.layerWorker(),
-    layerEventLoop: Poller.layerEventLoop()
-  })) {
+  for (const [name, layer] of Object.entries(
+    rowsHere({
+      layerWorker: Poller.layerWorker(),
+      layerEventLoop: Poller.layerEventLoop()
+    })
+  )) {
     it.live(`each of many simultaneous waits of zero returns (${name})`, () =>
       Effect.gen(function* () {
         const { handle } = yield* Poller.Poller

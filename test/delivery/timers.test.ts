@@ -6,7 +6,7 @@ import { Duration, Effect, Fiber, Queue, Stream } from "effect"
 import { PollChannel, Poller, type PollerError, Registrar, UserEvent } from "effect-amy"
 import { type DueTimes, expectDueOrder, noteDue } from "../support/dueOrder.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, layerAttached, type PollerLayer, readyNow, someLayer } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import { block, start } from "../support/thread.ts"
@@ -422,6 +422,6 @@ describe("promise 12: a timer that cannot be set", () => {
       expect(yield* message(Registrar.timeout(NaN))).toContain("NaN")
       expect(yield* message(Registrar.interval(0))).toContain("above zero")
       expect(yield* message(Registrar.cancelTimer(Registrar.RegistrationId(7)))).toContain("7")
-    }).pipe(Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.provide(someLayer()))
   )
 })

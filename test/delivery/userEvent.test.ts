@@ -4,7 +4,7 @@ import { Context, Duration, Effect, Exit, Fiber, Layer, Queue, Scope } from "eff
 import { PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
 import { TestPoller } from "effect-amy/testing"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers, idsReadyNow, readyNow } from "../support/layers.ts"
+import { describeLayers, idsReadyNow, readyNow, someLayer } from "../support/layers.ts"
 import { notLinux } from "../support/platform.ts"
 import { outcomeOf, reasonOf } from "../support/outcome.ts"
 import type { EventCommand } from "../support/eventThread.ts"
@@ -345,7 +345,7 @@ describe("a user event's handle", () => {
         )
       }
       expect(yield* readyNow).toEqual([])
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })
 
@@ -392,7 +392,7 @@ describe("promise 8: what the library opens is closed", () => {
       const opened = yield* Scope.provide(UserEvent.fromHandle(event.handle), scope)
       expect(Kernel.openDescriptors()).toEqual(before)
       expect(yield* reasonOf(opened.trigger)).toBe("Closed")
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 
   it.live("opening an event while an attached layer closes is refused", () =>

@@ -1,15 +1,15 @@
 /** Messages of errors that the kernel returns in situations that need an explanation. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Fd, Poller, Registrar } from "effect-amy"
-import koffi from "koffi"
+import { Fd, Registrar } from "effect-amy"
 import { execFileSync } from "node:child_process"
 import { join } from "node:path"
+import { cFunction } from "../support/cLibrary.ts"
 import * as Owned from "../support/owned.ts"
+import { someLayer } from "../support/layers.ts"
 
-const library = koffi.load(null)
-const unlockpt = library.func("int unlockpt(int fd)") as (fd: number) => number
-const ptsname = library.func("const char *ptsname(int fd)") as (fd: number) => string
+const unlockpt = cFunction("int unlockpt(int fd)") as (fd: number) => number
+const ptsname = cFunction("const char *ptsname(int fd)") as (fd: number) => string
 
 describe("the message", () => {
   it.live("of a terminal says that its other end is closed", () =>
@@ -56,6 +56,6 @@ describe("the message", () => {
       const { message, reason } = yield* Effect.flip(Registrar.register(zero, "Read"))
       expect(reason).toMatchObject({ _tag: "NotPollable", fd: zero.fd })
       expect(message).toContain("regular files, directories and some devices never can")
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })

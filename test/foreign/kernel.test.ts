@@ -5,15 +5,16 @@ import { ForeignFd, Poller, Registrar } from "effect-amy"
 import koffi from "koffi"
 import { once } from "node:events"
 import { createServer } from "node:net"
+import { cFunction } from "../support/cLibrary.ts"
 import * as Kernel from "../support/kernel.ts"
-import { describeLayers } from "../support/layers.ts"
+import { describeLayers, someLayer } from "../support/layers.ts"
 import { describeEveryLayer } from "../support/observe.ts"
 import { open, outcome } from "../support/opened.ts"
 import { atOnce, begin, scopedFds } from "../support/watched.ts"
 
 /** Calls back as a library does: qsort(3) compares by a function of the test's. */
-const comparator = koffi.proto("int Comparator(const void *a, const void *b)")
-const qsort = koffi.load(null).func("qsort", "void", ["void *", "size_t", "size_t", koffi.pointer(comparator)]) as (
+koffi.proto("int Comparator(const void *a, const void *b)")
+const qsort = cFunction("void qsort(void *base, size_t count, size_t size, Comparator *compare)") as (
   base: Uint8Array,
   count: number,
   size: number,
@@ -285,7 +286,7 @@ describe("ForeignFd.timeUntil", () => {
         const timeout = ForeignFd.timeUntil(invalid)
         expect(yield* outcome(foreign.wait("Read", { timeout }))).toBe("InvalidArgument")
       }
-    }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    }).pipe(Effect.scoped, Effect.provide(someLayer()))
   )
 })
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { Syscall } from "effect-amy"
 import koffi from "koffi"
+import { cFunction } from "../support/cLibrary.ts"
 import * as Kernel from "../support/kernel.ts"
 import { outcome } from "../support/opened.ts"
 import { scopedFds } from "../support/watched.ts"
@@ -11,7 +12,7 @@ const EINTR = 4
 const EXDEV = 18
 const EAGAIN = process.platform === "linux" ? 11 : 35
 
-const read = koffi.load(null).func("intptr_t read(int fd, void *buffer, size_t count)") as (
+const read = cFunction("intptr_t read(int fd, void *buffer, size_t count)") as (
   fd: number,
   buffer: Uint8Array,
   count: number

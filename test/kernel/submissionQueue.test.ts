@@ -8,7 +8,8 @@ import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import { changeFunctions, message, observeCalls } from "../support/batch.ts"
 import { describeQueues, memory, opened, socketPair, submit } from "../support/queues.ts"
 import { isEmpty } from "../support/watched.ts"
-import { setBlocking, startProcess } from "../net/tcp/support.ts"
+import { startProcess } from "../net/tcp/support.ts"
+import * as Kernel from "../support/kernel.ts"
 
 const EBADF = 9
 const EAGAIN = 11
@@ -107,7 +108,7 @@ describeQueues("each call returns what it would by itself, in the order in which
     Effect.gen(function* () {
       const queue = yield* opened(4)
       const [near] = yield* socketPair
-      setBlocking(near.fd)
+      Kernel.setBlocking(near.fd)
       const { address } = memory(1 << 16)
       queue.receive(near.fd, address, 8)
       expect(submit(queue, 1)).toEqual([-EAGAIN])

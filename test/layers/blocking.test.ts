@@ -5,6 +5,7 @@ import { Poller, Registrar } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { open, outcome } from "../support/opened.ts"
 import { type ConsumerData, startConsumer } from "../support/programs.ts"
+import { someLayer } from "../support/layers.ts"
 
 const onMain = Poller.layerBlocking({ allowMainThread: true })
 
@@ -209,9 +210,9 @@ describe("threads that are attached to a poller without a polling thread receive
     )
   }
 
-  it.live("from layerBlocking and layerEventLoop on the main thread, in another thread", () =>
+  it.live("from a layer on the main thread, in another thread", () =>
     Effect.gen(function* () {
-      for (const layer of [onMain, Poller.layerEventLoop()]) {
+      for (const layer of [onMain, someLayer()]) {
         const { close, poller } = yield* open(layer)
         const thread = yield* startConsumer({ layer: "attached", handle: poller.handle })
         // A wait on this thread delivers to the other one.

@@ -5,7 +5,7 @@ import { Poller, Registrar } from "effect-amy"
 import { contentsOf } from "../../src/internal/layers/pollerHandle.ts"
 import { collectGarbage } from "../support/garbage.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers, type PollerLayer } from "../support/layers.ts"
+import { layers, type PollerLayer, rowsHere } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { manySources, registerAll } from "../support/many.ts"
 import { allClosed, open, operationsNow, outcome, startConsumers } from "../support/opened.ts"
@@ -185,10 +185,12 @@ const memory = Effect.gen(function* () {
 })
 
 describe("promise 8: opening and closing over and over leaves nothing", () => {
-  for (const [name, layer] of Object.entries({
-    layerWorker: Poller.layerWorker,
-    layerEventLoop: Poller.layerEventLoop
-  })) {
+  for (const [name, layer] of Object.entries(
+    rowsHere({
+      layerWorker: Poller.layerWorker,
+      layerEventLoop: Poller.layerEventLoop
+    })
+  )) {
     it.live(
       name,
       (test) =>

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { Poller } from "effect-amy"
 import { collectGarbage } from "../support/garbage.ts"
-import { layerAttached } from "../support/layers.ts"
+import { layerAttached, rowsHere } from "../support/layers.ts"
 import { times } from "../support/long.ts"
 import { manySources, registerAll } from "../support/many.ts"
 import { open, type Opened } from "../support/opened.ts"
@@ -44,11 +44,11 @@ const isFree = (seen: Effect.Success<ReturnType<typeof observe>>) => {
   expect(seen.notifications).toBe(0)
 }
 
-const layers = {
+const layers = rowsHere({
   layerWorker: Poller.layerWorker(),
   layerEventLoop: Poller.layerEventLoop(),
   "layerAttach to a layerWorker": layerAttached()
-}
+})
 
 describe("promise 10: idle is free, with 10,000 idle registrations", () => {
   for (const [name, layer] of Object.entries(layers)) {

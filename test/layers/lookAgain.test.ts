@@ -7,6 +7,7 @@ import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import { LookAgain } from "../../src/internal/layers/lookAgain.ts"
 import * as Kernel from "../support/kernel.ts"
+import { layers, someLayer, twoLayers } from "../support/layers.ts"
 
 /**
  * Returns how often one turn looks, if its first look finds `first` events and each later one finds
@@ -96,14 +97,12 @@ describe("a fiber whose reply to each notification causes the next one", () => {
         // Timers have their turn, too.
         yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
         yield* stop
-      }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+      }).pipe(Effect.scoped, Effect.provide(someLayer()))
     )
   }
 
-  for (const [name, layer] of [
-    ["layerEventLoop", Poller.layerEventLoop],
-    ["layerWorker", Poller.layerWorker]
-  ] as const) {
+  for (const name of twoLayers) {
+    const layer = layers[name]
     it.live(`may close its poller at any of them (${name})`, () =>
       Effect.gen(function* () {
         const fds = Kernel.openDescriptors().size

@@ -4,7 +4,7 @@ import { Effect, Fiber, Queue } from "effect"
 import { Poller, PollerError } from "effect-amy"
 import { breakSelector } from "../support/fault.ts"
 import * as Kernel from "../support/kernel.ts"
-import { layers, type PollerLayer } from "../support/layers.ts"
+import { layers, type PollerLayer, rowsHere } from "../support/layers.ts"
 import { allFailed, open, operationsNow, outcome, startConsumers } from "../support/opened.ts"
 import { startConsumer } from "../support/programs.ts"
 
@@ -103,11 +103,11 @@ for (const [name, layer] of Object.entries(all)) {
 }
 
 describe("promise 8: if the polling thread dies by itself, the attached threads' consumers fail, too", () => {
-  const owners = {
+  const owners = rowsHere({
     layerWorker: Poller.layerWorker(),
     layerEventLoop: Poller.layerEventLoop(),
     layerBlocking: Poller.layerBlocking({ allowMainThread: true })
-  }
+  })
   for (const [name, layer] of Object.entries(owners)) {
     it.live(`attached to a ${name}`, () =>
       Effect.gen(function* () {

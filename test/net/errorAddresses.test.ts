@@ -1,18 +1,20 @@
 /** The address that an error of a socket carries, and says. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
-import { Poller, type PollerError, type Registrar, Tcp, Udp, Unix } from "effect-amy"
+import type { Poller, PollerError, Registrar } from "effect-amy"
+import { Tcp, Udp, Unix } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Kernel from "../support/kernel.ts"
 import { directory } from "../support/owned.ts"
+import { someLayer } from "../support/layers.ts"
 
 const live = <E>(
   name: string,
   body: () => Effect.Effect<void, E, Poller.Poller | Registrar.Registrar | Scope.Scope>,
   skip = false
-) => it.live.skipIf(skip)(name, () => body().pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+) => it.live.skipIf(skip)(name, () => body().pipe(Effect.scoped, Effect.provide(someLayer())))
 
 const text = NetAddress.formatInet
 

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { type Poller, type PollerError, type Registrar, Tcp, Udp, Unix } from "effect-amy"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as Scope from "effect/Scope"
+import { constants } from "node:os"
 import { failingCalls } from "../support/failingCalls.ts"
 import * as Kernel from "../support/kernel.ts"
 import { notLinux } from "../support/platform.ts"
@@ -131,7 +132,7 @@ const addressed = <A, R>(failing: Effect.Effect<A, PollerError.PollerError, R>, 
 
 it.live("an error of setsockopt(2) or getsockname(2) names the address of its socket", () =>
   Effect.gen(function* () {
-    const ENOBUFS = 105
+    const { ENOBUFS } = constants.errno
     const options = yield* failingCalls("setsockopt")
     const names = yield* failingCalls("getsockname")
     yield* Effect.gen(function* () {

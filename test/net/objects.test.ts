@@ -4,18 +4,19 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope } from "effect"
-import { Poller, PollerSocket, type Registrar, Tcp, Udp, Unix } from "effect-amy"
+import { type Poller, PollerSocket, type Registrar, Tcp, Udp, Unix } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import * as Kernel from "../support/kernel.ts"
 import { reasonOf } from "../support/outcome.ts"
 import { directory } from "../support/owned.ts"
+import { someLayer } from "../support/layers.ts"
 
 type Needs = Poller.Poller | Registrar.Registrar | Scope.Scope
 
 const live = <E>(name: string, body: () => Effect.Effect<void, E, Needs>) =>
-  it.live(name, () => body().pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+  it.live(name, () => body().pipe(Effect.scoped, Effect.provide(someLayer())))
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 

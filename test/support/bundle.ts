@@ -31,13 +31,15 @@ export const bundle = async (files: ReadonlyArray<string>, directory: string): P
   await build.close()
 }
 
+/** Returns the paths of the programs that the tests start. */
+export const programs = (): ReadonlyArray<string> =>
+  ["test/programs/*.ts", "test/support/*Thread.ts", "test/support/nodeWorker.ts"].flatMap((pattern) =>
+    globSync(pattern, { cwd: root })
+  )
+
 /** Bundles the programs that the tests start. Vitest calls it once, before it starts any test. */
 export const setup = async (): Promise<void> => {
   const directory = join(root, "node_modules", ".cache", "effect-amy", "programs")
-  const programs = ["test/programs/*.ts", "test/support/*Thread.ts", "test/support/nodeWorker.ts"]
-  await bundle(
-    programs.flatMap((pattern) => globSync(pattern, { cwd: root })),
-    directory
-  )
+  await bundle(programs(), directory)
   process.env["EFFECT_AMY_PROGRAMS"] = directory
 }

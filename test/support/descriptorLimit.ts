@@ -1,11 +1,11 @@
 /** Lowers the process's limit of descriptors for a moment. */
 import { Effect } from "effect"
 import koffi from "koffi"
+import { cFunction } from "./cLibrary.ts"
 import { openDescriptors } from "./kernel.ts"
 
-const libc = koffi.load(null)
-const getrlimit = libc.func("int getrlimit(int resource, void *limit)") as LimitCall
-const setrlimit = libc.func("int setrlimit(int resource, void *limit)") as LimitCall
+const getrlimit = cFunction("int getrlimit(int resource, void *limit)") as LimitCall
+const setrlimit = cFunction("int setrlimit(int resource, void *limit)") as LimitCall
 type LimitCall = (resource: number, limit: BigUint64Array) => number
 
 const RLIMIT_NOFILE = process.platform === "linux" ? 7 : 8

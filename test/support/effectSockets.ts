@@ -7,9 +7,9 @@ import { describe, expect } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import type { Socket, SocketServer } from "effect/socket"
-import { Poller, PollerSocket, PollerSocketServer, type Registrar } from "effect-amy"
+import { PollerSocket, PollerSocketServer, type Registrar } from "effect-amy"
 import * as Kernel from "./kernel.ts"
-import type { PollerLayer } from "./layers.ts"
+import { layers, type PollerLayer, someLayer, twoLayers } from "./layers.ts"
 import { turn, waiters } from "./watched.ts"
 
 export type Where = { readonly host: string; readonly port: number } | { readonly path: string }
@@ -41,11 +41,15 @@ const nodes: Sockets = { listen: NodeSocketServer.make, connect: NodeSocket.make
 
 /** The implementation of Node is the reference. Ours has to agree with it, and to work with it. */
 const rows: ReadonlyArray<Row> = [
-  { name: "Node's", layer: Poller.layerEventLoop, ...nodes },
-  { name: "ours, layerWorker", layer: Poller.layerWorker, ...ours },
-  { name: "ours, layerEventLoop", layer: Poller.layerEventLoop, ...ours },
-  { name: "our client, Node's server", layer: Poller.layerEventLoop, connect: ours.connect, listen: nodes.listen },
-  { name: "Node's client, our server", layer: Poller.layerEventLoop, connect: nodes.connect, listen: ours.listen }
+  { name: "Node's", layer: someLayer, ...nodes },
+  ...twoLayers.map((name) => ({
+    name: `ours, ${name}`,
+    layer: layers[name],
+    connect: ours.connect,
+    listen: ours.listen
+  })),
+  { name: "our client, Node's server", layer: someLayer, connect: ours.connect, listen: nodes.listen },
+  { name: "Node's client, our server", layer: someLayer, connect: nodes.connect, listen: ours.listen }
 ]
 
 /**
@@ -67,7 +71,8 @@ export const describeSockets = (
 }
 
 export const describeOurs = (name: string, body: Parameters<typeof describeSockets>[1]): void => {
-  for (const { layer, name: rowName } of rows.slice(1, 3)) {
+  for (const { layer, name: rowName } of rows) {
+    if (!rowName.startsWith("ours,")) continue
     describe(`${name} (${rowName})`, () => {
       body(ours, (test) => Effect.provide(leavesNoSockets(test), layer()))
     })

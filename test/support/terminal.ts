@@ -3,10 +3,10 @@ import { Effect } from "effect"
 import { Fd } from "effect-amy"
 import { execFileSync } from "node:child_process"
 import koffi from "koffi"
+import { cFunction } from "./cLibrary.ts"
 
-const library = koffi.load(null)
-const unlockpt = library.func("int unlockpt(int fd)") as (fd: number) => number
-const ptsname = library.func("const char *ptsname(int fd)") as (fd: number) => string
+const unlockpt = cFunction("int unlockpt(int fd)") as (fd: number) => number
+const ptsname = cFunction("const char *ptsname(int fd)") as (fd: number) => string
 
 /** Opens a terminal. The scope closes it, unless `controller` is closed before. */
 export const openTerminal = Effect.map(Fd.open("/dev/ptmx", "both"), (controller) => {
@@ -14,7 +14,7 @@ export const openTerminal = Effect.map(Fd.open("/dev/ptmx", "both"), (controller
   return { controller, path: ptsname(controller.fd) }
 })
 
-const ioctl = library.func("int ioctl(int fd, unsigned long request, ...)") as (
+const ioctl = cFunction("int ioctl(int fd, unsigned long request, ...)") as (
   fd: number,
   request: number,
   type: "void *",

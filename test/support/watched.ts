@@ -2,10 +2,8 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { AsyncFd } from "effect-amy"
-import koffi from "koffi"
-import { readSync } from "node:fs"
 import * as Kernel from "./kernel.ts"
-import { layers, readyNow, type PollerLayer } from "./layers.ts"
+import { layers, type PollerLayer, readyNow, twoLayers } from "./layers.ts"
 
 export { waiters } from "./waiters.ts"
 
@@ -14,7 +12,7 @@ export { waiters } from "./waiters.ts"
  * difference.
  */
 export const describeTwoLayers = (name: string, body: (layer: () => PollerLayer) => void): void => {
-  for (const layerName of ["layerWorker", "layerEventLoop"] as const) {
+  for (const layerName of twoLayers) {
     describe(`${name} (${layerName})`, () => {
       body(layers[layerName])
     })
@@ -68,26 +66,8 @@ export const readText = (watched: AsyncFd.AsyncFd, count = 64) =>
 /** Waits for the next turn of the event loop. */
 export const turn = Effect.promise(() => new Promise(setImmediate))
 
-const ioctl = koffi.load(null).func("int ioctl(int fd, unsigned long request, ...)") as (
-  fd: number,
-  request: number,
-  type: "void *",
-  result: Int32Array
-) => number
-
-/** Returns whether there is nothing to read. FIONREAD does not take anything. */
-export const isEmpty = (fd: number): boolean => {
-  const count = new Int32Array(1)
-  expect(ioctl(fd, 0x541b, "void *", count)).toBe(0)
-  return count[0] === 0
-}
+/** Returns whether there is nothing to read. */
+export const isEmpty = (fd: number): boolean => Kernel.pending(fd) === 0
 
 /** Reads what there is. Returns the number of bytes, or 0 if it would block. */
-export const readInto = (fd: number, buffer: Uint8Array): number => {
-  try {
-    return readSync(fd, buffer)
-  } catch (error) {
-    expect(error).toMatchObject({ code: "EAGAIN" })
-    return 0
-  }
-}
+export const readInto = (fd: number, buffer: Uint8Array): number => Math.max(0, Kernel.readInto(fd, buffer))

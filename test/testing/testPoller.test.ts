@@ -9,7 +9,7 @@ import { TestPoller } from "effect-amy/testing"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { inspect } from "node:util"
-import { idsReadyNow, readyNow } from "../support/layers.ts"
+import { idsReadyNow, readyNow, rowsHere } from "../support/layers.ts"
 import { outcome } from "../support/opened.ts"
 import { play, randomSteps } from "../support/randomSteps.ts"
 import { said } from "../support/said.ts"
@@ -272,7 +272,7 @@ describe("TestPoller: no native library", () => {
 })
 
 describe("TestPoller: the same random operations give the same notifications as a real kernel", () => {
-  const layers = { layerEventLoop: Poller.layerEventLoop, layerWorker: Poller.layerWorker }
+  const layers = rowsHere({ layerEventLoop: Poller.layerEventLoop, layerWorker: Poller.layerWorker })
   for (const [name, layer] of Object.entries(layers)) {
     for (let seed = 1; seed <= 20; seed++) {
       it.live(`${name}, seed ${seed}`, () =>

@@ -22,12 +22,11 @@ const build = await rolldown({
     {
       name: "windows",
       resolveId(source) {
-        if (source === "@effect/vitest") return pathOf("expect.ts")
-        return source === "./kernel.ts" ? pathOf("kernel.ts") : null
+        return source === "@effect/vitest" ? pathOf("expect.ts") : null
       },
       load: (id) => (id.endsWith("threadProgram.ts") ? program : null)
     }
   ]
 })
-await build.write({ file: output, format: "esm" })
+await build.write({ file: output, format: "esm", codeSplitting: false })
 await build.close()

@@ -17,7 +17,6 @@ import {
   readText,
   receive,
   receiveAll,
-  setBlocking,
   twoLayers,
   withNodePeer
 } from "./support.ts"
@@ -273,7 +272,7 @@ describeTcp("a connection is given away", (live, layer) => {
     Effect.gen(function* () {
       const { connection, peer } = yield* withNodePeer()
       const fd = yield* connection.take
-      setBlocking(fd)
+      Kernel.setBlocking(fd)
       const second = yield* Tcp.fromFd(fd)
       expect(Kernel.isNonblocking(fd)).toBe(false)
       const reading = yield* Effect.forkChild(readText(second, 4), { startImmediately: true })
