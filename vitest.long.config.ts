@@ -1,4 +1,7 @@
-/** The long form of the tests. Not every shell sets a variable for one command. */
+import { only, testsWith } from "./test/support/only.ts"
+
+// Not every shell sets a variable for one command.
 process.env["LONG"] = "1"
 
-export { default } from "./vitest.config.ts"
+/** The long form of the tests that have one. */
+export default only(testsWith(/support\/long\.ts"/))

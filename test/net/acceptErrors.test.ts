@@ -81,7 +81,7 @@ describe.skipIf(process.platform !== "linux")("a listener goes on", () => {
         calls.errnos.push(...all)
         yield* Tcp.connect(server.address as NetAddress.InetAddress)
         expect(yield* Queue.take(served)).toBe("served")
-      }).pipe(Effect.scoped, Effect.provide(nextLayerEntries()[1]![1]()))
+      }).pipe(Effect.scoped, Effect.provide(nextLayerEntries().at(-1)![1]()))
     }).pipe(Effect.scoped, leavesNothing)
   )
 

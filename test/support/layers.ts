@@ -5,7 +5,6 @@ import { Poller, type PollerError, Registrar } from "effect-amy"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import { Interest } from "../../src/internal/kernel/selector.ts"
 import * as Kernel from "./kernel.ts"
-import { isLong } from "./long.ts"
 import { isWindows } from "./platform.ts"
 
 export type PollerLayer = Layer.Layer<Poller.Poller | Registrar.Registrar, PollerError.PollerError>
@@ -86,16 +85,19 @@ export const twoLayers: ReadonlyArray<LayerName> = namesHere.slice(0, namesHere.
 
 let tables = 0
 
+/** `1` is the long form of the tests, and `rest` what the short one has left out. */
+const { LONG } = process.env
+
 /**
- * Returns the layers for the next table of tests. In the long run these are all of them. In the
- * short run they are `layerEventLoop` and one with a polling thread: `layerWorker` for the first
+ * Returns the layers for the next table of tests. In the long form these are all of them. In the
+ * short one they are `layerEventLoop` and one with a polling thread: `layerWorker` for the first
  * table of a file, `layerAttach` for the second, and so on. The promises themselves are tested on
- * every layer in both runs, by `behaviours.test.ts`.
+ * every layer in both forms, by `behaviours.test.ts`.
  */
 export const nextLayers = (): ReadonlyArray<LayerName> => {
-  if (isLong) return namesHere
-  const threaded = tables++ % 2 === 0 ? "layerWorker" : "layerAttach to a layerWorker"
-  return namesHere.filter((name) => name === "layerEventLoop" || name === threaded)
+  if (LONG === "1") return namesHere
+  const left = tables++ % 2 === 0 ? "layerAttach to a layerWorker" : "layerWorker"
+  return namesHere.filter((name) => (name === left) === (LONG === "rest"))
 }
 
 /** Returns what `nextLayers` returns, each name with its layer. */

@@ -1,6 +1,7 @@
 /**
  * The two forms of the tests. `npm test` runs the short one, in a few minutes. `npm run test:long`
- * runs those files again that have a long form, which are the ones that import this file.
+ * runs those files again that have a long form, which are the ones that import this file. Of the
+ * other files, it runs on each layer what the short one has left out.
  */
 
 /** Whether this is the long run. */
