@@ -384,6 +384,21 @@ describe("the selector of a simulated Windows", () => {
     expect(reported(selector)).toEqual([[1, 2, Readable]])
   })
 
+  it("polls a socket whose number was that of another one, which is still open elsewhere", () => {
+    const { fd, selector, system } = start()
+    system.change(fd, (socket) => (socket.isWritable = false))
+    expect(selector.add(fd, Both, 1, 1)).toBe(0)
+    expect(selector.remove(fd, 1)).toBe(0)
+    // As an inherited handle in a child process.
+    system.duplicate(fd)
+    system.close(fd)
+    expect([system.socket(), system.polls]).toEqual([fd, 2])
+    expect(selector.add(fd, Both, 2, 2)).toBe(0)
+    expect(reported(selector)).toEqual([[2, 2, Writable]])
+    system.change(fd, (socket) => socket.pending++)
+    expect(reported(selector)).toEqual([[2, 2, Readable]])
+  })
+
   it("does not change or remove a registration under another id", () => {
     const { fd, selector } = start()
     selector.add(fd, Interest.Write, 1, 5)

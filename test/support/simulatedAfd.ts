@@ -212,6 +212,11 @@ export class SimulatedAfd {
     return this.#open(new SimulatedSocket())
   }
 
+  /** Opens what a handle stands for under another number, too. */
+  duplicate(fd: number): number {
+    return this.#open(this.#handles.get(fd)!)
+  }
+
   /** Opens a handle that is no socket. */
   file(): number {
     return this.#open({ kind: "file" })
@@ -234,12 +239,12 @@ export class SimulatedAfd {
     const handle = this.#handles.get(fd)
     if (handle === undefined) return false
     this.#handles.delete(fd)
-    if (handle.kind === "socket") {
+    const isLast = !Array.from(this.#handles.values()).includes(handle)
+    if (handle.kind === "socket" && isLast) {
       for (const poll of this.#polls.filter((poll) => isOf(poll, handle))) {
         this.#complete(poll, STATUS_SUCCESS, [[fd, LOCAL_CLOSE]])
       }
     }
-    const isLast = !Array.from(this.#handles.values()).includes(handle)
     if (handle.kind === "device" && isLast) {
       for (const poll of this.#polls.filter((poll) => poll.device === handle)) {
         this.#complete(poll, STATUS_HANDLES_CLOSED, [])

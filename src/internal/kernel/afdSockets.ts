@@ -188,8 +188,10 @@ export const bindSockets = (
     if (slot === undefined) return EMFILE
     const { at, words } = slot
     if (words[at + Slot.Kind] === SlotKind.Socket && !isGone(slot)) return EEXIST
-    // Polls of another socket, which had the number before, may be under way. They end with it.
+    // Polls of another socket, which had the number before, may be under way. It may even be open,
+    // under another number or in another process, so that they would not end by themselves.
     forget(slot)
+    for (const way of ways) if (words[at + Slot.State + way] !== State.Idle) cancel(slot, way)
     // Of a set whose thread was terminated.
     if (words[at + Slot.State] === State.Idle) memory.dropList(slot)
     words[at + Slot.Socket] = fd
