@@ -328,14 +328,20 @@ on(
     const thread = new Worker(new URL(import.meta.url), {
       workerData: { poller: handle, stays: true, event: event.handle }
     })
-    yield* Effect.promise(() => new Promise((resolve) => thread.once("message", resolve)))
+    const made = yield* Effect.promise(
+      () => new Promise<UserEvent.UserEventHandle>((resolve) => thread.once("message", resolve))
+    )
+    const remote = yield* UserEvent.fromHandle(made)
+    yield* remote.trigger
     const handles = noted().filter((number) => !before.includes(number))
-    // Fifty duplicates of the port, and the device of a set.
-    strictEqual(handles.length, 51)
-    strictEqual(handles.filter(isOpenHandle).length, 51)
+    // Fifty duplicates of the port, the device of a set, and an event of its own, which this thread has opened, too.
+    strictEqual(handles.length, 53)
+    strictEqual(handles.filter(isOpenHandle).length, 53)
     yield* Effect.promise(() => thread.terminate())
     strictEqual(yield* outcome(attachOnce(handle)), "success")
-    deepStrictEqual(noted(), before)
+    strictEqual(noted().length, before.length + 1)
+    strictEqual(yield* outcome(remote.trigger), "Closed")
+    strictEqual(yield* outcome(UserEvent.fromHandle(made)), "Closed")
     // Other parts of the process may have reused a few of the numbers.
     strictEqual(handles.filter(isOpenHandle).length < 20, true)
     yield* event.trigger
@@ -355,7 +361,7 @@ const stayingThread = ({ event, poller }: { poller: Poller.PollerHandle; event?:
       for (let count = 0; count < 50; count++) yield* UserEvent.fromHandle(event)
       yield* ForeignFd.makeSet
     }
-    parentPort!.postMessage("attached")
+    parentPort!.postMessage(event === undefined ? "attached" : (yield* UserEvent.make).handle)
     return yield* Effect.never
   }).pipe(Effect.scoped, Effect.provide(Poller.layerAttach(poller)))
 

@@ -290,7 +290,7 @@ const make = (libc: Afd, handle: SelectorHandle, batchSize: number, isCounted: b
     high: (index) => high[index]! & highMask,
     readiness: (index) => readiness[index]!,
     openAlarm: (mailbox) => openAlarm(memory, clock, mailbox, wake),
-    openTrigger: (mailbox, id) => openTrigger(calls, port, mailbox, id),
+    openTrigger: (mailbox, id) => openTrigger(libc, calls, port, mailbox, id),
     wake,
     close() {
       if (!isOpenHere) return

@@ -15,31 +15,33 @@ const Low = 1
 const High = 2
 const words = 3
 
-/** Opens a trigger that is reported to a mailbox under an id. */
-export const openTrigger = (calls: AfdCalls, port: number, mailbox: number, id: number): Trigger => {
+/**
+ * Opens a trigger that is reported to a mailbox under an id. It has a duplicate of the port, which is
+ * closed with it, or for its thread: so other threads see that it has ended. Throws
+ * `SystemCallError`.
+ */
+export const openTrigger = (libc: Afd, calls: AfdCalls, port: number, mailbox: number, id: number): Trigger => {
   const shared = new Int32Array(new SharedArrayBuffer(words * 4))
   shared[Low] = lowOf(id)
   shared[High] = highWordOf(mailbox, id)
-  return make(calls, port, shared, () => {})
+  return make(libc, calls, port, shared)
 }
+
+/** Opens the trigger of another thread, through a duplicate of its port. Throws `SystemCallError`. */
+export const attachTrigger = (libc: Afd, handle: number, memory: SharedArrayBuffer): Trigger =>
+  make(libc, bindAfdCalls(libc), handle, new Int32Array(memory))
 
 const DUPLICATE_SAME_ACCESS = 2
 /** This process. */
 const self = -1
 
-/** Opens the trigger of another thread, through a duplicate of its port. Throws `SystemCallError`. */
-export const attachTrigger = (libc: Afd, handle: number, memory: SharedArrayBuffer): Trigger => {
-  const calls = bindAfdCalls(libc)
+const make = (libc: Afd, calls: AfdCalls, original: number, shared: Int32Array): Trigger => {
   const copy = new BigInt64Array(1)
-  if (calls.DuplicateHandle(self, handle, self, copy, 0, 0, DUPLICATE_SAME_ACCESS) === 0) {
+  if (calls.DuplicateHandle(self, original, self, copy, 0, 0, DUPLICATE_SAME_ACCESS) === 0) {
     throw new SystemCallError("DuplicateHandle", calls.lastErrno())
   }
   const port = Number(copy[0])
   libc.noteHandle?.(port, true)
-  return make(calls, port, new Int32Array(memory), () => closeHandle(libc, calls, port))
-}
-
-const make = (calls: AfdCalls, port: number, shared: Int32Array, close: () => void): Trigger => {
   const post = (): number =>
     calls.PostQueuedCompletionStatus(port, shared[Low]! >>> 0, Key.Trigger, shared[High]! >>> 0) === 0
       ? calls.lastErrno()
@@ -49,6 +51,6 @@ const make = (calls: AfdCalls, port: number, shared: Int32Array, close: () => vo
     memory: shared.buffer as SharedArrayBuffer,
     trigger: () => postOnce(shared, Posted, post),
     reset: () => Atomics.exchange(shared, Posted, Posting.Idle) !== Posting.Idle,
-    close
+    close: () => closeHandle(libc, calls, port)
   }
 }
