@@ -396,7 +396,7 @@ const main = async () => {
   for (const [name, check] of checks) {
     try {
       await Effect.runPromise(
-        Effect.timeoutOrElse(check, { duration: "20 seconds", orElse: () => Effect.die(new Error("timed out")) })
+        Effect.timeoutOrElse(check, { duration: "1 minute", orElse: () => Effect.die(new Error("timed out")) })
       )
       passed++
     } catch (error) {
