@@ -5,7 +5,6 @@
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Latch, Scope, Stream } from "effect"
 import { Socket } from "effect/socket"
-import { writeSync } from "node:fs"
 import * as Kernel from "../support/kernel.ts"
 import {
   describeOurs,
@@ -92,7 +91,7 @@ describeSockets("Socket: bytes", (sockets, run) => {
         const bytes = new TextEncoder().encode("€")
         let text = ""
         for (const byte of bytes) {
-          writeSync(peer, Uint8Array.of(byte))
+          Kernel.writeBytes(peer, Uint8Array.of(byte))
           text += (yield* pull).join("")
         }
         expect(text).toBe("€")

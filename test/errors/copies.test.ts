@@ -1,11 +1,13 @@
 /** Two copies of the library in one process. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { AsyncFd, Fd, PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
+import { AsyncFd, PollChannel, Poller, Registrar, UserEvent } from "effect-amy"
 import { Tcp } from "effect-amy/net"
 import { readFileSync } from "node:fs"
 import { version, versionKey } from "../../src/internal/errors/copies.ts"
-import { layers } from "../support/layers.ts"
+import * as Kernel from "../support/kernel.ts"
+import { layers, rowsHere } from "../support/layers.ts"
+import { scopedFds } from "../support/watched.ts"
 
 const ofOther = <Handle extends object>(handle: Handle): Handle => ({ ...handle, [versionKey]: "9.9.9" })
 
@@ -19,14 +21,14 @@ it("the version that copies compare is that of the package", () => {
   expect(version).toBe((JSON.parse(readFileSync("package.json", "utf8")) as { readonly version: string }).version)
 })
 
-for (const [name, layer] of Object.entries(layers)) {
+for (const [name, layer] of Object.entries(rowsHere(layers))) {
   describe(`two copies of the library are named (${name})`, () => {
     it.live("by what is given a Registrar of the other copy", () =>
       Effect.gen(function* () {
         // Another copy has another map of its services: a service that is not in this one's.
         const registrar = yield* Registrar.Registrar
         const other = Object.defineProperty({ ...registrar }, versionKey, { value: version })
-        const { reader } = yield* Fd.pipe
+        const [reader] = yield* scopedFds(() => [Kernel.source()] as const)
         const failed = [
           yield* messageOf(Effect.provideService(AsyncFd.make(reader), Registrar.Registrar, other)),
           yield* messageOf(Effect.provideService(Tcp.listen("127.0.0.1:0"), Registrar.Registrar, other)),

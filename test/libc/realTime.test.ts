@@ -5,7 +5,7 @@
 import { describe, expect, it, vi } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
 import { Poller, Registrar, Tcp, Udp } from "effect-amy"
-import { layers, type PollerLayer } from "../support/layers.ts"
+import { layers, type PollerLayer, rowsHere } from "../support/layers.ts"
 
 const realImmediate = setImmediate
 const realClear = clearImmediate
@@ -41,7 +41,7 @@ const runWithFakes = async <A, E>(program: Effect.Effect<A, E>): Promise<A> => {
 }
 
 const cases: ReadonlyArray<readonly [string, PollerLayer]> = [
-  ...Object.entries(layers).map(([name, layer]) => [name, layer()] as const),
+  ...Object.entries(rowsHere(layers)).map(([name, layer]) => [name, layer()] as const),
   ["layerBlocking", Poller.layerBlocking({ allowMainThread: true })]
 ]
 

@@ -18,5 +18,5 @@ const program = Effect.gen(function* () {
   yield* connection.close
 })
 
-await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop())))
+await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Poller.layer)))
 parentPort!.postMessage("closed")

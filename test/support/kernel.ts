@@ -102,9 +102,17 @@ export const drain = (fd: number): void => {
 /** Writes until the call would block. Returns the number of bytes that were taken. */
 export const fill = (fd: number): number => {
   let total = 0
-  do {
-    for (let taken = write(fd, scratch.length); taken > 0; taken = write(fd, scratch.length)) total += taken
-  } while (hasRoomSoon(fd))
+  let taken = calls.write(fd, scratch, scratch.length)
+  while (taken > 0) {
+    total += taken
+    taken = calls.write(fd, scratch, scratch.length)
+    if (taken > 0) continue
+    // There may be a little room after that moment, though too little to be reported.
+    hasRoomSoon(fd)
+    taken = calls.write(fd, scratch, scratch.length)
+  }
+  // Not before: what is asked for then would report the room that there was in between.
+  noting(fd, "Write", taken)
   return total
 }
 
@@ -114,11 +122,12 @@ export const readText = (fd: number): string => {
   return new TextDecoder().decode(scratch.subarray(0, Math.max(0, length)))
 }
 
+/** Writes bytes. Returns the number that were taken, or -1 if the call would block. */
+export const writeBytes = (fd: number, bytes: Uint8Array): number =>
+  noting(fd, "Write", calls.write(fd, bytes, bytes.length))
+
 /** Writes a text. Returns the number of bytes that were taken, or -1 if the call would block. */
-export const writeText = (fd: number, text: string): number => {
-  const bytes = new TextEncoder().encode(text)
-  return noting(fd, "Write", calls.write(fd, bytes, bytes.length))
-}
+export const writeText = (fd: number, text: string): number => writeBytes(fd, new TextEncoder().encode(text))
 
 /** Returns whether there is room within a moment, after a write that would block: never on Linux. */
 export const hasRoomSoon = (fd: number): boolean => calls.hasRoomSoon(fd)

@@ -24,17 +24,20 @@ const functions = {
 }
 
 /** As many numbers in a row without a handle mean that there are no more. */
-const mostGap = 1000
+const mostGap = 300
 
 /** The type of an object is a structure, behind which its name stands. */
 const typeBytes = 0x68
 
+const bytes = new Uint8Array(512)
+const needed = new Uint32Array(1)
+const decoder = new TextDecoder("utf-16le")
+
 /** Returns the type of a handle, or `undefined` if there is no such handle. */
 const typeOf = (handle: number): string | undefined => {
-  const bytes = new Uint8Array(512)
-  if (functions.NtQueryObject(handle, 2, bytes, bytes.length, new Uint32Array(1)) !== 0) return undefined
+  if (functions.NtQueryObject(handle, 2, bytes, bytes.length, needed) !== 0) return undefined
   const length = bytes[0]! + bytes[1]! * 256
-  return new TextDecoder("utf-16le").decode(bytes.subarray(typeBytes, typeBytes + length))
+  return decoder.decode(bytes.subarray(typeBytes, typeBytes + length))
 }
 
 /**
