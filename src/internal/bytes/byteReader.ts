@@ -12,6 +12,7 @@ import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
 import type { Libc } from "../libc/koffi.ts"
+import { balance } from "./ballast.ts"
 import type { ByteCalls } from "./byteCalls.ts"
 import { copyOf } from "./chunkPool.ts"
 import { ReadAhead } from "./readAhead.ts"
@@ -193,6 +194,7 @@ export class ByteReader implements BatchReader {
     if (count <= chunkSize / 4) return copyOf(scratch, 0, count)
     const chunk = new Uint8Array(scratch.buffer, 0, count)
     // To fill it with zeros would take longer than all else here.
+    balance(chunkSize)
     scratch = Buffer.allocUnsafeSlow(chunkSize)
     return chunk
   }

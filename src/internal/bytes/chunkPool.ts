@@ -4,6 +4,7 @@
  * `Uint8Array`s, which compare equal to others.
  */
 import { markAsUntransferable } from "node:worker_threads"
+import { balance } from "./ballast.ts"
 
 const poolSize = 64 * 1024
 const longest = 4 * 1024
@@ -14,8 +15,12 @@ let used = 0
 
 /** Returns a copy of `length` bytes. */
 export const copyOf = (source: Buffer, from: number, length: number): Uint8Array => {
-  if (length > longest) return new Uint8Array(source.subarray(from, from + length))
+  if (length > longest) {
+    balance(length)
+    return new Uint8Array(source.subarray(from, from + length))
+  }
   if (used + length > pool.length) {
+    balance(poolSize)
     pool = new Uint8Array(poolSize)
     // To transfer one copy would take all the others along.
     markAsUntransferable(pool.buffer)
@@ -34,6 +39,7 @@ export const copyOf = (source: Buffer, from: number, length: number): Uint8Array
 export const partsOf = (source: Buffer, from: number, length: number, size: number): Array<Uint8Array> => {
   const parts: Array<Uint8Array> = []
   const isSmall = size <= longest
+  balance(length)
   const all = isSmall ? new Uint8Array(source.subarray(from, from + length)) : source
   if (isSmall) markAsUntransferable(all.buffer)
   const start = isSmall ? 0 : from
