@@ -15,7 +15,7 @@ const most = 64 * 1024
 // A property, so that no compiler leaves the array out.
 const young: { garbage: unknown } = { garbage: undefined }
 
-/** To be called when so many bytes of memory outside the heap are made, for a short life. */
+/** Makes the garbage for a number of bytes outside the heap. They are expected to be short-lived. */
 export const balance = (bytes: number): void => {
   young.garbage = Array((Math.min(bytes * share, most) / pointerBytes) | 0)
 }
