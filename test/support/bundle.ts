@@ -3,7 +3,7 @@
  * thread or a process that loads the sources instead imports some 300 files, and takes ten times as
  * long to start.
  */
-import { globSync } from "node:fs"
+import { globSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
@@ -29,6 +29,8 @@ export const bundle = async (files: ReadonlyArray<string>, directory: string): P
   // the shared chunks.
   await build.write({ dir: directory, cleanDir: true, chunkFileNames: "src/internal/chunks/[name]-[hash].js" })
   await build.close()
+  // Node 22 does not see by its contents that a file which begins with an `await import` is a module.
+  writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n')
 }
 
 /** Returns the paths of the programs that the tests start. */
