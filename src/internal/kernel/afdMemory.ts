@@ -31,7 +31,7 @@ const Wake = 1
 const MostAlarms = 2
 const headerWords = 16
 
-/** Each has a mailbox, or is about to find that there is none. */
+/** Each has a mailbox, or will find that all mailboxes are taken. */
 const mostThreads = maxMailboxes + 1
 /** Stands for a thread that has no number, so that no other thread could tell when it ends. */
 const withoutNumber = -1
