@@ -105,7 +105,10 @@ export interface CommonOptions {
    * Lets several sockets share a port if each has this option, as the members of a group need it.
    */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several sockets share a port: the kernel deals out the datagrams (`SO_REUSEPORT`). */
+  /**
+   * Lets several sockets share a port (`SO_REUSEPORT`). Linux and FreeBSD deal datagrams out to all
+   * of them, by their sender. On macOS and OpenBSD, one of them gets all.
+   */
   readonly reusePort?: boolean | undefined
   /** Whether a socket at an IPv6 address refuses IPv4. */
   readonly ipv6Only?: boolean | undefined

@@ -101,7 +101,10 @@ export interface ListenOptions extends SetOptions {
   readonly backlog?: number | undefined
   /** Takes a port over from connections that have ended (`SO_REUSEADDR`). Defaults to true. */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several listeners share a port: the kernel deals out the connections (`SO_REUSEPORT`). */
+  /**
+   * Lets several listeners share a port (`SO_REUSEPORT`). Linux and FreeBSD deal new connections out
+   * to all of them. On macOS and OpenBSD, one of them gets all.
+   */
   readonly reusePort?: boolean | undefined
   /** Whether a listener at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). Defaults to false. */
   readonly ipv6Only?: boolean | undefined

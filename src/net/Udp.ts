@@ -99,7 +99,10 @@ export interface BindOptions extends SetOptions {
    * need it. It is `SO_REUSEADDR`, or `SO_REUSEPORT` on the systems that call it so.
    */
   readonly reuseAddress?: boolean | undefined
-  /** Lets several sockets share a port: the kernel deals out the datagrams (`SO_REUSEPORT`). */
+  /**
+   * Lets several sockets share a port (`SO_REUSEPORT`). Linux and FreeBSD deal datagrams out to all
+   * of them, by their sender. On macOS and OpenBSD, one of them gets all.
+   */
   readonly reusePort?: boolean | undefined
   /** Whether a socket at an IPv6 address refuses IPv4 (`IPV6_V6ONLY`). Defaults to false. */
   readonly ipv6Only?: boolean | undefined

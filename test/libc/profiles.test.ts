@@ -1,7 +1,7 @@
 /** The constants of each system. */
 import { describe, expect, it } from "@effect/vitest"
 import { darwin } from "../../src/internal/libc/profiles/darwin.ts"
-import { freebsd } from "../../src/internal/libc/profiles/freebsd.ts"
+import { freebsd, freebsdPortSharing } from "../../src/internal/libc/profiles/freebsd.ts"
 import { profileOf } from "../../src/internal/libc/profiles/index.ts"
 import type { KqueueProfile } from "../../src/internal/libc/profiles/kqueueProfile.ts"
 import { linux, linux32 } from "../../src/internal/libc/profiles/linux.ts"
@@ -51,6 +51,11 @@ describe("the profile of a system with a kqueue", () => {
       expect(socket).toMatchObject({ SO_ERROR: 0x1007, TCP_NODELAY: 1, hasLengthByte: true, pathCapacity: 104 })
     }
     expect([darwin, freebsd, openbsd].map(({ kqueue }) => kqueue.NOTE_EXITSTATUS)).toEqual([0x400_0000, 0, 0])
+    expect([darwin, openbsd].map(({ socket }) => socket.portSharing)).toEqual([0x200, 0x200])
+    // Before version 12, it had no option that deals connections out.
+    expect(["11.4-RELEASE", "12.0-RELEASE", "14.2-RELEASE-p1"].map(freebsdPortSharing)).toEqual([
+      0x200, 0x10000, 0x10000
+    ])
     expect(differing(darwin)).toEqual([
       [-10, -15, 2],
       [67, 0x100_0000, false, false],

@@ -87,7 +87,7 @@ export const listen = (
     const net = yield* network
     const { libc } = net
     const { profile } = libc
-    const { IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, streamReuse } = profile.socket
+    const { IPPROTO_IPV6, IPV6_V6ONLY, portSharing, SOCK_STREAM, SOL_SOCKET, streamReuse } = profile.socket
     const options = readOptions("Tcp.listen", given, listenOptions)
     if (isPollerError(options)) return yield* Effect.fail(options)
     const address = yield* toAddress(libc, input)
@@ -98,7 +98,7 @@ export const listen = (
         const place = placeOf(fd, () => NetAddress.formatInet(address))
         // A port that was in use a moment ago may be taken again at once.
         yield* enable(libc, place, SOL_SOCKET, streamReuse, options.reuseAddress ?? true)
-        yield* enable(libc, place, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
+        yield* enable(libc, place, SOL_SOCKET, portSharing, options.reusePort)
         if (address._tag === "InetAddressV6")
           yield* enable(libc, place, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
         // The connections that it accepts inherit these.

@@ -335,7 +335,7 @@ export const open = (
   options: BindOptions
 ): Effect.Effect<UdpSocketImpl, PollerError> => {
   const { libc } = net
-  const { hasLengthByte, IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET } =
+  const { hasLengthByte, IPPROTO_IPV6, IPV6_V6ONLY, portSharing, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET } =
     libc.profile.socket
   const isIpv6 = address._tag === "InetAddressV6"
   return Opening.open(libc, domainOf(libc.profile.socket, address), SOCK_DGRAM, (fd) =>
@@ -344,7 +344,7 @@ export const open = (
       // Sharing a port has two names. On the BSDs and macOS, SO_REUSEADDR only lets sockets share a
       // group.
       yield* enable(libc, place, SOL_SOCKET, hasLengthByte ? SO_REUSEPORT : SO_REUSEADDR, options.reuseAddress)
-      yield* enable(libc, place, SOL_SOCKET, SO_REUSEPORT, options.reusePort)
+      yield* enable(libc, place, SOL_SOCKET, portSharing, options.reusePort)
       if (isIpv6) yield* enable(libc, place, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6Only ?? false)
       yield* setUdpOptions(libc, place, isIpv6, options)
       yield* bindTo(libc, fd, address)

@@ -8,6 +8,12 @@ import { errnoCommon, fcntlCommon, kqueueCommon, messageLayout, socketCommon } f
  */
 export const freebsdKevent = (release: string): KeventLayout => ({ stride: Number.parseInt(release, 10) < 12 ? 8 : 16 })
 
+/**
+ * Returns the option of sockets that share a port: `SO_REUSEPORT_LB`. Version 11 has only
+ * `SO_REUSEPORT`.
+ */
+export const freebsdPortSharing = (release: string): number => (Number.parseInt(release, 10) < 12 ? 0x200 : 0x1_0000)
+
 export const freebsd: KqueueProfile = {
   platform: "freebsd",
   pointerBytes: 8,
@@ -24,6 +30,7 @@ export const freebsd: KqueueProfile = {
   },
   socket: {
     ...socketCommon,
+    portSharing: freebsdPortSharing(release()),
     AF_INET6: 28,
     SOCK_NONBLOCK: 0x2000_0000,
     SOCK_CLOEXEC: 0x1000_0000,

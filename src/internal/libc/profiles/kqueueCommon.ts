@@ -44,6 +44,7 @@ export const socketCommon = {
   SO_REUSEADDR: 4,
   streamReuse: 4,
   SO_REUSEPORT: 0x200,
+  portSharing: 0x200,
   SO_SNDBUF: 0x1001,
   SO_TYPE: 0x1008,
   IPPROTO_TCP: 6,

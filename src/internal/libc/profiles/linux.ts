@@ -124,6 +124,7 @@ export const linux: EpollProfile = {
     SO_REUSEADDR: 2,
     streamReuse: 2,
     SO_REUSEPORT: 15,
+    portSharing: 15,
     SO_SNDBUF: 7,
     SO_TYPE: 3,
     IPPROTO_TCP: 6,

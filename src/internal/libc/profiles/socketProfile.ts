@@ -33,6 +33,11 @@ export interface SocketProfile {
   readonly streamReuse: number
   /** Lets sockets share an address. `undefined` if no option does. */
   readonly SO_REUSEPORT: number | undefined
+  /**
+   * The option that lets sockets share a port, so that what comes is dealt out to them where the
+   * system can do that.
+   */
+  readonly portSharing: number | undefined
   readonly SO_SNDBUF: number
   readonly SO_TYPE: number
   readonly IPPROTO_TCP: number

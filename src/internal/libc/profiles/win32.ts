@@ -47,6 +47,7 @@ export const win32: AfdProfile = {
     // SO_EXCLUSIVEADDRUSE, without which any program could take over a port that is listened on.
     streamReuse: -5,
     SO_REUSEPORT: undefined,
+    portSharing: undefined,
     TCP_KEEPIDLE: 3,
     TCP_KEEPINTVL: 17,
     TCP_KEEPCNT: 16,
