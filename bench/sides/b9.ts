@@ -1,5 +1,5 @@
 /**
- * Our side of B9: `b9.ts attached|alone THREADS BLOCKS`. Starts the threads, and reads their
+ * Our side of B9: `b9.ts attached|own|alone THREADS BLOCKS`. Starts the threads, and reads their
  * tallies before and after the measured time. This thread sleeps meanwhile.
  */
 import { Effect } from "effect"
@@ -29,9 +29,10 @@ const start = (data: ThreadData, tally: Tally) =>
 
 const program = Effect.gen(function* () {
   const poller = yield* Poller.Poller
-  const handle = how === "attached" ? poller.handle : undefined
+  const pollers = { attached: poller.handle, own: "own", alone: undefined } as const
+  const given = pollers[how as keyof typeof pollers]
   const tally = Tally.of(threads)
-  for (const index of indices) yield* start({ index, blocks, handle, shared: tally.shared }, tally)
+  for (const index of indices) yield* start({ index, blocks, poller: given, shared: tally.shared }, tally)
   while (indices.some((index) => tally.done(index) === 0)) yield* Effect.sleep(5)
 
   yield* Effect.sleep(Meter.setting("BENCH_WARMUP_MS"))

@@ -1,6 +1,6 @@
 /**
- * One of B9's threads. With a handle it joins that poller. For each notification it computes, and
- * makes the same descriptor ready again. Without a handle it computes the same, over and over.
+ * One of B9's threads. It joins a poller, or has one of its own. For each notification it computes,
+ * and makes the same descriptor ready again. Without a poller it computes the same, over and over.
  */
 import { Effect, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
@@ -13,18 +13,18 @@ import { Tally } from "../support/tally.ts"
 export interface ThreadData {
   readonly index: number
   readonly blocks: number
-  readonly handle: Poller.PollerHandle | undefined
+  readonly poller: Poller.PollerHandle | "own" | undefined
   readonly shared: SharedArrayBuffer
 }
 
 const descriptors = 16
 
-const { handle, index, blocks, shared } = workerData as ThreadData
+const { poller, index, blocks, shared } = workerData as ThreadData
 const tally = new Tally(shared)
 
 const eventfd = Effect.acquireRelease(Effect.sync(Kernel.eventfd), (fd) => Effect.sync(() => Kernel.close(fd)))
 
-const attached = Effect.gen(function* () {
+const notified = Effect.gen(function* () {
   const queue = yield* Poller.queue
   const byId = new Map<Registrar.RegistrationId, number>()
   for (let i = 0; i < descriptors; i++) {
@@ -48,4 +48,5 @@ const alone = Effect.sync(() => {
   }
 })
 
-await Effect.runPromise(handle === undefined ? alone : Effect.provide(attached, Poller.layerAttach(handle)))
+const layer = poller === undefined || poller === "own" ? Poller.layerEventLoop() : Poller.layerAttach(poller)
+await Effect.runPromise(poller === undefined ? alone : Effect.provide(notified, layer))

@@ -69,13 +69,17 @@ export const prepare = (): Machine => {
   }
 }
 
-/** Compiles the library, and returns the path of its main module. */
+/** Compiles the library as `npm run build` does, and returns the path of its main module. */
 const compile = (): string => {
   const target = path(".build/dist")
   const compiler = path("../node_modules/typescript/bin/tsc")
-  const options = ["--project", path("../tsconfig.build.json"), "--outDir", target]
-  const { status, stdout } = spawnSync(process.execPath, [compiler, ...options])
-  if (status !== 0) throw new Error(`the library does not compile:\n${String(stdout)}`)
+  for (const step of [
+    [compiler, "--project", path("../tsconfig.build.json"), "--outDir", target],
+    [path("../build/embedThread.ts"), target]
+  ]) {
+    const { status, stderr, stdout } = spawnSync(process.execPath, step)
+    if (status !== 0) throw new Error(`the library does not compile:\n${String(stdout)}${String(stderr)}`)
+  }
   return `${target}/index.js`
 }
 
