@@ -31,4 +31,33 @@ describe("the router", () => {
     for (const fd of fds) Kernel.close(fd)
     selector.close()
   })
+
+  it("says whether the thread that it has notified had taken everything before", () => {
+    const memory = PollerMemory.make(2, 4)
+    memory.mailboxes.claim(1)
+    const mailbox = memory.mailboxes.claim(1)
+    const reader = new MailboxReader(memory, mailbox)
+    const selector = open(libc(), 8)
+    const router = new Router(memory, selector, undefined)
+    const fd = Kernel.source()
+    expect(selector.add(fd, Interest.Read, mailbox, 1)).toBe(0)
+    const poll = () => {
+      const found = router.poll(0)
+      return { found, isAwaited: router.isAwaited }
+    }
+    const notify = () => {
+      Kernel.signal(fd)
+      return poll()
+    }
+    expect(notify()).toEqual({ found: 1, isAwaited: true })
+    expect(notify()).toEqual({ found: 1, isAwaited: false })
+    expect(poll()).toEqual({ found: 0, isAwaited: false })
+    reader.drain(() => {})
+    expect(notify()).toEqual({ found: 1, isAwaited: true })
+    // A wake-up notifies no thread.
+    selector.wake()
+    expect(poll()).toEqual({ found: 1, isAwaited: false })
+    Kernel.close(fd)
+    selector.close()
+  })
 })

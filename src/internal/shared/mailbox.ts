@@ -38,9 +38,13 @@ export class MailboxWriter {
     if (this.#overflow.size > 0 || !this.#write(low, word)) this.#keep(low, word)
   }
 
-  /** Makes all written entries visible to the reader, and wakes it if it sleeps. */
-  publish(): void {
+  /**
+   * Makes all written entries visible to the reader, and wakes it if it sleeps. Returns whether the
+   * reader had taken everything before.
+   */
+  publish(): boolean {
     const words = this.#words
+    const isAwaited = words[Box.Tail] === Atomics.load(words, Box.Head)
     Atomics.store(words, Box.Tail, this.#tail)
     if (this.#overflow.size > 0) {
       // Announces the overflow before it looks for room again. A reader that empties the ring
@@ -53,6 +57,7 @@ export class MailboxWriter {
       this.#pendingSync = undefined
     }
     this.#wake()
+    return isAwaited
   }
 
   /**

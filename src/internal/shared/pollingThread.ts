@@ -3,6 +3,7 @@
  * neither `effect` nor anything else that it can do without, because loading is most of its start.
  */
 import { parentPort, workerData } from "node:worker_threads"
+import { Lingering } from "./lingering.ts"
 import type { LoadingPlace } from "./loadingThreads.ts"
 import { PollerMemory, State } from "./pollerMemory.ts"
 import { libc } from "../libc/koffi.ts"
@@ -43,7 +44,12 @@ try {
   const router = new Router(memory, borrow(library, data.selector, data.batchSize), undefined)
   memory.threadId = currentThread(library)
   parentPort!.postMessage("ready")
-  while (memory.state === State.Open) router.poll(safetyNet)
+  const lingering = new Lingering()
+  let timeout = safetyNet
+  while (memory.state === State.Open) {
+    const found = router.poll(timeout)
+    timeout = lingering.isWorthIt(found, router.isAwaited) ? 0 : safetyNet
+  }
 } catch (error) {
   // The end of this thread reports the failure, too, but attached threads see only the shared
   // memory.

@@ -27,6 +27,7 @@ export class Router {
   readonly #writers: Array<MailboxWriter | undefined> = []
   /** The writers with entries that are not published. */
   readonly #dirty: Array<MailboxWriter> = []
+  #isAwaited = false
 
   constructor(memory: PollerMemory, selector: Selector, local: LocalMailbox | undefined) {
     this.#memory = memory
@@ -42,6 +43,11 @@ export class Router {
     const count = this.#wait(timeout)
     if (this.#deliver(count)) while (this.#serveMailboxes());
     return count
+  }
+
+  /** Whether the last entries went to a thread that had nothing left to consume. */
+  get isAwaited(): boolean {
+    return this.#isAwaited
   }
 
   #wait(timeout: number): number {
@@ -73,7 +79,8 @@ export class Router {
         writer.push(selector.low(i), selector.high(i), selector.readiness(i))
       }
     }
-    for (const each of this.#dirty) each.publish()
+    this.#isAwaited = false
+    for (const each of this.#dirty) if (each.publish()) this.#isAwaited = true
     this.#dirty.length = 0
     return woken
   }
