@@ -150,7 +150,7 @@ export interface PollerStats {
   readonly merged: number
   /** Batches in which the notifications came to this thread. */
   readonly batches: number
-  /** Waits in the kernel, by the thread that polls. */
+  /** Waits in the kernel, by the thread that polls. Looks that do not wait count as well. */
   readonly waits: number
   /** Wake-ups sent to threads that slept. The fewer for a number of notifications, the better. */
   readonly wakeups: number
