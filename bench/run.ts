@@ -32,8 +32,8 @@ const questions: ReadonlyArray<Question> = [b1, b2, b3, b4, b5, b6, b7, b8, b9, 
 const usage = `usage: npm run bench -- [name...] [--runs N] [--quick] [--only TEXT]... [--json FILE]
 
   name     the questions to measure (all)
-  --runs   the number of runs to take the median of (5); a run takes up to 20 seconds for each question,
-           and two minutes for b5 and b6
+  --runs   the number of runs to take the median of (5); a run takes up to a minute for each question,
+           and two to three for b5, b6, b8 and b11
   --quick  makes one run
   --only   measures only the sides that have one of the texts in their names, such as "node:net" or "pipelined"
   --json   also writes the figures of every run to a file
