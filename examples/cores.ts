@@ -14,7 +14,7 @@
  * `cores/client.ts` is a client.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, type Scope } from "effect"
+import { Console, Data, Effect, type Scope } from "effect"
 import { Poller, type PollerError } from "effect-amy"
 import { availableParallelism } from "node:os"
 import * as Client from "./cores/client.ts"
@@ -23,8 +23,17 @@ import * as Server from "./cores/server.ts"
 const clients = 100
 const threads = availableParallelism()
 
-const serve = (port: number) =>
+/** Something else than a port was passed. */
+class InvalidPort extends Data.TaggedError("InvalidPort")<{ readonly given: string }> {
+  override get message(): string {
+    return `invalid port ${JSON.stringify(this.given)}: expected a number from 0 to 65535`
+  }
+}
+
+const serve = (given: string) =>
   Effect.gen(function* () {
+    const port = Number(given)
+    if (!/^\d+$/.test(given) || port > 65535) return yield* new InvalidPort({ given })
     const server = yield* Server.start(threads, port)
     yield* Console.log(`listening on 127.0.0.1:${server.port}, ${threads} threads; Ctrl-C ends it`)
     return yield* server.failure
@@ -44,11 +53,11 @@ const demonstrate = Effect.gen(function* () {
 
 const [port] = process.argv.slice(2)
 
-type Failure = Client.WrongReply | PollerError.PollerError | Server.ServerError
+type Failure = Client.WrongReply | InvalidPort | PollerError.PollerError | Server.ServerError
 
 // The clients have a poller, too.
 const program: Effect.Effect<void, Failure, Scope.Scope> =
-  port === undefined ? Effect.provide(demonstrate, Poller.layer) : serve(Number(port))
+  port === undefined ? Effect.provide(demonstrate, Poller.layer) : serve(port)
 
 // An expected error prints its message only. A defect is logged in full.
 program.pipe(

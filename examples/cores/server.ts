@@ -65,6 +65,8 @@ export const start = (count: number, port: number): Effect.Effect<Server, Server
     const failed = yield* Deferred.make<never, ServerError>()
     const served = new Int32Array(new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT))
     const first = yield* startThread({ port, served, index: 0 }, failed)
-    for (let index = 1; index < count; index++) yield* startThread({ port: first, served, index }, failed)
+    const others = Array.from({ length: count - 1 }, (_, before) => before + 1)
+    const startNext = (index: number) => startThread({ port: first, served, index }, failed)
+    yield* Effect.forEach(others, startNext, { concurrency: "unbounded" })
     return { port: first, served: () => [...served], failure: Deferred.await(failed) }
   })

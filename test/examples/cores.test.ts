@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
-import { connect } from "node:net"
+import { type AddressInfo, connect, createServer } from "node:net"
 import { availableParallelism } from "node:os"
 import { runExample, startExample } from "../support/example.ts"
 
@@ -47,10 +47,25 @@ describe("examples/cores.ts", () => {
 
   it.live("a thread that cannot listen ends the program with its reason", () =>
     Effect.gen(function* () {
-      const { code, stderr } = yield* runExample("cores", "1000000")
+      // Without `reusePort`, so no other socket may listen there.
+      const other = createServer().listen(0, "127.0.0.1")
+      yield* Effect.promise(() => once(other, "listening"))
+      const { port } = other.address() as AddressInfo
+      const { code, stderr } = yield* runExample("cores", String(port))
+      other.close()
       expect(code).toBe(1)
-      expect(stderr).toContain("a thread of the server failed")
-      expect(stderr).toContain("1000000")
+      expect(stderr).toMatch(/^a thread of the server failed: .*EADDRINUSE.*\n$/)
+      expect(stderr).toContain(String(port))
+    })
+  )
+
+  it.live.each(["abc", "", "1e4", "65536"])("refuses %j as a port", (given) =>
+    Effect.gen(function* () {
+      const { code, stderr } = yield* runExample("cores", given)
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `invalid port ${JSON.stringify(given)}: expected a number from 0 to 65535\n`
+      })
     })
   )
 })
