@@ -134,6 +134,42 @@ describeBatched("promise 13: a fiber whose write is in a batch is interrupted by
     )
   )
 
+  for (const [why, fail, next] of [
+    ["its connection was shut down", (one: Tcp.TcpStream) => one.shutdown("write"), "BrokenPipe"],
+    [
+      "its buffer was transferred",
+      (_: Tcp.TcpStream, { buffer }: Uint8Array<ArrayBuffer>) =>
+        Effect.sync(() => void structuredClone(buffer, { transfer: [buffer] })),
+      "success"
+    ]
+  ] as ReadonlyArray<
+    readonly [string, (one: Tcp.TcpStream, bytes: Uint8Array<ArrayBuffer>) => Effect.Effect<void, unknown>, string]
+  >) {
+    it.live(`if it fails because ${why}, the next write does not wait for room that is there`, () =>
+      Effect.gen(function* () {
+        const [first, second] = yield* Effect.all([knownToHaveRoom, Effect.map(manyConnected(1), ([one]) => one!)])
+        const bytes = new Uint8Array(10)
+        if (why === "its connection was shut down") yield* fail(first.connection, bytes)
+        const writing = yield* begin(
+          Effect.andThen(first.connection.read(new Uint8Array(10)), first.connection.writeAll(bytes))
+        )
+        const interrupting = yield* begin(
+          Effect.gen(function* () {
+            yield* second.connection.read(new Uint8Array(10))
+            expect(writing.pollUnsafe()).toBeUndefined()
+            if (why === "its buffer was transferred") yield* fail(first.connection, bytes)
+            yield* Fiber.interrupt(writing)
+          })
+        )
+        // Both are there before the event loop looks, so they make a batch.
+        for (const one of [first, second]) one.peer.write("hello")
+        yield* Fiber.join(interrupting)
+        const result = yield* Effect.result(first.connection.writeAll(bytesOf("next")))
+        expect(result._tag === "Failure" ? result.failure.reason._tag : "success").toBe(next)
+      }).pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()))
+    )
+  }
+
   it.live("all of the write is made or nothing, and the next write follows it", () =>
     run(
       Effect.fnUntraced(function* () {
@@ -529,7 +565,7 @@ describeBatched("a batched write does not wait for a handler that takes long", (
                 () => Effect.asVoid(poller.wait("10 seconds")).pipe(Effect.timeoutOption("50 millis")),
                 () => Effect.void
               ]),
-              (fibers) => Fiber.await(fibers[2]!)
+              (fibers) => Fiber.await(fibers[1]!)
             )
           )
           yield* Fiber.join(fibers[0]!)

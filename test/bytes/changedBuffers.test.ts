@@ -201,6 +201,26 @@ const memories: ReadonlyArray<readonly [name: string, make: (size: number) => Ui
   ["resizable", (size) => new Uint8Array(new ArrayBuffer(size, { maxByteLength: 4 * size }))]
 ]
 
+live("a read reads to the place that it was given, whatever the buffer was at an earlier one", () =>
+  Effect.gen(function* () {
+    const { client, server } = yield* pair
+    const memory = new ArrayBuffer(8192, { maxByteLength: 8192 })
+    const buffer = new Uint8Array(memory)
+    yield* client.writeAll(bytesOf("first"))
+    expect(yield* server.read(buffer, 4096, 100)).toBe(5)
+    memory.resize(2048)
+    expect(yield* Effect.flip(server.read(buffer, 4096, 100))).toMatchObject({ reason: { _tag: "InvalidArgument" } })
+    const waiting = yield* startWaiting(server.read(buffer, 0, 100))
+    memory.resize(8192)
+    yield* client.writeAll(bytesOf("second"))
+    expect(yield* Fiber.join(waiting)).toBe(6)
+    expect(textOf(buffer, 6)).toBe("second")
+    structuredClone(memory, { transfer: [memory] })
+    // It would wait otherwise.
+    yield* invalid(server.read(buffer, 0, 100))
+  })
+)
+
 describe.each(memories)("%s memory", (_, make) => {
   const filled = (text: string) => {
     const buffer = make(text.length)

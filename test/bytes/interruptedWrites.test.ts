@@ -4,7 +4,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
-import { AsyncFd, Fd, Tcp, Unix } from "effect-amy"
+import { AsyncFd, Fd, PollerSocket, Tcp, Unix } from "effect-amy"
 import * as Kernel from "../support/kernel.ts"
 import { nextLayerEntries, readyNow } from "../support/layers.ts"
 import { isLong, times } from "../support/long.ts"
@@ -81,6 +81,26 @@ for (const [layerName, layer] of nextLayerEntries()) {
       )
     }
   }
+
+  it.live(`promise 13: sends nothing of a buffer that shrank before the interruption (${layerName})`, () =>
+    Effect.gen(function* () {
+      const listener = yield* Tcp.listen("127.0.0.1:0")
+      const socket = yield* PollerSocket.make({ host: "127.0.0.1", port: listener.address.port })
+      yield* socket.reader
+      const writer = yield* socket.writer
+      const server = yield* listener.accept
+      const size = 8 << 20
+      const memory = new ArrayBuffer(size, { maxByteLength: size })
+      const mine = new Uint8Array(memory).fill(7)
+      const writing = yield* begin(writer.write(mine))
+      expect(writing.pollUnsafe()).toBeUndefined()
+      memory.resize(100)
+      yield* Fiber.interrupt(writing)
+      memory.resize(size)
+      mine.fill(99)
+      expect((yield* received(server.fd)).includes(99)).toBe(false)
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
 
   it.live(`promise 13: sendDescriptors never sends a descriptor that reuses the number (${layerName})`, () =>
     Effect.gen(function* () {

@@ -6,6 +6,7 @@ import * as Kernel from "../support/kernel.ts"
 import { open, outcome } from "../support/opened.ts"
 import { type ConsumerData, startConsumer } from "../support/programs.ts"
 import { someLayer } from "../support/layers.ts"
+import { pair } from "../net/tcp/support.ts"
 
 const onMain = Poller.layerBlocking({ allowMainThread: true })
 
@@ -49,6 +50,32 @@ describe("layerBlocking: refused on the main thread unless allowMainThread", () 
 })
 
 describe("layerBlocking: wait", () => {
+  it.live("in the midst of a batch, the thread serves the others of the batch before it blocks", () =>
+    Effect.gen(function* () {
+      const poller = yield* Poller.Poller
+      const fd = yield* scopedEventfd
+      const id = yield* Registrar.register(fd, "Read")
+      const connections = yield* Effect.all(Array.from({ length: 4 }, () => pair))
+      const waits: Array<number> = []
+      const serve = Effect.fnUntraced(function* ({ server }: (typeof connections)[number], index: number) {
+        yield* server.read(new Uint8Array(10))
+        waits.push((yield* poller.stats).waits)
+        if (index === 0) return yield* poller.wait(Duration.infinity)
+        if (index === connections.length - 1) Kernel.signal(fd)
+        return []
+      })
+      const serving = yield* Effect.forkScoped(Effect.all(connections.map(serve), { concurrency: "unbounded" }), {
+        startImmediately: true
+      })
+      for (const { client } of connections) yield* client.tryWrite(new Uint8Array(10))
+      const [reported] = yield* Fiber.join(serving)
+      expect(reported!.map((one) => one.id)).toEqual([id])
+      expect(waits).toHaveLength(4)
+      // No wait in the kernel came between them.
+      expect(new Set(waits).size).toBe(1)
+    }).pipe(Effect.scoped, Effect.provide(onMain))
+  )
+
   it.live("even the shortest wait reports a ready descriptor", () =>
     Effect.gen(function* () {
       const poller = yield* Poller.Poller

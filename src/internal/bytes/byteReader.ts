@@ -37,6 +37,7 @@ class ReadTurn extends Turn<number, PollerError> {
   readonly #reader: ByteReader
   readonly #buffer: Uint8Array
   readonly #view: Uint8Array
+  readonly #offset: number
   readonly #length: number
 
   constructor(reader: ByteReader, buffer: Uint8Array, offset: number, length: number) {
@@ -44,6 +45,7 @@ class ReadTurn extends Turn<number, PollerError> {
     this.#reader = reader
     this.#buffer = buffer
     this.#view = offset === 0 ? buffer : buffer.subarray(offset)
+    this.#offset = offset
     this.#length = length
   }
 
@@ -59,13 +61,14 @@ class ReadTurn extends Turn<number, PollerError> {
     return this.#length
   }
 
-  private get offset(): number {
-    return this.#view.byteOffset - this.#buffer.byteOffset
-  }
-
-  /** Whether it reads into this place. */
+  /** Whether it reads into this place, which the buffer still has. */
   isOf(buffer: Uint8Array, offset: number, length: number): boolean {
-    return this.#buffer === buffer && this.#length === length && this.offset === offset
+    return (
+      this.#buffer === buffer &&
+      this.#length === length &&
+      this.#offset === offset &&
+      offset + length <= buffer.length
+    )
   }
 
   attempt(): Effect.Effect<number, PollerError> | undefined {
@@ -78,7 +81,7 @@ class ReadTurn extends Turn<number, PollerError> {
   }
 
   another(): ReadTurn {
-    return new ReadTurn(this.#reader, this.#buffer, this.offset, this.#length)
+    return new ReadTurn(this.#reader, this.#buffer, this.#offset, this.#length)
   }
 }
 

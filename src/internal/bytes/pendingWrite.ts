@@ -105,8 +105,11 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
    * for something else from now on. A batched write is made first, as if it had been made at once.
    */
   leave(): void {
-    const { watchedFd } = this.#target
-    if (this.#isBatched && this.#target.writeSome(this.#rest, this.#left) !== this.#left) watchedFd.writing.forget()
+    if (this.#isBatched) {
+      const count = this.#target.writeSome(this.#rest, this.#left)
+      // An error says nothing of the room, and the kernel reports room only after there was none.
+      if (typeof count !== "object" && count !== this.#left) this.#target.watchedFd.writing.forget()
+    }
     this.#end(Effect.void)
   }
 
@@ -115,7 +118,9 @@ export class PendingWrite<E> implements BatchWriter, Waiter {
    * may be reused.
    */
   keep(): void {
-    if (this.#rest.length >= this.#left) this.#rest = ownCopyOf(this.#rest, 0, this.#left)
+    // If the buffer has lost some of the bytes, it may have others there by the time of the next
+    // call, which fails without them.
+    this.#rest = this.#rest.length < this.#left ? empty : ownCopyOf(this.#rest, 0, this.#left)
   }
 
   /** Writes it in place of the batch, before something is done that has to come after it. */

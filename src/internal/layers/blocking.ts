@@ -28,10 +28,12 @@ export const open = Effect.fnUntraced(function* (
   const { dispatcher } = opened
   const { poll, sync } = localPolling(opened, () => {})
   const block = (timeout: number): void => {
-    // The thread may block in the midst of a batch, whose writes must not wait that long.
+    // The thread may block in the midst of a batch. The other fibers of the batch, and its writes,
+    // must not wait that long.
+    dispatcher.flush()
     dispatcher.batch?.settle()
     // Nor may it block while a fiber has yet to be served of what is ready.
-    poll(isAnyPaused() ? 0 : Math.min(timeout, safetyNet))
+    poll(isAnyPaused() || dispatcher.queue.length > 0 ? 0 : Math.min(timeout, safetyNet))
     dispatcher.flush()
   }
   fillOnDemand(dispatcher, () => block(safetyNet))
