@@ -281,7 +281,12 @@ export interface UdpSocket extends Inspectable {
    */
   readonly connect: (address: NetAddress.InetAddressInput) => Effect.Effect<void, PollerError>
 
-  /** Takes {@link UdpSocket.connect} back. Fails with `Closed`. */
+  /**
+   * Takes {@link UdpSocket.connect} back. Fails with `Closed`.
+   *
+   * Linux keeps an IPv6 socket that is bound to `[::]` from receiving anything but IPv4 datagrams and
+   * those of its former peer's address. Open another socket in its place.
+   */
   readonly disconnect: Effect.Effect<void, PollerError>
 
   /**

@@ -8,7 +8,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { PollerDatagramSocket, Registrar, Udp } from "effect-amy"
 import { AddressResolver, Dns, NetAddress } from "effect/net"
 import { DatagramSocket } from "effect/socket"
-import { networkInterfaces } from "node:os"
+import { constants, networkInterfaces } from "node:os"
 import * as Dgram from "../support/dgram.ts"
 import { failingCalls } from "../support/failingCalls.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -471,6 +471,33 @@ for (const [name, layer] of nextLayerEntries()) {
         }).pipe(Effect.provide(layer()))
       }).pipe(Effect.scoped)
     )
+
+    for (const name of ["write", "writeAll"] as const) {
+      it.live(`promise 13: a ${name} that goes on after an interruption never uses the caller's memory`, () =>
+        Effect.gen(function* () {
+          const { errnos } = yield* failingCalls(hasMany && name === "writeAll" ? "sendmmsg" : "sendto")
+          yield* Effect.gen(function* () {
+            const receiver = yield* Udp.bind("127.0.0.1:0")
+            const { port } = yield* receiver.localAddress
+            const socket = yield* opened(PollerDatagramSocket.make, { peer: { address: "127.0.0.1", port } })
+            const buffers = [new Uint8Array(8).fill(1), new Uint8Array(9).fill(1)] as const
+            const [first, second] = buffers.map((payload) => ({ payload })) as [
+              DatagramSocket.OutgoingDatagram,
+              DatagramSocket.OutgoingDatagram
+            ]
+            const { writer } = socket
+            const write = name === "write" ? writer.write(first) : writer.writeAll([first, second])
+            errnos.push(constants.errno.EAGAIN)
+            const writing = yield* Effect.forkScoped(write, { startImmediately: true })
+            expect(writing.pollUnsafe()).toBeUndefined()
+            yield* Fiber.interrupt(writing)
+            for (const buffer of buffers) buffer.fill(2)
+            expect((yield* receiver.receive).payload).toEqual(new Uint8Array(8).fill(1))
+            if (name === "writeAll") expect((yield* receiver.receive).payload).toEqual(new Uint8Array(9).fill(1))
+          }).pipe(Effect.scoped, Effect.provide(layer()))
+        }).pipe(Effect.scoped)
+      )
+    }
 
     it.live("is provided by its layer", () =>
       Effect.gen(function* () {

@@ -42,6 +42,27 @@ describe("an address of the other family is an invalid argument", () => {
     })
   )
 
+  live("as the sender of a datagram that a socket of both families has received", () =>
+    Effect.gen(function* () {
+      const both = yield* Udp.bind("[::]:0")
+      const four = yield* Udp.bind("127.0.0.1:0")
+      yield* four.send(bytesOf("question"), `127.0.0.1:${(yield* both.localAddress).port}`)
+      const question = yield* both.receive
+      const refused = wrong(`[::ffff:127.0.0.1]:${(yield* four.localAddress).port}`)
+      for (const only of [yield* Udp.bind("[::]:0", { ipv6Only: true }), yield* Udp.bind("[::1]:0")]) {
+        expect(yield* reason(only.send(bytesOf("x"), question))).toMatchObject(refused)
+        // None is sent, because one of them is invalid.
+        const many = only.sendMany([{ payload: bytesOf("x"), address: "[::1]:9" }, question])
+        const error = yield* Effect.flip(many)
+        expect({ ...error.reason }).toMatchObject(refused)
+        expect(error.unsent).toBeUndefined()
+      }
+      // A socket that reaches both sends there.
+      yield* both.send(bytesOf("reply"), question)
+      expect(new TextDecoder().decode((yield* four.receive).payload)).toBe("reply")
+    })
+  )
+
   live("as the local address of a connection", () =>
     Effect.gen(function* () {
       expect(yield* connect("127.0.0.1:9", "[::1]:0")).toMatchObject(wrong("[::1]:0"))

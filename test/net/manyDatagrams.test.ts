@@ -112,6 +112,9 @@ const payloads = (texts: ReadonlyArray<string>) =>
 
 const unsentOf = (error: PollerError.PollerError) => error.unsent?.map(({ index, reason }) => [index, reason._tag])
 
+const refusedOf = (sending: Effect.Effect<void, PollerError.PollerError>) =>
+  Effect.map(Effect.flip(sending), (error) => [error.reason._tag, unsentOf(error)])
+
 describeLayers("many datagrams", (layer) => {
   const live = <E>(
     name: string,
@@ -596,6 +599,42 @@ describeLayers("many datagrams", (layer) => {
     })
   }
 
+  describe.skipIf(!hasMany)("a refusal by the peer of a connected socket is reported to sendMany", () => {
+    /** Connects a socket to an address where none listens any more. */
+    const connectedToNone = Effect.gen(function* () {
+      const gone = yield* Effect.scoped(Effect.flatMap(Udp.bind("127.0.0.1:0"), ({ localAddress }) => localAddress))
+      const socket = yield* Udp.bind("127.0.0.1:0")
+      yield* socket.connect(gone)
+      return socket
+    })
+
+    live("if it came before, whatever the datagrams are and wherever they go", () =>
+      Effect.gen(function* () {
+        const live = yield* Udp.bind("127.0.0.1:0")
+        for (const texts of [["aa"], ["aa", "bb"], ["a", "bb", "ccc"]]) {
+          const socket = yield* connectedToNone
+          // Its refusal is there when this returns.
+          yield* socket.send(bytes("x"))
+          expect(yield* refusedOf(socket.sendMany(outgoing(texts, live)))).toEqual([
+            "ConnectionRefused",
+            [[0, "ConnectionRefused"]]
+          ])
+          expect(yield* drain(live)).toEqual(texts.slice(1))
+        }
+      })
+    )
+
+    live("if one of them is refused, by the next of them", () =>
+      Effect.gen(function* () {
+        const live = yield* Udp.bind("127.0.0.1:0")
+        const socket = yield* connectedToNone
+        const sending = socket.sendMany([{ payload: bytes("x") }, ...outgoing(["aa", "b"], live)])
+        expect(yield* refusedOf(sending)).toEqual(["ConnectionRefused", [[1, "ConnectionRefused"]]])
+        expect(yield* drain(live)).toEqual(["b"])
+      })
+    )
+  })
+
   describe.skipIf(!hasMany)("gro", () => {
     live("joined datagrams arrive as they were sent", () =>
       Effect.gen(function* () {
@@ -661,6 +700,35 @@ describeLayers("many datagrams", (layer) => {
         expect(yield* reasonOf(nowhere)).toBe("AddressNotAvailable")
         yield* sender.sendMany(outgoing(numbered(5), socket))
         expect((yield* socket.receiveMany).map(text)).toEqual(numbered(5))
+      })
+    )
+
+    live("what tryReceive has read with the first datagram is there for the next call", () =>
+      Effect.gen(function* () {
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        for (const next of ["receive", "tryReceive"] as const) {
+          const socket = yield* Udp.bind("127.0.0.1:0", { gro: true })
+          // Nothing is there, and nothing was registered, so nothing is reported either.
+          expect(Option.isNone(yield* socket.tryReceive)).toBe(true)
+          yield* sender.sendMany(outgoing(["one", "two"], socket))
+          expect(text(Option.getOrThrow(yield* socket.tryReceive))).toBe("one")
+          const second = next === "receive" ? socket.receive : Effect.map(socket.tryReceive, Option.getOrThrow)
+          expect(text(yield* second)).toBe("two")
+          expect(Option.isNone(yield* socket.tryReceive)).toBe(true)
+        }
+      })
+    )
+
+    live("datagrams are taken apart beside other control messages", () =>
+      Effect.gen(function* () {
+        const socket = yield* Udp.bind("127.0.0.1:0", { gro: true })
+        const { functions, profile } = (yield* attachmentOf(yield* Registrar.Registrar)).libc!
+        const on = new Uint8Array(Int32Array.of(1).buffer)
+        const SO_TIMESTAMP = 29
+        expect(functions.setsockopt(socket.fd, profile.socket.SOL_SOCKET, SO_TIMESTAMP, on, 4)).toBe(0)
+        const sender = yield* Udp.bind("127.0.0.1:0")
+        yield* sender.sendMany(outgoing(["aa", "bb", "cc"], socket))
+        expect((yield* socket.receiveMany).map(text)).toEqual(["aa", "bb", "cc"])
       })
     )
 

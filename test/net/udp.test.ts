@@ -5,6 +5,7 @@ import { Poller, PollerError, Registrar, Udp } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { constants, networkInterfaces } from "node:os"
 import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
+import { libc } from "../../src/internal/libc/koffi.ts"
 import { DatagramChannel } from "../../src/internal/net/datagramChannel.ts"
 import { encodeInet } from "../../src/internal/net/sockaddr.ts"
 import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
@@ -23,6 +24,15 @@ const addressOf = ({ localAddress }: Udp.UdpSocket) => Effect.runSync(localAddre
 
 /** An address that no socket is bound to any more. */
 const deserted = Effect.scoped(Effect.flatMap(Udp.bind("127.0.0.1:0"), ({ localAddress }) => localAddress))
+
+const IPPROTO_UDPLITE = 136
+/** Whether the kernel has sockets of datagrams that are not those of UDP. */
+const hasUdpLite = ((): boolean => {
+  if (process.platform !== "linux") return false
+  const { functions, profile } = libc()
+  const fd = functions.socket(profile.socket.AF_INET, profile.socket.SOCK_DGRAM, IPPROTO_UDPLITE)
+  return fd !== -1 && functions.close(fd) === 0
+})()
 
 const families = { IPv4: "127.0.0.1", IPv6: "::1" }
 const at = (host: string, port = 0) => ({ address: host, port })
@@ -574,6 +584,35 @@ describeLayers("Udp", (layer) => {
         expect(yield* join({ group: "239.0.0.1", source: "::1" })).toBe("InvalidArgument")
         expect(yield* join({ group: "239.0.0.1", source: "nonsense" })).toBe("InvalidArgument")
       })
+    )
+
+    const widened = "a connected socket that was taken over has its wide address again once it is disconnected"
+    it.live.skipIf(process.platform !== "linux")(widened, () =>
+      Effect.gen(function* () {
+        const peer = yield* Udp.bind("127.0.0.1:0")
+        const first = yield* Udp.bind("0.0.0.0:0")
+        const { port } = yield* first.localAddress
+        yield* first.connect(addressOf(peer))
+        const socket = yield* Udp.fromFd(yield* first.take)
+        expect(String(yield* socket.localAddress)).toBe(`127.0.0.1:${port}`)
+        yield* socket.disconnect
+        expect(String(yield* socket.localAddress)).toBe(`0.0.0.0:${port}`)
+      }).pipe(Effect.scoped, Effect.provide(layer()))
+    )
+
+    live(
+      "fromFd refuses datagrams of another protocol",
+      () =>
+        Effect.gen(function* () {
+          const { functions, profile } = (yield* attachmentOf(yield* Registrar.Registrar)).libc!
+          const { AF_INET, SOCK_DGRAM } = profile.socket
+          const fd = functions.socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)
+          const error = yield* Effect.flip(Udp.fromFd(fd))
+          Kernel.close(fd)
+          expect(error.reason).toMatchObject({ _tag: "InvalidArgument", fd })
+          expect(error.message).toContain("expected a UDP socket")
+        }),
+      !hasUdpLite
     )
 
     live("fromFd refuses other descriptors, and leaves them to their owner", () =>

@@ -312,8 +312,11 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
       return void this.#gathered.push(write)
     }
     const sending = this.#send(payload, destination)
-    if (Exit.isExit(sending)) finish(sending, done)
-    else Effect.runFork(sending).addObserver((exit) => finish(exit, done))
+    if (Exit.isExit(sending)) return finish(sending, done)
+    // It has to wait for room. The fiber that writes may be interrupted meanwhile, and its buffer be
+    // used for something else.
+    const later = this.#send(ownCopyOf(payload, 0, payload.length), destination)
+    Effect.runFork(later).addObserver((exit) => finish(exit, done))
   }
 
   sendMany(
@@ -366,8 +369,12 @@ class BackingSocketImpl implements DatagramSocket.BackingSocket {
     const end = (exit: Exit.Exit<unknown, unknown>) => callBack(writes, exit)
     if (outgoing.length === 0) return end(Exit.void)
     const sending = this.#socket.channel.sendManyUnsafe(outgoing)
-    if (Exit.isExit(sending)) end(sending)
-    else Effect.runFork(sending).addObserver(end)
+    if (Exit.isExit(sending)) return end(sending)
+    // As in `send`. Those that were sent are not looked at any more.
+    outgoing.forEach((each, i) => {
+      outgoing[i] = { ...each, payload: ownCopyOf(each.payload, 0, each.length) }
+    })
+    Effect.runFork(sending).addObserver(end)
   }
 
   #send(payload: Uint8Array, destination: DatagramSocket.BackingAddress | undefined): Effect.Effect<number, unknown> {

@@ -170,6 +170,8 @@ export class DatagramChannel implements SendTarget {
     this.#next = 0
     this.#isLast = isLast
     this.#reports = this.watchedFd.reading.reports
+    // Also where no report led here: the next call finds what was read.
+    this.watchedFd.reading.mayTry = true
   }
 
   #takeNext(): DatagramImpl {

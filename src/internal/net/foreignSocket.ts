@@ -66,7 +66,11 @@ export const check = (libc: Libc, fd: number, kind: Kind): Effect.Effect<Found, 
         const advice = other === undefined ? "watch another one with AsyncFd" : `pass a ${other.name} to ${other.taker}`
         return refuse(`this descriptor is another kind of socket: expected a ${kind.name} (${advice})`, fd)
       }
-      if (kind.type === "SOCK_DGRAM") return Effect.succeed({ bound, peer: "", brokenBy: 0 })
+      if (kind.type === "SOCK_DGRAM") {
+        return isUdp(libc, fd)
+          ? Effect.succeed({ bound, peer: "", brokenBy: 0 })
+          : refuse("this socket has datagrams of another protocol: expected a UDP socket (watch it with AsyncFd)", fd)
+      }
       if (Socket.getOption(libc, fd, SOL_SOCKET, SO_ACCEPTCONN) > 0) {
         return refuse(
           `this socket listens: expected a connection (open a listener with ${kind.listen}, or wait for this one with AsyncFd, accept, and pass what was accepted)`,
@@ -84,6 +88,14 @@ export const check = (libc: Libc, fd: number, kind: Kind): Effect.Effect<Found, 
       return Effect.succeed({ bound, peer: "", brokenBy })
     })
   })
+
+const IPPROTO_UDP = 17
+
+/** Whether a socket of datagrams is one of UDP. Linux has others, such as those of ICMP. */
+const isUdp = (libc: Libc, fd: number): boolean => {
+  const { SO_PROTOCOL, SOL_SOCKET } = libc.profile.socket
+  return SO_PROTOCOL === undefined || Socket.getOption(libc, fd, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_UDP
+}
 
 const refuse = (description: string, fd: number) => Effect.fail(invalidArgument(description, fd))
 

@@ -15,7 +15,9 @@ const nameBytes = 32
 export const nameWords = nameBytes / 4
 
 /** Bytes for one control message of an integer, on any machine. */
-const controlBytes = 24
+const sendControlBytes = 24
+/** Bytes for the control messages of one message, of which a socket may have others enabled. */
+const receiveControlBytes = 256
 
 /** The places of the fields, in words. */
 export interface Layout {
@@ -67,11 +69,13 @@ class MessageVector {
   protected readonly words: Int32Array
   protected readonly vectors: Int32Array
   protected readonly controls: Int32Array
+  protected readonly controlBytes: number
   protected readonly bytesAt: number
   protected readonly controlsAt: number
 
-  constructor(libc: Libc, bytes: Buffer) {
+  constructor(libc: Libc, bytes: Buffer, controlBytes: number) {
     const layout = layoutOf(libc.profile)
+    this.controlBytes = controlBytes
     this.layout = layout
     this.libc = libc
     this.bytes = bytes
@@ -125,7 +129,7 @@ export class ReceiveVector extends MessageVector {
 
   constructor(libc: Libc) {
     // Its pages take memory once a message touches them.
-    super(libc, Buffer.alloc(capacity * receiveStride))
+    super(libc, Buffer.alloc(capacity * receiveStride), receiveControlBytes)
     this.#usedNames = capacity
     for (let i = 0; i < capacity; i++) this.setBytes(i, i * receiveStride, mostBytes)
   }
@@ -140,7 +144,7 @@ export class ReceiveVector extends MessageVector {
     for (let i = 0; i < this.#usedNames; i++) this.words[i * stride + nameLength] = nameBytes
     const withControl = joined ? most : 0
     for (let i = 0; i < Math.max(withControl, this.#withControl); i++) {
-      this.words[i * stride + controlLength] = i < withControl ? controlBytes : 0
+      this.words[i * stride + controlLength] = i < withControl ? this.controlBytes : 0
     }
     this.#withControl = withControl
     const { functions, profile } = this.libc
@@ -166,11 +170,17 @@ export class ReceiveVector extends MessageVector {
 
   /** Returns the size of the datagrams that were joined into message `i`, or 0 if it is a single one. */
   sizeOf(i: number, { IPPROTO_UDP, UDP_GRO }: ManyDatagrams): number {
-    const { controlLength, data, level, stride, type } = this.layout
-    if (this.words[i * stride + controlLength]! < controlLengthOf(this.layout, 4)) return 0
-    const at = (i * controlBytes) / 4
-    const isSize = this.controls[at + level] === IPPROTO_UDP && this.controls[at + type] === UDP_GRO
-    return isSize ? this.controls[at + data]! : 0
+    const { controlLength, data, level, pointer, stride, type } = this.layout
+    const { controls } = this
+    let at = (i * this.controlBytes) / 4
+    const end = at + this.words[i * stride + controlLength]! / 4
+    // A program may have asked for other control messages, such as the time of each datagram.
+    while (at + data < end) {
+      if (controls[at + level] === IPPROTO_UDP && controls[at + type] === UDP_GRO) return controls[at + data]!
+      const bytes = Math.max(controls[at]!, controlLengthOf(this.layout, 0))
+      at += Math.ceil(bytes / (4 * pointer)) * pointer
+    }
+    return 0
   }
 }
 
@@ -195,15 +205,18 @@ export class SendVector extends MessageVector {
   #size = 0
   #isFull = true
   #to: Uint8Array | undefined
+  /** Whether no further message may follow it. */
+  #isLast = false
 
   constructor(libc: Libc) {
-    super(libc, Buffer.alloc(sendBytes))
+    super(libc, Buffer.alloc(sendBytes), sendControlBytes)
   }
 
   clear(): void {
     this.count = 0
     this.#used = 0
     this.#isFull = true
+    this.#isLast = false
   }
 
   /**
@@ -215,7 +228,7 @@ export class SendVector extends MessageVector {
     const from = this.#used
     if (from + length > this.bytes.length) return false
     if (!this.#join(length, to)) {
-      if (this.count === capacity) return false
+      if (this.count === capacity || this.#isLast) return false
       this.#begin(length, to, joinable)
     }
     this.bytes.set(payload, from)
@@ -239,6 +252,9 @@ export class SendVector extends MessageVector {
     this.#size = length
     this.#isFull = length === 0 || length > joinable
     this.#to = to
+    // The peer of a connected socket may refuse it at once. sendmmsg(2) would make the next message
+    // fail with that, and forget why.
+    this.#isLast = to === undefined
   }
 
   /** Joins a datagram to the last message, if it may be. Only the last of them may be shorter. */
@@ -257,12 +273,12 @@ export class SendVector extends MessageVector {
   #segment(i: number): void {
     const { controlLength, data, level, stride, type } = this.layout
     const { IPPROTO_UDP, UDP_SEGMENT } = this.libc.profile.socket.manyDatagrams!
-    const at = (i * controlBytes) / 4
+    const at = (i * this.controlBytes) / 4
     this.controls[at] = controlLengthOf(this.layout, 2)
     this.controls[at + level] = IPPROTO_UDP
     this.controls[at + type] = UDP_SEGMENT
     this.controls[at + data] = this.#size
-    this.words[i * stride + controlLength] = controlBytes
+    this.words[i * stride + controlLength] = this.controlBytes
   }
 
   /** Returns the datagrams of message `i`. */

@@ -156,7 +156,7 @@ export class SendMany {
   #refused(count: number, errno: number): void {
     const { length, to } = this.#datagrams[this.#next]!
     // The kernel has forgotten a report of the network, so the first one fails with it, as if alone.
-    if (count > 1 && !(to === undefined && networkReports.has(errno))) {
+    if (count > 1 && !networkReports.has(errno)) {
       // One of them may be refused by itself, or only their being joined is.
       this.#singleUntil = this.#next + count
       this.#refusal = { first: this.#next, size: length, errno }

@@ -26,6 +26,14 @@ export class Sender {
     return (this.#address ??= decodeInet(this.#libc.profile.socket, this.bytes) ?? nowhere)
   }
 
+  /** Whether it is an IPv4 address in the form of IPv6: that begins with ten zeros and `ffff`. */
+  get isIpv4Mapped(): boolean {
+    // Read first: the address is decoded only for the few that have these two bytes.
+    if (this.bytes[18] !== 0xff || this.bytes[19] !== 0xff) return false
+    const { address } = this
+    return address._tag === "InetAddressV6" && NetAddress.isIpv4Mapped(address.address)
+  }
+
   get host(): string {
     return (this.#host ??= NetAddress.formatHost(this.address))
   }

@@ -33,6 +33,7 @@ import * as Multicast from "./multicast.ts"
 import { type Network, network } from "./network.ts"
 import * as Opening from "./opening.ts"
 import type { Outgoing } from "./sendMany.ts"
+import type { Sender } from "./senders.ts"
 import { encodeInet } from "./sockaddr.ts"
 import * as Socket from "./socketCalls.ts"
 import { enable, setOption, setUdpOptions, udpOptions } from "./socketOptions.ts"
@@ -162,8 +163,7 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     if (to === undefined) return undefined
     if (to === this.#lastTo) return this.#lastBytes
     if (isOf(DatagramImpl, to)) {
-      // That of a datagram which a socket of the other family has received has another length.
-      return to.sender.bytes.length === this.#addressLength ? to.sender.bytes : this.#bytesOf(to.address)
+      return this.#takes(to.sender) ? to.sender.bytes : this.#bytesOf(to.address)
     }
     const address = readAddress(this.#libc, to as NetAddress.InetAddressInput)
     if (isPollerError(address)) return address
@@ -175,6 +175,14 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
     // Other forms may stand for something else by the next time.
     this.#lastTo = typeof to === "string" && !to.includes("%") ? to : address
     return bytes
+  }
+
+  /**
+   * Whether the bytes of a datagram's sender are an address of this socket's. That of a datagram
+   * which a socket of the other family has received has another length.
+   */
+  #takes(sender: Sender): boolean {
+    return sender.bytes.length === this.#addressLength && (!sender.isIpv4Mapped || this.#reachesIpv4)
   }
 
   /** Replaces the name of an interface in a host by its index. */
@@ -224,9 +232,10 @@ export class UdpSocketImpl extends PublicObject implements UdpSocket {
         if (result < 0 && !(libc.profile.socket.hasLengthByte && disconnectErrors.has(-result))) {
           return yield* Effect.fail(fromErrno("connect", -result, { fd, address: this.addressText }))
         }
-        // The kernel takes a port that it has chosen back with the connection.
-        const { port } = yield* this.localAddress
-        if (port !== this.#bound.port) yield* bindTo(libc, fd, this.#bound)
+        // The kernel takes a port that it has chosen back with the connection. The host is the one it
+        // has now: that of `fromFd` may have been the connection's.
+        const local = yield* this.localAddress
+        if (local.port !== this.#bound.port) yield* bindTo(libc, fd, local, this.#bound.port)
       })
     )
   }
@@ -323,9 +332,19 @@ const equals = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length 
 
 const disconnectErrors: ReadonlySet<number> = new Set([constants.errno.EAFNOSUPPORT, constants.errno.EINVAL])
 
-const bindTo = (libc: Libc, fd: number, address: NetAddress.InetAddress): Effect.Effect<number, PollerError> => {
-  const place = placeOf(fd, () => NetAddress.formatInet(address))
-  return Socket.bind(libc, place, encodeInet(libc.profile.socket, address))
+const bindTo = (
+  libc: Libc,
+  fd: number,
+  address: NetAddress.InetAddress,
+  port = address.port
+): Effect.Effect<number, PollerError> => {
+  const bytes = encodeInet(libc.profile.socket, address)
+  new DataView(bytes.buffer, bytes.byteOffset).setUint16(2, port)
+  return Socket.bind(
+    libc,
+    placeOf(fd, () => NetAddress.formatInet(inet.decode(libc, bytes))),
+    bytes
+  )
 }
 
 /** Opens a socket and binds it. The caller has to close it. */

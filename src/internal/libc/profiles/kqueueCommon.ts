@@ -47,6 +47,7 @@ export const socketCommon = {
   portSharing: 0x200,
   SO_SNDBUF: 0x1001,
   SO_TYPE: 0x1008,
+  SO_PROTOCOL: undefined,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
   IPPROTO_IP: 0,

@@ -127,6 +127,7 @@ export const linux: EpollProfile = {
     portSharing: 15,
     SO_SNDBUF: 7,
     SO_TYPE: 3,
+    SO_PROTOCOL: 38,
     IPPROTO_TCP: 6,
     TCP_NODELAY: 1,
     TCP_KEEPIDLE: 4,

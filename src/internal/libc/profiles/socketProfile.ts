@@ -40,6 +40,8 @@ export interface SocketProfile {
   readonly portSharing: number | undefined
   readonly SO_SNDBUF: number
   readonly SO_TYPE: number
+  /** Gives the protocol of a socket. `undefined` where only UDP has datagrams. */
+  readonly SO_PROTOCOL: number | undefined
   readonly IPPROTO_TCP: number
   readonly TCP_NODELAY: number
   /**
