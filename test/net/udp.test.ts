@@ -1,7 +1,7 @@
 /** UDP sockets, with sockets of `node:dgram` and with each other. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Option, type Scope, Stream } from "effect"
-import { Poller, PollerError, Registrar, Udp } from "effect-amy"
+import { type Poller, PollerError, Registrar, Udp } from "effect-amy"
 import { NetAddress } from "effect/net"
 import { constants, networkInterfaces } from "node:os"
 import { WatchedFd } from "../../src/internal/descriptor/watchedFd.ts"
@@ -12,6 +12,7 @@ import { attachmentOf } from "../../src/internal/delivery/registrar.ts"
 import * as Dgram from "../support/dgram.ts"
 import * as Kernel from "../support/kernel.ts"
 import { describeLayers } from "../support/layers.ts"
+import { reported } from "../support/networkErrors.ts"
 import { open } from "../support/opened.ts"
 import { reasonOf } from "../support/outcome.ts"
 
@@ -111,15 +112,6 @@ const channelWith = (socket: Udp.UdpSocket, name: "recvfrom" | "sendto", make: (
       functions,
       errno: () => (errno === 0 ? libc.errno() : errno)
     })
-  })
-
-/** Returns once the network has reported an error, and leaves the error pending. */
-const reported = (socket: Udp.UdpSocket) =>
-  Effect.gen(function* () {
-    const { wait } = yield* Poller.Poller
-    yield* Registrar.register(socket, "Read")
-    while (!(yield* wait("10 seconds")).some(({ error }) => error));
-    yield* Registrar.deregister(socket)
   })
 
 describeLayers("Udp", (layer) => {
