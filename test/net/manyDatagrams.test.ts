@@ -630,14 +630,14 @@ describeLayers("many datagrams", (layer) => {
         const live = yield* Udp.bind("127.0.0.1:0")
         const socket = yield* connectedToNone
         const sending = socket.sendMany([{ payload: bytes("x") }, ...outgoing(["aa", "b"], live)])
-        const isRefusal = (reason: unknown) => expect(reason).toBe("ConnectionRefused")
         // The report may be late.
         const refused = yield* Effect.matchEffect(sending, {
           onFailure: (error) => Effect.succeed(unsentOf(error)),
-          onSuccess: () => Effect.as(Effect.map(reasonOf(socket.receive), isRefusal), undefined)
+          onSuccess: () => reasonOf(socket.receive)
         })
-        if (refused !== undefined) expect(refused).toHaveLength(1)
-        expect(yield* drain(live)).toHaveLength(2 - (refused?.length ?? 0))
+        if (refused === "ConnectionRefused") return
+        expect(refused).toHaveLength(1)
+        expect(yield* drain(live)).toHaveLength(1)
       })
     )
   })
