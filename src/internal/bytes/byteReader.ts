@@ -64,10 +64,7 @@ class ReadTurn extends Turn<number, PollerError> {
   /** Whether it reads into this place, which the buffer still has. */
   isOf(buffer: Uint8Array, offset: number, length: number): boolean {
     return (
-      this.#buffer === buffer &&
-      this.#length === length &&
-      this.#offset === offset &&
-      offset + length <= buffer.length
+      this.#buffer === buffer && this.#length === length && this.#offset === offset && offset + length <= buffer.length
     )
   }
 
