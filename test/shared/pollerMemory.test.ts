@@ -68,8 +68,10 @@ describe("the memory of a poller", () => {
     const { href: url } = new URL("../../src/internal/shared/pollerMemory.ts", import.meta.url)
     const claims = Array.from({ length: threads }, async () => {
       const worker = new Worker(source, { eval: true, execArgv: [], workerData: { buffer: memory.buffer, start, url } })
+      // Listened for first: where the thread ends early, both come in the same turn.
+      const ended = once(worker, "exit")
       const [mailboxes] = (await once(worker, "message")) as [ReadonlyArray<number>]
-      await once(worker, "exit")
+      await ended
       return mailboxes
     })
     const all = (await Promise.all(claims)).flat().toSorted((a, b) => a - b)
