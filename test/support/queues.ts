@@ -55,7 +55,7 @@ export const opened = (capacity: number): Effect.Effect<SubmissionQueue, never, 
 export const socketPair: Effect.Effect<readonly [Peer, Peer], never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => {
     const [near, far] = Kernel.tcpPair()
-    return [new Peer(near), new Peer(far)] as const
+    return [new Peer(near, far), new Peer(far, near)] as const
   }),
   (both) => Effect.sync(() => both.forEach((each) => each.close()))
 )
