@@ -67,7 +67,10 @@ describe("layerBlocking: wait", () => {
       const serving = yield* Effect.forkScoped(Effect.all(connections.map(serve), { concurrency: "unbounded" }), {
         startImmediately: true
       })
-      for (const { client } of connections) yield* client.tryWrite(new Uint8Array(10))
+      for (const { client, server } of connections) {
+        yield* client.tryWrite(new Uint8Array(10))
+        Kernel.untilPending(server.fd, 10)
+      }
       const [reported] = yield* Fiber.join(serving)
       expect(reported!.map((one) => one.id)).toEqual([id])
       expect(waits).toHaveLength(4)

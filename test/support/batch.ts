@@ -218,11 +218,7 @@ export class Peer {
   write(bytes: Uint8Array | string): number {
     const before = pending(this.#near)
     const written = this.#write(typeof bytes === "string" ? Buffer.from(bytes) : bytes)
-    if (before !== undefined && before + written < 10_000) {
-      // A busy kernel delivers them a moment after the call. A closed connection does not get them.
-      const end = performance.now() + 1000
-      while (pending(this.#near)! < before + written && performance.now() < end);
-    }
+    if (before !== undefined && before + written < 10_000) Kernel.untilPending(this.#near, before + written)
     return written
   }
 

@@ -142,6 +142,14 @@ export const setBlocking = (fd: number): void => calls.setBlocking(fd)
 /** Returns how many bytes there are to read. FIONREAD does not take anything. */
 export const pending = (fd: number): number => calls.pending(fd)
 
+/**
+ * Waits, without a turn of the event loop, until there are `count` bytes to read, or for a second. A
+ * busy kernel delivers bytes a moment after the call that sends them.
+ */
+export const untilPending = (fd: number, count: number): void => {
+  for (const end = performance.now() + 1000; pending(fd) < count && performance.now() < end;);
+}
+
 /** Sends one out-of-band byte, which is `EPOLLPRI` for a TCP peer. */
 export const sendOutOfBand = (fd: number): void => calls.sendOutOfBand(fd)
 
