@@ -2,12 +2,18 @@
  * A program that replies to a notification gets the next one soon, and the event loop still has its
  * turns.
  */
-import { describe, expect, it } from "@effect/vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import { Poller, Registrar } from "effect-amy"
+import { TurnBudget } from "../../src/internal/delivery/turnBudget.ts"
 import { LookAgain } from "../../src/internal/layers/lookAgain.ts"
 import * as Kernel from "../support/kernel.ts"
 import { layers, someLayer, twoLayers } from "../support/layers.ts"
+
+/** The clock of a turn, which stands still: on a busy machine a turn would end sooner. */
+let time = 0
+beforeEach(() => void vi.spyOn(TurnBudget, "now").mockImplementation(() => time))
+afterEach(() => void vi.restoreAllMocks())
 
 /**
  * Returns how often one turn looks, if its first look finds `first` events and each later one finds
@@ -34,7 +40,18 @@ describe("another look at the selector", () => {
     looks(again, 1, 0)
     looks(again, 1, 0)
     expect(looks(again, 1, 1)).toBeGreaterThan(2)
-    for (let turn = 0; turn < 100; turn++) expect(looks(again, 1, 1)).toBeGreaterThan(1)
+    for (let turn = 0; turn < 100; turn++) expect(looks(again, 1, 1)).toBeGreaterThan(2)
+  })
+
+  it("is not tried once a turn has taken a quarter of a millisecond", () => {
+    const again = new LookAgain()
+    expect(again.isWorthIt(1)).toBe(true)
+    time += 0.24
+    expect(again.isWorthIt(1)).toBe(true)
+    time += 0.02
+    expect(again.isWorthIt(1)).toBe(false)
+    // The next turn has all of its time.
+    expect(looks(again, 1, 1)).toBeGreaterThan(2)
   })
 
   it("stops after some looks, after a look that finds many events, and after one that finds none", () => {

@@ -24,8 +24,14 @@ const user = (): { readonly uid: number; readonly gid: number } | undefined => {
   return { uid: Number(uid), gid: Number(gid) }
 }
 
-const freePort: Effect.Effect<number> = Effect.callback((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
+/**
+ * Returns a free port that the kernel gives to no socket by itself: another test could get it before
+ * the server listens, or while the server restarts.
+ */
+const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.once("error", () => resume(freePort))
+  server.listen(10_000 + Math.floor(Math.random() * 20_000), "127.0.0.1", () => {
     const { port } = server.address() as { readonly port: number }
     server.close(() => resume(Effect.succeed(port)))
   })

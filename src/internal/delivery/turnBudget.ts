@@ -8,6 +8,9 @@ const mostRounds = 16
 const patience = 0.25
 
 export class TurnBudget {
+  /** By which the length of a turn is measured. Tests let it stand still. */
+  static now = now
+
   #rounds = 0
   #since = 0
 
@@ -20,7 +23,7 @@ export class TurnBudget {
    * Counts one more round. Returns whether it is still within the turn; if not, the turn has ended.
    */
   spend(): boolean {
-    const time = now()
+    const time = TurnBudget.now()
     if (this.#rounds++ === 0) this.#since = time
     const isWithin = this.#rounds <= mostRounds && time - this.#since < patience
     if (!isWithin) this.end()
