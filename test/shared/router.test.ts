@@ -9,16 +9,22 @@ import { PollerMemory } from "../../src/internal/shared/pollerMemory.ts"
 import { Router } from "../../src/internal/shared/router.ts"
 import * as Kernel from "../support/kernel.ts"
 
+/** A router, the reader of one mailbox, and three descriptors that are registered for it. */
+const opened = (batchSize: number) => {
+  const memory = PollerMemory.make(2, 4)
+  memory.mailboxes.claim(1)
+  const mailbox = memory.mailboxes.claim(1)
+  const reader = new MailboxReader(memory, mailbox)
+  const selector = open(libc(), batchSize)
+  const router = new Router(memory, selector, undefined)
+  const fds = [Kernel.source(), Kernel.source(), Kernel.source()] as const
+  fds.forEach((fd, index) => expect(selector.add(fd, Interest.Read, mailbox, index + 1)).toBe(0))
+  return { fds, reader, router, selector }
+}
+
 describe("the router", () => {
   it("brings in all that is ready for a sync, even if the kernel's list begins with an older wake-up", () => {
-    const memory = PollerMemory.make(2, 4)
-    memory.mailboxes.claim(1)
-    const mailbox = memory.mailboxes.claim(1)
-    const reader = new MailboxReader(memory, mailbox)
-    const selector = open(libc(), 1)
-    const router = new Router(memory, selector, undefined)
-    const fds = [Kernel.source(), Kernel.source(), Kernel.source()]
-    fds.forEach((fd, index) => expect(selector.add(fd, Interest.Read, mailbox, index + 1)).toBe(0))
+    const { fds, reader, router, selector } = opened(1)
     selector.wake()
     for (const fd of fds) Kernel.signal(fd)
     const request = reader.requestSync()
@@ -33,21 +39,14 @@ describe("the router", () => {
   })
 
   it("says whether the thread that it has notified had taken everything before", () => {
-    const memory = PollerMemory.make(2, 4)
-    memory.mailboxes.claim(1)
-    const mailbox = memory.mailboxes.claim(1)
-    const reader = new MailboxReader(memory, mailbox)
-    const selector = open(libc(), 8)
-    const router = new Router(memory, selector, undefined)
-    // Windows reports a readiness once, so each notification has a descriptor of its own.
-    const fds = [Kernel.source(), Kernel.source(), Kernel.source()]
-    fds.forEach((fd, index) => expect(selector.add(fd, Interest.Read, mailbox, index + 1)).toBe(0))
+    const { fds, reader, router, selector } = opened(8)
     const notify = (fd: number) => {
       Kernel.signal(fd)
       while (router.poll(1000) === 0);
       return router.isAwaited
     }
-    const [first, second, third] = fds as [number, number, number]
+    // Windows reports a readiness once, so each notification has a descriptor of its own.
+    const [first, second, third] = fds
     expect(notify(first)).toBe(true)
     expect(notify(second)).toBe(false)
     reader.drain(() => {})
