@@ -169,7 +169,7 @@ describeBatched("promise 13: a fiber whose write is in a batch is interrupted by
         return isInTime
       }).pipe(
         Effect.scoped,
-        // A busy kernel may deliver "hello" to one before the other, and the first write was made alone.
+        // On a busy machine the write may have been made before: its batch was too old, or not shared.
         Effect.repeat({ until: (isInTime) => isInTime }),
         Effect.provide(Poller.layerEventLoop())
       )
