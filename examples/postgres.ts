@@ -5,7 +5,7 @@
  * PGPORT, PGUSER, PGDATABASE, PGPASSWORD. It creates nothing there.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Fiber, Schedule, Stream } from "effect"
+import { Effect, Queue, Schedule, Stream } from "effect"
 import { Poller } from "effect-amy"
 import { connect, firstValue, notifications, query } from "./postgres/postgres.ts"
 
@@ -37,25 +37,24 @@ const program = Effect.gen(function* () {
   console.log("too slow:", (yield* Effect.timeoutOption(slow, "100 millis"))._tag)
   console.log("still connected:", (yield* firstValue(connection, "select 'yes'")) === "yes")
 
-  const listener = yield* Effect.forkChild(
-    news.pipe(
-      Stream.takeUntil((payload) => payload === "bye"),
-      Stream.runForEach((payload) => Effect.sync(() => console.log("heard:", payload)))
+  const heard = yield* Queue.unbounded<string>()
+  yield* Effect.forkScoped(Stream.runForEach(news, (payload) => Queue.offer(heard, payload)))
+  const say = (payload: string) => firstValue(connection, "select pg_notify('news', $1)", payload)
+  const hear = Effect.map(Queue.take(heard), (payload) => console.log("heard:", payload))
+  /** Waits for a connection that listens, and is not the one with this number. */
+  const listener = (before: string) =>
+    Effect.repeat(
+      firstValue(connection, "select pid from pg_stat_activity where query = 'LISTEN news' and state = 'idle'"),
+      { until: (pid) => pid !== "" && pid !== before, schedule: Schedule.spaced("10 millis") }
     )
-  )
-  const listeners = "select count(*) from pg_stat_activity where query = 'LISTEN news' and state = 'idle'"
-  const listening = Effect.repeat(firstValue(connection, listeners), {
-    until: (count) => count === "1",
-    schedule: Schedule.spaced("10 millis")
-  })
-  yield* listening
-  yield* firstValue(connection, "select pg_notify('news', 'hello')")
-  yield* firstValue(connection, "select pg_terminate_backend(pid) from pg_stat_activity where query = 'LISTEN news'")
-  yield* Effect.repeat(firstValue(connection, listeners), { until: (count) => count === "0" })
-  yield* listening
-  yield* firstValue(connection, "select pg_notify('news', 'hello again')")
-  yield* firstValue(connection, "select pg_notify('news', 'bye')")
-  yield* Fiber.join(listener)
+  const first = yield* listener("none")
+  yield* say("hello")
+  // The server tells nothing more to a connection that it has been told to end.
+  yield* hear
+  yield* firstValue(connection, "select pg_terminate_backend($1)", first)
+  yield* listener(first)
+  yield* say("hello again")
+  yield* hear
 })
 
 program.pipe(Effect.scoped, Effect.provide(Poller.layerEventLoop()), NodeRuntime.runMain)

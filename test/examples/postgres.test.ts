@@ -41,7 +41,6 @@ describe.skipIf(!hasPostgres)(`${nameWith("libpq and PostgreSQL", hasPostgres, "
         "heard: hello",
         expect.stringMatching(/^lost: /),
         "heard: hello again",
-        "heard: bye",
         ""
       ])
     })
