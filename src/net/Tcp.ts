@@ -15,7 +15,8 @@
  * on. `UV_USE_IO_URING=0` turns it off. Where the system forbids it, as in most containers, Linux
  * AIO, io_submit(2), does the same. It takes a context instead of a descriptor, of which a system
  * has a limited number (`/proc/sys/fs/aio-max-nr`). `EFFECT_AMY_USE_AIO=0` turns that off. Without
- * both, each connection makes its own calls.
+ * both, each connection makes its own calls. So it does while no descriptor and no context is left:
+ * each thread looks again after a second, then after two more, four more, and so on.
  *
  * **Example** (An echo server, and a client)
  *

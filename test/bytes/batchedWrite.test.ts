@@ -21,8 +21,10 @@ import {
   readOnce,
   run,
   startAll,
+  steppedClock,
   timeless,
-  withoutBatches
+  withoutBatches,
+  withoutSpare
 } from "../support/batch.ts"
 import { echo as echoSocket } from "../support/effectSockets.ts"
 import * as Kernel from "../support/kernel.ts"
@@ -694,7 +696,7 @@ describeBatched("when the kernel refuses a batch", () => {
           for (const { peer } of all) peer.end()
           yield* joinAll(fibers)
         })
-      )
+      ).pipe(timeless)
     )
   }
 
@@ -714,7 +716,79 @@ describeBatched("when the kernel refuses a batch", () => {
         expect(calls.count).toBe(2)
         expect(yield* waiters).toBe(0)
       })
-    )
+    ).pipe(timeless)
+  )
+
+  it.live("batches begin again after a second, and the next time after twice as long", () =>
+    Effect.gen(function* () {
+      const clock = yield* steppedClock
+      yield* run(
+        Effect.fnUntraced(function* (calls) {
+          const all = yield* manyConnected(300)
+          yield* startAll(all, ({ connection }) => echo(connection))
+          /** Sends something to each, and returns how many calls were made for batches. */
+          const callsOf = Effect.suspend(() => {
+            const before = calls.count
+            return Effect.map(
+              expectEcho(all, (index) => 1 + index, before),
+              () => calls.count - before
+            )
+          })
+          expect(yield* callsOf).toBeGreaterThan(1)
+          for (const pause of [1000, 2000]) {
+            calls.breaksAt = calls.count + 1
+            expect(yield* callsOf).toBe(1)
+            calls.breaksAt = Infinity
+            clock.time += pause - 1
+            expect(yield* callsOf).toBe(0)
+            clock.time += 1
+            expect(yield* callsOf).toBeGreaterThan(1)
+          }
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describeBatched("when there is no descriptor, context or memory left for a moment", () => {
+  it.live("batches begin after a second, or twice as long after each time that there is still none", () =>
+    Effect.gen(function* () {
+      const clock = yield* steppedClock
+      let isLacking = true
+      let attempts = 0
+      yield* changeFunctions(({ io_setup, io_uring_setup }) => ({
+        io_setup: (...all) => {
+          attempts++
+          return isLacking ? -1 : io_setup(...all)
+        },
+        io_uring_setup: (...all) => (isLacking ? -1 : io_uring_setup(...all))
+      }))
+      yield* withoutSpare
+      attempts = 0
+      yield* run(
+        Effect.fnUntraced(function* (calls) {
+          const all = yield* manyConnected(300)
+          yield* startAll(all, ({ connection }) => echo(connection))
+          for (const [passed, expected] of [
+            [0, 1],
+            [999, 1],
+            [1, 2],
+            [1999, 2],
+            [1, 3],
+            [3999, 3]
+          ] as const) {
+            clock.time += passed
+            yield* expectEcho(all, (index) => 1 + index, clock.time)
+            expect(attempts).toBe(expected)
+          }
+          expect(calls.count).toBe(0)
+          isLacking = false
+          clock.time += 1
+          yield* expectEcho(all, (index) => 1 + index, 7)
+          expect(calls.count).toBeGreaterThan(1)
+        })
+      )
+    }).pipe(Effect.scoped)
   )
 })
 

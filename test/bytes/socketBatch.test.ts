@@ -576,19 +576,47 @@ describeBatched("what the first fiber of a batch does to the others", () => {
     )
   )
 
-  it.live("it cannot give away a connection whose bytes were read for a fiber that is not resumed yet", () =>
+  it.live("it may give connections away: the fiber that bytes were read for gets them first, and the next none", () =>
     run(
       Effect.fnUntraced(function* () {
+        let later: ReadonlyArray<Fiber.Fiber<string>> = []
         const { all, fibers, result } = yield* withFirst(5, (all) =>
-          Effect.forEach(all.slice(1), ({ connection }) => outcomeOf(connection.take))
+          Effect.gen(function* () {
+            later = yield* Effect.forEach(all.slice(1), ({ connection }) =>
+              Effect.forkDetach(outcomeOf(readOnce(connection)), { startImmediately: true })
+            )
+            return yield* Effect.forEach(all.slice(1), ({ connection }) => connection.take)
+          })
         )
-        expect(result).toEqual(["InvalidArgument", "InvalidArgument", "InvalidArgument", "InvalidArgument"])
-        for (const [index, fiber] of fibers.entries()) {
-          expect(yield* Fiber.join(fiber)).toBe(`message ${index + 1}`)
-          Kernel.close(yield* all[index + 1]!.connection.take)
+        expect(yield* joinAll(fibers)).toEqual(Array.from({ length: 4 }, (_, i) => `message ${i + 1}`))
+        expect(yield* joinAll(later)).toEqual(Array(4).fill("Closed"))
+        for (const [index, fd] of result.entries()) {
+          all[index + 1]!.peer.write("more")
+          expect(yield* readOnce(yield* Tcp.fromFd(fd))).toBe("more")
         }
+        expect(yield* waiters).toBe(0)
       })
     )
+  )
+
+  it.live(
+    "it finds a connection closed if the fiber that bytes were read for closes it before it can be given away",
+    () =>
+      run(
+        Effect.fnUntraced(function* () {
+          const [first, second] = (yield* manyConnected(2)) as [Connected, Connected]
+          const closing = yield* startAll([second], ({ connection }) =>
+            Effect.tap(readOnce(connection), () => connection.close)
+          )
+          const taking = yield* startAll([first], ({ connection }) =>
+            Effect.andThen(readOnce(connection), outcomeOf(second.connection.take))
+          )
+          first.peer.write("first")
+          second.peer.write("second")
+          expect(yield* joinAll(taking)).toEqual(["Closed"])
+          expect(yield* joinAll(closing)).toEqual(["second"])
+        })
+      )
   )
 
   it.live("an end or an error that was read for no fiber survives giving the connection away", () =>

@@ -9,7 +9,7 @@ import { linux } from "../../src/internal/libc/profiles/linux.ts"
 import { openAio } from "../../src/internal/kernel/aio.ts"
 import { destroyContext, releaseContext } from "../../src/internal/kernel/aioContext.ts"
 import type { SubmissionQueue } from "../../src/internal/kernel/submissionQueue.ts"
-import { aioContexts, changeFunctions, describeAio } from "../support/batch.ts"
+import { aioContexts, changeFunctions, describeAio, withoutSpare } from "../support/batch.ts"
 import * as Kernel from "../support/kernel.ts"
 import { iocb, iocbsAt } from "../support/olderKernel.ts"
 import { memory, socketPair, submit } from "../support/queues.ts"
@@ -30,16 +30,6 @@ const openedAio = (capacity: number): Effect.Effect<SubmissionQueue, never, Scop
         })
     )
   })
-
-/** Empties what earlier tests have left to the next poller. */
-const withoutSpare = Effect.sync(() => {
-  for (let before = -1; before !== aioContexts();) {
-    before = aioContexts()
-    const place = new BigInt64Array(1)
-    openAio(libc(), 1, place)?.close()
-    destroyContext(libc(), calls, place)
-  }
-})
 
 const opensNone = (name: string, change: Effect.Effect<unknown, never, Scope.Scope>) =>
   it.live(`opens no queue ${name}, and leaves nothing behind`, () =>

@@ -10,7 +10,7 @@ import { SocketBatch } from "../../src/internal/bytes/socketBatch.ts"
 import { libc, provideLibc } from "../../src/internal/libc/koffi.ts"
 import type { Functions } from "../../src/internal/libc/prototypes/index.ts"
 import { linux } from "../../src/internal/libc/profiles/linux.ts"
-import { releaseContext } from "../../src/internal/kernel/aioContext.ts"
+import { destroyContext, releaseContext } from "../../src/internal/kernel/aioContext.ts"
 import { openAio } from "../../src/internal/kernel/aio.ts"
 import { openIoUring } from "../../src/internal/kernel/ioUring.ts"
 import { bytesOf, leavesNothing, turn } from "../net/tcp/support.ts"
@@ -169,6 +169,16 @@ export const uringDescriptors = (): number =>
 
 /** Returns the number of contexts of Linux AIO that this process has. */
 export const aioContexts = (): number => readFileSync("/proc/self/maps", "utf8").match(/\[aio\]/g)?.length ?? 0
+
+/** Destroys the context of Linux AIO that earlier pollers have left to the next one. */
+export const withoutSpare = Effect.sync(() => {
+  for (let before = -1; before !== aioContexts();) {
+    before = aioContexts()
+    const place = new BigInt64Array(1)
+    openAio(libc(), 1, place)?.close()
+    destroyContext(libc(), linux.aio.calls[process.arch]!, place)
+  }
+})
 
 type Needs = Poller.Poller | Registrar.Registrar | Scope.Scope
 
@@ -347,6 +357,15 @@ export const timeless = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
     () => effect,
     (spy) => Effect.sync(() => spy.mockRestore())
   )
+
+/** Replaces that clock by one that the test puts forward, until the scope closes. */
+export const steppedClock = Effect.acquireRelease(
+  Effect.sync(() => {
+    const clock = { time: 0 }
+    return { clock, spy: vi.spyOn(SocketBatch, "now").mockImplementation(() => clock.time) }
+  }),
+  ({ spy }) => Effect.sync(() => spy.mockRestore())
+).pipe(Effect.map(({ clock }) => clock))
 
 /** Sends each connection its own bytes in the same turn, and expects the same bytes back. */
 export const expectEcho = (all: ReadonlyArray<Connected>, sizeOf: (index: number) => number, seed = 0) =>

@@ -11,6 +11,7 @@ import { Turn } from "../descriptor/turn.ts"
 import type { WatchedFd } from "../descriptor/watchedFd.ts"
 import { changedError, rangeError, restOf } from "../errors/arguments.ts"
 import { fromErrno } from "../errors/pollerErrors.ts"
+import { Readiness } from "../kernel/selector.ts"
 import type { Libc } from "../libc/koffi.ts"
 import { balance } from "./ballast.ts"
 import type { ByteCalls } from "./byteCalls.ts"
@@ -251,6 +252,14 @@ export class ByteReader implements BatchReader {
   /** Whether bytes, or an error, were read ahead, and no fiber has taken them. */
   get hasReadAhead(): boolean {
     return this.#ahead?.hasSome === true
+  }
+
+  /** Gives what was read ahead to the fiber that it was read for, if that waits still. */
+  deliverAhead(): void {
+    const { reading } = this.watchedFd
+    if (!this.hasReadAhead || reading.isFree) return
+    reading.report(Readiness.Readable)
+    reading.run()
   }
 
   private takeAhead(ahead: ReadAhead, view: Uint8Array, length: number): number | Effect.Effect<never, PollerError> {

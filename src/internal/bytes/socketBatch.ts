@@ -41,6 +41,11 @@ const mostRounds = 4
  * Milliseconds after which batched writes are made, once the fiber that is running by then waits.
  */
 const patience = 0.25
+/**
+ * Milliseconds after which a queue that could not be opened, or has failed, is opened anew. Each
+ * time it is twice as long: what is lacking for a moment comes back, and what is forbidden does not.
+ */
+const firstPause = 1000
 
 const copyBytes = Buffer.prototype.copy
 
@@ -51,11 +56,11 @@ export class SocketBatch implements Batch {
   readonly #libc: Libc
   /** Where this thread's context of AIO is noted. */
   readonly #place: ContextPlace
-  /**
-   * Opened when it is first useful, because it takes a descriptor or a context, and memory. `null`
-   * if the system has none.
-   */
-  #calls: SubmissionQueue | null | undefined
+  /** Opened when it is first useful, because it takes a descriptor or a context, and memory. */
+  #calls: SubmissionQueue | undefined
+  #pause = firstPause
+  /** When it may be opened. */
+  #opensAt = 0
   #isOpen = false
   #isCollecting = false
   readonly #results = new Int32Array(capacity)
@@ -94,9 +99,15 @@ export class SocketBatch implements Batch {
 
   /** Opens the queue and its memory if that was not done yet. Returns whether there is a queue. */
   #prepare(): boolean {
-    if (this.#calls !== undefined) return this.#calls !== null
-    this.#calls = openSubmissionQueue(this.#libc, capacity, this.#place) ?? null
-    if (this.#calls === null) return false
+    if (this.#calls?.isBroken === false) return true
+    const time = SocketBatch.now()
+    if (time < this.#opensAt) return false
+    this.#opensAt = time + this.#pause
+    this.#pause *= 2
+    this.#calls?.close()
+    this.#calls = openSubmissionQueue(this.#libc, capacity, this.#place)
+    if (this.#calls === undefined) return false
+    if (this.#received.length > 0) return true
     this.#received = Buffer.alloc(capacity * stride)
     this.#receivedAt = Number(this.#libc.addressOf(this.#received))
     this.#toSend = Buffer.alloc(capacity * mostWritten)
@@ -193,6 +204,7 @@ export class SocketBatch implements Batch {
   close(): void {
     this.#isCollecting = false
     this.#calls?.close()
-    this.#calls = null
+    this.#calls = undefined
+    this.#opensAt = Infinity
   }
 }

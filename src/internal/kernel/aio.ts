@@ -95,7 +95,7 @@ class Aio implements SubmissionQueue {
   /** Whether the process ignores SIGPIPE, once that was looked up for the calls that are queued. */
   #ignoresPipe: boolean | undefined
   /** The kernel has refused, or the queue is closed: no further call is made. */
-  #isBroken = false
+  isBroken = false
 
   constructor(libc: Libc, profile: EpollProfile, kernel: Kernel, entries: AioEntries, ring: AioRing, flags: number) {
     this.#libc = libc
@@ -123,7 +123,7 @@ class Aio implements SubmissionQueue {
 
   #queue(operation: number, fd: number, address: number, length: number): void {
     const index = this.#count++
-    if (this.#isBroken || !(this.#saysNoWait || this.#isNonBlocking(fd))) return
+    if (this.isBroken || !(this.#saysNoWait || this.#isNonBlocking(fd))) return
     this.#entries.put(this.#queued++, operation, this.#flags, fd, address, length, index)
   }
 
@@ -147,7 +147,7 @@ class Aio implements SubmissionQueue {
     this.#queued = 0
     this.#ignoresPipe = undefined
     results.fill(-this.#profile.errno.EAGAIN, 0, count)
-    if (queued === 0 || this.#isBroken) return
+    if (queued === 0 || this.isBroken) return
     let pending = this.#submitAll(queued, results)
     pending -= this.#ring.take(results, pending)
     while (pending > 0 && this.#awaitOne(results)) pending--
@@ -172,7 +172,7 @@ class Aio implements SubmissionQueue {
         continue
       }
       if (reason !== errno.EAGAIN) {
-        this.#isBroken = true
+        this.isBroken = true
         break
       }
       // There is no room for further results.
@@ -192,7 +192,7 @@ class Aio implements SubmissionQueue {
     for (;;) {
       if (this.#kernel.await(this.#event) === 1) break
       if (this.#libc.errno() !== EINTR) {
-        this.#isBroken = true
+        this.isBroken = true
         return false
       }
     }
@@ -202,6 +202,6 @@ class Aio implements SubmissionQueue {
 
   /** The context stays for the next queue. */
   close(): void {
-    this.#isBroken = true
+    this.isBroken = true
   }
 }

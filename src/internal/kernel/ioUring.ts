@@ -64,7 +64,7 @@ class MappedRing implements SubmissionQueue {
   #tail: number
   #count = 0
   /** The kernel has refused, or the ring is closed and its memory gone: no further call is made. */
-  #isBroken = false
+  isBroken = false
 
   constructor(libc: Libc, uring: IoUringProfile, fd: number, params: Uint32Array) {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = libc.profile.socket
@@ -116,7 +116,7 @@ class MappedRing implements SubmissionQueue {
 
   #queue(operation: number, fd: number, address: number, length: number, flags: number): void {
     const index = this.#count++
-    if (this.#isBroken) return
+    if (this.isBroken) return
     const entries = this.#entries
     const at = (this.#tail & this.#mask) * entryWords
     entries[at] = operation
@@ -132,7 +132,7 @@ class MappedRing implements SubmissionQueue {
   submit(results: Int32Array): void {
     const count = this.#count
     this.#count = 0
-    const done = this.#isBroken ? 0 : this.#enter(count)
+    const done = this.isBroken ? 0 : this.#enter(count)
     if (done < count) results.fill(-this.#libc.profile.errno.EAGAIN, 0, count)
     if (done === 0) return
     const words = this.#words
@@ -160,7 +160,7 @@ class MappedRing implements SubmissionQueue {
       const taken = functions.io_uring_enter(enter, this.#fd, left, left === 0 ? missing : 0, flags, null, 0)
       if (taken >= 0) left -= taken
       if ((taken === -1 && errno() !== profile.errno.EINTR) || (taken === 0 && left > 0)) {
-        this.#isBroken = true
+        this.isBroken = true
         return this.#done
       }
     }
@@ -176,7 +176,7 @@ class MappedRing implements SubmissionQueue {
   }
 
   close(): void {
-    this.#isBroken = true
+    this.isBroken = true
     this.#unmap(this.#mappings)
     this.#libc.functions.close(this.#fd)
   }

@@ -9,6 +9,8 @@
 export interface SubmissionQueue {
   /** The most calls that can be queued before `submit`. */
   readonly capacity: number
+  /** Whether the kernel has refused, or the queue is closed: no further call is made. */
+  readonly isBroken: boolean
   /** Queues a recv(2). */
   readonly receive: (fd: number, address: number, length: number) => void
   /** Queues a send(2). It raises no SIGPIPE. */

@@ -109,6 +109,7 @@ export abstract class StreamSocket<Address> extends PublicObject {
 
   get take(): Effect.Effect<number, PollerError> {
     return Effect.suspend(() => {
+      if (this.fd !== -1) this.#channel.deliverAhead()
       if (this.fd !== -1 && this.#channel.hasReadAhead) {
         return Effect.fail(
           invalidArgument(
