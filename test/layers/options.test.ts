@@ -1,7 +1,7 @@
 /** The options of registrations and pollers: modes, sizes, threads. And the statistics. */
 import { NodeWorker } from "@effect/platform-node"
 import { describe, expect, it, vi } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Queue, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Queue, Scope, Stream } from "effect"
 import { Poller, Registrar } from "effect-amy"
 import * as EffectWorker from "effect/workers/Worker"
 import { once } from "node:events"
@@ -232,6 +232,34 @@ describeLayers("statistics", (layer, layerName) => {
         expect(value).toBeGreaterThanOrEqual(before[name])
         expect(value).toBeLessThanOrEqual(after[name])
       }
+    }).pipe(Effect.scoped, Effect.provide(layer()))
+  )
+
+  it.live("what goes straight to its consumer counts as well, before that runs", () =>
+    Effect.gen(function* () {
+      const { stats } = yield* Poller.Poller
+      const [fd] = yield* sources(1)
+      const seen: Array<readonly [notifications: number, batches: number]> = []
+      const look = Effect.map(stats, ({ batches, notifications }) => seen.push([notifications, batches]))
+      const watching = Stream.runForEach(Registrar.watch(fd!, "Read"), () => look)
+      yield* Effect.forkChild(watching, { startImmediately: true })
+      for (let round = 1; round <= 5; round++) {
+        Kernel.signal(fd!)
+        yield* until(() => seen.length === round)
+      }
+      expect(seen).toEqual([1, 2, 3, 4, 5].map((count) => [count, count]))
+      expect(yield* stats).toMatchObject({ notifications: 5, batches: 5, merged: 0 })
+
+      // Reports for the queue that come with others are in the same batch.
+      const others = yield* sources(3)
+      yield* Effect.forEach(others, (other) => Registrar.register(other, "Read"))
+      for (const each of [fd!, ...others]) Kernel.signal(each)
+      expect((yield* readyNow).length).toBe(3)
+      yield* until(() => seen.length === 6)
+      const { batches, notifications } = yield* stats
+      expect(notifications).toBe(9)
+      expect(batches).toBeGreaterThan(5)
+      expect(batches).toBeLessThanOrEqual(9)
     }).pipe(Effect.scoped, Effect.provide(layer()))
   )
 

@@ -44,6 +44,8 @@ export class Dispatcher {
   notifications = 0
   merged = 0
   batches = 0
+  /** Whether the batch that is being handed over is among them. */
+  #isCounted = false
 
   static readonly make: Effect.Effect<Dispatcher> = Effect.suspend(() => {
     const registrations = new Registrations()
@@ -134,14 +136,22 @@ export class Dispatcher {
    * Hands the batch to its consumers, and resumes those that wait, in this turn of the event loop.
    */
   flush(): void {
+    this.#isCounted = false
     if (this.#expired) this.#expireTimers()
     if (this.#consumable.length > 0) this.#offerToSources()
     this.isFresh = false
     const count = this.queue.flush()
     if (count === 0) return
-    this.notifications += count
-    this.batches++
+    this.#count(count)
     this.queue.resumeTakers()
+  }
+
+  /** Counts notifications, before their consumers run: those may look at the statistics. */
+  #count(notifications: number): void {
+    this.notifications += notifications
+    if (this.#isCounted) return
+    this.#isCounted = true
+    this.batches++
   }
 
   #expireTimers(): void {
@@ -210,8 +220,15 @@ export class Dispatcher {
     const bits = this.#consumableBits[index]!
     // An earlier consumer may have ended this registration.
     if (!registration.isOpen) return
-    if (registration.source?.consume?.(bits) === true) this.notifications++
-    else this.#report(registration, bits)
+    const { batches, notifications } = this
+    this.#count(1)
+    if (registration.source?.consume?.(bits) !== true) {
+      // It has no consumer yet, so nobody has seen the count.
+      this.#isCounted = this.batches === batches
+      this.batches = batches
+      this.notifications = notifications
+      this.#report(registration, bits)
+    }
     this.isFresh = false
   }
 
