@@ -87,6 +87,10 @@ describe("Fd: constructors", () => {
         for (const invalid of [Number.NaN, 1.5, "3", undefined, null, {}]) {
           expect(yield* outcome(Fd.setNonblocking(invalid as number, true))).toBe("InvalidArgument")
         }
+        for (const mode of ["false", 1, null, undefined]) {
+          expect(yield* outcome(Fd.setNonblocking(read, mode as never))).toBe("InvalidArgument")
+          expect(yield* outcome(owned.setNonblocking(mode as never))).toBe("InvalidArgument")
+        }
         expect(yield* outcome(Fd.setNonblocking(100_000, true))).toBe("BadDescriptor")
         expect(yield* outcome(Fd.setNonblocking(-1, true))).toBe("BadDescriptor")
         yield* owned.setNonblocking(true)

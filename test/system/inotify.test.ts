@@ -412,6 +412,10 @@ describe("Inotify", () => {
         const error = yield* Effect.flip(Stream.runDrain(Inotify.watch(root, { events: names as never })))
         expect(error.reason._tag).toBe("InvalidArgument")
       }
+      for (const recursive of ["no", 0, null]) {
+        const error = yield* Effect.flip(Stream.runDrain(Inotify.watch(root, { recursive: recursive as never })))
+        expect(error.message).toContain("invalid recursive")
+      }
       expect(Kernel.openDescriptors()).toEqual(before)
     }).pipe(Effect.scoped, Effect.provide(loop))
   )

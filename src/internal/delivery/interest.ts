@@ -16,7 +16,8 @@ const events: { readonly [Name in Event]: number } = {
 const refusals = {
   [-1]: 'the event to watch for must be "Read", "Write" or "Both"',
   [-2]: 'the mode of a registration must be "edge" or "oneshot"',
-  [-3]: "exclusive cannot be combined with oneshot or priority: the kernel has no such registration"
+  [-3]: "exclusive cannot be combined with oneshot or priority: the kernel has no such registration",
+  [-4]: "the options priority and exclusive of a registration must be true or false"
 } as const
 
 /**
@@ -37,11 +38,13 @@ const withOptions = (event: number, options: RegisterOptions): number => {
   let interest = event
   if (options.mode === "oneshot") interest |= Interest.Oneshot
   else if (options.mode !== undefined && options.mode !== "edge") return -2
-  if (options.priority === true) interest |= Interest.Priority
-  if (options.exclusive === true) {
+  const { exclusive, priority } = options
+  if (priority === true) interest |= Interest.Priority
+  else if (priority !== undefined && priority !== false) return -4
+  if (exclusive === true) {
     if ((interest & (Interest.Oneshot | Interest.Priority)) !== 0) return -3
     interest |= Interest.Exclusive
-  }
+  } else if (exclusive !== undefined && exclusive !== false) return -4
   return interest
 }
 

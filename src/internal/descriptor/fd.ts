@@ -181,6 +181,9 @@ const roomError = (buffers: ReadonlyArray<Uint8Array>): PollerError | undefined 
 export const isFd = (u: unknown): u is Fd => isOf(FdImpl, u)
 
 const changeMode = (libc: Libc, fd: number, nonblocking: boolean): Effect.Effect<void, PollerError> => {
+  if (typeof nonblocking !== "boolean") {
+    return Effect.fail(invalidArgument(`invalid nonblocking ${textOf(nonblocking)}: expected true or false`))
+  }
   const { F_GETFL, F_SETFL, O_NONBLOCK } = libc.profile.fcntl
   const fcntl = (syscall: string, command: number, argument: number) =>
     systemCall(libc, syscall, { fd }, () => libc.functions.fcntl(fd, command, "int", argument))

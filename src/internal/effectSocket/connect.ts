@@ -56,7 +56,7 @@ export const targetOptions: Names<TargetOptions> = { address: true, host: true, 
 
 type ConnectOptions = TargetOptions & Pick<MakeOptions, "noDelay" | "keepAlive">
 
-const connectOptions: Names<ConnectOptions> = { ...targetOptions, noDelay: true, keepAlive: true }
+const connectOptions: Names<ConnectOptions> = { ...targetOptions, noDelay: "boolean", keepAlive: true }
 
 type Connecting = Effect.Effect<TcpStream | UnixStream, PollerError | AggregateError, Registrar | Scope.Scope>
 

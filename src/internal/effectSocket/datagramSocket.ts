@@ -43,12 +43,12 @@ type AllOptions = CommonOptions & { readonly connect?: Endpoint | undefined; rea
 const makeOptions: Names<AllOptions> = {
   bind: true,
   family: true,
-  reuseAddress: true,
-  reusePort: true,
-  ipv6Only: true,
+  reuseAddress: "boolean",
+  reusePort: "boolean",
+  ipv6Only: "boolean",
   kernelReceiveBufferSize: true,
   kernelSendBufferSize: true,
-  broadcast: true,
+  broadcast: "boolean",
   ttl: true,
   multicast: true,
   receiveBuffer: true,
@@ -66,7 +66,7 @@ const toOptions = (given: MakeOptions | undefined): MakeOptions | PollerError =>
     bind: toEndpoint("bind", bind),
     connect: toEndpoint("connect", connect),
     peer: toEndpoint("peer", peer),
-    multicast: multicast && readOptions("multicast", multicast, { interface: true, loopback: true, ttl: true }),
+    multicast: multicast && readOptions("multicast", multicast, { interface: true, loopback: "boolean", ttl: true }),
     receiveBuffer: receiveBuffer && readOptions("receiveBuffer", receiveBuffer, { capacity: true, strategy: true })
   }
   return Object.values(parts).find(isPollerError) ?? ({ ...read, ...parts } as MakeOptions)

@@ -118,9 +118,9 @@ type ListenOptions = TargetOptions & Omit<MakeOptions, keyof TargetOptions>
 const listenOptions: Names<ListenOptions> = {
   ...targetOptions,
   backlog: true,
-  reusePort: true,
-  ipv6Only: true,
-  noDelay: true,
+  reusePort: "boolean",
+  ipv6Only: "boolean",
+  noDelay: "boolean",
   keepAlive: true
 }
 

@@ -33,15 +33,15 @@ export const enable = (
 
 export const bufferSizes: Names<BufferSizes> = { sendBufferSize: true, receiveBufferSize: true }
 
-export const tcpOptions: Names<Tcp.SetOptions> = { ...bufferSizes, noDelay: true, keepAlive: true }
+export const tcpOptions: Names<Tcp.SetOptions> = { ...bufferSizes, noDelay: "boolean", keepAlive: true }
 
 export const udpOptions: Names<Udp.SetOptions> = {
   ...bufferSizes,
-  broadcast: true,
-  gro: true,
+  broadcast: "boolean",
+  gro: "boolean",
   ttl: true,
   multicastTtl: true,
-  multicastLoopback: true,
+  multicastLoopback: "boolean",
   multicastInterface: true
 }
 
@@ -101,15 +101,20 @@ const toKeepAlive = (
   libc: Libc,
   keepAlive: boolean | Tcp.KeepAlive | undefined
 ): Effect.Effect<ReadonlyArray<readonly [name: number, value: number]>, PollerError> => {
-  if (typeof keepAlive !== "object") return Effect.succeed([])
+  if (keepAlive === undefined || typeof keepAlive === "boolean") return Effect.succeed([])
+  if (keepAlive === null || typeof keepAlive !== "object") {
+    return Effect.fail(
+      invalidArgument(`invalid keepAlive ${textOf(keepAlive)}: expected true, false, or when probes are sent`)
+    )
+  }
   const { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL } = libc.profile.socket
   const wanted = readArgument(
     "an option of keep-alive",
     () =>
       [
-        ["idle", TCP_KEEPIDLE, seconds(keepAlive?.idle)],
-        ["interval", TCP_KEEPINTVL, seconds(keepAlive?.interval)],
-        ["count", TCP_KEEPCNT, keepAlive?.count]
+        ["idle", TCP_KEEPIDLE, seconds(keepAlive.idle)],
+        ["interval", TCP_KEEPINTVL, seconds(keepAlive.interval)],
+        ["count", TCP_KEEPCNT, keepAlive.count]
       ] as const
   )
   if (isPollerError(wanted)) return Effect.fail(wanted)

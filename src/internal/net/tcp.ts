@@ -74,9 +74,9 @@ export const isTcpListener = (u: unknown): u is TcpListener => isOf(TcpListenerI
 const listenOptions: Names<ListenOptions> = {
   ...tcpOptions,
   backlog: true,
-  reuseAddress: true,
-  reusePort: true,
-  ipv6Only: true
+  reuseAddress: "boolean",
+  reusePort: "boolean",
+  ipv6Only: "boolean"
 }
 
 export const listen = (

@@ -375,7 +375,12 @@ export const open = (
   )
 }
 
-const bindOptions: Names<BindOptions> = { ...udpOptions, reuseAddress: true, reusePort: true, ipv6Only: true }
+const bindOptions: Names<BindOptions> = {
+  ...udpOptions,
+  reuseAddress: "boolean",
+  reusePort: "boolean",
+  ipv6Only: "boolean"
+}
 
 export const bind = (
   input: NetAddress.InetAddressInput,

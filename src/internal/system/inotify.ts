@@ -14,6 +14,7 @@ import type { Event, EventName, WatchOptions } from "../../system/Inotify.ts"
 import type { Attachment } from "../delivery/attachment.ts"
 import { startDeadline } from "../delivery/deadline.ts"
 import { systemCall } from "../descriptor/systemCall.ts"
+import { booleanError } from "../errors/options.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { inotify } from "../libc/profiles/system/inotify.ts"
 import { resumeFiber } from "../objects/resumeFiber.ts"
@@ -108,6 +109,8 @@ export const watchScoped = (
     if (isPollerError(asked)) return yield* Effect.fail(asked)
     const all = toAllNamed(paths)
     if (isPollerError(all)) return yield* Effect.fail(all)
+    const invalid = booleanError("recursive", options.recursive)
+    if (invalid !== undefined) return yield* Effect.fail(invalid)
     const queue = yield* openQueue
     const watch = new Watch(queue, asked, options.recursive === true)
     yield* watch.begin(all)

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import { isPollerError, type PollerError } from "../../PollerError.ts"
 import type { Registrar } from "../../Registrar.ts"
 import type { Change, ChangesOptions, Message } from "../../system/Netlink.ts"
+import { booleanError } from "../errors/options.ts"
 import { invalidArgument } from "../errors/pollerErrors.ts"
 import { netlink } from "../libc/profiles/netlink.ts"
 import { type Network, network } from "../net/network.ts"
@@ -125,10 +126,8 @@ class Changes {
 
 const toSubjects = (options: ChangesOptions): Effect.Effect<ReadonlyArray<Subject>, PollerError> => {
   for (const name of ["links", "addresses"] as const) {
-    const value: unknown = options[name]
-    if (value !== undefined && typeof value !== "boolean") {
-      return Effect.fail(invalidArgument(`invalid option ${name} ${String(value)}: expected a boolean`))
-    }
+    const invalid = booleanError(name, options[name])
+    if (invalid !== undefined) return Effect.fail(invalid)
   }
   const subjects = [...(options.links === false ? [] : [links]), ...(options.addresses === false ? [] : [addresses])]
   return subjects.length === 0

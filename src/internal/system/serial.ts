@@ -25,6 +25,7 @@ import { openPath } from "../descriptor/fd.ts"
 import { OwnedFd } from "../descriptor/ownedFd.ts"
 import { WatchedFd } from "../descriptor/watchedFd.ts"
 import { textOf } from "../errors/arguments.ts"
+import { booleanError } from "../errors/options.ts"
 import { invalidArgument, unsupported } from "../errors/pollerErrors.ts"
 import { toMillis } from "../errors/timeout.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
@@ -286,7 +287,7 @@ export const open = (path: string, options: OpenOptions): Effect.Effect<Serial, 
       )
     }
     const settings = changed({ baudRate: Number.NaN, ...defaults }, options ?? {})
-    const invalid = settingsError(settings)
+    const invalid = settingsError(settings) ?? booleanError("exclusive", options.exclusive)
     if (invalid !== undefined) return yield* Effect.fail(invalid)
     const isExclusive = options.exclusive ?? true
     return yield* Effect.acquireRelease(

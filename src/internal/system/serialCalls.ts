@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { constants } from "node:os"
 import type { ModemLines } from "../../system/Serial.ts"
 import type { PollerError } from "../../PollerError.ts"
+import { booleanError } from "../errors/options.ts"
 import { closedBecause, fromErrno, unsupported } from "../errors/pollerErrors.ts"
 import { retryInterrupted } from "../kernel/retry.ts"
 import { termios2Bytes, type TerminalCalls } from "./terminalCalls.ts"
@@ -101,6 +102,8 @@ export const setModem = (
   { dtr, rts }: { readonly dtr?: boolean | undefined; readonly rts?: boolean | undefined }
 ): Effect.Effect<void, PollerError> =>
   Effect.suspend(() => {
+    const invalid = booleanError("dtr", dtr) ?? booleanError("rts", rts)
+    if (invalid !== undefined) return Effect.fail(invalid)
     const bits = lines(calls.numbers)
     const changes = [
       [dtr, bits.dtr],
