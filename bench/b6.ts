@@ -14,7 +14,7 @@ const rows = (load: NamedLoad): ReadonlyArray<Row> => [
   row(what, load, ours, "NodeSocketServer", 1.8),
   row(what, load, withoutUring, ours, 0.95),
   row(what, load, "layerWorker", "NodeSocketServer"),
-  row(what, load, ours, "C")
+  row(what, load, ours, "C", load.connections < 512 ? undefined : 0.9)
 ]
 
 export const b6: Question = {

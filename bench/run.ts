@@ -20,7 +20,7 @@ import { b9 } from "./b9.ts"
 import { b10 } from "./b10.ts"
 import { b11 } from "./b11.ts"
 import { b12 } from "./b12.ts"
-import type { Question, Toolbox } from "./support/question.ts"
+import type { Command, Question, Toolbox } from "./support/question.ts"
 import type { Figures } from "./support/side.ts"
 import { measure } from "./support/side.ts"
 import type { Result, Run, SheetResult } from "./support/table.ts"
@@ -42,20 +42,31 @@ BENCH_WARMUP_MS and BENCH_MEASURE_MS in the environment replace how long a side 
 
 ${questions.map(({ name, title }) => `  ${name}  ${title}`).join("\n")}`
 
+/** Returns the sides of a question that are to be measured. Says which of the others cannot be. */
+const sidesOf = (
+  question: Question,
+  toolbox: Toolbox,
+  only: ReadonlyArray<string>
+): ReadonlyArray<readonly [side: string, command: Command]> => {
+  const all = Object.entries(question.sides(toolbox))
+  const asked = all.filter(([side]) => only.length === 0 || only.some((text) => side.includes(text)))
+  const without = asked.filter(([, command]) => command === undefined).map(([side]) => side)
+  if (asked.length === 0) process.stderr.write(`  no side has such a name: ${all.map(([side]) => side).join("; ")}\n`)
+  if (without.length > 0) process.stderr.write(`  not measured, because a tool is missing: ${without.join("; ")}\n`)
+  return asked.flatMap(([side, command]) => (command === undefined ? [] : [[side, command] as const]))
+}
+
 const ask = async (
   question: Question,
   toolbox: Toolbox,
   runs: number,
   only: ReadonlyArray<string>
 ): Promise<ReadonlyArray<Run>> => {
-  const sides = Object.entries(question.sides(toolbox)).filter(
-    ([side]) => only.length === 0 || only.some((text) => side.includes(text))
-  )
+  const sides = sidesOf(question, toolbox, only)
   const done: Array<Run> = []
   for (let run = 1; run <= runs; run++) {
     const figures: Record<string, Figures> = {}
     for (const [side, command] of sides) {
-      if (command === undefined) continue
       process.stderr.write(`${question.name}, run ${run} of ${runs}: ${side}`)
       try {
         figures[side] = await measure(command, question.millis)
@@ -101,6 +112,7 @@ const main = async (): Promise<void> => {
     results.push(...sumUp(question, details[question.name]!))
     for (const sheet of question.sheets ?? []) sheets.push(sumUpSheet(question, sheet, details[question.name]!))
   }
+  if (Object.values(details).every((all) => all.every((run) => Object.keys(run).length === 0))) process.exitCode = 1
   if (results.length > 0) console.log(`\n${print(results)}`)
   for (const sheet of sheets) if (sheet.lines.length > 0) console.log(`\n${printSheet(sheet)}`)
   for (const line of lacking) console.log(line)
