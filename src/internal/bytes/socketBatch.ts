@@ -42,8 +42,9 @@ const mostRounds = 4
  */
 const patience = 0.25
 /**
- * Milliseconds after which a queue that could not be opened, or has failed, is opened anew. Each
- * time it is twice as long: what is lacking for a moment comes back, and what is forbidden does not.
+ * Milliseconds after which a queue that could not be opened, or has failed, is opened anew. While
+ * it goes on to fail, each pause is twice as long as the one before: what is lacking for a moment
+ * comes back, and what is forbidden does not.
  */
 const firstPause = 1000
 
@@ -102,6 +103,8 @@ export class SocketBatch implements Batch {
     if (this.#calls?.isBroken === false) return true
     const time = SocketBatch.now()
     if (time < this.#opensAt) return false
+    // It has worked for long, or nobody needed it.
+    if (time >= this.#opensAt + this.#pause) this.#pause = firstPause
     this.#opensAt = time + this.#pause
     this.#pause *= 2
     this.#calls?.close()
